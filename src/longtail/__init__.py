@@ -1,0 +1,1 @@
+"""Train image classifiers that do not fail on rare classes, and know how well they do on each."""

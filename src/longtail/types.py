@@ -1,0 +1,76 @@
+"""The values that travel between the layers: a batch, a model's output, the place in a run, and the error a user can mend."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
+
+from jaxtyping import Float, Int, Num
+from torch import Tensor
+
+NOTHING: Mapping[str, Tensor] = MappingProxyType({})
+
+
+class Batch(NamedTuple):
+    """Images and what is known of them.
+
+    Attributes:
+        image: (V*B, 3, H, W); uint8 in [0, 255] as loaded, float and normalised once augmented.
+            With V > 1 views the views follow each other: all images of view 0, then of view 1, ...
+        target: (B,) class indices in [0, C).
+        index: (B,) position of each image in its split; with (seed, epoch) it keys all randomness.
+        aux: what a method's `prepare` adds for its own `loss` (a mixing partner's target, a weight, ...).
+    """
+
+    image: Num[Tensor, "vb 3 h w"]
+    target: Int[Tensor, " b"]
+    index: Int[Tensor, " b"]
+    aux: Mapping[str, Tensor] = NOTHING
+
+
+class ModelOutput(NamedTuple):
+    """What M experts say of B images. M = 1 is no special case.
+
+    Attributes:
+        features: (M, B, D) what each expert's classifier sees (the paper's h^m).
+        logits: (M, B, C) of the active bank of classifiers (the paper's z^m).
+        aux: further named outputs of a model (a projection, a queue's keys, ...).
+    """
+
+    features: Float[Tensor, "m b d"]
+    logits: Float[Tensor, "m b c"]
+    aux: Mapping[str, Tensor] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        stage: name of the running stage.
+        epoch: epochs finished in this stage; the running epoch, counted from 0.
+        epochs: length of this stage in epochs.
+        total_epoch: epochs finished in the whole run.
+        step: optimizer steps finished in the whole run.
+        seed: the run's seed.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    total_epoch: int
+    step: int
+    seed: int
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message says what, what is valid, and what to do.
+
+    Args:
+        message: one line without the word "error".
+        details: further lines, only where a list is the message (classes, files, changed keys).
+    """
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
