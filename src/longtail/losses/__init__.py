@@ -1,0 +1,35 @@
+"""Losses as pure functions of logits, features and labels; two trackers carry state between batches."""
+
+from longtail.losses.classification import (
+    expert_cross_entropy,
+    focal_loss,
+    logit_adjust,
+    logit_adjusted_cross_entropy,
+    parallel_loss,
+)
+from longtail.losses.contrastive import confusion_contrastive
+from longtail.losses.distillation import mutual_distillation, mutual_distillation_ordered
+from longtail.losses.diversity import (
+    adaptive_diversity,
+    adaptive_diversity_floored,
+    adaptive_diversity_squared,
+    feature_distance,
+)
+from longtail.losses.trackers import ConfusionTracker, PrototypeBank
+
+__all__ = [
+    "ConfusionTracker",
+    "PrototypeBank",
+    "adaptive_diversity",
+    "adaptive_diversity_floored",
+    "adaptive_diversity_squared",
+    "confusion_contrastive",
+    "expert_cross_entropy",
+    "feature_distance",
+    "focal_loss",
+    "logit_adjust",
+    "logit_adjusted_cross_entropy",
+    "mutual_distillation",
+    "mutual_distillation_ordered",
+    "parallel_loss",
+]

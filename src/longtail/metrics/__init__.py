@@ -1,0 +1,7 @@
+"""Metrics as pure functions of counts, which are sums over images and so can be merged over processes."""
+
+from longtail.metrics.counts import EvaluationCounts
+from longtail.metrics.groups import class_groups
+from longtail.metrics.scores import Scores, per_class_rows, summarize, to_metrics
+
+__all__ = ["EvaluationCounts", "Scores", "class_groups", "per_class_rows", "summarize", "to_metrics"]

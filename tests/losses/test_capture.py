@@ -1,0 +1,60 @@
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from longtail import losses
+
+M, B, C, D = 3, 16, 10, 8
+
+
+def total(tracker, bank, logits, features, target) -> torch.Tensor:
+    """A step with every loss and every tracker."""
+    tracker.decay(0.5)
+    tracker.update(logits.argmax(-1), target, weight=0.5)
+    bank.update(features, target)
+    negatives = tracker.most_confused(target, 4)
+    return (
+        losses.parallel_loss(losses.expert_cross_entropy(logits, target))
+        + losses.focal_loss(logits, target).sum()
+        + losses.mutual_distillation(logits)
+        + losses.mutual_distillation_ordered(logits)
+        + losses.adaptive_diversity(features)
+        + losses.adaptive_diversity_floored(features)
+        + losses.adaptive_diversity_squared(features)
+        + losses.feature_distance(features)
+        + losses.confusion_contrastive(features, target, bank.prototypes, *negatives).sum()
+    )
+
+
+def state(device: str) -> tuple[losses.ConfusionTracker, losses.PrototypeBank]:
+    return losses.ConfusionTracker(M, C).to(device), losses.PrototypeBank(M, C, D).to(device)
+
+
+def test_a_step_waits_for_nothing() -> None:
+    """Fake tensors have no values: whatever reads one, or has a shape that hangs on one, fails."""
+    with FakeTensorMode():
+        logits, features = torch.zeros(M, B, C, requires_grad=True), torch.zeros(M, B, D, requires_grad=True)
+        total(*state("cpu"), logits, features, torch.zeros(B, dtype=torch.int64)).backward()
+    assert logits.grad.shape == logits.shape
+    assert features.grad.shape == features.shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_step_equals_an_eager_one() -> None:
+    captured, eager = state("cuda"), state("cuda")
+    logits, features = torch.zeros(M, B, C, device="cuda"), torch.zeros(M, B, D, device="cuda")
+    target = torch.zeros(B, dtype=torch.int64, device="cuda")
+    with torch.cuda.stream(torch.cuda.Stream()):
+        total(*state("cuda"), logits, features, target)  # warm-up, on trackers of its own
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        value = total(*captured, logits, features, target)
+    for _ in range(40):
+        logits.normal_()
+        features.normal_()
+        target.random_(C)
+        graph.replay()
+        torch.testing.assert_close(value, total(*eager, logits, features, target))
+    torch.testing.assert_close(captured[0].matrix(), eager[0].matrix())
+    torch.testing.assert_close(captured[1].prototypes, eager[1].prototypes)
