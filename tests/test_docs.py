@@ -1,0 +1,64 @@
+"""What is written about the code holds: examples in docstrings and pages run, and what they name exists."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import longtail
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = [
+    found.name
+    for found in pkgutil.walk_packages(longtail.__path__, "longtail.")
+    if "__main__" not in found.name
+]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, extraglobs={"torch": torch}, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
+def test_python_in_pages(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+def test_recipes_in_pages_are_shipped() -> None:
+    recipe = importlib.import_module("longtail.recipe")
+    named = {
+        name
+        for page in PAGES
+        for name in re.findall(r"\bicl-(?:digits|cifar)[\w-]*", page.read_text("utf-8"))
+    }
+    assert named - recipe.shipped().keys() == set()
+
+
+def test_documented_commands_exist() -> None:
+    headings = re.findall(r"^## longtail (.+)$", (ROOT / "docs" / "cli.md").read_text("utf-8"), re.MULTILINE)
+    program = Path(sys.executable).with_name("longtail")
+    for command in ", ".join(headings).split(", "):
+        result = subprocess.run([program, command, "--help"], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+
+
+def test_changelog_has_numbers() -> None:
+    assert "### Numbers" in (ROOT / "CHANGELOG.md").read_text("utf-8")

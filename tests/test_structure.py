@@ -1,0 +1,142 @@
+"""The shape of the source: who imports whom, how long and how named things are, where equations are."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "longtail"
+FUNCTION_BODY, FILE, METHOD_FILE = 40, 300, 150
+DRAWERS = {"utils", "util", "core", "common", "helpers", "helper", "misc", "base"}
+PAPER = {3, 4, 5, 6, 8, 9, 10, 13}  # the equations of ICL that say what to compute
+EVERYWHERE = {
+    r"(?<![\w.~/:])/(home|root|Users|work|mnt|media)/\w": "a path of one machine",
+    r"\b(TODO|FIXME|XXX|HACK)\b": "something left undone",
+    r"\bif (is_)?official\b": "a form hidden behind a flag; name both",
+}
+IN_SOURCE = {
+    r"(?<![\w.])(eval|exec)\(": "code from a string",
+    r"\.cuda\(": "a layer that knows its device; use .to(device)",
+    r"\blog\((torch\.)?exp\(|\.exp\(\)\.log\(": "log of exp; use logsumexp",
+    r"\btorch\.load\((?!.*weights_only=True)": "may run code; use safetensors or weights_only=True",
+    r"^\s*print\(": "printing below the command line; return it or log it",
+}
+NO_WAITING = {r"\.(item|tolist|cpu|numpy)\(": "waiting for the device"}
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(f for folder in folders for f in (ROOT / folder).rglob("*.py") if "_build" not in f.parts)
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement after the docstring to the end."""
+    statements = function.body[ast.get_docstring(function) is not None :]
+    return (function.end_lineno or 0) - statements[0].lineno + 1 if statements else 0
+
+
+def long_functions(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > FUNCTION_BODY:
+            yield f"{node.name} has a body of {body_lines(node)} lines"
+
+
+def found(words: dict[str, str], text: str) -> list[str]:
+    """One line for each place where one of the words occurs."""
+    return [
+        f"line {number}: {why}: {line.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for word, why in words.items()
+        if re.search(word, line)
+    ]
+
+
+def equations(text: str) -> list[int]:
+    """The numbers that a line cites as "Eq. N"; other papers' are written "equation N of ..."."""
+    return [int(number) for number in re.findall(r"\bEq\. ?(\d+)", text)]
+
+
+def test_import_contracts_hold() -> None:
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("file", python_files("src", "benchmarks", "examples", "docs"), ids=lambda f: f.stem)
+def test_functions_and_files_are_short(file: Path) -> None:
+    text = file.read_text("utf-8")
+    faults = list(long_functions(text))
+    limit = METHOD_FILE if file.parent == SOURCE / "methods" else FILE
+    if file.is_relative_to(SOURCE) and len(text.splitlines()) > limit:
+        faults.append(f"the file has {len(text.splitlines())} lines, the limit is {limit}")
+    assert not faults, f"{file.relative_to(ROOT)}: {'; '.join(faults)}"
+
+
+def test_no_drawer_says_nothing_of_what_is_inside() -> None:
+    drawers = [
+        p.relative_to(ROOT)
+        for p in SOURCE.rglob("*")
+        if p.stem.strip("_") in DRAWERS and "__pycache__" not in p.parts
+    ]
+    assert not drawers, f"rename by what is inside: {drawers}"
+
+
+def test_each_equation_of_the_paper_is_defined_once() -> None:
+    where: dict[int, list[str]] = defaultdict(list)
+    for file in python_files("src"):
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+            for equation in set(equations(line)):
+                where[equation].append(f"{file.relative_to(ROOT)}:{number}")
+    assert where.keys() >= PAPER, f"without a definition: {sorted(PAPER - where.keys())}"
+    assert {n: places for n, places in where.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "folders"),
+    [
+        pytest.param(EVERYWHERE, ("src", "tests", "benchmarks", "examples", "docs"), id="everywhere"),
+        pytest.param(IN_SOURCE, ("src/longtail",), id="source"),
+        pytest.param(NO_WAITING, ("src/longtail/losses", "src/longtail/methods"), id="losses"),
+    ],
+)
+def test_forbidden_words(words: dict[str, str], folders: tuple[str, ...]) -> None:
+    files = [file for file in python_files(*folders) if file != Path(__file__).resolve()]
+    if words is IN_SOURCE:
+        files = [file for file in files if "cli" not in file.parts]
+    faults = [
+        f"{file.relative_to(ROOT)} {place}"
+        for file in files
+        for place in found(words, file.read_text("utf-8"))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_pages_name_no_machine() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "Makefile", *SOURCE.rglob("*.toml")]
+    faults = [
+        f"{page.relative_to(ROOT)} {place}"
+        for page in pages
+        for place in found(EVERYWHERE, page.read_text("utf-8"))
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_the_lock_holds_versions_and_no_addresses() -> None:
+    lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    assert [line for line in lines if not re.match(r"[a-z0-9][a-z0-9._-]*==[\w.!+]+( ; .+)?$", line)] == []
+
+
+def test_the_checks_see_faults() -> None:
+    body = "\n".join(f"    x = {n}" for n in range(FUNCTION_BODY + 1))
+    assert list(long_functions(f'def long():\n    """Doc."""\n{body}\n')) == ["long has a body of 41 lines"]
+    assert list(long_functions(f"def short():\n{body.removesuffix(f'    x = {FUNCTION_BODY}')}\n")) == []
+    assert equations("as in Eq. 8, Eq. 13") == [8, 13]
+    assert equations("equation 4 of Ren et al.") == []
+    assert len(found(EVERYWHERE, 'open("/home/me/data")\n# TODO later')) == 2
+    assert len(found(IN_SOURCE, "model.eval()\neval(text)\nx.cuda()\nlog(exp(x))\ntorch.load(f)")) == 4
+    assert len(found(NO_WAITING, "loss.item()")) == 1
