@@ -1,0 +1,63 @@
+"""What a person sees of a run: a progress bar at a terminal, one plain line an epoch elsewhere."""
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Shows epochs as they end and, at a terminal, steps as they pass.
+
+    Args:
+        epochs: of the whole run.
+        quiet: show nothing at all.
+    """
+
+    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
+        self.epochs, self.quiet = epochs, quiet
+        self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=quiet or not self.console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("starting", total=None)
+
+    def __enter__(self) -> "Display":
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self.console.print(line, markup=False)
+
+    def step(self, stage: str, epoch: int, done: int, total: int) -> None:
+        """`done` of the run's `total` steps are finished."""
+        self.bar.update(self.task, description=f"{stage} epoch {epoch}/{self.epochs}", completed=done, total=total)
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """A finished epoch, from its record in the log."""
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in record["loss"].items())
+        line = f"epoch {record['epoch'] + 1:>3}/{self.epochs} {record['stage']}  {terms}  {record['seconds']:.1f} s"
+        scores = [scores_line(split, record[split]) for split in ("val", "test") if split in record]
+        self.say("  ".join([line, *scores]))
+
+
+def scores_line(name: str, scores: Mapping[str, Any]) -> str:
+    """Scores in one line, in per cent; a dash for a group without classes."""
+    keys = ("overall", "macro", "many", "medium", "few")
+    parts = [f"{key} {'-' if scores[key] is None else format(100 * scores[key], '.1f')}" for key in keys]
+    return f"[{name}] {'  '.join(parts)}"

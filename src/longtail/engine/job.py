@@ -1,0 +1,118 @@
+"""What a run works with: three calls build data, model and method; a description goes into the run folder."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from longtail.augment import Augment
+from longtail.data import LongTailData, load_data
+from longtail.engine.display import Display
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.runtime import environment, start_runtime
+from longtail.engine.scores import Classes
+from longtail.method import Method, Stage
+from longtail.metrics import class_groups
+from longtail.models import ExpertResNet, build_model, count_parameters
+from longtail.recipe import Recipe
+
+
+@dataclass
+class Job:
+    """The parts of a run. Functions of the engine take it whole; nothing below the engine sees it."""
+
+    recipe: Recipe
+    folder: RunFolder
+    runtime: Accelerator
+    data: LongTailData
+    model: ExpertResNet
+    method: Method
+    augment: Augment
+    stages: tuple[Stage, ...]
+    display: Display
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.data.train.targets) // self.recipe.optim.batch_size)
+
+    @property
+    def classes(self) -> Classes:
+        o = self.recipe.data
+        return Classes(self.data.class_names, self.data.class_counts, o.many_above, o.few_below)
+
+    @property
+    def headline(self) -> str:
+        """What is about to be trained, for people."""
+        counts, test = self.data.class_counts, self.data.test or self.data.val
+        return (
+            f"{len(counts)} classes, {int(counts.sum()):,} training images ({int(counts.max())} to {int(counts.min())} "
+            f"a class), {0 if test is None else len(test):,} to evaluate on; "
+            f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device}"
+        )
+
+    def description(self, bank: str) -> dict[str, Any]:
+        """What is needed to rebuild the network for prediction."""
+        return {
+            "model": self.recipe.model.model_dump(mode="json"),
+            "bank": bank,
+            "classes": list(self.data.class_names),
+            "image_size": self.data.image_size,
+            "mean": list(self.data.mean),
+            "std": list(self.data.std),
+        }
+
+
+def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
+    """Data, model and method of a recipe on the machine's device; writes nothing."""
+    stages = recipe.stages()
+    runtime = start_runtime(recipe.run.device, recipe.optim.precision)
+    data = load_data(recipe.data, seed=recipe.run.seed)
+    for line in data.notes.lines():
+        display.say(line)
+    torch.manual_seed(recipe.run.seed)
+    banks = tuple(dict.fromkeys(stage.bank for stage in stages))
+    model = build_model(recipe.model, len(data.class_names), banks)
+    model = model.to(runtime.device, memory_format=torch.channels_last)
+    method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
+    return Job(recipe, folder, runtime, data, model, method, build_augment(recipe, data), stages, display)
+
+
+def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
+    """The augmentation that a recipe asks for, with the normalisation of its data."""
+    o = recipe.data
+    return Augment(
+        o.augment,
+        data.mean,
+        data.std,
+        crop_padding=o.crop_padding,
+        cutout_size=o.cutout_size,
+        randaugment_ops=o.randaugment_ops,
+        randaugment_magnitude=o.randaugment_magnitude,
+    )
+
+
+def describe_job(job: Job) -> None:
+    """Write what is known of a run before its first step."""
+    data, folder = job.data, job.folder
+    folder.write_text("recipe.toml", job.recipe.to_toml())
+    folder.write_json("env.json", environment(job.runtime) | {"index_hash": data.index_hash})
+    o = job.recipe.data
+    groups = class_groups(data.class_counts, o.many_above, o.few_below)
+    rows = zip(data.class_names, data.class_counts.tolist(), groups, strict=True)
+    folder.write_json(
+        "classes.json",
+        [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
+    )
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(("path", "class", "split"))
+    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
+        if split is not None:
+            labels = (data.class_names[index] for index in split.targets.tolist())
+            writer.writerows((path, label, name) for path, label in zip(split.ids, labels, strict=True))
+    folder.write_text("splits.csv", table.getvalue())
+    folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)

@@ -1,0 +1,108 @@
+"""A run's folder: its files, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from longtail.types import InputError
+
+
+class RunFolder:
+    """The files of one run, see docs/architecture.md for the list.
+
+    Args:
+        path: the folder; nothing is read or written before a method asks for it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "state" / "last.pt"
+
+    def check_free(self) -> None:
+        """Refuse a folder that holds something.
+
+        Raises:
+            InputError: it exists and is not empty, or is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"output folder {self.path} is a file; choose another --out")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise InputError(
+                f"output folder {self.path} is not empty; choose another --out, or continue its run with --resume"
+            )
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make output folder {self.path}: {error.strerror}; choose another --out") from None
+
+    def write(self, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
+        """Write a file under a temporary name, bring it to disk, then give it its name.
+
+        Raises:
+            InputError: the file system refuses (full, read-only); what was there before is untouched.
+        """
+        target = self.path / name
+        partial = target.with_name(f".{target.name}.partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise InputError(
+                f"cannot write {target}: {reason}; free some space or mend the permissions, then continue with --resume"
+            ) from None
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def write_text(self, name: str, text: str) -> Path:
+        return self.write(name, lambda file: file.write(text.encode("utf-8")))
+
+    def write_json(self, name: str, value: Any) -> Path:
+        return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file.
+
+        Raises:
+            InputError: the folder is no run, or the file is damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_text("utf-8"))
+        except FileNotFoundError:
+            raise InputError(f"{self.path} is not a run folder: it has no {name}; give a folder that `train` made") from None
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.path / name} is damaged ({error}); restore it or train again") from None
+
+    def write_log(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Replace log.jsonl: one line an epoch."""
+        lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
+        self.write_text("log.jsonl", "".join(line + "\n" for line in lines))
+
+    def set_status(self, status: str, **more: Any) -> None:
+        """status.json: running, done, failed or interrupted, and how far the run is."""
+        self.write_json("status.json", {"status": status, **more})
+
+
+def next_free(parent: str | Path, name: str) -> Path:
+    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist."""
+    path, number = Path(parent) / name, 2
+    while path.exists():
+        path, number = Path(parent) / f"{name}-{number}", number + 1
+    return path

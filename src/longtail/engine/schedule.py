@@ -1,0 +1,24 @@
+"""The learning rate as a pure function of the step."""
+
+import math
+
+
+def learning_rate(
+    step: int, *, total_steps: int, peak_lr: float, warmup_steps: int = 0, warmup_start_lr: float = 0.0
+) -> float:
+    """Linear warm-up to `peak_lr`, then half a cosine to zero at `total_steps`.
+
+    Args:
+        step: steps done in the stage, 0 <= step < total_steps.
+        total_steps: steps of the stage.
+        peak_lr: rate at the end of the warm-up.
+        warmup_steps: length of the warm-up; 0 starts at the peak.
+        warmup_start_lr: rate of the first step of a warm-up.
+
+    >>> [round(learning_rate(s, total_steps=6, peak_lr=1.0, warmup_steps=2, warmup_start_lr=0.5), 3) for s in range(6)]
+    [0.5, 0.75, 1.0, 0.854, 0.5, 0.146]
+    """
+    if step < warmup_steps:
+        return warmup_start_lr + (peak_lr - warmup_start_lr) * step / warmup_steps
+    done = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+    return peak_lr * 0.5 * (1 + math.cos(math.pi * done))

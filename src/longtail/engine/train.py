@@ -1,0 +1,159 @@
+"""A run from start to end: stages, epochs, and what is kept after each."""
+
+import time
+from typing import Any
+
+import safetensors.torch
+from accelerate.optimizer import AcceleratedOptimizer
+
+from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
+from longtail.engine.display import Display
+from longtail.data import Split
+from longtail.engine.evaluate import Predictions, evaluate
+from longtail.engine.job import Job, build_job, describe_job
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.scores import write_evaluation
+from longtail.engine.step import build_optimizer, freeze, train_epoch
+from longtail.method import Stage
+from longtail.metrics import EvaluationCounts
+from longtail.recipe import Recipe
+from longtail.types import InputError, Progress
+
+
+def fit(recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False) -> RunFolder:
+    """Train, evaluate, and leave everything in a run folder.
+
+    Args:
+        recipe: what to do.
+        out: the run folder: new or empty, or with `resume` one that holds a run of the same recipe.
+        resume: go on after the last finished epoch; a finished run is left as it is.
+        quiet: print nothing.
+
+    Raises:
+        InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
+        KeyboardInterrupt: the user stopped it; the folder can be resumed.
+    """
+    folder, display = RunFolder(out), Display(recipe.optim.epochs, quiet=quiet)
+    state = load_state(folder, recipe) if resume else None
+    if resume and folder.read_json("status.json")["status"] == "done":
+        display.say(f"{folder.path} is finished; nothing to resume")
+        return folder
+    if not resume:
+        folder.check_free()
+    job = build_job(recipe, folder, display)
+    if state is None:
+        folder.create()
+        describe_job(job)
+    display.say(job.headline)
+    try:
+        with display:
+            _run(job, state)
+    except KeyboardInterrupt:
+        _stopped(job, "interrupted")
+        raise
+    except BaseException:
+        _stopped(job, "failed")
+        raise
+    folder.set_status("done", epoch=recipe.optim.epochs, epochs=recipe.optim.epochs)
+    return folder
+
+
+def _stopped(job: Job, status: str) -> None:
+    try:
+        job.folder.set_status(status, epoch=len(job.records), epochs=job.recipe.optim.epochs)
+    except InputError as error:
+        job.display.say(f"status.json could not be brought up to date: {error}")
+
+
+def _run(job: Job, state: dict[str, Any] | None) -> None:
+    done = _restore(job, state) if state is not None else 0
+    first = 0
+    for position, stage in enumerate(job.stages):
+        start, stop = max(done, first), first + stage.epochs
+        freeze(job.model, stage)
+        optimizer = build_optimizer(job, stage)
+        if state is not None and first < start < stop:
+            optimizer.load_state_dict(state["optimizer"])
+            if job.runtime.scaler is not None:
+                job.runtime.scaler.load_state_dict(state["scaler"])
+        for total_epoch in range(start, stop):
+            _run_epoch(job, position, optimizer, total_epoch, total_epoch - first)
+        first = stop
+    last = job.stages[-1]
+    job.method.finalize(job.model)
+    _write_weights(job, last)
+    for name, split in (("val", job.data.val), ("test", job.data.test)):
+        if split is not None:
+            counts, predictions = _evaluate(job, split, last)
+            more = {"split": name, "epoch": len(job.records), "unknown_classes": dict(job.data.notes.unknown_classes)}
+            write_evaluation(job.folder, name, split, job.classes, counts, predictions, more)
+
+
+def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, Predictions]:
+    return evaluate(
+        job.model, job.method, split, job.augment, bank=stage.bank, device=job.runtime.device,
+        batch_size=job.recipe.run.evaluate_batch_size, workers=job.recipe.data.workers,
+    )  # fmt: skip
+
+
+def _run_epoch(
+    job: Job, position: int, optimizer: AcceleratedOptimizer, total_epoch: int, epoch: int
+) -> None:
+    """One epoch, its evaluation where one is due, its record, and the state after it."""
+    started, stage = time.perf_counter(), job.stages[position]
+    step = total_epoch * job.steps_per_epoch
+    progress = Progress(stage.name, epoch, stage.epochs, total_epoch, step, job.recipe.run.seed)
+    record: dict[str, Any] = {"epoch": total_epoch, "stage": stage.name, "stage_epoch": epoch}
+    record |= train_epoch(job, position, optimizer, progress)
+    record["train_seconds"] = round(time.perf_counter() - started, 3)
+    every = job.recipe.run.evaluate_every
+    if epoch + 1 == stage.epochs or (every and (total_epoch + 1) % every == 0):
+        name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
+        if split is not None:
+            record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
+    record["seconds"] = round(time.perf_counter() - started, 3)
+    job.records.append(record)
+    save_state(job.folder, _state(job, optimizer))
+    _write_weights(job, stage)
+    job.folder.write_log(job.records)
+    job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
+    job.display.epoch(record)
+
+
+def _state(job: Job, optimizer: AcceleratedOptimizer) -> dict[str, Any]:
+    scaler = job.runtime.scaler
+    return {
+        "recipe": job.recipe.model_dump(mode="json"),
+        "index_hash": job.data.index_hash,
+        "records": job.records,
+        "model": job.model.state_dict(),
+        "method": job.method.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": None if scaler is None else scaler.state_dict(),
+        "random": random_state(),
+    }
+
+
+def _restore(job: Job, state: dict[str, Any]) -> int:
+    """Bring a fresh job to a saved state; returns the number of finished epochs."""
+    if state["index_hash"] != job.data.index_hash:
+        raise InputError(
+            f"the training images are not those that {job.folder.path} was started with; restore them or train anew"
+        )
+    job.model.load_state_dict(state["model"])
+    job.method.load_state_dict(state["method"])
+    set_random_state(state["random"])
+    job.records.extend(state["records"])
+    job.folder.write_log(job.records)
+    job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
+    job.display.say(f"resuming {job.folder.path} after epoch {len(job.records)} of {job.recipe.optim.epochs}")
+    return len(job.records)
+
+
+def _write_weights(job: Job, stage: Stage) -> None:
+    """The network with the bank of classifiers of this stage alone."""
+    prefix = f"heads.{stage.bank}."
+    state = job.model.state_dict().items()
+    kept = {name: value.contiguous() for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
+    job.folder.write("weights/last.safetensors", lambda file: file.write(safetensors.torch.save(kept)))
+    job.folder.write_json("weights/model.json", job.description(stage.bank))

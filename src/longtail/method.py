@@ -1,0 +1,135 @@
+"""The contract of a method: what it may say about stages, batches, state, losses and predictions, and nothing else.
+
+A method is one file in `longtail/methods/` holding one subclass of `Method`; the file's name is the method's name.
+Only `loss` is mandatory. A method touches no optimizer, device, loop, log or file.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from longtail.types import Batch, ModelOutput, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """Marks a recipe's integer as a number of epochs, so that it scales when the user shortens a run.
+
+    Args:
+        kind: "window" scales in proportion and is rounded down; "stage" is the length of a stage: rounded up and
+            never scaled below `floor`, because a fresh classifier trained for less has not converged;
+            "warmup" is rounded up.
+        floor: fewest epochs of a stage.
+    """
+
+    kind: Literal["window", "stage", "warmup"] = "window"
+    floor: int = 4
+
+    def scale(self, value: int, old: int, new: int) -> int:
+        """`value` epochs of a run of `old` epochs, in a run of `new` epochs."""
+        if self.kind == "window":
+            return value * new // old
+        rounded_up = -(-value * new // old)
+        if self.kind == "warmup" or value == 0:
+            return rounded_up
+        return min(value, max(rounded_up, min(self.floor, new // 2)))
+
+
+Window = Annotated[int, Field(ge=0), Epochs("window")]
+StageEpochs = Annotated[int, Field(ge=0), Epochs("stage")]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a run in which the same parameters are trained with the same sampler.
+
+    Attributes:
+        name: what logs and `Progress.stage` call it.
+        epochs: its length.
+        bank: which bank of classifiers is trained, evaluated and, in the last stage, shipped; a bank that no earlier
+            stage trained is fresh.
+        trainable: shell patterns over parameter names; all others are frozen.
+        sampler: how images are drawn, see `longtail.data.epoch_order`.
+        peak_lr: None takes the recipe's `optim.peak_lr`.
+        warmup: whether the recipe's warm-up opens this stage.
+        batch_norm: "eval" keeps the running statistics of frozen layers as they are and uses them; "train" goes on
+            using and updating batch statistics even where the parameters are frozen.
+    """
+
+    name: str
+    epochs: int
+    bank: str = "first"
+    trainable: tuple[str, ...] = ("*",)
+    sampler: Literal["instance", "class_balanced", "square_root", "progressive"] = "instance"
+    peak_lr: float | None = None
+    warmup: bool = True
+    batch_norm: Literal["train", "eval"] = "train"
+
+
+class MethodOptions(BaseModel):
+    """The recipe's [method] section; a method adds its own keys in a subclass `Options`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+
+
+class Method(nn.Module, ABC):
+    """How to train M experts: subclass, write `loss`, add `Options` for what a recipe may set.
+
+    Args:
+        options: the recipe's [method] section, an instance of this class's `Options`.
+        class_counts: (C,) training images of each class.
+        num_experts: M.
+        feature_dim: D.
+
+    State that must survive a checkpoint and follow the device is a registered buffer, or a module that has some.
+    """
+
+    class Options(MethodOptions):
+        """No keys beside the name."""
+
+    views: ClassVar[int] = 1
+    """How many times each image of a batch is augmented; the views follow each other along the batch dimension."""
+
+    class_counts: Tensor
+
+    def __init__(
+        self, options: MethodOptions, class_counts: Int[Tensor, " c"], num_experts: int, feature_dim: int
+    ) -> None:
+        super().__init__()
+        self.num_experts, self.feature_dim = num_experts, feature_dim
+        self.register_buffer("class_counts", class_counts.clone(), persistent=False)
+
+    def stages(self, epochs: int) -> tuple[Stage, ...]:
+        """The run's stages; their lengths sum to `epochs`."""
+        return (Stage("train", epochs),)
+
+    def start_epoch(self, progress: Progress) -> None:
+        """Called before the first batch of each epoch."""
+
+    def prepare(self, batch: Batch, progress: Progress) -> Batch:
+        """The augmented batch as the model shall see it (mixing, ...); randomness from `progress.seed`, epoch and index."""
+        return batch
+
+    def observe(self, output: ModelOutput, batch: Batch, progress: Progress) -> None:
+        """Update statistics from a training batch; runs without gradients, before `loss`, never in evaluation."""
+
+    @abstractmethod
+    def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
+        """The named terms of the loss, already weighted; the total is their plain sum."""
+
+    def after_step(self, model: nn.Module, progress: Progress) -> None:
+        """Called after each optimizer step, without gradients: projections of weights, moving averages."""
+
+    def finalize(self, model: nn.Module) -> None:
+        """Called once after the last stage, without gradients, before the weights are written."""
+
+    def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
+        """The prediction of all experts together: by default the mean of their logits."""
+        return output.logits.mean(dim=0)

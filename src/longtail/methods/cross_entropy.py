@@ -1,0 +1,17 @@
+"""Plain training: the sum of the experts' cross-entropies."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from longtail.losses import expert_cross_entropy
+from longtail.method import Method
+from longtail.types import Batch, ModelOutput, Progress
+
+
+class CrossEntropy(Method):
+    """Cross-entropy on images as they come; with M experts each is trained on its own and their logits are averaged."""
+
+    def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
+        return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}

@@ -1,0 +1,145 @@
+"""ICL: independent and collaborative learning (IJCAI 2025)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from longtail import losses
+from longtail.losses import ConfusionTracker, PrototypeBank
+from longtail.method import Method, MethodOptions, Stage, StageEpochs, Window
+from longtail.types import Batch, ModelOutput, Progress
+
+DIVERSITY = {
+    "cosine": losses.adaptive_diversity,
+    "cosine_floored": losses.adaptive_diversity_floored,
+    "cosine_squared": losses.adaptive_diversity_squared,
+    "distance": losses.feature_distance,
+}
+DISTILLATION = {
+    "unordered_mean": losses.mutual_distillation,
+    "ordered_sum": losses.mutual_distillation_ordered,
+}
+
+
+class ICL(Method):
+    """Diverse experts that compete as parallel resistors, teach each other and shun their most confused classes.
+
+    The feature stage adds competition, distillation, early diversity and late contrast; the classifier stage freezes
+    the features and trains a fresh bank of classifiers with logit adjustment.
+    """
+
+    class Options(MethodOptions):
+        """Keys of the recipe; a weight of 0 leaves a term out. docs/paper-vs-code.md says which form is whose.
+
+        Attributes:
+            competition: the parallel loss; False sums the experts' cross-entropies instead.
+            parallel_factor: "num_experts" multiplies the parallel loss by M (equal losses then give their mean).
+            distillation_form: mean over unordered pairs, or the sum over ordered pairs divided by C.
+            diversity_form: "cosine", "cosine_floored" (at zero, a pair), "cosine_squared", "distance".
+            diversity_stop: first epoch without diversity.
+            contrastive_start: first epoch with the contrastive term.
+            contrastive_mode: "add" it to the other terms, or "replace" them by it.
+            similarity, negatives, num_negatives, own_class, temperature: the contrastive term's form, see there.
+            confusion_decay, confusion_decay_every: weight kept on the old counts, applied each epoch or batch.
+            prototype_decay: weight kept on the old prototype.
+            classifier_epochs, classifier_peak_lr, classifier_batch_norm, tau: the classifier stage.
+        """
+
+        competition: bool = True
+        parallel_factor: Literal["num_experts", "one"] = "num_experts"
+        distillation_form: Literal["unordered_mean", "ordered_sum"] = "unordered_mean"
+        distillation_weight: float = Field(1.0, ge=0)
+        distillation_temperature: float = Field(1.0, gt=0)
+        distillation_detach_teacher: bool = False
+        diversity_form: Literal["cosine", "cosine_floored", "cosine_squared", "distance"] = "cosine_floored"
+        diversity_weight: float = Field(1.0, ge=0)
+        diversity_stop: Window = 30
+        contrastive_weight: float = Field(1.0, ge=0)
+        contrastive_start: Window = 120
+        contrastive_mode: Literal["add", "replace"] = "add"
+        similarity: Literal["cosine", "dot"] = "cosine"
+        negatives: Literal["sum", "mean"] = "sum"
+        num_negatives: int = Field(7, ge=1)
+        own_class: bool = False
+        temperature: float = Field(0.07, gt=0)
+        confusion_decay: float = Field(0.1, gt=0, le=1)
+        confusion_decay_every: Literal["epoch", "batch"] = "epoch"
+        prototype_decay: float = Field(0.9, ge=0, le=1)
+        classifier_epochs: StageEpochs = 20
+        classifier_peak_lr: float = Field(0.1, gt=0)
+        classifier_batch_norm: Literal["train", "eval"] = "train"
+        tau: float = Field(1.0, ge=0)
+
+    def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
+        super().__init__(options, class_counts, num_experts, feature_dim)
+        self.options = options
+        self.confusion = ConfusionTracker(num_experts, len(class_counts))
+        self.prototypes = PrototypeBank(num_experts, len(class_counts), feature_dim)
+
+    def stages(self, epochs: int) -> tuple[Stage, ...]:
+        o = self.options
+        feature = Stage("feature", epochs - o.classifier_epochs, bank="feature")
+        if o.classifier_epochs == 0:
+            return (feature,)
+        return feature, Stage(
+            "classifier",
+            o.classifier_epochs,
+            bank="classifier",
+            trainable=("heads.*",),
+            peak_lr=o.classifier_peak_lr,
+            warmup=False,
+            batch_norm=o.classifier_batch_norm,
+        )
+
+    def start_epoch(self, progress: Progress) -> None:
+        if progress.stage == "feature" and self.options.confusion_decay_every == "epoch":
+            self.confusion.decay(self.options.confusion_decay)
+
+    def observe(self, output: ModelOutput, batch: Batch, progress: Progress) -> None:
+        if progress.stage != "feature" or self.options.contrastive_weight == 0:
+            return
+        if self.options.confusion_decay_every == "batch":
+            self.confusion.decay(self.options.confusion_decay)
+        self.confusion.update(output.logits.argmax(dim=-1), batch.target)
+        self.prototypes.update(output.features, batch.target, decay=self.options.prototype_decay)
+
+    def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
+        o, logits, features, target = self.options, output.logits, output.features, batch.target
+        if progress.stage == "classifier":
+            adjusted = losses.logit_adjusted_cross_entropy(logits, target, self.class_counts, tau=o.tau)
+            return {"logit_adjustment": adjusted.sum()}
+        terms: dict[str, Tensor] = {}
+        contrast = progress.epoch >= o.contrastive_start and o.contrastive_weight > 0
+        if not (contrast and o.contrastive_mode == "replace"):
+            terms |= self._collaboration(logits, target)
+            if progress.epoch < o.diversity_stop and o.diversity_weight > 0 and self.num_experts > 1:
+                terms["diversity"] = o.diversity_weight * DIVERSITY[o.diversity_form](features)
+        if contrast:
+            terms["contrastive"] = o.contrastive_weight * self._contrast(features, target)
+        return terms
+
+    def _collaboration(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        o, each = self.options, losses.expert_cross_entropy(logits, target)
+        factor = self.num_experts if o.parallel_factor == "num_experts" else 1
+        if not o.competition:
+            terms = {"cross_entropy": each.sum()}
+        else:
+            terms = {"parallel": losses.parallel_loss(each, factor=factor)}
+        if o.distillation_weight > 0 and self.num_experts > 1:
+            distil = DISTILLATION[o.distillation_form]
+            terms["distillation"] = o.distillation_weight * distil(
+                logits, temperature=o.distillation_temperature, detach_teacher=o.distillation_detach_teacher
+            )
+        return terms
+
+    def _contrast(self, features: Tensor, target: Tensor) -> Tensor:
+        o = self.options
+        negatives, valid = self.confusion.most_confused(target, o.num_negatives, include_own=o.own_class)
+        each = losses.confusion_contrastive(
+            features, target, self.prototypes.prototypes, negatives, valid,
+            temperature=o.temperature, similarity=o.similarity, reduction=o.negatives,
+        )  # fmt: skip
+        return each.sum()

@@ -1,0 +1,34 @@
+"""Post-hoc logit adjustment (Menon et al. 2021): plain training, then the training prior is taken out of the logits."""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from longtail.losses import expert_cross_entropy, logit_adjust
+from longtail.method import Method, MethodOptions
+from longtail.types import Batch, ModelOutput, Progress
+
+
+class LogitAdjustment(Method):
+    """Cross-entropy in training; predictions from the mean logits minus tau * log(class count)."""
+
+    class Options(MethodOptions):
+        """Keys of the recipe.
+
+        Attributes:
+            tau: strength of the adjustment; 1 removes the training prior, 0 leaves the logits alone.
+        """
+
+        tau: float = Field(1.0, ge=0)
+
+    def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
+        super().__init__(options, class_counts, num_experts, feature_dim)
+        self.tau = options.tau
+
+    def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
+        return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}
+
+    def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
+        return logit_adjust(output.logits, self.class_counts, -self.tau).mean(dim=0)

@@ -1,0 +1,109 @@
+"""The pieces that expert networks are built from: convolution with batch norm, basic block, fusion gate, classifier bank."""
+
+import copy
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class ConvBN(nn.Module):
+    """A convolution without bias, then batch norm: one unit, so that evaluation can fold the two into one."""
+
+    def __init__(self, inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        nn.init.kaiming_normal_(self.conv.weight)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        output: Tensor = self.norm(self.conv(x))
+        return output
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut; a 1x1 convolution on the shortcut where the shape changes (He et al. 2016, option B)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = ConvBN(inputs, outputs, stride=stride)
+        self.second = ConvBN(outputs, outputs)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        inner = functional.relu(self.first(x), inplace=True)
+        return functional.relu(self.second(inner) + self.shortcut(x), inplace=True)
+
+
+class FusionGate(nn.Sequential):
+    """Depth-wise fusion gate (Jin et al., CVPR 2023): a shallow map brought to the shape of the last one.
+
+    One stride-2 3x3 convolution with batch norm and ReLU for each doubling of the channels, except that a chain
+    of two ends without ReLU, so a gate from the first stage is signed and one from the second is not.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        layers: list[nn.Module] = []
+        doublings = int(math.log2(outputs // inputs))
+        for step in range(doublings):
+            layers.append(ConvBN(inputs << step, inputs << (step + 1), stride=2))
+            if step == 0:
+                layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class ExpertHeads(nn.Module):
+    """One bank of M classifiers, evaluated in one batched product.
+
+    Args:
+        num_experts: M.
+        num_classes: C.
+        dim: D, the length of a feature vector.
+        kind: "cosine": scale * cos(h, w_c), no bias (rows start as random unit vectors); "linear": w_c . h + b_c.
+        scale: the cosine classifier's scale s > 0.
+    """
+
+    def __init__(
+        self, num_experts: int, num_classes: int, dim: int, kind: Literal["cosine", "linear"], scale: float
+    ) -> None:
+        super().__init__()
+        self.kind, self.scale = kind, scale
+        if kind == "cosine":
+            rows = functional.normalize(torch.randn(num_experts, num_classes, dim), dim=-1)
+            self.weight = nn.Parameter(rows)
+            self.register_parameter("bias", None)
+        else:
+            bound = 1 / math.sqrt(dim)
+            self.weight = nn.Parameter(torch.empty(num_experts, num_classes, dim).uniform_(-bound, bound))
+            self.bias = nn.Parameter(torch.empty(num_experts, 1, num_classes).uniform_(-bound, bound))
+
+    def forward(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
+        with torch.autocast(features.device.type, enabled=False):  # logits near 30 have no digits left in half precision
+            return self._logits(features.float())
+
+    def _logits(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
+        if self.kind == "linear":
+            return torch.baddbmm(self.bias, features, self.weight.mT)
+        directions = functional.normalize(self.weight, dim=-1)
+        return self.scale * torch.bmm(functional.normalize(features, dim=-1), directions.mT)
+
+
+def fold_batch_norm(model: nn.Module) -> nn.Module:
+    """A copy of a model for evaluation in which every `ConvBN` is one convolution with bias; the model is not changed.
+
+    Outputs agree with `model.eval()` up to rounding (about 1e-6 relative in fp32).
+    """
+
+    def fold(module: nn.Module) -> nn.Module:
+        if isinstance(module, ConvBN):
+            return fuse_conv_bn_eval(module.conv, module.norm)
+        for name, child in module.named_children():
+            setattr(module, name, fold(child))
+        return module
+
+    return fold(copy.deepcopy(model).eval()).requires_grad_(False)

@@ -1,0 +1,98 @@
+"""CIFAR ResNets (He et al. 2016) whose last stages are owned by M experts."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.models.layers import BasicBlock, ConvBN, ExpertHeads, FusionGate
+from longtail.types import ModelOutput
+
+WIDTHS = (16, 32, 64)
+
+
+def _stage(position: int, blocks: int) -> nn.Sequential:
+    inputs = WIDTHS[max(position - 1, 0)]
+    first = BasicBlock(inputs, WIDTHS[position], stride=1 if position == 0 else 2)
+    return nn.Sequential(
+        first, *(BasicBlock(WIDTHS[position], WIDTHS[position], 1) for _ in range(blocks - 1))
+    )
+
+
+class _Path(nn.Module):
+    """A run of consecutive stages, after a stem if it holds the first; keeps the output of each stage."""
+
+    def __init__(self, start: int, stop: int, blocks: int, stem: bool) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(ConvBN(3, WIDTHS[0]), nn.ReLU(inplace=True)) if stem else nn.Identity()
+        self.stages = nn.ModuleList(_stage(position, blocks) for position in range(start, stop))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class ExpertResNet(nn.Module):
+    """A CIFAR ResNet of depth 6n+2 with a shared trunk, M experts and named banks of classifiers.
+
+    Args:
+        depth: 20, 32, 44 or 56.
+        num_classes: C.
+        num_experts: M >= 1.
+        shared_stages: how many of the three stages all experts share: 3 = only the classifiers differ,
+            2 = each expert owns the last stage (ICL, SHIKE), 1 (RIDE), 0 = M separate networks (NCL).
+        gates: multiply expert m's last map elementwise by a gate from its first stage (m even) or second stage
+            (m odd) before average pooling.
+        head: kind of classifier, see `ExpertHeads`.
+        cosine_scale: s of the cosine classifier.
+        banks: names of the classifier banks; the first is used unless another is asked for.
+    """
+
+    feature_dim = WIDTHS[-1]
+
+    def __init__(
+        self,
+        depth: int,
+        num_classes: int,
+        num_experts: int,
+        *,
+        shared_stages: int = 2,
+        gates: bool = True,
+        head: Literal["cosine", "linear"] = "cosine",
+        cosine_scale: float = 30.0,
+        banks: Sequence[str] = ("first",),
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.num_experts, self.banks = num_classes, num_experts, tuple(banks)
+        blocks = (depth - 2) // 6
+        self.trunk = _Path(0, shared_stages, blocks, stem=shared_stages > 0)
+        self.experts = nn.ModuleList(
+            _Path(shared_stages, len(WIDTHS), blocks, stem=shared_stages == 0) for _ in range(num_experts)
+        )
+        sources = [expert % 2 for expert in range(num_experts)] if gates else []
+        self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
+        self.heads = nn.ModuleDict(
+            {name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], head, cosine_scale) for name in self.banks}
+        )
+
+    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+        """The experts' features h^m: pooled last maps."""
+        shared = self.trunk(image)
+        pooled = []
+        for position, expert in enumerate(self.experts):
+            maps = shared + expert(shared[-1] if shared else image)
+            last = maps[-1]
+            if self.gates:
+                last = last * self.gates[position](maps[position % 2])
+            pooled.append(last.mean(dim=(2, 3), dtype=torch.float32))
+        return torch.stack(pooled)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
+        features = self.extract(image)
+        return ModelOutput(features, self.heads[bank or self.banks[0]](features))

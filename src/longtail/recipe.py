@@ -1,0 +1,271 @@
+"""The schema of a recipe, and the way from a name, a file or a folder to one frozen, validated `Recipe`."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+import torch
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+
+from longtail.data import DataOptions
+from longtail.method import Epochs, Method, MethodOptions, Stage
+from longtail.methods import find
+from longtail.models import ModelOptions
+from longtail.types import InputError
+
+SECTIONS = ("data", "model", "method", "optim", "run")
+DEFAULT_FOR_IMAGES = "icl-images"
+
+
+class OptimOptions(BaseModel):
+    """The recipe's [optim] section: SGD with momentum under a warm-up and a cosine to zero, restarted in each stage.
+
+    Attributes:
+        epochs: length of the whole run.
+        batch_size: B.
+        peak_lr: learning rate at the top of the cosine, unless a stage has its own.
+        warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
+        precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(128, ge=1)
+    peak_lr: float = Field(0.1, gt=0)
+    warmup_epochs: Annotated[int, Field(ge=0), Epochs("warmup")] = 0
+    warmup_start_lr: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(5e-4, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+
+class RunOptions(BaseModel):
+    """The recipe's [run] section.
+
+    Attributes:
+        seed: keys the weights, the order of images and all augmentation.
+        evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
+        evaluate_batch_size: images a batch in evaluation; changes no score.
+        device: "auto" takes an accelerator where there is one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    evaluate_every: int = Field(0, ge=0)
+    evaluate_batch_size: int = Field(500, ge=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+class Recipe(BaseModel):
+    """Everything that decides a run's result, beside the machine and the versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: DataOptions
+    model: ModelOptions = ModelOptions()
+    method: SerializeAsAny[MethodOptions]
+    optim: OptimOptions = OptimOptions()
+    run: RunOptions = RunOptions()
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _options_of_the_method(cls, value: Any) -> Any:
+        return find(value["name"]).Options(**value) if isinstance(value, Mapping) and "name" in value else value
+
+    def build_method(self, class_counts: torch.Tensor, feature_dim: int) -> Method:
+        """The recipe's method for these classes and features."""
+        return find(self.method.name)(self.method, class_counts, self.model.num_experts, feature_dim)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The run's stages.
+
+        Raises:
+            InputError: the stages do not fit into the run's epochs.
+        """
+        stages = self.build_method(torch.ones(2, dtype=torch.int64), 1).stages(self.optim.epochs)
+        lengths = {stage.name: stage.epochs for stage in stages}
+        if min(lengths.values()) < 1 or sum(lengths.values()) != self.optim.epochs:
+            raise InputError(
+                f"{self.optim.epochs} epochs do not hold the stages of {self.method.name} "
+                f"({', '.join(f'{name} {epochs}' for name, epochs in lengths.items())}); "
+                f"ask for at least {max(len(stages), self.optim.epochs - min(lengths.values()) + 1)} epochs"
+            )
+        return stages
+
+    def to_toml(self) -> str:
+        """The recipe as TOML; reading it back gives an equal recipe."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def shipped() -> dict[str, str]:
+    """The recipes that come with the package: name -> text of the file."""
+    folder = resources.files("longtail") / "recipes"
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files if f.name.endswith(".toml")}
+
+
+def load_recipe(
+    target: str, overrides: Mapping[str, Any] | None = None, *, epochs: int | None = None
+) -> tuple[Recipe, list[str]]:
+    """A recipe from what the user named, and what to tell about it.
+
+    Args:
+        target: a shipped recipe, a recipe.toml, a folder of images (or of Parquet files).
+        overrides: "section.key" -> value; strings are read as TOML values where they are some.
+        epochs: run this long instead, scaling the recipe's epoch windows and stages that `overrides` does not name.
+
+    Raises:
+        InputError: an unknown recipe, section, key or method (the nearest is named), a value of the wrong type or out
+            of range, an unreadable file.
+    """
+    sections = _read(target)
+    given = {key: _value(value) for key, value in (overrides or {}).items()}
+    notes = _apply(sections, given)
+    recipe = validate(sections)
+    if epochs is not None:
+        recipe, scaled = _scale(recipe, epochs, keep=set(given))
+        notes += scaled
+    recipe.stages()
+    return recipe, notes
+
+
+def validate(sections: Mapping[str, Any]) -> Recipe:
+    """A recipe from plain sections, every fault told in one line.
+
+    Raises:
+        InputError: see `load_recipe`.
+    """
+    try:
+        return Recipe.model_validate(sections)
+    except ValidationError as error:
+        raise InputError(_explain(error, sections)) from None
+
+
+def difference(old: Recipe, new: Recipe) -> list[str]:
+    """Lines "section.key: old -> new" for every key in which two recipes differ."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    keys = sorted(before.keys() | after.keys())
+    return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
+
+
+def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+
+
+def _read(target: str) -> dict[str, Any]:
+    recipes, path = shipped(), Path(target)
+    if target in recipes:
+        text, origin = recipes[target], target
+    elif path.is_dir():
+        kind = "parquet" if any(path.glob("*.parquet")) or any(path.glob("data/*.parquet")) else "folder"
+        sections = _parse(recipes[DEFAULT_FOR_IMAGES], DEFAULT_FOR_IMAGES)
+        sections["data"] |= {"name": kind, "path": str(path)}
+        return sections
+    elif path.suffix == ".toml" and path.is_file():
+        text, origin = path.read_text("utf-8"), target
+    else:
+        near = difflib.get_close_matches(target, recipes, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
+        raise InputError(f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}")
+    sections = _parse(text, origin)
+    base = sections.pop("base", None)
+    if base is None:
+        return sections
+    if base not in recipes:
+        raise InputError(f"{origin}: base = {base!r} is not a shipped recipe; recipes are {', '.join(recipes)}")
+    merged = _parse(recipes[base], base)
+    if "base" in merged:
+        raise InputError(f"{origin}: base {base!r} has a base itself; only one level is allowed, so copy its keys")
+    _apply(merged, _flat(sections))
+    return merged
+
+
+def _parse(text: str, origin: str) -> dict[str, Any]:
+    try:
+        sections = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin} is not valid TOML: {error}") from None
+    loose = [key for key, value in sections.items() if not isinstance(value, dict) and key != "base"]
+    if loose:
+        raise InputError(f"{origin}: key {loose[0]!r} stands outside the sections {', '.join(SECTIONS)}; move it into one")
+    return sections
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.lower() in ("none", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Write the given keys into the sections; another method drops the keys of the old one."""
+    notes = []
+    name = given.get("method.name")
+    old = sections.get("method", {})
+    if name is not None and name != old.get("name"):
+        dropped = [key for key in old if key != "name"]
+        sections["method"] = {"name": name}
+        if dropped:
+            notes.append(f"method {name}: the recipe's {len(dropped)} keys of {old['name']} do not apply")
+    for key, value in given.items():
+        section, dot, leaf = key.partition(".")
+        if not dot or section not in SECTIONS:
+            raise InputError(f"unknown key {key!r}; {_nearest(key, sections)}")
+        sections.setdefault(section, {})[leaf] = value
+    return notes
+
+
+def _known_keys(sections: Mapping[str, Any]) -> list[str]:
+    name = sections.get("method", {}).get("name")
+    method = find(name).Options if name else MethodOptions
+    models = (DataOptions, ModelOptions, method, OptimOptions, RunOptions)
+    return [f"{section}.{key}" for section, model in zip(SECTIONS, models, strict=True) for key in model.model_fields]
+
+
+def _nearest(key: str, sections: Mapping[str, Any]) -> str:
+    keys = _known_keys(sections)
+    near = difflib.get_close_matches(key, keys, 1) or [k for k in keys if k.endswith("." + key.split(".")[-1])]
+    return f"did you mean {near[0]!r}?" if near else f"sections are {', '.join(SECTIONS)}"
+
+
+def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if error.title != "Recipe":
+        where.insert(0, "method")
+    key = ".".join(where[:2])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; {_nearest(key, sections)}"
+    if first["type"] == "missing":
+        return f"key {key!r} is missing; give it in the recipe or with --set {key}=..."
+    return f"{key} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[str]]:
+    old = recipe.optim.epochs
+    if epochs == old:
+        return recipe, []
+    sections, changes = recipe.model_dump(exclude_none=True), []
+    for section, options in (("method", recipe.method), ("optim", recipe.optim)):
+        for key, field in type(options).model_fields.items():
+            unit = next((mark for mark in field.metadata if isinstance(mark, Epochs)), None)
+            if unit is None or f"{section}.{key}" in keep:
+                continue
+            value = getattr(options, key)
+            sections[section][key] = unit.scale(value, old, epochs)
+            changes.append(f"{key} {value} -> {sections[section][key]}")
+    sections["optim"]["epochs"] = epochs
+    note = [f"{epochs} epochs instead of {old}: {', '.join(changes)}"] if changes else []
+    return validate(sections), note
