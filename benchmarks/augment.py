@@ -1,0 +1,122 @@
+"""Augmentation on one core: `Augment` against the usual PIL/torchvision pipeline, alternating in one run.
+
+python benchmarks/augment.py [--rounds 7] [--json FILE]
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import PIL
+import torch
+import torchvision
+from PIL import Image
+from torch import Tensor
+from torchvision import transforms
+
+from longtail.augment import Augment
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+BATCH_SIZE, SIDE, CUTOUT_SIZE = 128, 32, 16
+
+
+class Cutout:
+    """One square at a random centre, set to zero in a float image, as released training code does it."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        y, x = torch.randint(SIDE, (2,)).tolist()
+        top, left = max(0, y - CUTOUT_SIZE // 2), max(0, x - CUTOUT_SIZE // 2)
+        image[:, top : y + CUTOUT_SIZE // 2, left : x + CUTOUT_SIZE // 2] = 0
+        return image
+
+
+def usual_pipeline() -> transforms.Compose:
+    return transforms.Compose(
+        [
+            transforms.RandomCrop(SIDE, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10, fill=(128, 128, 128)),
+            transforms.ToTensor(),
+            Cutout(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+def some_images(count: int) -> Tensor:
+    """Smooth random images: speed does not depend on what they show."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(count, 3, 6, 6, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic")
+    return (smooth * 255).clamp(0, 255).to(torch.uint8)
+
+
+def microseconds_per_image(work: Callable[[int], object], batches: int) -> float:
+    """Processor time: one thread does all the work, and what else the machine does counts less."""
+    start = time.process_time()
+    for number in range(batches):
+        work(number)
+    return (time.process_time() - start) / (batches * BATCH_SIZE) * 1e6
+
+
+def measure(rounds: int) -> dict[str, object]:
+    images = some_images(BATCH_SIZE)
+    pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in images]
+    index = torch.arange(BATCH_SIZE)
+    augment = Augment(("crop", "flip", "autoaugment", "cutout"), MEAN, STD, cutout_size=CUTOUT_SIZE)
+    usual = usual_pipeline()
+    works: dict[str, tuple[Callable[[int], object], int]] = {
+        "longtail": (lambda epoch: augment(images, index, seed=0, epoch=epoch), 20),
+        "torchvision": (lambda _: torch.stack([usual(picture) for picture in pictures]), 2),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name, (work, batches) in works.items():
+            spent = microseconds_per_image(work, batches)
+            if number:
+                times[name].append(spent)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "us_per_image": medians,
+        "ratio": medians["torchvision"] / medians["longtail"],
+        "all_us_per_image": times,
+        "batch_size": BATCH_SIZE,
+        "side": SIDE,
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "versions": {
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "pillow": PIL.__version__,
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds after one warm-up round")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    result = measure(arguments.rounds)
+    medians = result["us_per_image"]
+    assert isinstance(medians, dict)
+    print(
+        "us of processor time an image, one thread, crop + flip + AutoAugment + Cutout + normalise, medians"
+    )
+    for name, value in medians.items():
+        print(f"{name:12s} {value:8.1f}")
+    print(f"{'ratio':12s} {result['ratio']:8.1f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
