@@ -1,0 +1,26 @@
+"""Image sources, long tails, splits, samplers and batches."""
+
+from longtail.data.batching import batches
+from longtail.data.dataset import LongTailData, Notes, Split
+from longtail.data.images import ImageFiles, find_images, read_images
+from longtail.data.loading import load_data, load_test, source_of, sources
+from longtail.data.options import DataOptions
+from longtail.data.profiles import long_tailed_counts
+from longtail.data.samplers import epoch_order
+
+__all__ = [
+    "DataOptions",
+    "ImageFiles",
+    "LongTailData",
+    "Notes",
+    "Split",
+    "batches",
+    "epoch_order",
+    "find_images",
+    "load_data",
+    "load_test",
+    "long_tailed_counts",
+    "read_images",
+    "source_of",
+    "sources",
+]

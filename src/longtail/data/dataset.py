@@ -1,0 +1,112 @@
+"""What loading returns: splits of images with their targets, and what there is to say about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from longtail.data.images import ImageFiles
+from longtail.data.options import Triple
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one part (train, val or test) with their classes.
+
+    Attributes:
+        images: (N, 3, H, W) uint8 in memory, or the files where that would be too large.
+        targets: (N,) class indices in [0, C).
+        ids: N names: the path relative to the data's root, or "train/123" (part and row).
+    """
+
+    images: UInt8[Tensor, "n 3 h w"] | ImageFiles
+    targets: Int[Tensor, " n"]
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str) -> "Split":
+        """The split with targets and, where they are in memory, images on `device`."""
+        images = self.images if isinstance(self.images, ImageFiles) else self.images.to(device)
+        return replace(self, images=images, targets=self.targets.to(device))
+
+    def take(self, rows: Int[Tensor, " k"]) -> "Split":
+        """The images at `rows`, in that order."""
+        images = self.images.take(rows.tolist()) if isinstance(self.images, ImageFiles) else self.images[rows]
+        return Split(images, self.targets[rows], tuple(self.ids[i] for i in rows.tolist()))
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a person should know about the data before believing a number; `strict` refuses all of it.
+
+    Attributes:
+        unreadable: (path, reason) of each image that was skipped.
+        unknown_classes: class names outside train, with the number of images left out.
+        not_tested: classes without an image in the part used for evaluation (test, else val).
+        single_image: classes with a single image; it stays in train.
+        empty_classes: classes without any readable training image; they are no classes of the model.
+    """
+
+    unreadable: tuple[tuple[str, str], ...] = ()
+    unknown_classes: Mapping[str, int] = field(default_factory=dict)
+    not_tested: tuple[str, ...] = ()
+    single_image: tuple[str, ...] = ()
+    empty_classes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line for each kind of note; empty where there is nothing to say."""
+        unknown = [f"{name} ({count})" for name, count in self.unknown_classes.items()]
+        said = [
+            (
+                "image(s) could not be read and were skipped",
+                [f"{p} ({reason})" for p, reason in self.unreadable],
+            ),
+            ("class(es) not in the training part, their images are left out", unknown),
+            ("class(es) without images to evaluate on", self.not_tested),
+            ("class(es) with a single image, kept for training", self.single_image),
+            ("class(es) without a readable training image, left out", self.empty_classes),
+        ]
+        return [f"{len(names)} {text}: {_shortened(names)}" for text, names in said if names]
+
+
+@dataclass(frozen=True)
+class LongTailData:
+    """A long-tailed image set, ready to train on.
+
+    Attributes:
+        name: the source's name.
+        class_names: C names; a class's index is its position.
+        train: the chosen training images, without those held out.
+        val: the validation images, if any.
+        test: the test images, if any.
+        image_size: side in pixels.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+        index_hash: sha256 (hex) of the ids in train, one a line.
+        notes: what there is to report.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Split
+    val: Split | None
+    test: Split | None
+    image_size: int
+    mean: Triple
+    std: Triple
+    index_hash: str
+    notes: Notes
+
+    @property
+    def class_counts(self) -> Int[Tensor, " c"]:
+        """(C,) int64: training images of each class (the paper's n_c)."""
+        return torch.bincount(self.train.targets, minlength=len(self.class_names))
+
+
+def _shortened(names: Sequence[str], shown: int = 10) -> str:
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

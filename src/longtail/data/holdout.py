@@ -1,0 +1,29 @@
+"""The validation part: images of each class held out of training."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STREAM = 0x686F6C64  # keeps these draws apart from others that use the same seed
+
+
+def hold_out(
+    targets: NDArray[np.int64], num_classes: int, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide rows into train and validation, class by class, as a function of the seed alone.
+
+    Args:
+        targets: (N,) class of each row, in [0, C).
+        num_classes: C.
+        fraction: share of each class held out, rounded to whole images, in [0, 1); one image always stays.
+        seed: >= 0.
+
+    Returns:
+        The sorted rows of train and of validation.
+    """
+    held = []
+    for c in range(num_classes):
+        rows = np.flatnonzero(targets == c)
+        count = min(int(fraction * len(rows) + 0.5), max(0, len(rows) - 1))
+        held.append(np.random.default_rng([_STREAM, seed, c]).permutation(rows)[:count])
+    validation = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(targets)), validation), validation

@@ -1,0 +1,57 @@
+"""What a source hands over: images listed with their classes, not yet decoded."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.data.images import Encoded
+from longtail.data.options import Triple
+
+IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
+IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One part of a set as its source lists it.
+
+    Attributes:
+        class_names: the part's own class names, in label order.
+        targets: (N,) positions in `class_names`.
+        ids: N names.
+        fetch: gives the encoded images at sorted rows, in that order.
+        on_disk: the images are files of their own, which may stay on disk.
+    """
+
+    class_names: tuple[str, ...]
+    targets: NDArray[np.int64]
+    ids: tuple[str, ...]
+    fetch: Callable[[NDArray[np.int64]], Iterable[Encoded]]
+    on_disk: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set as found.
+
+    Attributes:
+        train: the pool of training images.
+        val: its own validation part.
+        test: its test part.
+        image_size: its own side in pixels.
+        mean: its own mean.
+        std: its own deviation.
+        max_count: its own largest class for a long tail; None: the largest there is.
+        is_flat: it knows no parts; `train` is all of it.
+    """
+
+    train: Listing | None
+    val: Listing | None = None
+    test: Listing | None = None
+    image_size: int = 32
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+    max_count: int | None = None
+    is_flat: bool = False

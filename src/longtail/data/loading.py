@@ -1,0 +1,218 @@
+"""From options to data: read a source, cut its tail, decode, match classes by name, and say what was odd."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from longtail.data.cifar import read_cifar
+from longtail.data.dataset import LongTailData, Notes, Split
+from longtail.data.digits import read_digits
+from longtail.data.folder import read_folder
+from longtail.data.holdout import hold_out
+from longtail.data.images import ImageFiles, check_all, decode_all
+from longtail.data.listing import Listing, Source
+from longtail.data.options import DataOptions
+from longtail.data.parquet import parquet_files, read_parquet
+from longtail.data.profiles import choose
+from longtail.types import InputError
+
+MEMORY_LIMIT = 2**30
+Unreadable = tuple[tuple[str, str], ...]
+
+
+def sources() -> dict[str, str]:
+    """Name -> one line about each source of images."""
+    return {
+        "digits": "1,797 handwritten digits of 8x8 pixels that come with scikit-learn, 10 classes",
+        "cifar10": "CIFAR-10, 32x32 pixels, 10 classes; downloaded, or --data with Parquet or pickle files",
+        "cifar100": "CIFAR-100, 32x32 pixels, 100 classes; downloaded, or --data as for cifar10",
+        "folder": "your images: --data PATH with train/CLASS/ and test/CLASS/, or CLASS/ folders alone",
+        "parquet": "Parquet files as on the Hugging Face hub: --data PATH with train-*.parquet",
+    }
+
+
+def source_of(path: Path) -> Literal["folder", "parquet"]:
+    """Which source reads what lies at `path`."""
+    return "parquet" if parquet_files(path) else "folder"
+
+
+def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
+    """Load a long-tailed image set.
+
+    The source's training images are cut to the profile, decoded, and divided into train and validation; other
+    parts are matched to the classes by name. Images that cannot be read are skipped and noted.
+
+    Args:
+        options: which images and how.
+        seed: draws the validation part, >= 0.
+
+    Raises:
+        InputError: nothing to train on, an impossible request, or, with `strict`, anything to note.
+    """
+    source = read_source(options)
+    if source.train is None:
+        raise InputError(f"no training images in {options.path}; add a part named train")
+    if source.val is not None and options.validation > 0:
+        raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
+    size = options.image_size or source.image_size
+    class_names, pool, unreadable = _load_train(source.train, options, size, source.max_count)
+    kept, held = hold_out(pool.targets.numpy(), len(class_names), options.validation, seed)
+    train = pool.take(torch.from_numpy(kept)) if len(held) else pool
+    val = pool.take(torch.from_numpy(held)) if len(held) else None
+    test, unknown = None, Counter[str]()
+    if source.val is not None:
+        val, skipped, unknown = _load_other("validation", source.val, class_names, size)
+        unreadable += skipped
+    if source.test is not None:
+        test, skipped, more = _load_other("test", source.test, class_names, size)
+        unreadable, unknown = unreadable + skipped, unknown + more
+    notes = Notes(
+        unreadable=unreadable,
+        unknown_classes=dict(sorted(unknown.items())),
+        not_tested=_absent(test or val, class_names),
+        single_image=_with_one_image(pool, class_names),
+        empty_classes=tuple(name for name in source.train.class_names if name not in class_names),
+    )
+    _refuse_if_strict(notes, options)
+    return LongTailData(
+        name=options.name,
+        class_names=class_names,
+        train=train,
+        val=val,
+        test=test,
+        image_size=size,
+        mean=options.mean or source.mean,
+        std=options.std or source.std,
+        index_hash=hashlib.sha256("\n".join(train.ids).encode()).hexdigest(),
+        notes=notes,
+    )
+
+
+def load_test(options: DataOptions, class_names: Sequence[str]) -> tuple[Split, Notes]:
+    """Load images to evaluate a trained model on: the test part, or all of a tree of class folders.
+
+    Args:
+        options: the source, its path, the image size, and whether notes refuse; the rest is not used.
+        class_names: the model's classes; test images are matched to them by name.
+
+    Raises:
+        InputError: no test part, no image of a known class, or, with `strict`, anything to note.
+    """
+    source = read_source(options)
+    listing = source.test or (source.train if source.is_flat else None)
+    if listing is None:
+        raise InputError(
+            f"no test images in {options.path}; add a part named test, or give class folders alone"
+        )
+    size = options.image_size or source.image_size
+    test, unreadable, unknown = _load_other("test", listing, class_names, size)
+    notes = Notes(unreadable, dict(sorted(unknown.items())), _absent(test, class_names))
+    _refuse_if_strict(notes, options)
+    return test, notes
+
+
+def read_source(options: DataOptions) -> Source:
+    """List what the options' source holds, nothing decoded."""
+    path = None if options.path is None else Path(options.path).expanduser()
+    if options.name == "digits":
+        return read_digits()
+    if path is not None and not path.exists():
+        raise InputError(f"{path} does not exist; give the data's folder with --data PATH")
+    if options.name in ("cifar10", "cifar100"):
+        return read_cifar(options.name, path)
+    if path is None:
+        raise InputError(f"data.name={options.name} needs the data's place; give it with --data PATH")
+    return read_folder(path) if options.name == "folder" else read_parquet(path)
+
+
+def _load_train(
+    listing: Listing, options: DataOptions, size: int, default_max: int | None
+) -> tuple[tuple[str, ...], Split, Unreadable]:
+    names = _present(listing.class_names, listing.targets)
+    _refuse_few(names, options)
+    targets = _by_name(listing, names)
+    rows = choose(targets, names, options, default_max)
+    split, unreadable = _load(listing, targets, rows, size)
+    readable = _present(names, split.targets.numpy())
+    if readable != names:  # every image of a class was unreadable
+        _refuse_few(readable, options)
+        position = {name: c for c, name in enumerate(readable)}
+        moved = torch.tensor([position.get(name, -1) for name in names])
+        split = Split(split.images, moved[split.targets], split.ids)
+    return readable, split, unreadable
+
+
+def _load_other(
+    part: str, listing: Listing, class_names: Sequence[str], size: int
+) -> tuple[Split, Unreadable, Counter[str]]:
+    targets = _by_name(listing, class_names)
+    unknown = Counter(listing.class_names[c] for c in listing.targets[targets < 0])
+    split, unreadable = _load(listing, targets, np.flatnonzero(targets >= 0), size)
+    if len(split) == 0:
+        known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
+        raise InputError(
+            f"no readable {part} image belongs to a training class (training: {known}...; {part}: "
+            f"{there}...); name the classes alike"
+        )
+    return split, unreadable, unknown
+
+
+def _load(
+    listing: Listing, targets: NDArray[np.int64], rows: NDArray[np.int64], size: int
+) -> tuple[Split, Unreadable]:
+    fetched = listing.fetch(rows)
+    if listing.on_disk and len(rows) * 3 * size * size > MEMORY_LIMIT:
+        files = ImageFiles(tuple(path for path in fetched if isinstance(path, Path)), size)
+        bad = check_all(files.paths)
+        kept = np.delete(np.arange(len(rows)), list(bad))
+        images: torch.Tensor | ImageFiles = files.take(kept.tolist())
+    else:
+        images, bad = decode_all(fetched, len(rows), size)
+        kept = np.delete(np.arange(len(rows)), list(bad))
+    ids = tuple(listing.ids[row] for row in rows[kept])
+    unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
+    return Split(images, torch.from_numpy(targets[rows[kept]]), ids), unreadable
+
+
+def _by_name(listing: Listing, class_names: Sequence[str]) -> NDArray[np.int64]:
+    """Targets as positions in `class_names`, -1 for a class that is not among them."""
+    position = {name: c for c, name in enumerate(class_names)}
+    moved = np.array([position.get(name, -1) for name in listing.class_names], dtype=np.int64)
+    return moved[listing.targets]
+
+
+def _present(class_names: Sequence[str], targets: NDArray[np.int64]) -> tuple[str, ...]:
+    counts = np.bincount(targets, minlength=len(class_names))
+    return tuple(name for name, count in zip(class_names, counts, strict=True) if count)
+
+
+def _absent(split: Split | None, class_names: Sequence[str]) -> tuple[str, ...]:
+    if split is None:
+        return ()
+    present = set(split.targets.tolist())
+    return tuple(name for c, name in enumerate(class_names) if c not in present)
+
+
+def _with_one_image(pool: Split, class_names: Sequence[str]) -> tuple[str, ...]:
+    counts = torch.bincount(pool.targets, minlength=len(class_names)).tolist()
+    return tuple(name for name, count in zip(class_names, counts, strict=True) if count == 1)
+
+
+def _refuse_few(class_names: Sequence[str], options: DataOptions) -> None:
+    if len(class_names) < 2:
+        found = f"only class {class_names[0]}" if class_names else "no class"
+        raise InputError(
+            f"{found} with readable training images in {options.path}; training needs at least two classes"
+        )
+
+
+def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:
+    if options.strict and notes.lines():
+        where = options.path or options.name
+        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", notes.lines())

@@ -1,0 +1,61 @@
+"""The recipe's [data] section."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Triple = tuple[float, float, float]
+SourceName = Literal["digits", "cifar10", "cifar100", "folder", "parquet"]
+Operation = Literal["crop", "flip", "autoaugment", "randaugment", "cutout"]
+
+
+class DataOptions(BaseModel):
+    """Which images, how long their tail is, and how they are shown to the network.
+
+    Attributes:
+        name: the source, see `longtail.data.sources`.
+        path: file or folder of the data (`--data`); `digits` needs none, CIFAR is downloaded without one.
+        imbalance_factor: largest class / smallest class, >= 1; None keeps the counts as they are.
+        profile: how the class sizes fall in between, see `long_tailed_counts`.
+        max_count: size of the largest class. Default with an imbalance factor: the largest class there is
+            (`digits`: 120). Without an imbalance factor it caps every class.
+        subset: which images of a class are kept: `first` in file order, `shuffle0` (as LDAM and RIDE draw
+            them), `seeded` (an order drawn from `subset_seed`).
+        subset_seed: seed of `seeded`.
+        validation: fraction of each class of the training part held out, in [0, 1).
+        image_size: side in pixels. Default: the set's own (8 for digits, else 32).
+        many_above: a class with more training images belongs to "many".
+        few_below: a class with fewer training images belongs to "few".
+        augment: operations on training images, in their order.
+        crop_padding: pixels of padding before the random crop.
+        cutout_size: side of the square that Cutout blanks.
+        randaugment_ops: RandAugment's operations for each image.
+        randaugment_magnitude: RandAugment's strength, 0..30.
+        mean: per channel, of images in [0, 1]. Default: the set's own.
+        std: per channel. Default: the set's own.
+        workers: threads that decode images too many for memory.
+        strict: refuse whatever would otherwise be noted (`Notes`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: SourceName
+    path: str | None = None
+    imbalance_factor: float | None = None
+    profile: Literal["exponential", "pareto", "step"] = "exponential"
+    max_count: int | None = Field(default=None, ge=1)
+    subset: Literal["first", "shuffle0", "seeded"] = "first"
+    subset_seed: int = Field(default=0, ge=0)
+    validation: float = Field(default=0.0, ge=0.0, lt=1.0)
+    image_size: int | None = Field(default=None, ge=1)
+    many_above: int = Field(default=100, ge=0)
+    few_below: int = Field(default=20, ge=0)
+    augment: tuple[Operation, ...] = ()
+    crop_padding: int = Field(default=4, ge=0)
+    cutout_size: int = Field(default=16, ge=0)
+    randaugment_ops: int = Field(default=2, ge=0)
+    randaugment_magnitude: int = Field(default=10, ge=0, le=30)
+    mean: Triple | None = None
+    std: Triple | None = None
+    workers: int = Field(default=2, ge=0)
+    strict: bool = False

@@ -1,0 +1,144 @@
+"""Parquet files in the layout of the Hugging Face hub: encoded images and labels in columns."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from longtail.data.listing import Listing, Source
+from longtail.types import InputError
+
+SPLITS = {"train": ("train",), "val": ("validation", "val", "valid"), "test": ("test",)}
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+IMAGE_COLUMNS = ("img", "image")
+
+
+def read_parquet(path: Path, label_columns: Sequence[str] = LABEL_COLUMNS) -> Source:
+    """A folder with `train-*.parquet` and `test-*.parquet` (also under `data/`), or one file to train on.
+
+    Images are bytes (PNG, WebP, JPEG, ...), alone or as a struct {bytes, path}. Labels are strings, or
+    integers named by the ClassLabel feature in the schema's `huggingface` metadata. Rows may be sorted by
+    class. All chosen images are held in memory.
+
+    Args:
+        path: folder or file.
+        label_columns: names of the label column, the preferred first.
+
+    Raises:
+        InputError: no such file, no image column, no labels, a label without a name.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a folder with train-*.parquet and test-*.parquet")
+    files = parquet_files(path)
+    if not files:
+        raise InputError(f"no Parquet files in {path}; expected train-*.parquet and test-*.parquet")
+    parts = {split: _read_part(split, found, label_columns) for split, found in files.items()}
+    return Source(parts.get("train"), parts.get("val"), parts.get("test"), is_flat=path.is_file())
+
+
+def parquet_files(path: Path) -> dict[str, list[Path]]:
+    """Part ("train", "val", "test") -> its Parquet files in order; empty where there are none."""
+    if path.is_file():
+        return {"train": [path]} if path.suffix.lower() == ".parquet" else {}
+    found: dict[str, list[Path]] = {}
+    for split, names in SPLITS.items():
+        for folder in (path, path / "data"):
+            for name in names:
+                files = sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
+                if files:
+                    found.setdefault(split, files)
+    return found
+
+
+def _read_part(split: str, files: list[Path], label_columns: Sequence[str]) -> Listing:
+    schema = _open(files[0]).schema_arrow
+    features = _features(schema)
+    image = _image_column(files[0], schema, features)
+    label = _label_column(files[0], schema, features, label_columns)
+    values = [value for file in files for value in _open(file).read([label]).column(0).to_pylist()]
+    names = features.get(label, {}).get("names")
+    class_names, targets = _encode_labels(files[0], label, values, names)
+    ids = tuple(f"{split}/{row}" for row in range(len(values)))
+    return Listing(class_names, targets, ids, lambda rows: _read_rows(files, image, rows))
+
+
+def _open(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"cannot read {file} as Parquet ({str(error).splitlines()[0]})") from None
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    metadata = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+
+
+def _image_column(file: Path, schema: pa.Schema, features: dict[str, Any]) -> str:
+    marked = [name for name, feature in features.items() if feature.get("_type") == "Image"]
+    holding = [field.name for field in schema if _holds_bytes(field.type)]
+    for name in (*marked, *IMAGE_COLUMNS, *holding):
+        if name in holding:
+            return str(name)
+    columns = ", ".join(schema.names)
+    raise InputError(f"no image column in {file} (columns: {columns}); expected bytes in `img` or `image`")
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _holds_bytes(kind.field(index).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _label_column(file: Path, schema: pa.Schema, features: dict[str, Any], preferred: Sequence[str]) -> str:
+    marked = [name for name, feature in features.items() if feature.get("_type") == "ClassLabel"]
+    for name in (*preferred, *marked):
+        if name in schema.names:
+            return name
+    columns = ", ".join(schema.names)
+    raise InputError(f"no labels in {file} (columns: {columns}); expected a column `{preferred[0]}`")
+
+
+def _encode_labels(
+    file: Path, label: str, values: list[Any], names: list[str] | None
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    missing = sum(value is None for value in values)
+    if missing:
+        raise InputError(f"{missing} rows of {file} have no `{label}`; remove them or label them")
+    if names is None:
+        distinct = sorted(set(values))
+        position = {value: c for c, value in enumerate(distinct)}
+        return tuple(map(str, distinct)), np.array([position[value] for value in values], dtype=np.int64)
+    targets = np.array(values, dtype=np.int64)
+    wrong = targets[(targets < 0) | (targets >= len(names))]
+    if len(wrong):
+        raise InputError(
+            f"{len(wrong)} rows of {file} have a `{label}` outside 0..{len(names) - 1}, such as {wrong[0]}; "
+            "remove or mend them"
+        )
+    return tuple(names), targets
+
+
+def _read_rows(files: list[Path], column: str, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    start = 0
+    for file in files:
+        opened = _open(file)
+        for group in range(opened.num_row_groups):
+            stop = start + opened.metadata.row_group(group).num_rows
+            chosen = rows[(rows >= start) & (rows < stop)] - start
+            start = stop
+            if len(chosen):
+                values = opened.read_row_group(group, [column]).column(0).take(pa.array(chosen)).to_pylist()
+                yield from (_bytes(value) for value in values)
+
+
+def _bytes(value: Any) -> bytes:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    return data if isinstance(data, bytes) else b""

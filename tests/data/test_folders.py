@@ -1,0 +1,285 @@
+"""Trees of class folders: classes by name, what is reported, what is refused."""
+
+import hashlib
+
+import pytest
+import torch
+
+from longtail.data import DataOptions, batches, load_data, load_test
+from longtail.types import InputError
+
+
+def load(root, seed=0, **values):
+    return load_data(DataOptions(name="folder", path=str(root), **{"image_size": 8} | values), seed=seed)
+
+
+def shades(split):
+    """Class index -> grey values of its images."""
+    values = split.images[:, 0, 0, 0].tolist()
+    return {c: [v for v, t in zip(values, split.targets.tolist(), strict=True) if t == c] for c in range(4)}
+
+
+def test_train_and_test(tree):
+    data = load(tree({"train/cat": [10, 11], "train/ant": [20, 21, 22], "test/ant": [23], "test/cat": [12]}))
+    assert data.class_names == ("ant", "cat")
+    assert data.class_counts.tolist() == [3, 2]
+    assert data.val is None
+    assert (shades(data.train)[0], shades(data.test)[1]) == ([20, 21, 22], [12])
+    assert data.train.ids[0] == "train/ant/000.png"
+    assert data.notes.lines() == []
+    assert data.index_hash == hashlib.sha256("\n".join(data.train.ids).encode()).hexdigest()
+    assert data.image_size == 8
+    assert data.mean == (0.485, 0.456, 0.406)
+
+
+def test_a_flat_tree_has_no_test_part(tree):
+    data = load(tree({"cat": [1, 2], "ant": [3, 4]}))
+    assert data.class_names == ("ant", "cat")
+    assert data.test is None
+    assert data.train.ids[0] == "ant/000.png"
+    assert data.notes.not_tested == ()
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_its_own_validation_part(tree, name):
+    root = tree({"train/a": [1, 2], "train/b": [3], f"{name}/b": [4], f"{name}/z": [5]})
+    data = load(root)
+    assert shades(data.val) == {0: [], 1: [4], 2: [], 3: []}
+    assert data.notes.unknown_classes == {"z": 1}
+    assert data.notes.not_tested == ("a",)
+    with pytest.raises(InputError, match=r"its own validation part; leave data.validation at 0"):
+        load(root, validation=0.5)
+
+
+def test_held_out_images_leave_train(tree):
+    root = tree({"a": [*range(10)], "b": [*range(20, 24)], "c": [40]})
+    data = load(root, validation=0.5)
+    assert data.class_counts.tolist() == [5, 2, 1]
+    assert torch.bincount(data.val.targets, minlength=3).tolist() == [5, 2, 0]
+    assert not set(data.train.ids) & set(data.val.ids)
+    assert data.notes.not_tested == ("c",)
+    assert data.notes.single_image == ("c",)
+    assert load(root, validation=0.5).val.ids == data.val.ids
+    assert load(root, validation=0.5, seed=1).val.ids != data.val.ids
+
+
+@pytest.mark.parametrize(
+    ("test", "expected", "unknown", "lacking"),
+    [
+        ({"a": [12], "b": [22]}, {0: [12], 1: [22], 2: [], 3: []}, {}, ("c",)),
+        ({"b": [22], "c": [32]}, {0: [], 1: [22], 2: [32], 3: []}, {}, ("a",)),
+        ({"a0": [99], "c": [32, 33]}, {0: [], 1: [], 2: [32, 33], 3: []}, {"a0": 1}, ("a", "b")),
+        ({"0": [98, 97], "a": [1], "b": [2], "c": [3], "z": [5]}, None, {"0": 2, "z": 1}, ()),
+        ({"a": [], "b": [2], "c": [3]}, {0: [], 1: [2], 2: [3], 3: []}, {}, ("a",)),
+    ],
+)
+def test_test_classes_are_matched_by_name(tree, test, expected, unknown, lacking):
+    train = {"train/a": [10, 11], "train/b": [20, 21], "train/c": [30, 31]}
+    root = tree(train | {f"test/{name}": values for name, values in test.items()})
+    data = load(root)
+    assert shades(data.test) == (expected or {0: [1], 1: [2], 2: [3], 3: []})
+    assert data.notes.unknown_classes == unknown
+    assert data.notes.not_tested == lacking
+    again, notes = load_test(
+        DataOptions(name="folder", path=str(root / "test"), image_size=8), data.class_names
+    )
+    assert torch.equal(again.targets, data.test.targets)
+    assert torch.equal(again.images, data.test.images)
+    assert (notes.unknown_classes, notes.not_tested) == (unknown, lacking)
+
+
+def test_numbers_stay_names(tree):
+    data = load(tree({"train/10": [1], "train/9": [2], "train/2": [3], "test/9": [4]}))
+    assert data.class_names == ("10", "2", "9")
+    assert shades(data.test)[2] == [4]
+
+
+def test_an_empty_class_folder_is_reported_and_shifts_nothing(tree):
+    root = tree({"train/a": [1, 2], "train/b": [], "train/c": [3, 4], "test/b": [8], "test/c": [9]})
+    (root / "train" / "b" / "readme.txt").write_text("no images yet")
+    data = load(root)
+    assert data.class_names == ("a", "c")
+    assert data.notes.empty_classes == ("b",)
+    assert data.notes.unknown_classes == {"b": 1}
+    assert shades(data.test)[1] == [9]
+    assert "1 class(es) without a readable training image, left out: b" in data.notes.lines()
+
+
+def test_nested_folders_hidden_files_and_capital_endings(tree):
+    root = tree({"a/left/deep": [1], "a/right": [2], "b": [3], "b/.thumbs": [4], ".git": [5]})
+    (root / "b" / "000.png").rename(root / "b" / "X.PNG")
+    (root / "b" / ".hidden.png").write_bytes(b"")
+    data = load(root)
+    assert data.class_names == ("a", "b")
+    assert data.train.ids == ("a/left/deep/000.png", "a/right/000.png", "b/X.PNG")
+    assert data.notes.unreadable == ()
+
+
+def test_unreadable_images_are_skipped_and_listed(tree):
+    root = tree({"train/a": [1, 2, 3], "train/b": [4, 5], "test/a": [6], "test/b": [7, 8]})
+    (root / "train" / "a" / "001.png").write_bytes(b"")
+    (root / "test" / "b" / "000.png").write_text("text")
+    data = load(root)
+    assert shades(data.train) == {0: [1, 3], 1: [4, 5], 2: [], 3: []}
+    assert shades(data.test) == {0: [6], 1: [8], 2: [], 3: []}
+    assert data.notes.unreadable == (("train/a/001.png", "empty"), ("test/b/000.png", "not an image"))
+    assert data.notes.lines()[0].startswith(
+        "2 image(s) could not be read and were skipped: train/a/001.png (empty)"
+    )
+
+
+def test_a_class_that_is_all_unreadable_shifts_nothing(tree):
+    root = tree({"train/a": [1], "train/b": [2, 3], "train/c": [4, 5], "test/a": [6], "test/c": [7]})
+    (root / "train" / "a" / "000.png").write_bytes(b"")
+    data = load(root)
+    assert data.class_names == ("b", "c")
+    assert shades(data.train) == {0: [2, 3], 1: [4, 5], 2: [], 3: []}
+    assert shades(data.test)[1] == [7]
+    assert data.notes.empty_classes == ("a",)
+    assert data.notes.not_tested == ("b",)
+
+
+def test_a_class_with_one_image_stays_in_train(tree):
+    data = load(tree({"train/a": [1, 2], "train/b": [3], "test/a": [4]}))
+    assert data.class_counts.tolist() == [2, 1]
+    assert data.notes.single_image == ("b",)
+    assert data.notes.not_tested == ("b",)
+
+
+STRICT = {
+    "unreadable": ({"train/a/bad": [], "train/a": [1, 2], "train/b": [3, 4]}, "could not be read"),
+    "unknown": ({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1], "test/b": [2], "test/c": [3]}, "c (1)"),
+    "untested": ({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1]}, "evaluate on: b"),
+    "single": ({"train/a": [1], "train/b": [3, 4]}, "single image, kept for training: a"),
+    "empty": ({"train/a": [1, 2], "train/b": [3, 4], "train/c": []}, "left out: c"),
+}
+
+
+@pytest.mark.parametrize("case", STRICT)
+def test_strict_refuses_what_is_otherwise_noted(tree, case):
+    folders, told = STRICT[case]
+    root = tree(folders)
+    if case == "unreadable":
+        (root / "train" / "a" / "bad" / "x.png").write_bytes(b"")
+    assert told in load(root).notes.lines()[0]
+    with pytest.raises(InputError, match=r"is not clean; mend what follows or leave out --strict") as caught:
+        load(root, strict=True)
+    assert told in caught.value.details[0]
+
+
+def test_strict_is_content_with_clean_data(tree):
+    root = tree({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1], "test/b": [2]})
+    assert load(root, strict=True).notes.lines() == []
+    options = DataOptions(name="folder", path=str(root), strict=True)
+    with pytest.raises(InputError, match="not clean"):
+        load_test(options, ("a", "b", "c"))
+
+
+def test_long_notes_are_shortened(tree):
+    data = load(tree({f"{c:02}": [c] for c in range(14)}))
+    assert data.notes.lines() == [
+        "14 class(es) with a single image, kept for training: "
+        "00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 4 more"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        ({}, r"no images in .*; expected PATH/train/CLASS"),
+        ({"a": [], "b": []}, "no images in"),
+        ({"": [1, 2]}, "holds images but no class folders"),
+        ({"train": [1, 2]}, r"train holds images but no class folders"),
+        ({"train/a": [1, 2], "test": []}, r"no images in .*test"),
+        ({"a": [1, 2]}, r"only class a with readable training images in .* at least two classes"),
+        ({"train/a": [1, 2], "train/b": []}, "only class a"),
+        ({"test/a": [1], "test/b": [2]}, "no training images in .*; add a part named train"),
+        (
+            {"train/a": [1], "train/b": [2], "test/c": [3]},
+            r"no readable test image belongs .*\(training: a, b",
+        ),
+    ],
+)
+def test_refusals(tree, folders, message):
+    with pytest.raises(InputError, match=message) as caught:
+        load(tree(folders))
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_paths(tree, tmp_path):
+    with pytest.raises(InputError, match=r"none does not exist"):
+        load(tmp_path / "none")
+    file = tmp_path / "notes.txt"
+    file.write_text("hello")
+    with pytest.raises(InputError, match=r"notes.txt is a file, not a folder of images"):
+        load(file)
+    with pytest.raises(InputError, match=r"data.name=folder needs the data's place; give it with --data"):
+        load_data(DataOptions(name="folder"))
+
+
+def test_only_unreadable_images_are_refused(tree):
+    root = tree({"a": [1], "b": [2]})
+    for file in root.rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(InputError, match="no class with readable training images"):
+        load(root)
+
+
+def test_a_tail_cut_from_folders(tree):
+    root = tree({"a": [*range(10)], "b": [*range(20, 30)], "c": [*range(40, 50)]})
+    data = load(root, imbalance_factor=10)
+    assert data.class_counts.tolist() == [10, 3, 1]
+    with pytest.raises(InputError, match="class a has 10 images but 11 are asked for"):
+        load(root, imbalance_factor=10, max_count=11)
+    with pytest.raises(InputError, match=">= 1"):
+        load(root, imbalance_factor=0.5)
+
+
+def test_a_test_part_is_wanted(tree):
+    root = tree({"train/a": [1, 2], "train/b": [3, 4]})
+    with pytest.raises(InputError, match="no test images in"):
+        load_test(DataOptions(name="folder", path=str(root)), ("a", "b"))
+
+
+def test_size_mean_and_deviation_can_be_given(tree):
+    data = load(tree({"a": [1, 2], "b": [3]}), image_size=12, mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+    assert data.train.images.shape == (3, 3, 12, 12)
+    assert (data.image_size, data.mean, data.std) == (12, (0.1, 0.2, 0.3), (1, 1, 1))
+    assert load_data(DataOptions(name="folder", path=str(tree({})))).image_size == 32
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_images_too_many_for_memory_stay_on_disk_with_the_same_batches(tree, monkeypatch, workers):
+    root = tree({"train/a": [*range(13)], "train/b": [*range(50, 57)], "train/c": [99], "test/a": [1]})
+    (root / "train" / "a" / "004.png").write_bytes(b"")
+    (root / "train" / "c" / "000.png").write_bytes(b"text")
+    in_memory = load(root)
+    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 18 * 3 * 8 * 8)
+    on_disk = load(root)
+    assert not isinstance(on_disk.train.images, torch.Tensor)
+    assert isinstance(on_disk.test.images, torch.Tensor)
+    assert on_disk.train.ids == in_memory.train.ids
+    assert on_disk.notes == in_memory.notes
+    order = torch.randperm(19, generator=torch.Generator().manual_seed(0))
+    pairs = zip(
+        batches(in_memory.train, order, 2, "cpu"),
+        batches(on_disk.train, order, 2, "cpu", workers=workers),
+        strict=True,
+    )
+    for memory, disk in pairs:
+        for a, b in zip(memory[:3], disk[:3], strict=True):
+            assert torch.equal(a, b)
+    held = load(root, validation=0.5)
+    assert len(held.train) + len(held.val) == 19
+
+
+def test_batches_from_disk_can_be_left_early_and_name_a_broken_file(tree, monkeypatch):
+    root = tree({"a": [*range(10)], "b": [1]})
+    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 0)
+    split = load(root).train
+    stream = batches(split, torch.arange(11), 1, "cpu", workers=2)
+    assert next(stream).index.tolist() == [0]
+    stream.close()
+    (root / "b" / "000.png").unlink()
+    with pytest.raises(InputError, match=r"cannot read image .*b/000.png"):
+        list(batches(split, torch.arange(11), 4, "cpu", workers=2))
