@@ -1,1 +1,40 @@
 """Train image classifiers that do not fail on rare classes, and know how well they do on each."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longtail.api import evaluate as evaluate
+    from longtail.api import train as train
+    from longtail.predict import Classifier as Classifier
+    from longtail.predict import load as load
+    from longtail.report import Run as Run
+    from longtail.types import InputError as InputError
+
+    __version__: str
+
+_HOME = {
+    "Classifier": "longtail.predict",
+    "InputError": "longtail.types",
+    "Run": "longtail.report",
+    "evaluate": "longtail.api",
+    "load": "longtail.predict",
+    "train": "longtail.api",
+}
+
+__all__ = ["Classifier", "InputError", "Run", "__version__", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and with it torch, only when it is asked for."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("longtail")
+    if name not in _HOME:
+        raise AttributeError(f"module 'longtail' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | set(__all__))

@@ -77,7 +77,9 @@ class Recipe(BaseModel):
     @field_validator("method", mode="before")
     @classmethod
     def _options_of_the_method(cls, value: Any) -> Any:
-        return find(value["name"]).Options(**value) if isinstance(value, Mapping) and "name" in value else value
+        return (
+            find(value["name"]).Options(**value) if isinstance(value, Mapping) and "name" in value else value
+        )
 
     def build_method(self, class_counts: torch.Tensor, feature_dim: int) -> Method:
         """The recipe's method for these classes and features."""
@@ -179,10 +181,14 @@ def _read(target: str) -> dict[str, Any]:
     if base is None:
         return sections
     if base not in recipes:
-        raise InputError(f"{origin}: base = {base!r} is not a shipped recipe; recipes are {', '.join(recipes)}")
+        raise InputError(
+            f"{origin}: base = {base!r} is not a shipped recipe; recipes are {', '.join(recipes)}"
+        )
     merged = _parse(recipes[base], base)
     if "base" in merged:
-        raise InputError(f"{origin}: base {base!r} has a base itself; only one level is allowed, so copy its keys")
+        raise InputError(
+            f"{origin}: base {base!r} has a base itself; only one level is allowed, so copy its keys"
+        )
     _apply(merged, _flat(sections))
     return merged
 
@@ -194,7 +200,9 @@ def _parse(text: str, origin: str) -> dict[str, Any]:
         raise InputError(f"{origin} is not valid TOML: {error}") from None
     loose = [key for key, value in sections.items() if not isinstance(value, dict) and key != "base"]
     if loose:
-        raise InputError(f"{origin}: key {loose[0]!r} stands outside the sections {', '.join(SECTIONS)}; move it into one")
+        raise InputError(
+            f"{origin}: key {loose[0]!r} stands outside the sections {', '.join(SECTIONS)}; move it into one"
+        )
     return sections
 
 
@@ -229,14 +237,20 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
 
 def _known_keys(sections: Mapping[str, Any]) -> list[str]:
     name = sections.get("method", {}).get("name")
-    method = find(name).Options if name else MethodOptions
-    models = (DataOptions, ModelOptions, method, OptimOptions, RunOptions)
-    return [f"{section}.{key}" for section, model in zip(SECTIONS, models, strict=True) for key in model.model_fields]
+    method: type[BaseModel] = find(name).Options if name else MethodOptions
+    models: tuple[type[BaseModel], ...] = (DataOptions, ModelOptions, method, OptimOptions, RunOptions)
+    return [
+        f"{section}.{key}"
+        for section, model in zip(SECTIONS, models, strict=True)
+        for key in model.model_fields
+    ]
 
 
 def _nearest(key: str, sections: Mapping[str, Any]) -> str:
     keys = _known_keys(sections)
-    near = difflib.get_close_matches(key, keys, 1) or [k for k in keys if k.endswith("." + key.split(".")[-1])]
+    near = difflib.get_close_matches(key, keys, 1) or [
+        k for k in keys if k.endswith("." + key.split(".")[-1])
+    ]
     return f"did you mean {near[0]!r}?" if near else f"sections are {', '.join(SECTIONS)}"
 
 

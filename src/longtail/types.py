@@ -11,7 +11,8 @@ from torch import Tensor
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Batch:
     """Images and what is known of them.
 
     Attributes:

@@ -46,7 +46,9 @@ class Display:
 
     def step(self, stage: str, epoch: int, done: int, total: int) -> None:
         """`done` of the run's `total` steps are finished."""
-        self.bar.update(self.task, description=f"{stage} epoch {epoch}/{self.epochs}", completed=done, total=total)
+        self.bar.update(
+            self.task, description=f"{stage} epoch {epoch}/{self.epochs}", completed=done, total=total
+        )
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """A finished epoch, from its record in the log."""

@@ -76,7 +76,7 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     model = build_model(recipe.model, len(data.class_names), banks)
-    model = model.to(runtime.device, memory_format=torch.channels_last)
+    model = model.to(runtime.device).to(memory_format=torch.channels_last)
     method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
     return Job(recipe, folder, runtime, data, model, method, build_augment(recipe, data), stages, display)
 

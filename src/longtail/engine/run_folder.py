@@ -45,7 +45,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make output folder {self.path}: {error.strerror}; choose another --out") from None
+            raise InputError(
+                f"cannot make output folder {self.path}: {error.strerror}; choose another --out"
+            ) from None
 
     def write(self, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
         """Write a file under a temporary name, bring it to disk, then give it its name.
@@ -86,7 +88,9 @@ class RunFolder:
         try:
             return json.loads((self.path / name).read_text("utf-8"))
         except FileNotFoundError:
-            raise InputError(f"{self.path} is not a run folder: it has no {name}; give a folder that `train` made") from None
+            raise InputError(
+                f"{self.path} is not a run folder: it has no {name}; give a folder that `train` made"
+            ) from None
         except json.JSONDecodeError as error:
             raise InputError(f"{self.path / name} is damaged ({error}); restore it or train again") from None
 

@@ -28,13 +28,17 @@ def start_runtime(device: str, precision: str) -> Accelerator:
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
     found = accelerator.device.type
     if device not in ("auto", found):
-        raise InputError(f"run.device = {device!r} is not on this machine, which has {found!r}; use --set run.device=auto")
+        raise InputError(
+            f"run.device = {device!r} is not on this machine, which has {found!r}; use --set run.device=auto"
+        )
     if accelerator.num_processes > 1:
         raise InputError(
             f"{accelerator.num_processes} processes were started, training runs in one; start it without a launcher"
         )
     if precision == "fp16" and found == "cpu":
-        raise InputError("fp16 needs an accelerator, this machine has none; use --set optim.precision=bf16 or fp32")
+        raise InputError(
+            "fp16 needs an accelerator, this machine has none; use --set optim.precision=bf16 or fp32"
+        )
     if precision != "fp32":
         AcceleratorState._reset_state(reset_partial_state=True)
         accelerator = Accelerator(cpu=device == "cpu", mixed_precision=PRECISIONS[precision])
@@ -45,9 +49,14 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
     """Versions and kind of machine; no names of hosts or users."""
     packages = ("longtail", "torch", "torchvision", "accelerate", "numpy", "pillow", "scikit-learn")
     device = accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine()
+    )
     return {
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in packages},
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
         "device": device.type,
         "device_name": name,
         "cpu_count": os.cpu_count(),

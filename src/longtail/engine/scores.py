@@ -31,10 +31,14 @@ class Classes:
 
     def scores(self, counts: EvaluationCounts) -> dict[str, Any]:
         """Scores of an evaluation, fractions in [0, 1], None where there is nothing to say."""
-        return to_metrics(counts, self.counts, self.names, many_above=self.many_above, few_below=self.few_below)
+        return to_metrics(
+            counts, self.counts, self.names, many_above=self.many_above, few_below=self.few_below
+        )
 
 
-def prediction_table(ids: tuple[str, ...], predictions: Predictions, names: tuple[str, ...], top_k: int = 1) -> pd.DataFrame:
+def prediction_table(
+    ids: tuple[str, ...], predictions: Predictions, names: tuple[str, ...], top_k: int = 1
+) -> pd.DataFrame:
     """One row an image: path, label, confidence, agreement, each expert's vote, then the next best classes.
 
     Args:
@@ -96,4 +100,6 @@ def _confusions(counts: EvaluationCounts, names: tuple[str, ...]) -> pd.DataFram
     images = confusion[true, predicted]
     order = np.argsort(-images, kind="stable")
     named = np.asarray(names, dtype=object)
-    return pd.DataFrame({"class": named[true[order]], "predicted": named[predicted[order]], "images": images[order]})
+    return pd.DataFrame(
+        {"class": named[true[order]], "predicted": named[predicted[order]], "images": images[order]}
+    )

@@ -102,7 +102,7 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         )
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = batch._replace(image=_augment(job, batch, start))
+        batch = replace(batch, image=_augment(job, batch, start))
         output, terms = train_step(job.model, job.method, job.runtime, optimizer, batch, stage.bank, progress)
         meter.add(progress.step, terms, job.method.logits(output), batch.target)
         job.display.step(stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * steps)
@@ -139,7 +139,9 @@ class Meter:
         """
         for name, term in terms.items():
             here = torch.where(term.isfinite(), math.inf, float(step))
-            self.first_bad[name] = torch.minimum(self.first_bad[name], here) if name in self.first_bad else here
+            self.first_bad[name] = (
+                torch.minimum(self.first_bad[name], here) if name in self.first_bad else here
+            )
             self.sums[name] = self.sums[name] + term if name in self.sums else term
         self.correct += (logits[: len(target)].argmax(dim=-1) == target).sum()
         self.images, self.steps = self.images + len(target), self.steps + 1

@@ -85,7 +85,11 @@ def _run(job: Job, state: dict[str, Any] | None) -> None:
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
             counts, predictions = _evaluate(job, split, last)
-            more = {"split": name, "epoch": len(job.records), "unknown_classes": dict(job.data.notes.unknown_classes)}
+            more = {
+                "split": name,
+                "epoch": len(job.records),
+                "unknown_classes": dict(job.data.notes.unknown_classes),
+            }
             write_evaluation(job.folder, name, split, job.classes, counts, predictions, more)
 
 
@@ -154,6 +158,10 @@ def _write_weights(job: Job, stage: Stage) -> None:
     """The network with the bank of classifiers of this stage alone."""
     prefix = f"heads.{stage.bank}."
     state = job.model.state_dict().items()
-    kept = {name: value.contiguous() for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
+    kept = {
+        name: value.contiguous()
+        for name, value in state
+        if name.startswith(prefix) or not name.startswith("heads.")
+    }
     job.folder.write("weights/last.safetensors", lambda file: file.write(safetensors.torch.save(kept)))
     job.folder.write_json("weights/model.json", job.description(stage.bank))

@@ -23,7 +23,9 @@ def available() -> dict[str, type[Method]]:
     Raises:
         InputError: a file does not define exactly one method.
     """
-    return {name: _load(name) for _, name, _ in sorted(pkgutil.iter_modules(__path__), key=lambda found: found[1])}
+    return {
+        name: _load(name) for _, name, _ in sorted(pkgutil.iter_modules(__path__), key=lambda found: found[1])
+    }
 
 
 def find(name: str) -> type[Method]:
@@ -48,5 +50,7 @@ def _load(name: str) -> type[Method]:
         if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module.__name__
     ]
     if len(own) != 1:
-        raise InputError(f"{module.__file__} defines {len(own)} methods; a method file defines exactly one subclass of Method")
+        raise InputError(
+            f"{module.__file__} defines {len(own)} methods; a method file defines exactly one subclass of Method"
+        )
     return own[0]

@@ -31,4 +31,4 @@ class LogitAdjustment(Method):
         return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}
 
     def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
-        return logit_adjust(output.logits, self.class_counts, -self.tau).mean(dim=0)
+        return logit_adjust(output.logits, self.class_counts, tau=-self.tau).mean(dim=0)

@@ -8,7 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from longtail.models.layers import ExpertHeads, fold_batch_norm
 from longtail.models.resnet_cifar import ExpertResNet
 
-__all__ = ["DEPTHS", "ExpertHeads", "ExpertResNet", "ModelOptions", "build_model", "count_parameters", "fold_batch_norm"]
+__all__ = [
+    "DEPTHS",
+    "ExpertHeads",
+    "ExpertResNet",
+    "ModelOptions",
+    "build_model",
+    "count_parameters",
+    "fold_batch_norm",
+]
 
 DEPTHS = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
 
@@ -49,4 +57,6 @@ def build_model(options: ModelOptions, num_classes: int, banks: Sequence[str]) -
 def count_parameters(model: ExpertResNet) -> int:
     """Trainable numbers in a model with one bank of classifiers (further banks replace the first, they do not add)."""
     spare = [head for name, head in model.heads.items() if name != model.banks[0]]
-    return sum(p.numel() for p in model.parameters()) - sum(p.numel() for head in spare for p in head.parameters())
+    return sum(p.numel() for p in model.parameters()) - sum(
+        p.numel() for head in spare for p in head.parameters()
+    )

@@ -83,7 +83,9 @@ class ExpertHeads(nn.Module):
             self.bias = nn.Parameter(torch.empty(num_experts, 1, num_classes).uniform_(-bound, bound))
 
     def forward(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
-        with torch.autocast(features.device.type, enabled=False):  # logits near 30 have no digits left in half precision
+        with torch.autocast(
+            features.device.type, enabled=False
+        ):  # logits near 30 have no digits left in half precision
             return self._logits(features.float())
 
     def _logits(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:

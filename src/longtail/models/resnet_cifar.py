@@ -78,7 +78,10 @@ class ExpertResNet(nn.Module):
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
         self.heads = nn.ModuleDict(
-            {name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], head, cosine_scale) for name in self.banks}
+            {
+                name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], head, cosine_scale)
+                for name in self.banks
+            }
         )
 
     def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:

@@ -1,0 +1,18 @@
+"""What a run has to say, finished or not, read from its folder alone: tables for the terminal, and plots."""
+
+from longtail.report.run import Run
+from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
+
+__all__ = ["Run", "comparison_lines", "evaluation_lines", "plot", "report_lines", "result_lines"]
+
+
+def plot(run: Run) -> list[str]:
+    """Draw plots/training.png and plots/per_class.png into the run folder, as far as there is what to draw.
+
+    Returns:
+        The names of the files, relative to the run folder.
+    """
+    from longtail.report.class_plot import plot_classes  # matplotlib: only where something is drawn
+    from longtail.report.training_plot import plot_training
+
+    return [name for name in (plot_training(run), plot_classes(run)) if name is not None]
