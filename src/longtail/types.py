@@ -1,7 +1,7 @@
 """The values that travel between the layers: a batch, a model's output, the place in a run, and the error a user can mend."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class Batch:
     image: Num[Tensor, "vb 3 h w"]
     target: Int[Tensor, " b"]
     index: Int[Tensor, " b"]
-    aux: Mapping[str, Tensor] = NOTHING
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class ModelOutput(NamedTuple):
