@@ -29,6 +29,7 @@ class OptimOptions(BaseModel):
         batch_size: B.
         peak_lr: learning rate at the top of the cosine, unless a stage has its own.
         warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
+        clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
         precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
     """
 
@@ -42,6 +43,7 @@ class OptimOptions(BaseModel):
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0)
+    clip_norm: float = Field(0.0, ge=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
 
 

@@ -48,7 +48,7 @@ def prediction_table(
     confidence = np.take_along_axis(predictions.probabilities, order, axis=1)
     named = np.asarray(names, dtype=object)
     columns: dict[str, Any] = {
-        "path": list(ids),
+        "path": pd.Series(ids, dtype=object),  # file names need not be valid Unicode
         "label": named[order[:, 0]],
         "confidence": confidence[:, 0],
         "agreement": predictions.agreement,

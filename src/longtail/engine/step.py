@@ -55,6 +55,7 @@ def train_step(
     batch: Batch,
     bank: str,
     progress: Progress,
+    clip_norm: float = 0.0,
 ) -> tuple[ModelOutput, Mapping[str, Tensor]]:
     """One update from one augmented batch.
 
@@ -68,6 +69,8 @@ def train_step(
         method.observe(output, batch, progress)
     terms = method.loss(output, batch, progress)
     runtime.backward(torch.stack(list(terms.values())).sum())
+    if clip_norm:
+        runtime.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     optimizer.zero_grad()
     with torch.no_grad():
@@ -103,7 +106,9 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = replace(batch, image=_augment(job, batch, start))
-        output, terms = train_step(job.model, job.method, job.runtime, optimizer, batch, stage.bank, progress)
+        output, terms = train_step(
+            job.model, job.method, job.runtime, optimizer, batch, stage.bank, progress, o.clip_norm
+        )
         meter.add(progress.step, terms, job.method.logits(output), batch.target)
         job.display.step(stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * steps)
     return {"lr": rate} | meter.read()

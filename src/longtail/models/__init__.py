@@ -32,6 +32,7 @@ class ModelOptions(BaseModel):
     gates: bool = True
     head: Literal["cosine", "linear"] = "cosine"
     cosine_scale: float = Field(30.0, gt=0)
+    zero_init_residual: bool = False
 
 
 def build_model(options: ModelOptions, num_classes: int, banks: Sequence[str]) -> ExpertResNet:
@@ -50,6 +51,7 @@ def build_model(options: ModelOptions, num_classes: int, banks: Sequence[str]) -
         gates=options.gates,
         head=options.head,
         cosine_scale=options.cosine_scale,
+        zero_init_residual=options.zero_init_residual,
         banks=banks,
     )
 

@@ -28,10 +28,12 @@ class ConvBN(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut; a 1x1 convolution on the shortcut where the shape changes (He et al. 2016, option B)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, zero_init: bool = False) -> None:
         super().__init__()
         self.first = ConvBN(inputs, outputs, stride=stride)
         self.second = ConvBN(outputs, outputs)
+        if zero_init:
+            nn.init.zeros_(self.second.norm.weight)
         changes = stride != 1 or inputs != outputs
         self.shortcut = ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
 

@@ -13,21 +13,19 @@ from longtail.types import ModelOutput
 WIDTHS = (16, 32, 64)
 
 
-def _stage(position: int, blocks: int) -> nn.Sequential:
-    inputs = WIDTHS[max(position - 1, 0)]
-    first = BasicBlock(inputs, WIDTHS[position], stride=1 if position == 0 else 2)
-    return nn.Sequential(
-        first, *(BasicBlock(WIDTHS[position], WIDTHS[position], 1) for _ in range(blocks - 1))
-    )
+def _stage(position: int, blocks: int, zero_init: bool) -> nn.Sequential:
+    width, inputs = WIDTHS[position], WIDTHS[max(position - 1, 0)]
+    first = BasicBlock(inputs, width, 1 if position == 0 else 2, zero_init)
+    return nn.Sequential(first, *(BasicBlock(width, width, 1, zero_init) for _ in range(blocks - 1)))
 
 
 class _Path(nn.Module):
     """A run of consecutive stages, after a stem if it holds the first; keeps the output of each stage."""
 
-    def __init__(self, start: int, stop: int, blocks: int, stem: bool) -> None:
+    def __init__(self, start: int, stop: int, blocks: int, *, stem: bool, zero_init: bool) -> None:
         super().__init__()
         self.stem = nn.Sequential(ConvBN(3, WIDTHS[0]), nn.ReLU(inplace=True)) if stem else nn.Identity()
-        self.stages = nn.ModuleList(_stage(position, blocks) for position in range(start, stop))
+        self.stages = nn.ModuleList(_stage(position, blocks, zero_init) for position in range(start, stop))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.stem(x)
@@ -51,6 +49,8 @@ class ExpertResNet(nn.Module):
             (m odd) before average pooling.
         head: kind of classifier, see `ExpertHeads`.
         cosine_scale: s of the cosine classifier.
+        zero_init_residual: start each block as its shortcut alone (last batch norm's weight 0, Goyal et al. 2017); a
+            cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
         banks: names of the classifier banks; the first is used unless another is asked for.
     """
 
@@ -66,14 +66,16 @@ class ExpertResNet(nn.Module):
         gates: bool = True,
         head: Literal["cosine", "linear"] = "cosine",
         cosine_scale: float = 30.0,
+        zero_init_residual: bool = False,
         banks: Sequence[str] = ("first",),
     ) -> None:
         super().__init__()
         self.num_classes, self.num_experts, self.banks = num_classes, num_experts, tuple(banks)
         blocks = (depth - 2) // 6
-        self.trunk = _Path(0, shared_stages, blocks, stem=shared_stages > 0)
+        self.trunk = _Path(0, shared_stages, blocks, stem=shared_stages > 0, zero_init=zero_init_residual)
         self.experts = nn.ModuleList(
-            _Path(shared_stages, len(WIDTHS), blocks, stem=shared_stages == 0) for _ in range(num_experts)
+            _Path(shared_stages, len(WIDTHS), blocks, stem=shared_stages == 0, zero_init=zero_init_residual)
+            for _ in range(num_experts)
         )
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
