@@ -1,0 +1,111 @@
+"""Commands that list what there is, and `doctor`, which looks at the machine."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+ROOM = 2 * 2**30  # bytes on disk below which doctor complains
+
+
+def methods() -> None:
+    """List the methods."""
+    from longtail.methods import available
+
+    _list((name, (method.__doc__ or "").strip().split("\n")[0]) for name, method in available().items())
+
+
+def models() -> None:
+    """List the networks with their numbers of parameters."""
+    import torch
+
+    from longtail.models import DEPTHS, ModelOptions, build_model, count_parameters
+
+    def millions(name: str, experts: int) -> str:
+        with torch.device("meta"):
+            options = ModelOptions.model_validate(
+                {"name": name, "num_experts": experts, "gates": experts > 1}
+            )
+            return f"{count_parameters(build_model(options, 100, ('first',))) / 1e6:.2f} M"
+
+    _list(
+        (
+            name,
+            f"ResNet of {depth} layers: {millions(name, 1)} weights, as 3 experts {millions(name, 3)}",
+        )
+        for name, depth in DEPTHS.items()
+    )
+
+
+def recipes() -> None:
+    """List the shipped recipes."""
+    from longtail.recipe import shipped
+
+    _list((name, text.split("\n")[0].removeprefix("#").strip()) for name, text in shipped().items())
+
+
+def datasets() -> None:
+    """List the sources of images."""
+    from longtail.data import sources
+
+    _list(sources().items())
+
+
+def doctor() -> None:
+    """Look at the machine, the libraries and the data."""
+    from importlib import metadata
+
+    from longtail.engine.runtime import environment, start_runtime
+
+    runtime = start_runtime("auto", "fp32")
+    found = environment(runtime)
+    versions = found["versions"]
+    cores = f"{found['cpu_count']} cores, {found['threads']} threads"
+    _list([
+        ("longtail", f"{versions.pop('longtail')} with Python {versions.pop('python')}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("device", f"{found['device']} ({found['device_name']}), {cores}"),
+        ("precision", _precisions(found["device"])),
+        ("data", f"digits (in scikit-learn {metadata.version('scikit-learn')}), {_downloaded()}"),
+        ("plug-ins", _plugins()),
+        ("disk", _disk()),
+    ])  # fmt: skip
+
+
+def _precisions(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        return "fp32, fp16" + (", bf16" if torch.cuda.is_bf16_supported() else "; no bf16 on this device")
+    return "fp32, bf16; fp16 needs an accelerator" if device == "cpu" else "fp32, fp16"
+
+
+def _downloaded() -> str:
+    from longtail.data.cifar import FOLDERS
+
+    cache = Path.home() / ".cache" / "longtail"
+    here = {True: "found", False: "not here: give --data PATH, else it is downloaded"}
+    return ", ".join(f"{name} ({here[(cache / folder).is_dir()]})" for name, folder in FOLDERS.items())
+
+
+def _plugins() -> str:
+    from longtail.methods import available
+
+    folders = [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
+    lost = [folder for folder in folders if not Path(folder).is_dir()]
+    told = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
+    return f"{len(available())} methods; folders: {told}" + (f"; MISSING: {', '.join(lost)}" if lost else "")
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(".").free
+    return f"{free / 2**30:.0f} GiB free here" + ("; little for checkpoints" if free < ROOM else "")
+
+
+def _list(rows: Iterable[tuple[str, str]]) -> None:
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        typer.echo(f"{name:<{width}}  {text}".rstrip())

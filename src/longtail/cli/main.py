@@ -1,0 +1,111 @@
+"""`longtail`: the commands, and what becomes of errors. Nothing heavy is imported before a command runs."""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from longtail.cli import listing, runs
+
+REFUSED, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="longtail",
+    help="Train image classifiers that do not fail on rare classes, and know how well they do on each.",
+    epilog="Begin with: longtail train icl-digits",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(runs.train, runs.evaluate, runs.predict, runs.report, runs.compare),
+    *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        from longtail import __version__
+
+        typer.echo(f"longtail {__version__}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The options before a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: the words after `longtail`; default: those of this process.
+
+    Returns:
+        0 done, 2 refused (a line `error: ...` on standard error), 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        with typer.main.get_command(app).make_context("longtail", words) as context:
+            context.command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as end:
+        return end.exit_code
+    except KeyboardInterrupt as stop:
+        _say(str(stop) or "interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = None
+        return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+    except Exception as error:
+        lines = explain(error)
+        if not lines:
+            raise
+        _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
+        return REFUSED
+    return 0
+
+
+def explain(error: Exception) -> list[str]:
+    """What to tell of an error that the user can mend, first the message; empty for a fault of our own."""
+    from longtail.types import InputError
+
+    if isinstance(error, InputError):
+        return [" ".join(str(error).split()), *error.details]
+    if hasattr(error, "format_message"):
+        return [_usage(error)]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _no_memory(error):
+        return ["out of memory; lower optim.batch_size and run.evaluate_batch_size with --set"]
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return [f"{error.filename or 'the disk'}: {error.strerror}; free some space and repeat the command"]
+    if isinstance(error, OSError) and error.filename is not None:
+        return [f"{error.filename}: {error.strerror}; mend this or name another file"]
+    return []
+
+
+def _no_memory(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _usage(error: Any) -> str:
+    """A mistake in the words of the command, with where to read on."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "longtail"
+    return f"{message[:1].lower()}{message[1:]}; see {path} --help"
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

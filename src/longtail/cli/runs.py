@@ -1,0 +1,219 @@
+"""Commands that make a run or work with one: parsing, one call, and what a person reads."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from longtail.predict import Classifier, Unreadable
+
+
+def whole_number(word: str) -> int:
+    """The number that a word says."""
+    try:
+        return int(word)
+    except ValueError:
+        raise typer.BadParameter(f"{word!r} is not a whole number") from None
+
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder that `train` made.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse what would otherwise be skipped and reported.")
+]
+
+
+def train(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A shipped recipe, a recipe.toml, or a folder of images.")
+    ],
+    data: Annotated[str | None, typer.Option(metavar="PATH", help="Where the images are.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another method; see `longtail methods`.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another network; see `longtail models`.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole_number, help="Length; the recipe's windows scale with it."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(metavar="N", parser=whole_number, help="Keys weights, order and augmentation."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Run folder, new or empty. [default: runs/<data>-<method>-<model>]"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any key of the recipe; repeatable."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run folder TARGET, --out, or the same command's newest run."
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
+) -> None:
+    """Train a recipe, or on your own folder of images, and evaluate."""
+    given = _pairs(set_ or [])
+    from longtail import api, report
+
+    run = api.train(
+        target, data=data, method=method, model=model, epochs=epochs, seed=seed, out=out, set=given,
+        resume=resume, quiet=quiet,
+    )  # fmt: skip
+    if quiet:
+        typer.echo(run.path)
+        return
+    place = shlex.quote(str(run.path))
+    _print(["", *report.result_lines(run), ""])
+    _print(
+        [f"report:  longtail report {place}", f"predict: longtail predict {place} PHOTOS -o predictions.csv"]
+    )
+
+
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A folder with test/ or with a folder for each class. [default: the run's own]",
+        ),
+    ] = None,
+    strict: Strict = False,
+) -> None:
+    """Score a run on its own test part or on other images."""
+    from longtail.predict import load
+    from longtail.report import evaluation_lines
+
+    classifier = load(run)
+    _note(classifier)
+    metrics = classifier.evaluate(data, strict=strict)
+    _print(evaluation_lines(metrics, classifier.folder.path))
+
+
+def predict(
+    run: RunArgument,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...", help="Images, folders of images, or - for a list of paths on stdin."
+        ),
+    ],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="CSV file. [default: standard output]")
+    ] = None,
+    top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Classes named for each image.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    strict: Strict = False,
+) -> None:
+    """Name what images show, with confidence and each expert's vote."""
+    from longtail.data import find_images
+    from longtail.predict import check_free, load, unreadable_error, unreadable_lines, write_csv, write_table
+
+    file = None if out in (None, "-") else Path(str(out))
+    if file is not None:
+        check_free(file, overwrite=overwrite)
+    paths = find_images(_listed(sources))
+    classifier = load(run)
+    bad: Unreadable = []
+    _note(classifier)
+
+    def check() -> None:
+        if bad and (strict or len(bad) == len(paths)):
+            raise unreadable_error(bad)
+
+    tables = _with_progress(classifier, paths, bad, top_k)
+    if file is not None:
+        rows = write_csv(tables, file, overwrite=overwrite, check=check)
+    else:
+        rows = sum(write_table(table, sys.stdout, header=number == 0) for number, table in enumerate(tables))
+        check()
+    if bad:
+        _print([f"{len(bad)} of {len(paths)} images could not be read and were skipped:"], err=True)
+        _print([f"  {line}" for line in unreadable_lines(bad)], err=True)
+    if file is not None:
+        _print([f"{rows} predictions in {file}"], err=True)
+
+
+def report(run: RunArgument) -> None:
+    """Print a run's scores by class size and draw plots."""
+    from longtail.report import Run, plot, report_lines
+
+    found = Run(run)
+    _print([*report_lines(found), ""])
+    _print([f"{found.path / name}" for name in (*found.evaluation_files(), *plot(found))])
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two or more run folders.")],
+) -> None:
+    """Put the scores of several runs under each other."""
+    from longtail.report import Run, comparison_lines
+
+    _print(comparison_lines([Run(run) for run in runs]))
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """SECTION.KEY=VALUE words as a dictionary."""
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise typer.BadParameter(
+                f"--set {word!r} is not of the form SECTION.KEY=VALUE, such as optim.batch_size=64"
+            )
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _listed(sources: Sequence[str]) -> list[str]:
+    """The sources, with - replaced by the paths on standard input: one a line, or separated by NUL."""
+    found: list[str] = []
+    for source in sources:
+        if source != "-":
+            found.append(source)
+            continue
+        content = sys.stdin.buffer.read()
+        separator = b"\0" if b"\0" in content else b"\n"
+        found += [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(separator) if line.strip()]
+    if not found:
+        raise typer.BadParameter("no paths on standard input; write one a line")
+    return found
+
+
+def _note(classifier: "Classifier") -> None:
+    if classifier.note:
+        _print([classifier.note], err=True)
+
+
+def _with_progress(
+    classifier: "Classifier", paths: list[Path], bad: "Unreadable", top_k: int
+) -> Iterator["pd.DataFrame"]:
+    """The tables of predictions, with a bar on standard error where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task, done = bar.add_task("predicting", total=len(paths)), 0
+        for table in classifier.stream(paths, bad, top_k=top_k):
+            yield table
+            done += len(table)
+            bar.update(task, completed=done + len(bad))
+
+
+def _print(lines: Sequence[object], *, err: bool = False) -> None:
+    for line in lines:
+        typer.echo(str(line), err=err)

@@ -1,0 +1,306 @@
+"""A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pandas as pd
+import safetensors
+import safetensors.torch
+import torch
+
+from longtail.augment import Augment
+from longtail.data import DataOptions, Notes, Split, find_images, load_data, load_test, read_images, source_of
+from longtail.data.loading import read_source
+from longtail.engine.evaluate import Predictions, evaluate, infer
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.runtime import start_runtime
+from longtail.engine.scores import Classes, prediction_table, write_evaluation
+from longtail.models import ExpertResNet, ModelOptions, build_model
+from longtail.recipe import Recipe, load_recipe
+from longtail.types import Batch, InputError
+
+BATCH = 256
+Sources = str | Path | Iterable[str | Path]
+Unreadable = list[tuple[str, str]]
+
+
+def load(run: str | Path, *, device: str = "auto") -> "Classifier":
+    """The classifier that a run has trained, or has trained so far.
+
+    Args:
+        run: the run folder.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: it is no run folder, or has no weights yet.
+    """
+    return Classifier(RunFolder(run), device)
+
+
+class Classifier:
+    """A run's network with its classes; made by `load`.
+
+    Attributes:
+        classes: C names.
+        num_experts: M.
+        note: what to know before trusting it: the run is not finished; None where there is nothing to say.
+    """
+
+    def __init__(self, folder: RunFolder, device: str) -> None:
+        self.folder, self._status = folder, folder.read_json("status.json")
+        self.recipe: Recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
+        if not (folder.path / "weights" / "model.json").is_file():
+            raise InputError(
+                f"{folder.path} has not finished an epoch and has no weights; continue it with --resume"
+            )
+        self._description = folder.read_json("weights/model.json")
+        self.classes: tuple[str, ...] = tuple(self._description["classes"])
+        self.device = start_runtime(device, "fp32").device
+        self.model = self._build_model().to(memory_format=torch.channels_last).to(self.device)
+        self.num_experts = self.model.num_experts
+        counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
+        self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
+        o = self.recipe.data
+        self._known = Classes(self.classes, counts, o.many_above, o.few_below)
+        self._augment = Augment((), self._description["mean"], self._description["std"])
+
+    @property
+    def note(self) -> str | None:
+        s = self._status
+        if s["status"] == "done":
+            return None
+        return (
+            f"{self.folder.path} is not finished: using its weights after epoch {s['epoch']} of {s['epochs']}"
+        )
+
+    def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
+        """What each image shows.
+
+        Args:
+            sources: image files and folders, searched through.
+            top_k: classes named for each image, >= 1.
+
+        Returns:
+            One row an image: path, label, confidence, agreement (share of the experts that choose the label),
+            expert_1 ... expert_M, then label_2, confidence_2, ... Probabilities are in [0, 1].
+
+        Raises:
+            InputError: a source does not exist or holds no image, or no image at all can be read.
+
+        Images that cannot be read are left out and named in a warning.
+        """
+        bad: Unreadable = []
+        tables = list(self.stream(_find(sources), bad, top_k=top_k))
+        if not tables:
+            raise unreadable_error(bad)
+        if bad:
+            warnings.warn(f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}", stacklevel=2)
+        return pd.concat(tables, ignore_index=True)
+
+    def predict_proba(self, sources: Sources) -> np.ndarray:
+        """Probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
+        bad: Unreadable = []
+        parts = [predictions.probabilities for _, predictions in self._infer(_find(sources), bad)]
+        if bad:
+            raise unreadable_error(bad)
+        return np.concatenate(parts)
+
+    def stream(
+        self, paths: Sequence[Path], unreadable: Unreadable, *, top_k: int = 1
+    ) -> Iterator[pd.DataFrame]:
+        """`predict` in pieces, so that any number of images takes the same memory.
+
+        Args:
+            paths: image files.
+            unreadable: filled with (path, reason) of the images that are left out.
+            top_k: see `predict`.
+        """
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}; give 1 or more")
+        for ids, predictions in self._infer(paths, unreadable):
+            yield prediction_table(ids, predictions, self.classes, top_k)
+
+    def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
+        """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
+        name, split, notes = (
+            self._own_split(strict) if data is None else self._other_split(Path(data), strict)
+        )
+        counts, predictions = evaluate(
+            self.model, self._method, split, self._augment,
+            bank=self._description["bank"], device=self.device,
+            batch_size=self.recipe.run.evaluate_batch_size, workers=self.recipe.data.workers,
+        )  # fmt: skip
+        more = {
+            "split": name,
+            "epoch": self._status["epoch"],
+            "unknown_classes": dict(notes.unknown_classes),
+            "unreadable": len(notes.unreadable),
+        }
+        if data is not None:
+            more["data"] = str(Path(data).resolve())
+        return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
+
+    def _build_model(self) -> ExpertResNet:
+        d, weights = self._description, self.folder.path / "weights" / "last.safetensors"
+        model = build_model(ModelOptions(**d["model"]), len(self.classes), (d["bank"],))
+        try:
+            model.load_state_dict(safetensors.torch.load_file(weights))
+        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"cannot load {weights} ({reason}); restore it or train again") from None
+        return model.eval()
+
+    def _infer(
+        self, paths: Sequence[Path], unreadable: Unreadable
+    ) -> Iterator[tuple[tuple[str, ...], Predictions]]:
+        def loaded() -> Iterator[Batch]:
+            for start in range(0, len(paths), BATCH):
+                chunk = paths[start : start + BATCH]
+                images, bad = read_images(chunk, self._description["image_size"])
+                unreadable.extend(bad)
+                skipped = {path for path, _ in bad}
+                rows = [start + n for n, path in enumerate(chunk) if str(path) not in skipped]
+                if rows:
+                    index = torch.tensor(rows, device=self.device)
+                    yield Batch(images.to(self.device), torch.zeros_like(index), index)
+
+        for batch, logits, each in infer(
+            self.model, self._method, loaded(), self._augment, self._description["bank"]
+        ):
+            ids = tuple(str(paths[row]) for row in batch.index.tolist())
+            probabilities, votes = logits.softmax(dim=-1), each.argmax(dim=-1).T
+            yield ids, Predictions(probabilities.cpu().numpy(), votes.cpu().numpy())
+
+    def _own_split(self, strict: bool) -> tuple[str, Split, Notes]:
+        options = self._options(strict)
+        if read_source(options).test is not None:
+            return "test", *load_test(options, self.classes)
+        data = load_data(options, seed=self.recipe.run.seed)
+        if data.val is None:
+            raise InputError(
+                f"{self.folder.path} was trained without a test part; give images with --data PATH"
+            )
+        if data.class_names != self.classes:
+            raise InputError(
+                f"the classes of {options.path} have changed since training; give images with --data PATH"
+            )
+        return "val", data.val, data.notes
+
+    def _other_split(self, data: Path, strict: bool) -> tuple[str, Split, Notes]:
+        if not data.exists():
+            raise InputError(
+                f"{data} does not exist; give a folder with test/ or with a folder for each class"
+            )
+        kind = source_of(data)
+        name = self.recipe.data.name if kind == "parquet" and self.recipe.data.name != "digits" else kind
+        options = self._options(strict, name=name, path=str(data))
+        return self._free_name(data), *load_test(options, self.classes)
+
+    def _options(self, strict: bool, **changed: Any) -> DataOptions:
+        o, size = self.recipe.data, self._description["image_size"]
+        return o.model_copy(update={"image_size": size, "strict": strict or o.strict, **changed})
+
+    def _free_name(self, data: Path) -> str:
+        """The folder's name, unless `eval/` holds something of that name that came from elsewhere."""
+        place = data.resolve()
+        name, number = place.name, 1
+        while (file := self.folder.path / "eval" / name / "metrics.json").is_file() or name in (
+            "test",
+            "val",
+        ):
+            if file.is_file() and self.folder.read_json(f"eval/{name}/metrics.json").get("data") == str(
+                place
+            ):
+                break
+            number += 1
+            name = f"{place.name}-{number}"
+        return name
+
+
+def write_csv(
+    tables: Iterator[pd.DataFrame],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> int:
+    """Write predictions as they come; the file has its name only once it is whole.
+
+    Args:
+        tables: pieces of one table.
+        out: the file.
+        overwrite: replace a file that exists.
+        check: called before the file gets its name; what it raises leaves no file.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: the file exists, or cannot be written.
+    """
+    check_free(out, overwrite=overwrite)
+    partial = out.with_name(f".{out.name}.partial")
+    first = next(tables, None)  # whatever is refused is refused before a file is made
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = sum(
+                write_table(table, file, header=n == 0) for n, table in enumerate(_again(first, tables))
+            )
+            check()
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(out)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {out}: {error.strerror}; free some space or choose another -o"
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def write_table(table: pd.DataFrame, file: TextIO, *, header: bool) -> int:
+    """Append a piece of a table to an open CSV file; returns its number of rows."""
+    table.to_csv(file, index=False, header=header, float_format="%.6f", lineterminator="\n")
+    return len(table)
+
+
+def check_free(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse a file that exists or could not be made.
+
+    Raises:
+        InputError: see above.
+    """
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out} is not a file; choose another -o, or leave it out to print the table")
+    if out.is_file() and not overwrite:
+        raise InputError(f"{out} exists; choose another -o, or replace it with --overwrite")
+    if not out.parent.is_dir():
+        raise InputError(
+            f"there is no folder {out.parent} to write {out.name} into; make it or choose another -o"
+        )
+
+
+def _again(first: pd.DataFrame | None, rest: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    return chain([] if first is None else [first], rest)
+
+
+def _find(sources: Sources) -> list[Path]:
+    return find_images([sources] if isinstance(sources, str | Path) else list(sources))
+
+
+def unreadable_error(bad: Unreadable) -> InputError:
+    """What to say of images that cannot be read."""
+    noun = "image" if len(bad) == 1 else "images"
+    return InputError(f"{len(bad)} {noun} cannot be read", unreadable_lines(bad))
+
+
+def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
+    """The first of them, each with its reason."""
+    lines = [f"{path} ({reason})" for path, reason in bad[:shown]]
+    return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines

@@ -1,0 +1,199 @@
+"""A run's scores as lines of text for a terminal."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.cells import cell_len
+
+from longtail.report.run import GROUPS, Run
+
+SCORES = ("overall", "macro", *GROUPS)
+ENOUGH = 10  # test images of a class below which its recall is told as a count only
+SHOWN = 10
+
+
+def table_lines(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+) -> list[str]:
+    """Columns under their headings, padded to equal width; numbers stand right, the columns in `left` left.
+
+    >>> table_lines(("run", "macro"), [("a", "9.5"), ("long", "10.0")])
+    ['run   macro', 'a       9.5', 'long   10.0']
+    """
+    cells = [[printable(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+
+    def padded(cell: str, column: int) -> str:
+        space = " " * (widths[column] - cell_len(cell))
+        return cell + space if column in left else space + cell
+
+    return ["  ".join(padded(cell, c) for c, cell in enumerate(row)).rstrip() for row in cells]
+
+
+def printable(name: str) -> str:
+    """A name that cannot disturb a terminal: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def percent(value: float | None) -> str:
+    """A fraction in per cent with one decimal; a dash where there is none."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def score_lines(metrics: Mapping[str, Any], class_groups: Sequence[str] = ()) -> list[str]:
+    """Table of overall, macro, many, medium and few: all experts together, then each.
+
+    Args:
+        metrics: as in metrics.json.
+        class_groups: group of each class, for a last row that counts them.
+    """
+    experts = metrics.get("experts", [])
+    rows = [
+        [("all experts" if len(experts) > 1 else "accuracy %"), *(percent(metrics[key]) for key in SCORES)]
+    ]
+    if len(experts) > 1:
+        rows += [
+            [f"expert {number}", *(percent(scores[key]) for key in SCORES)]
+            for number, scores in enumerate(experts, 1)
+        ]
+    if class_groups:
+        sizes = Counter(class_groups)
+        rows.append(
+            ["classes", str(len(class_groups)), str(len(class_groups)), *(str(sizes[g]) for g in GROUPS)]
+        )
+    return table_lines(("accuracy, %" if len(experts) > 1 else "", *SCORES), rows)
+
+
+def result_lines(run: Run) -> list[str]:
+    """What was run, how far it came, and its table of scores."""
+    epoch, epochs = run.status["epoch"], run.status["epochs"]
+    lines = [f"{run.path}: {run}"]
+    if not run.finished:
+        lines.append(f"not finished ({run.status['status']}): {epoch} of {epochs} epochs")
+    metrics = run.metrics
+    if metrics is None:
+        return [
+            *lines,
+            "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
+        ]
+    told = [f"{metrics['num_images']:,} {_PART[str(run.split)]} images", f"after epoch {metrics['epoch']}"]
+    return [*lines, ", ".join(told), "", *score_lines(metrics, [c["group"] for c in run.classes])]
+
+
+_PART = {"test": "test", "val": "validation"}
+
+
+def report_lines(run: Run) -> list[str]:
+    """The whole report: scores, weakest classes, classes never predicted, confusions, what was left out."""
+    lines = result_lines(run)
+    classes, confusions, metrics = run.table("per_class"), run.table("confusions"), run.metrics
+    if classes is not None:
+        lines += _section("Weakest classes", _weakest(classes))
+        lines += _section("Never predicted", _names(classes[classes["precision"].isna()]["class"]))
+    if confusions is not None and classes is not None:
+        lines += _section("Most frequent confusions", _confused(confusions, classes))
+    return lines if metrics is None else lines + _left_out(metrics)
+
+
+def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
+    """What `evaluate` found: the scores, what was left out, and where the files are.
+
+    Args:
+        metrics: as in metrics.json.
+        place: the run folder.
+    """
+    images = metrics["num_images"]
+    head = (
+        f"{images:,} image{'s' * (images != 1)} of {metrics['split']}, weights after epoch {metrics['epoch']}"
+    )
+    where = place / "eval" / metrics["split"]
+    return [
+        head,
+        "",
+        *score_lines(metrics),
+        *_left_out(metrics),
+        "",
+        f"{where / 'metrics.json'}",
+        f"{where / 'per_class.csv'}",
+    ]
+
+
+def _left_out(metrics: Mapping[str, Any]) -> list[str]:
+    unknown = metrics.get("unknown_classes", {})
+    lines = _section("Not tested: classes without images", _names(metrics.get("not_tested", ())))
+    lines += _section(
+        "Unknown to the model, left out", _names(f"{name} ({n})" for name, n in unknown.items())
+    )
+    if metrics.get("unreadable"):
+        lines += ["", f"{metrics['unreadable']} images could not be read and were skipped"]
+    return lines
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", title, *(f"  {line}" for line in lines)] if lines else []
+
+
+def _names(names: Any) -> list[str]:
+    every = [printable(name) for name in names]
+    more = f" and {len(every) - 2 * SHOWN} more" if len(every) > 2 * SHOWN else ""
+    noun = "class" if len(every) == 1 else "classes"
+    return [f"{len(every)} {noun}: {', '.join(every[: 2 * SHOWN])}{more}"] if every else []
+
+
+def _weakest(classes: pd.DataFrame) -> list[str]:
+    """The recalls below the mean; classes with too few test images to say come last, without a percentage."""
+    tested = classes[classes["recall"] < classes["recall"].mean()]
+    tested = tested.assign(thin=tested["test_images"] < ENOUGH).sort_values(["thin", "recall"], kind="stable")
+    rows = [
+        (
+            row["class"], row["group"], str(row["train_images"]), f"{row['correct']} of {row['test_images']}",
+            "too few to say" if row["thin"] else percent(row["recall"]), row["mistaken_for"],
+        )
+        for _, row in tested.head(SHOWN).iterrows()
+    ]  # fmt: skip
+    header = ("class", "group", "train images", "right", "recall %", "mostly taken for")
+    return table_lines(header, rows, left=(0, 1, 5)) if rows else []
+
+
+def _confused(confusions: pd.DataFrame, classes: pd.DataFrame) -> list[str]:
+    images = dict(zip(classes["class"], classes["test_images"], strict=True))
+    rows = [
+        (row["class"], row["predicted"], f"{row['images']} of {images[row['class']]}")
+        for _, row in confusions.head(SHOWN).iterrows()
+    ]
+    return table_lines(("class", "taken for", "images"), rows, left=(0, 1)) if rows else []
+
+
+def comparison_lines(runs: Sequence[Run]) -> list[str]:
+    """One row a run: its scores; below, why the rows may not be comparable."""
+    names = [run.path.name or str(run.path) for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.path) for run in runs]
+    rows = [[name, *_row(run)] for name, run in zip(names, runs, strict=True)]
+    return [*table_lines(("accuracy, %", *SCORES, "epoch"), rows), *_doubts(names, runs)]
+
+
+def _row(run: Run) -> list[str]:
+    metrics, epochs = run.metrics, run.status["epochs"]
+    if metrics is None:
+        return ["-"] * len(SCORES) + [f"{run.status['epoch']} of {epochs}"]
+    done = str(epochs) if run.finished else f"{metrics['epoch']} of {epochs}"
+    return [percent(metrics[key]) for key in SCORES] + [done]
+
+
+def _doubts(names: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
+    first = runs[0]
+    for name, run in zip(names, runs, strict=True):
+        if not run.finished:
+            yield f"{name} is not finished"
+        if [c["name"] for c in run.classes] != [c["name"] for c in first.classes]:
+            yield f"{name} has other classes than {names[0]}: their scores cannot be compared"
+        elif run.metrics and first.metrics and _tested(run) != _tested(first):
+            yield f"{name} was tested on other images than {names[0]}: compare with care"
+
+
+def _tested(run: Run) -> tuple[Any, ...]:
+    return run.split, (run.metrics or {}).get("num_images")
