@@ -1,4 +1,4 @@
-"""The library's training step and evaluation against benchmarks/reference.py: alternating runs, medians, ratios.
+"""The library's steps and evaluation against benchmarks/reference.py: alternating runs, medians, ratios.
 
     python benchmarks/speed.py [--data DIR] [--rounds 5] [--json FILE]
 

@@ -1,0 +1,125 @@
+"""Tables from the result files: benchmarks/results/tables.md and the part of README.md between its marks.
+
+python benchmarks/tables.py           # write
+python benchmarks/tables.py --check   # exit 1 when what is written is not what the files say
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+TITLES = {
+    "digits": "Digits, imbalance factor 20 (407 training images, 500 test images), last epoch",
+    "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, **30 epochs** (the paper trains 200), last epoch",
+    "cifar-lt": "CIFAR-LT, ResNet-32, 200 epochs, last epoch",
+}
+IN_README = ("digits", "cifar100-lt-30", "cifar-lt")
+SCORES = ("overall", "macro", "many", "medium", "few")
+
+
+def cell(values):
+    """Mean +- standard deviation in per cent; a single value alone."""
+    if None in values:
+        return "-"
+    mean = 100 * statistics.fmean(values)
+    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {100 * statistics.stdev(values):.1f}"
+
+
+def row(result):
+    seeds = result["seeds"].values()
+    ours = [cell([seed["metrics"][key] for seed in seeds]) for key in SCORES]
+    paper = "-" if result["paper"] is None else f"{result['paper']:.1f}"
+    minutes = statistics.fmean(seed["seconds"] for seed in seeds) / 60
+    return [result["row"], *ours, paper, str(len(result["seeds"])), f"{minutes:.1f}"]
+
+
+def table(name, results):
+    head = ["", *SCORES, "paper", "seeds", "minutes a run"]
+    lines = [
+        f"**{TITLES.get(name, name)}**",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---|" + "--:|" * (len(head) - 1),
+    ]
+    lines += ["| " + " | ".join(row(result)) + " |" for result in results]
+    return "\n".join(lines)
+
+
+def machine(result):
+    m = result["machine"]
+    cpu = f"{m['threads']} threads of a processor with {m['cpu_capability']}"
+    name = cpu if m["device"] == "cpu" else m["device_name"]
+    return f"{name}, torch {m['versions']['torch']}"
+
+
+def load():
+    """The result files, by table, in the order of their names."""
+    tables = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        result = json.loads(path.read_text("utf-8"))
+        if "seeds" in result:
+            tables.setdefault(result["table"], []).append(result)
+    return tables
+
+
+def speed(path):
+    result = json.loads(path.read_text("utf-8"))
+    lines = [
+        f"**Speed against `benchmarks/reference.py`**, alternating in one run: medians; {machine(result)}", "",
+        "| images per second | library | reference | ratio (min-max) |", "|---|--:|--:|--:|",
+    ]  # fmt: skip
+    for name, r in result["rows"].items():
+        ours, plain = r["images"] / r["library_s"], r["images"] / r["reference_s"]
+        lines.append(
+            f"| {name} | {ours:.0f} | {plain:.0f} | {r['ratio']:.2f} ({r['ratio_min']:.2f}-{r['ratio_max']:.2f}) |"
+        )
+    return "\n".join([*lines, "", f"`{result['command']}`"])
+
+
+def pages():
+    """(text of tables.md, text for README.md)."""
+    tables, full, short = load(), [], []
+    for name in sorted(tables, key=lambda n: (list(TITLES).index(n) if n in TITLES else len(TITLES), n)):
+        text = table(name, tables[name])
+        commands = [f"- {r['row']}: `{r['command']}` ({machine(r)})" for r in tables[name]]
+        full.append("\n".join([text, "", *commands]))
+        if name in IN_README:
+            short.append(text)
+    path = RESULTS / "speed-2-cores.json"
+    if path.exists():
+        full.append(speed(path))
+    return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    full, short = pages()
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text("utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    wanted = {RESULTS / "tables.md": full, readme: f"{before}{BEGIN}\n{short}{END}{after}"}
+    stale = [p for p, text in wanted.items() if not p.exists() or p.read_text("utf-8") != text]
+    if check:
+        if stale:
+            names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+            print(
+                f"error: {names} differ from the result files; run python benchmarks/tables.py",
+                file=sys.stderr,
+            )
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(wanted[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
