@@ -1,11 +1,11 @@
 """Train a recipe over several seeds and write one result file; what was cut short goes on.
 
     python benchmarks/score.py digits-icl icl-digits --seeds 0 1 2 --table digits --row "ICL, 3 experts"
-    python benchmarks/score.py c100-100 icl-cifar100-lt --data DIR --seeds 0 1 2 --minutes 9 --paper 57.6
+    python benchmarks/score.py c100 icl-cifar100-lt --data DIR --seeds 0 1 2 --minutes 9 --paper 57.6
 
-The first word names the result (benchmarks/results/NAME.json) and the run folders (runs/NAME/seed-N), the second
-is what `longtail train` takes. With --minutes the program stops in time with exit status 3, and the same command
-goes on. Afterwards `python benchmarks/tables.py` writes the tables.
+The first word names the result (benchmarks/results/NAME.json) and the run folders (runs/NAME/seed-N);
+the second is what `longtail train` takes. With --minutes the program stops in time with exit status 3, and the same
+command goes on. Afterwards `python benchmarks/tables.py` writes the tables.
 """
 
 import argparse

@@ -15,7 +15,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 TITLES = {
     "digits": "Digits, imbalance factor 20 (407 training images, 500 test images), last epoch",
-    "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, **30 epochs** (the paper trains 200), last epoch",
+    "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, 30 epochs (the paper: 200), last epoch",
     "cifar-lt": "CIFAR-LT, ResNet-32, 200 epochs, last epoch",
 }
 IN_README = ("digits", "cifar100-lt-30", "cifar-lt")
@@ -70,14 +70,13 @@ def load():
 def speed(path):
     result = json.loads(path.read_text("utf-8"))
     lines = [
-        f"**Speed against `benchmarks/reference.py`**, alternating in one run: medians; {machine(result)}", "",
+        f"**Speed against `benchmarks/reference.py`**, alternating runs, medians; {machine(result)}", "",
         "| images per second | library | reference | ratio (min-max) |", "|---|--:|--:|--:|",
     ]  # fmt: skip
     for name, r in result["rows"].items():
         ours, plain = r["images"] / r["library_s"], r["images"] / r["reference_s"]
-        lines.append(
-            f"| {name} | {ours:.0f} | {plain:.0f} | {r['ratio']:.2f} ({r['ratio_min']:.2f}-{r['ratio_max']:.2f}) |"
-        )
+        spread = f"{r['ratio_min']:.2f}-{r['ratio_max']:.2f}"
+        lines.append(f"| {name} | {ours:.0f} | {plain:.0f} | {r['ratio']:.2f} ({spread}) |")
     return "\n".join([*lines, "", f"`{result['command']}`"])
 
 

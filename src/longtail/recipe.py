@@ -258,6 +258,9 @@ def _nearest(key: str, sections: Mapping[str, Any]) -> str:
 
 def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
     first = error.errors()[0]
+    refusal = first.get("ctx", {}).get("error")
+    if isinstance(refusal, InputError):
+        return str(refusal)
     where = [str(part) for part in first["loc"]]
     if error.title != "Recipe":
         where.insert(0, "method")

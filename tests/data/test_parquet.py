@@ -129,8 +129,8 @@ def test_only_a_test_part(parquet, encoded):
 
 def cifar100(parquet, encoded):
     names = {
-        "fine_label": [f"fine {c}" for c in range(100)],
         "coarse_label": [f"coarse {c}" for c in range(20)],
+        "fine_label": [f"fine {c}" for c in range(100)],
     }
     images = [encoded(c, "PNG", (32, 32)) for c in range(100)] * 2
     columns = {"coarse_label": [c % 20 for c in range(200)], "fine_label": [c % 100 for c in range(200)]}
