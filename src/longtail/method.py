@@ -114,7 +114,7 @@ class Method(nn.Module, ABC):
         """Called before the first batch of each epoch."""
 
     def prepare(self, batch: Batch, progress: Progress) -> Batch:
-        """The augmented batch as the model shall see it (mixing, ...); randomness from `progress.seed`, epoch and index."""
+        """The augmented batch as the model shall see it (mixing, ...); draw from (`progress.seed`, epoch, index)."""
         return batch
 
     def observe(self, output: ModelOutput, batch: Batch, progress: Progress) -> None:

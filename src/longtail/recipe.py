@@ -251,9 +251,13 @@ def _known_keys(sections: Mapping[str, Any]) -> list[str]:
 def _nearest(key: str, sections: Mapping[str, Any]) -> str:
     keys = _known_keys(sections)
     near = difflib.get_close_matches(key, keys, 1) or [
-        k for k in keys if k.endswith("." + key.split(".")[-1])
+        k for k in keys if k.endswith("." + key.rsplit(".", maxsplit=1)[-1])
     ]
-    return f"did you mean {near[0]!r}?" if near else f"sections are {', '.join(SECTIONS)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    section = key.split(".", maxsplit=1)[0]
+    own = [k for k in keys if k.startswith(f"{section}.")]
+    return f"keys are {', '.join(own)}" if own else f"sections are {', '.join(SECTIONS)}"
 
 
 def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:

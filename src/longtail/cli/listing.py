@@ -1,8 +1,10 @@
 """Commands that list what there is, and `doctor`, which looks at the machine."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import typer
@@ -43,7 +45,15 @@ def recipes() -> None:
     """List the shipped recipes."""
     from longtail.recipe import shipped
 
-    _list((name, text.split("\n")[0].removeprefix("#").strip()) for name, text in shipped().items())
+    _list((name, _first_sentence(text)) for name, text in shipped().items())
+
+
+def _first_sentence(text: str) -> str:
+    """What a recipe's opening comment says first."""
+    comment = " ".join(
+        line[1:].strip() for line in takewhile(lambda line: line[:1] == "#", text.splitlines())
+    )
+    return re.split(r"[.:;] |$", comment, maxsplit=1)[0].removesuffix(".")
 
 
 def datasets() -> None:
@@ -86,7 +96,7 @@ def _downloaded() -> str:
     from longtail.data.cifar import FOLDERS
 
     cache = Path.home() / ".cache" / "longtail"
-    here = {True: "found", False: "not here: give --data PATH, else it is downloaded"}
+    here = {True: "downloaded", False: "not downloaded; --data PATH takes it from elsewhere"}
     return ", ".join(f"{name} ({here[(cache / folder).is_dir()]})" for name, folder in FOLDERS.items())
 
 

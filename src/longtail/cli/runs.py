@@ -108,7 +108,7 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Images, folders of images, or - for a list of paths on stdin."
+            metavar="SOURCE", help="Images, folders of images, or - for a list of paths on stdin."
         ),
     ],
     out: Annotated[
@@ -157,7 +157,7 @@ def report(run: RunArgument) -> None:
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two or more run folders.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Two or more run folders.")],
 ) -> None:
     """Put the scores of several runs under each other."""
     from longtail.report import Run, comparison_lines

@@ -105,9 +105,9 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         )
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = replace(batch, image=_augment(job, batch, start))
+        augmented = replace(batch, image=_augment(job, batch, start))
         output, terms = train_step(
-            job.model, job.method, job.runtime, optimizer, batch, stage.bank, progress, o.clip_norm
+            job.model, job.method, job.runtime, optimizer, augmented, stage.bank, progress, o.clip_norm
         )
         meter.add(progress.step, terms, job.method.logits(output), batch.target)
         job.display.step(stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * steps)

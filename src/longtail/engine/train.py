@@ -6,9 +6,9 @@ from typing import Any
 import safetensors.torch
 from accelerate.optimizer import AcceleratedOptimizer
 
+from longtail.data import Split
 from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
 from longtail.engine.display import Display
-from longtail.data import Split
 from longtail.engine.evaluate import Predictions, evaluate
 from longtail.engine.job import Job, build_job, describe_job
 from longtail.engine.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""One file, one method. A file dropped here is found by the command line, the tests and the docs; nothing else is edited.
+"""One file, one method. A file dropped here is found by the command line, the tests and the docs, without an edit.
 
 Folders named in the environment variable LONGTAIL_METHODS (separated as in PATH) are searched as well, so a method can
 live outside an installed package.

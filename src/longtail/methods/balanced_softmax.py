@@ -12,7 +12,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BalancedSoftmax(Method):
-    """Cross-entropy of logits raised by tau * log(class count), so that the bare logits are fit for balanced classes."""
+    """Cross-entropy of logits raised by tau * log(class count): the bare logits are fit for balanced classes."""
 
     class Options(MethodOptions):
         """Keys of the recipe.

@@ -1,4 +1,4 @@
-"""The pieces that expert networks are built from: convolution with batch norm, basic block, fusion gate, classifier bank."""
+"""The pieces of expert networks: convolution with batch norm, basic block, fusion gate, bank of classifiers."""
 
 import copy
 import math
@@ -26,7 +26,7 @@ class ConvBN(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut; a 1x1 convolution on the shortcut where the shape changes (He et al. 2016, option B)."""
+    """Two 3x3 convolutions and a shortcut, 1x1 where the shape changes (He et al. 2016, option B)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, zero_init: bool = False) -> None:
         super().__init__()
