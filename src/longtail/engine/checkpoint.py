@@ -1,5 +1,6 @@
 """The state of a run at the end of an epoch: everything that makes a resumed run equal to an uninterrupted one."""
 
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -42,10 +43,9 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
         saved = validate(state["recipe"])
-    except (RuntimeError, KeyError, EOFError) as error:
-        raise InputError(
-            f"{folder.checkpoint} is damaged ({str(error).splitlines()[0]}); train again"
-        ) from None
+    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{folder.checkpoint} is damaged ({reason}); train again") from None
     _refuse_other(folder, saved, recipe)
     return state
 
