@@ -1,0 +1,78 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longtail.cli.main import main
+
+QUICK = ("--set", "model.num_experts=2", "--set", "run.evaluate_every=1", "--epochs", "2")
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run the command line in this process."""
+
+    def run(*words: object) -> Answer:
+        capfd.readouterr()
+        code = main([str(word) for word in words])
+        return Answer(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the digits; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished") / "digits run"
+    assert main(["train", "icl-digits", *QUICK, "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def refused(run: Callable[..., Answer]) -> Callable[..., str]:
+    """Run the command line, which refuses in one line; returns that line."""
+
+    def refused(*words: object, details: bool = False) -> str:
+        answer = run(*words)
+        lines = answer.err.splitlines()
+        assert answer.code == 2, answer
+        errors = [line for line in lines if line.startswith("error: ")]
+        assert len(errors) == 1
+        after = lines[lines.index(errors[0]) + 1 :]
+        assert all(line.startswith("  ") for line in after)
+        assert bool(after) == details
+        assert "Traceback" not in answer.err
+        return errors[0].removeprefix("error: ")
+
+    return refused
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three classes of small images with a train and a test part."""
+    return make_photos(
+        tmp_path / "my photos",
+        {"train": {"fox": 6, "lynx": 4, "owl": 2}, "test": {"fox": 2, "lynx": 2, "owl": 2}},
+    )
+
+
+def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
+    """A tree of class folders with random images; the part "" is the root itself."""
+    rng = np.random.default_rng(0)
+    for part, classes in parts.items():
+        for name, count in classes.items():
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{name} {number}.png")
+    return root

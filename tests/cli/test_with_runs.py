@@ -1,0 +1,196 @@
+"""Commands that work with a finished run: evaluate, predict, report, compare."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from conftest import make_photos
+
+Run = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., str]
+PLOTS = ("plots/training.png", "plots/per_class.png")
+
+
+@pytest.fixture
+def own(finished: Path, tmp_path: Path) -> Path:
+    """A run folder that may be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits' test part as PNG files in class folders: what `train` evaluates on."""
+    root = tmp_path_factory.mktemp("digits")
+    data = load_digits()
+    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
+    for c in range(10):
+        (root / str(c)).mkdir()
+        for row in np.flatnonzero(data.target == c)[-50:]:
+            Image.fromarray(grey[row]).convert("RGB").save(root / str(c) / f"{row}.png")
+    return root
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_evaluate_repeats_what_training_found(run: Run, own: Path) -> None:
+    before = json.loads((own / "eval/test/metrics.json").read_text())
+    shutil.rmtree(own / "eval")
+    code, out, _ = run("evaluate", own)
+    after = json.loads((own / "eval/test/metrics.json").read_text())
+    assert code == 0
+    assert after == before | {"unreadable": 0}
+    assert f"{100 * after['overall']:.1f}" in out
+    assert "500 images of test" in out
+
+
+def test_evaluate_on_a_folder_gives_the_scores_of_the_named_set(run: Run, own: Path, digits: Path) -> None:
+    code, _, _ = run("evaluate", own, "--data", digits)
+    assert code == 0
+    found = json.loads((own / "eval" / digits.name / "metrics.json").read_text())
+    known = json.loads((own / "eval/test/metrics.json").read_text())
+    for key in ("overall", "macro", "many", "medium", "few", "num_images"):
+        assert found[key] == known[key]
+
+
+def test_classes_that_differ_are_named_and_never_shifted(
+    run: Run, refused: Refused, own: Path, digits: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "test"  # a name that the run's own evaluation has
+    for name in ("3", "7"):
+        shutil.copytree(digits / name, other / name)
+    shutil.copytree(digits / "0", other / "00 zebra")
+    own_scores = (own / "eval/test/metrics.json").read_text()
+    code, out, _ = run("evaluate", own, "--data", other)
+    assert code == 0
+    assert "8 classes: 0, 1, 2, 4, 5, 6, 8, 9" in out
+    assert "1 class: 00 zebra (50)" in out
+    assert (own / "eval/test/metrics.json").read_text() == own_scores
+    per_class = {row["class"]: row for row in rows((own / "eval/test-2/per_class.csv").read_text())}
+    known = {row["class"]: row for row in rows((own / "eval/test/per_class.csv").read_text())}
+    assert {name: per_class[name]["correct"] for name in "37"} == {
+        name: known[name]["correct"] for name in "37"
+    }
+    assert per_class["0"]["test_images"] == "0"
+    assert run("evaluate", own, "--data", other)[0] == 0
+    assert not (own / "eval/test-3").exists()
+    assert "not clean" in refused("evaluate", own, "--data", other, "--strict", details=True)
+
+
+def test_evaluate_refuses(refused: Refused, finished: Path, tmp_path: Path) -> None:
+    assert "nowhere does not exist" in refused("evaluate", finished, "--data", "nowhere")
+    strangers = make_photos(tmp_path / "strangers", {"": {"fox": 1, "owl": 1}})
+    assert "name the classes alike" in refused("evaluate", finished, "--data", strangers)
+    assert not (finished / "eval/strangers").exists()
+
+
+def test_predict_writes_one_row_an_image(run: Run, finished: Path, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.csv"
+    code, printed, err = run("predict", finished, digits, "-o", out, "--top-k", 3)
+    assert (code, printed) == (0, "")
+    assert f"500 predictions in {out}" in err
+    table = rows(out.read_text())
+    first = ["path", "label", "confidence", "agreement", "expert_1", "expert_2"]
+    assert list(table[0]) == [*first, "label_2", "confidence_2", "label_3", "confidence_3"]
+    assert [row["path"] for row in table] == [str(path) for path in sorted(digits.rglob("*.png"))]
+    correct = sum(row["label"] == Path(row["path"]).parent.name for row in table)
+    assert correct / 500 == json.loads((finished / "eval/test/metrics.json").read_text())["overall"]
+    for row in table:
+        assert float(row["confidence"]) >= float(row["confidence_2"]) >= float(row["confidence_3"])
+        votes = [row["expert_1"], row["expert_2"]]
+        assert float(row["agreement"]) == votes.count(row["label"]) / 2
+
+
+def test_predict_without_a_file_prints_the_table(
+    run: Run, finished: Path, digits: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    odd = shutil.copy(digits / "0" / sorted((digits / "0").iterdir())[0].name, tmp_path / 'a "b", ü\nc.png')
+    code, out, _ = run("predict", finished, odd)
+    assert (code, [row["path"] for row in rows(out)]) == (0, [str(odd)])
+    for listed, count in ((f"{odd}\0", 1), ("\n".join(str(path) for path in (digits / "4").iterdir()), 50)):
+        stream = io.TextIOWrapper(io.BytesIO(listed.encode()))
+        monkeypatch.setattr("sys.stdin", stream)
+        code, out, _ = run("predict", finished, "-")
+        assert (code, len(rows(out))) == (0, count)
+
+
+def test_predict_skips_what_it_cannot_read_and_says_so(
+    run: Run, refused: Refused, finished: Path, digits: Path, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "images", tmp_path / "out.csv"
+    shutil.copytree(digits / "2", images)
+    (images / "bad.png").write_bytes(b"no image")
+    code, _, err = run("predict", finished, images, "-o", out)
+    assert code == 0
+    assert "1 of 51 images could not be read and were skipped:" in err
+    assert str(images / "bad.png") in err
+    before = out.read_text()
+    assert len(rows(before)) == 50
+    assert "--overwrite" in refused("predict", finished, images, "-o", out)
+    strict = refused("predict", finished, images, "-o", out, "--overwrite", "--strict", details=True)
+    assert "1 image cannot be read" in strict
+    assert out.read_text() == before
+    assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 0
+    assert len(rows(out.read_text())) == 50
+    assert "cannot be read" in refused(
+        "predict", finished, images / "bad.png", "-o", tmp_path / "b", details=True
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "out.csv"}
+
+
+def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "nowhere does not exist" in refused("predict", finished, "nowhere")
+    assert "no images in" in refused("predict", finished, tmp_path / "empty")
+    assert "is not a file" in refused("predict", finished, digits, "-o", tmp_path)
+    assert "no folder" in refused("predict", finished, digits, "-o", tmp_path / "missing/out.csv")
+    assert "not a run folder" in refused("predict", digits, digits)
+
+
+def test_predict_on_a_full_disk_leaves_no_file(
+    refused: Refused, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert "No space left" in refused("predict", finished, digits / "0", "-o", tmp_path / "out.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_says_what_the_files_say(run: Run, own: Path) -> None:
+    code, out, _ = run("report", own)
+    assert code == 0
+    for name in (
+        "eval/test/metrics.json",
+        "eval/test/per_class.csv",
+        "plots/training.png",
+        "plots/per_class.png",
+    ):
+        assert str(own / name) in out
+        assert (own / name).is_file()
+    assert "expert 2" in out
+    assert "Most frequent confusions" in out
+
+
+def test_compare_has_a_row_for_each_run(run: Run, finished: Path, own: Path) -> None:
+    code, out, _ = run("compare", finished, own)
+    assert code == 0
+    table = [line.rsplit(maxsplit=6) for line in out.splitlines()]
+    assert [row[0].strip() for row in table] == ["accuracy, %", "digits run", "run"]
+    assert table[1][1:] == table[2][1:]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "compare"])
+def test_what_is_no_run_is_refused(refused: Refused, command: str, tmp_path: Path) -> None:
+    assert "nowhere" in refused(command, "nowhere")
+    assert "not a run folder" in refused(command, tmp_path)

@@ -1,0 +1,137 @@
+"""The command line without a run: help, lists, and mistakes in the words."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import longtail
+from longtail.cli import main as cli
+from longtail.methods import available
+from longtail.recipe import shipped
+
+Run = Callable[..., tuple[int, str, str]]
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "compare",
+    "methods",
+    "models",
+    "recipes",
+    "datasets",
+    "doctor",
+)
+
+
+def test_help_answers_at_once_because_it_imports_nothing_heavy() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    words = [sys.executable, "-X", "importtime", "-m", "longtail", "--help"]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 0.5
+    assert all(f"  {command} " in result.stdout for command in COMMANDS)
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
+    assert imported & {"torch", "pandas", "pydantic", "numpy", "matplotlib", "rich", "PIL"} == set()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, longtail; print('torch' in sys.modules, longtail.__version__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", longtail.__version__]
+
+
+def test_without_words_there_is_help(run: Run) -> None:
+    code, out, _ = run()
+    assert (code, out.split()[0]) == (0, "Usage:")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert (code, out.startswith(f"Usage: longtail {command}")) == (0, True)
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"longtail {longtail.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("trian",), "'train'"),
+        (("train", "icl-digits", "--epoch", "3"), "--epochs"),
+        (("train",), "'TARGET'"),
+        (("train", "icl-digits", "--epochs", "three"), "'three'"),
+        (("predict", "run", "photo.png", "--top-k", "0"), "top-k"),
+        (("train", "icl-digits", "--set", "optim.batch_size"), "SECTION.KEY=VALUE"),
+    ],
+)
+def test_mistaken_words_are_one_line_that_names_what_was_meant(
+    refused: Callable[..., str], words: tuple[str, ...], named: str
+) -> None:
+    message = refused(*words)
+    assert named in message
+    assert "--help" in message
+
+
+def test_lists(run: Run) -> None:
+    for command, names in (
+        ("methods", available()),
+        ("recipes", shipped()),
+        ("datasets", ["digits", "folder"]),
+    ):
+        code, out, _ = run(command)
+        listed = dict(line.split(maxsplit=1) for line in out.splitlines())
+        assert code == 0
+        assert set(names) <= listed.keys()
+    assert run("recipes")[1].split("icl-images")[1].strip().splitlines() == ["ICL on your own images"]
+    assert "0.47 M" in run("models")[1].split("resnet32")[1].split("\n")[0]
+
+
+def test_a_method_from_another_folder_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(
+        "from longtail.methods.cross_entropy import CrossEntropy\nclass Toy(CrossEntropy):\n    'A toy.'\n"
+    )
+    words = [sys.executable, "-m", "longtail", "methods"]
+    env = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
+    result = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
+    assert "toy" in [line.split()[0] for line in result.stdout.splitlines() if line.endswith("A toy.")]
+
+
+def test_doctor(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    for word in ("torch", "device", "threads", "precision", "digits", "LONGTAIL_METHODS"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory"),
+        (OSError(28, "No space left on device", "/full/file"), "/full/file: No space left"),
+        (PermissionError(13, "Permission denied", "/closed"), "/closed: Permission denied"),
+        (RuntimeError("a fault of ours"), None),
+    ],
+)
+def test_errors_of_the_machine_are_told_and_faults_of_ours_are_not_hidden(
+    error: Exception, said: str | None
+) -> None:
+    lines = cli.explain(error)
+    assert bool(lines) == (said is not None)
+    assert said is None or said in lines[0]
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    words = f"{sys.executable} -m longtail recipes | head -n 1"
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", words], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in result.stderr
+    assert len(result.stdout.splitlines()) == 1

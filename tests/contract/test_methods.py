@@ -1,0 +1,259 @@
+"""What every method must hold to; each file in `longtail/methods/` is tested without being named here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+from longtail.method import Epochs, Method
+from longtail.methods import available
+from longtail.models import ModelOptions, build_model
+from longtail.types import Batch, ModelOutput, Progress
+
+B, C, D, EPOCHS = 12, 5, 16, 200
+COUNTS = torch.tensor([50, 20, 7, 1, 3])
+TARGETS = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 0, 3, 1])  # class 3 has one image, class 4 none
+
+methods = pytest.mark.parametrize("name", list(available()))
+experts = pytest.mark.parametrize("num_experts", [1, 2, 3])
+
+
+def build(name: str, num_experts: int = 3, counts: Tensor = COUNTS, dim: int = D) -> Method:
+    cls = available()[name]
+    return cls(cls.Options(name=name), counts, num_experts, dim)
+
+
+def moments(method: Method) -> Iterator[Progress]:
+    """The first and last epoch of each stage and both sides of each edge of the method's epoch windows."""
+    options = type(method).Options(name="x")
+    fields = type(options).model_fields.items()
+    windows = {getattr(options, key) for key, field in fields if any(isinstance(m, Epochs) for m in field.metadata)}
+    done = 0
+    for stage in method.stages(EPOCHS):
+        edges = {0, stage.epochs - 1} | {edge + side for edge in windows for side in (-1, 0, 1)}
+        for epoch in sorted(edge for edge in edges if 0 <= edge < stage.epochs):
+            yield Progress(stage.name, epoch, stage.epochs, done + epoch, (done + epoch) * 7, 0)
+        done += stage.epochs
+
+
+def example(
+    method: Method, targets: Tensor = TARGETS, seed: int = 0, scale: float = 3.0
+) -> tuple[ModelOutput, Batch]:
+    """A batch and what a model might say of it."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, count = method.views * len(targets), method.num_experts
+    features = torch.randn(count, rows, D, generator=generator)
+    logits = scale * torch.randn(count, rows, C, generator=generator)
+    batch = Batch(torch.randn(rows, 3, 8, 8, generator=generator), targets, torch.arange(len(targets)))
+    return ModelOutput(features.requires_grad_(), logits.requires_grad_()), batch
+
+
+def step(method: Method, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Tensor]:
+    """What the engine does around a loss."""
+    batch = method.prepare(batch, progress)
+    with torch.no_grad():
+        method.observe(output, batch, progress)
+    return method.loss(output, batch, progress)
+
+
+def check(terms: Mapping[str, Tensor], output: ModelOutput) -> None:
+    assert terms
+    assert all(isinstance(name, str) and name.isidentifier() for name in terms)
+    for term in terms.values():
+        assert term.shape == ()
+        assert term.isfinite()
+        assert term.requires_grad
+    grads = torch.autograd.grad(torch.stack(list(terms.values())).sum(), list(output[:2]), allow_unused=True)
+    present = [grad for grad in grads if grad is not None]
+    assert present
+    assert all(grad.isfinite().all() for grad in present)
+
+
+def snapshot(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def changed(module: torch.nn.Module, before: dict[str, Tensor]) -> list[str]:
+    after = module.state_dict()
+    assert after.keys() == before.keys()
+    return [name for name, value in after.items() if not torch.equal(value, before[name])]
+
+
+@methods
+def test_options_need_nothing_but_the_name_and_know_their_keys(name: str) -> None:
+    cls = available()[name]
+    assert cls.__module__ == f"longtail.methods.{name}"
+    assert cls.__doc__
+    options = cls.Options(name=name)
+    assert options == cls.Options(**options.model_dump(mode="json"))
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        cls.Options(name=name, no_such_key=1)
+    with pytest.raises(ValidationError, match="frozen"):
+        options.name = "other"
+
+
+@methods
+@pytest.mark.parametrize("epochs", [EPOCHS, 60])
+def test_stages(name: str, epochs: int) -> None:
+    method = build(name)
+    stages = method.stages(epochs)
+    assert sum(stage.epochs for stage in stages) == epochs
+    assert all(stage.epochs >= 1 for stage in stages)
+    for unique in ("name", "bank"):
+        values = [getattr(stage, unique) for stage in stages]
+        assert len(set(values)) == len(values)
+    banks = [stage.bank for stage in stages]
+    model = build_model(ModelOptions(name="resnet20", num_experts=2), C, banks)
+    names = [key for key, _ in model.named_parameters()]
+    for stage in stages:
+        assert any(fnmatchcase(key, pattern) for key in names for pattern in stage.trainable)
+    assert method.stages(epochs) == stages
+
+
+@methods
+@experts
+def test_terms_are_finite_named_scalars_at_every_edge(name: str, num_experts: int) -> None:
+    method = build(name, num_experts)
+    for seed, progress in enumerate(moments(method)):
+        method.start_epoch(progress)
+        output, batch = example(method, seed=seed)
+        check(step(method, output, batch, progress), output)
+
+
+@methods
+@pytest.mark.parametrize(
+    ("targets", "scale"),
+    [([3], 3.0), ([4], 3.0), ([2, 2, 2], 3.0), ([0, 1, 2, 3], 1e4)],
+    ids=["one image of a one-image class", "a class that training lacks", "one class", "extreme logits"],
+)
+def test_awkward_batches(name: str, targets: list[int], scale: float) -> None:
+    method = build(name, counts=torch.tensor([50, 20, 7, 1, 0]))
+    for progress in moments(method):
+        method.start_epoch(progress)
+        output, batch = example(method, torch.tensor(targets), scale=scale)
+        check(step(method, output, batch, progress), output)
+
+
+@methods
+def test_the_loss_changes_no_state_and_repeats(name: str) -> None:
+    method = build(name)
+    for progress in moments(method):
+        method.start_epoch(progress)
+        output, batch = example(method)
+        step(method, output, batch, progress)
+        before = snapshot(method)
+        first, second = method.loss(output, batch, progress), method.loss(output, batch, progress)
+        method.logits(output)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        assert changed(method, before) == []
+
+
+@methods
+def test_state_survives_a_round_trip(name: str) -> None:
+    method, other = build(name), build(name)
+    for seed, progress in enumerate(moments(method)):
+        method.start_epoch(progress)
+        output, batch = example(method, seed=seed)
+        step(method, output, batch, progress)
+        other.load_state_dict(snapshot(method))
+        assert changed(other, snapshot(method)) == []
+        after = replace(progress, step=progress.step + 1)
+        for copy in (method, other):
+            copy.start_epoch(after)
+        output, batch = example(method, seed=seed + 100)
+        a, b = step(method, output, batch, after), step(other, output, batch, after)
+        assert {key: value.item() for key, value in a.items()} == {key: value.item() for key, value in b.items()}
+        assert changed(other, snapshot(method)) == []
+
+
+@methods
+def test_state_follows_the_device(name: str) -> None:
+    """A tensor that is no buffer would be left behind when the method moves."""
+    method = build(name)
+    for progress in moments(method):
+        method.start_epoch(progress)
+        step(method, *example(method), progress)
+    loose = [
+        f"{where}.{key}"
+        for where, module in method.named_modules()
+        for key, value in vars(module).items()
+        if isinstance(value, Tensor)
+    ]
+    assert loose == []
+    method.to("meta")
+    assert all(value.device.type == "meta" for value in [*method.buffers(), *method.parameters()])
+
+
+@methods
+def test_a_step_waits_for_nothing(name: str) -> None:
+    """Fake tensors have no values: whatever reads one, or has a shape that hangs on one, fails."""
+    waits_for_nothing(available()[name], name)
+
+
+def waits_for_nothing(cls: type[Method], name: str) -> None:
+    with FakeTensorMode():
+        method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), 3, D)
+        for progress in moments(method):
+            rows = method.views * B
+            output = ModelOutput(
+                torch.zeros(3, rows, D, requires_grad=True), torch.zeros(3, rows, C, requires_grad=True)
+            )
+            index = torch.zeros(B, dtype=torch.int64)
+            terms = step(method, output, Batch(torch.zeros(rows, 3, 8, 8), index, index), progress)
+            torch.stack(list(terms.values())).sum().backward()
+            method.logits(output)
+
+
+def test_waiting_would_be_noticed() -> None:
+    class Waits(available()["cross_entropy"]):
+        def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Tensor]:
+            return {"x": output.logits.sum() / batch.target.max().item()}
+
+    with pytest.raises(DataDependentOutputException):
+        waits_for_nothing(Waits, "x")
+
+
+@methods
+@experts
+def test_predictions_are_one_row_an_image(name: str, num_experts: int) -> None:
+    method = build(name, num_experts)
+    output, batch = example(method)
+    logits = method.logits(output)
+    assert logits.shape == (method.views * B, C)
+    assert logits.isfinite().all()
+    one = method.logits(ModelOutput(output.features[:, :1], output.logits[:, :1]))
+    torch.testing.assert_close(one, logits[:1])
+    turned = ModelOutput(output.features.flip(0), output.logits.flip(0))
+    torch.testing.assert_close(method.logits(turned), logits)
+
+
+@methods
+def test_a_small_network_learns_from_it(name: str) -> None:
+    """Three steps on one batch through a real network: every stage lowers its loss."""
+    torch.manual_seed(0)
+    method = build(name, 2, dim=64)
+    for stage in method.stages(EPOCHS):
+        model = build_model(ModelOptions(name="resnet20", num_experts=2), C, (stage.bank,))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        progress = Progress(stage.name, 40 % stage.epochs, stage.epochs, 40, 0, 0)
+        image = torch.randn(method.views * B, 3, 8, 8)
+        totals = []
+        for _ in range(6):
+            batch = Batch(image, TARGETS, torch.arange(B))
+            batch = method.prepare(batch, progress)
+            total = torch.stack(list(step(method, model(batch.image), batch, progress).values())).sum()
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            with torch.no_grad():
+                method.after_step(model, progress)
+            totals.append(total.item())
+        assert min(totals[3:]) < totals[0]
+        with torch.no_grad():
+            method.finalize(model)

@@ -1,0 +1,177 @@
+"""A run that was stopped anywhere and resumed ends bit for bit where the uninterrupted run ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
+
+from longtail.engine.train import fit
+from longtail.types import InputError
+
+KILLED = """
+import os, signal, sys
+from longtail.engine.train import fit
+from longtail.methods.icl import ICL
+from longtail.recipe import load_recipe
+
+step, observe = int(sys.argv[3]), ICL.observe
+def killed(self, output, batch, progress):
+    if progress.step == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+    observe(self, output, batch, progress)
+ICL.observe = killed
+fit(load_recipe(sys.argv[1])[0], sys.argv[2], resume=sys.argv[4] == "resume", quiet=True)
+"""
+
+
+def differences(a: Any, b: Any, where: str = "") -> list[str]:
+    """Where two nested states differ in any bit."""
+    if isinstance(a, torch.Tensor):
+        same = isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+        return [] if same else [where]
+    if isinstance(a, Mapping):
+        keys = [] if a.keys() == b.keys() else [f"{where}: {sorted(map(str, a.keys() ^ b.keys()))}"]
+        return keys + [d for key in a.keys() & b.keys() for d in differences(a[key], b[key], f"{where}/{key}")]
+    if isinstance(a, list | tuple):
+        pairs = zip(a, b, strict=True)
+        return [d for i, (x, y) in enumerate(pairs) for d in differences(x, y, f"{where}/{i}")]
+    return [] if a == b else [where]
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    """The log without what a clock says."""
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if "seconds" not in key} for record in records]
+
+
+def assert_same_end(folder: Path, other: Path) -> None:
+    a, b = state_of(folder), state_of(other)
+    for part in ("model", "method", "optimizer", "random", "recipe", "index_hash"):
+        assert differences(a[part], b[part]) == [], part
+    weights = "weights/last.safetensors"
+    assert (folder / weights).read_bytes() == (other / weights).read_bytes()
+    assert log_of(folder) == log_of(other)
+    for name in ("metrics.json", "per_class.csv", "confusions.csv", "predictions.parquet"):
+        assert (folder / "eval/test" / name).read_bytes() == (other / "eval/test" / name).read_bytes()
+    status = {"status": "done", "epoch": EPOCHS, "epochs": EPOCHS}
+    assert json.loads((folder / "status.json").read_text()) == status
+
+
+@pytest.mark.parametrize(
+    "step",
+    [0, 1, STEPS, STEPS + 2, STEPS * FEATURE_EPOCHS, STEPS * FEATURE_EPOCHS + 1, STEPS * EPOCHS - 1],
+    ids=["first step", "first epoch", "epoch start", "epoch end", "new stage", "classifier", "last step"],
+)
+def test_interrupted_anywhere(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(patch, step, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out), quiet=True)
+    status = {"status": "interrupted", "epoch": step // STEPS, "epochs": EPOCHS}
+    assert json.loads((out / "status.json").read_text()) == status
+    assert (out / "state/last.pt").is_file() == (step >= STEPS)
+    torch.manual_seed(99)  # nothing of the new process's random state may matter
+    fit(tiny(), str(out), resume=True, quiet=True)
+    assert_same_end(out, finished)
+
+
+def test_killed_twice(finished: Path, tmp_path: Path) -> None:
+    """A real process, killed in the feature stage, then again in the classifier stage."""
+    out, recipe = tmp_path / "run", tmp_path / "recipe.toml"
+    recipe.write_text(tiny().to_toml())
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    stops = {STEPS + 1: "new", STEPS * FEATURE_EPOCHS + STEPS + 1: "resume"}
+    for step, how in stops.items():
+        words = [sys.executable, "-c", KILLED, str(recipe), str(out), str(step), how]
+        process = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert process.returncode == -signal.SIGKILL, process.stderr
+        assert json.loads((out / "status.json").read_text())["status"] == "running"
+        assert len(state_of(out)["records"]) == step // STEPS
+    fit(tiny(), str(out), resume=True, quiet=True)
+    assert_same_end(out, finished)
+
+
+def test_killed_between_the_last_state_and_the_evaluation(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("longtail.engine.train.write_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out), quiet=True)
+    assert len(state_of(out)["records"]) == EPOCHS
+    fit(tiny(), str(out), resume=True, quiet=True)
+    assert_same_end(out, finished)
+
+
+def test_a_finished_run_is_left_as_it_is(finished: Path) -> None:
+    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()}
+    assert fit(tiny(), str(finished), resume=True, quiet=True).path == finished
+    after = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("when", ["finished", "before the first state"])
+def test_a_changed_recipe_is_refused(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    folder = finished
+    if when != "finished":
+        folder = tmp_path / "run"
+        stop_at(monkeypatch, 0, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(folder), quiet=True)
+    before = (folder / "status.json").read_bytes()
+    with pytest.raises(InputError, match="another recipe") as refused:
+        fit(tiny(optim__peak_lr=0.07, model__head="linear"), str(folder), resume=True, quiet=True)
+    assert refused.value.details == ("model.head: cosine -> linear", "optim.peak_lr: 0.05 -> 0.07")
+    assert (folder / "status.json").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_resumed(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a run folder"):
+        fit(tiny(), str(tmp_path / "nothing"), resume=True, quiet=True)
+    assert not (tmp_path / "nothing").exists()
+    with pytest.raises(InputError, match="not empty.*--resume"):
+        fit(tiny(), str(finished), quiet=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        fit(tiny(), str(tmp_path / "file"), quiet=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no state", "half"], ids=["empty", "foreign", "cut"])
+def test_a_damaged_state_is_refused(
+    finished: Path, tmp_path: Path, content: bytes | str
+) -> None:
+    folder = tmp_path / "run"
+    (folder / "state").mkdir(parents=True)
+    for name in ("recipe.toml", "status.json"):
+        (folder / name).write_text((finished / name).read_text().replace("done", "running"))
+    whole = (finished / "state/last.pt").read_bytes()
+    (folder / "state/last.pt").write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
+    with pytest.raises(InputError, match="damaged"):
+        fit(tiny(), str(folder), resume=True, quiet=True)
+
+
+def test_other_training_images_are_refused(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    stop_at(monkeypatch, STEPS, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny(), str(folder), quiet=True)
+    state = state_of(folder)
+    torch.save(state | {"index_hash": "0" * 64}, folder / "state/last.pt")
+    with pytest.raises(InputError, match="training images are not those"):
+        fit(tiny(), str(folder), resume=True, quiet=True)

@@ -1,0 +1,124 @@
+"""Files of a run are written whole or not at all."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from conftest import STEPS, state_of, tiny
+
+from longtail.engine.run_folder import RunFolder, next_free
+from longtail.engine.train import fit
+from longtail.types import InputError
+
+
+def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_text("a/b.txt", "old")
+
+    def half(file: BinaryIO) -> None:
+        file.write(b"ne")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.write("a/b.txt", half)
+    assert (tmp_path / "a/b.txt").read_text() == "old"
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_the_old_content_is_there_until_the_new_is_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_text("x", "old")
+
+    def fill(file: BinaryIO) -> None:
+        file.write(b"new")
+        file.flush()
+        assert (tmp_path / "x").read_text() == "old"
+
+    assert folder.write("x", fill).read_text() == "new"
+
+
+def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("a.json", {"x": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write\nfailed")])
+def test_a_refusing_disk_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_text("x", "old")
+
+    def full(_: BinaryIO) -> None:
+        raise error
+
+    with pytest.raises(InputError, match=r"cannot write .*x: (No space left on device|write); .*--resume") as refused:
+        folder.write("x", full)
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / "x").read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_full_disk_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        fit(tiny(), str(tmp_path / "run"), quiet=True)
+    assert [file for file in (tmp_path / "run").rglob("*") if file.is_file()] == []
+
+
+def test_a_disk_that_fills_up_loses_no_finished_epoch(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, fsync = tmp_path / "run", os.fsync
+
+    def full_after_one_epoch(handle: int) -> None:
+        if (out / "log.jsonl").exists() and os.readlink(f"/proc/self/fd/{handle}").endswith(".last.pt.partial"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_after_one_epoch)
+        with pytest.raises(InputError, match=r"last\.pt: No space left"):
+            fit(tiny(), str(out), quiet=True)
+    assert len(state_of(out)["records"]) == 1
+    assert json.loads((out / "status.json").read_text())["status"] == "failed"
+    assert not list(out.rglob("*.partial"))
+    fit(tiny(), str(out), resume=True, quiet=True)
+    assert (out / "weights/last.safetensors").read_bytes() == (
+        finished / "weights/last.safetensors"
+    ).read_bytes()
+
+
+def test_read_json_says_what_is_wrong(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with pytest.raises(InputError, match="not a run folder"):
+        folder.read_json("status.json")
+    (tmp_path / "status.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        folder.read_json("status.json")
+
+
+def test_create_refuses_where_it_cannot(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make output folder"):
+        RunFolder(tmp_path / "file" / "run").create()
+
+
+def test_next_free(tmp_path: Path) -> None:
+    assert next_free(tmp_path, "a") == tmp_path / "a"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a-2").mkdir()
+    assert next_free(tmp_path, "a") == tmp_path / "a-3"
+
+
+def test_steps_are_as_the_other_tests_assume(finished: Path) -> None:
+    classes = json.loads((finished / "classes.json").read_text())
+    assert -(-sum(row["count"] for row in classes) // 32) == STEPS

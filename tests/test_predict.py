@@ -1,0 +1,142 @@
+"""A run as a classifier: pieces, unreadable images, damaged and unfinished runs, and files written whole."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import longtail
+from longtail import predict
+from longtail.types import InputError
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("predict") / "run"
+    given = {"model.num_experts": 2, "optim.batch_size": 128}
+    longtail.train("icl-digits", method="cross_entropy", epochs=1, out=out, set=given, quiet=True)
+    return out
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    found = [folder / f"{number}.png" for number in range(7)]
+    for path in found:
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    found[3].write_bytes(b"")
+    return found
+
+
+def test_pieces_make_the_whole_and_skip_what_cannot_be_read(
+    trained: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = longtail.load(trained)
+    readable = [path for path in paths if path != paths[3]]
+    whole = model.predict(readable)
+    for size in (1, 2, 3, 100):
+        monkeypatch.setattr(predict, "BATCH", size)
+        bad: list[tuple[str, str]] = []
+        pieces = list(model.stream(paths, bad))
+        assert bad == [(str(paths[3]), "empty")]
+        assert all(len(piece) <= size for piece in pieces)
+        pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole, rtol=1e-4)
+
+
+def test_the_same_network_as_in_training(trained: Path) -> None:
+    model = longtail.load(trained)
+    before = {name: value.clone() for name, value in model.model.state_dict().items()}
+    metrics = model.evaluate()
+    assert metrics["overall"] == json.loads((trained / "eval/test/metrics.json").read_text())["overall"]
+    assert all(torch.equal(value, before[name]) for name, value in model.model.state_dict().items())
+
+
+def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[Path]) -> None:
+    model = longtail.load(trained)
+    with pytest.warns(UserWarning, match=r"1 image cannot be read: .*3\.png \(empty\)"):
+        assert len(model.predict(paths)) == 6
+    with pytest.raises(InputError, match="1 image cannot be read"):
+        model.predict_proba(paths)
+    with pytest.raises(InputError, match="1 image cannot be read"):
+        model.predict(paths[3])
+    with pytest.raises(InputError, match="top_k is 0"):
+        model.predict(paths[0], top_k=0)
+
+
+def test_more_classes_asked_for_than_there_are(trained: Path, paths: list[Path]) -> None:
+    assert list(longtail.load(trained).predict(paths[0], top_k=99))[-1] == "confidence_10"
+
+
+def test_an_unfinished_run_works_with_a_note(run: Path, paths: list[Path]) -> None:
+    (run / "status.json").write_text(json.dumps({"status": "interrupted", "epoch": 1, "epochs": 9}))
+    model = longtail.load(run)
+    assert model.note is not None
+    assert "after epoch 1 of 9" in model.note
+    assert len(model.predict(paths[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("status.json", "is not a run folder"),
+        ("weights/model.json", "has no weights"),
+        ("weights/last.safetensors", "cannot load"),
+        ("classes.json", "classes.json"),
+        ("recipe.toml", "recipe.toml"),
+    ],
+)
+def test_damaged_runs_are_refused(run: Path, name: str, said: str) -> None:
+    (run / name).unlink()
+    with pytest.raises(InputError, match=said):
+        longtail.load(run)
+
+
+def test_cut_off_weights_are_refused(run: Path) -> None:
+    weights = run / "weights/last.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cannot load"):
+        longtail.load(run)
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    piece = pd.DataFrame({"path": ["a"], "confidence": [0.5]})
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        yield piece
+        assert not out.exists()
+        yield piece
+
+    assert predict.write_csv(pieces(), out) == 2
+    assert out.read_text() == "path,confidence\na,0.500000\na,0.500000\n"
+
+    def broken() -> Iterator[pd.DataFrame]:
+        yield piece
+        raise KeyboardInterrupt
+
+    with pytest.raises(InputError, match="--overwrite"):
+        predict.write_csv(pieces(), out)
+    with pytest.raises(KeyboardInterrupt):
+        predict.write_csv(broken(), out, overwrite=True)
+    assert out.read_text().count("\n") == 3
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:
+    odd = tmp_path / "caf\udce9.png"
+    shutil.copy(paths[0], odd)
+    predict.write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
+    assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()
