@@ -1,7 +1,6 @@
 """The library's training step against the plain PyTorch program in `benchmarks/`: same weights, same batch."""
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,18 +17,22 @@ from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, Progress
 
 C, B = 10, 16
-SAME = {"model.head": "cosine", "method.diversity_form": "cosine_floored", "optim.clip_norm": 0.0}  # as it has them
+SAME = {
+    "model.head": "cosine",
+    "method.diversity_form": "cosine_floored",
+    "optim.clip_norm": 0.0,
+}  # as it has them
 COUNTS = [50, 38, 30, 23, 17, 12, 8, 5, 3, 1]
 
 
 @pytest.fixture(scope="module")
-def reference() -> Iterator[ModuleType]:
+def reference() -> ModuleType:
     path = Path(__file__).parents[1] / "benchmarks" / "reference.py"
     spec = importlib.util.spec_from_file_location("reference_program", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.DEVICE = torch.device("cpu")
-    yield module
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +76,9 @@ def build(recipe: Recipe, epochs: int = 200) -> tuple[ExpertResNet, Method, tupl
 
 def batches(count: int) -> list[tuple[Tensor, Tensor]]:
     g = torch.Generator().manual_seed(1)
-    return [(torch.randn(B, 3, 16, 16, generator=g), torch.randint(C, (B,), generator=g)) for _ in range(count)]
+    return [
+        (torch.randn(B, 3, 16, 16, generator=g), torch.randint(C, (B,), generator=g)) for _ in range(count)
+    ]
 
 
 def off_by(found: Tensor, expected: Tensor) -> float:
@@ -94,7 +99,9 @@ def test_loss_gradients_and_statistics(reference: ModuleType, recipe: Recipe, ep
 
     if position:
         reference.start_classifier_stage(plain)
-    expected = reference.train_step(plain, state, torch.optim.SGD(plain.parameters(), lr=0.0), image, target, epoch)
+    expected = reference.train_step(
+        plain, state, torch.optim.SGD(plain.parameters(), lr=0.0), image, target, epoch
+    )
     freeze(model, stage)
     batch = Batch(image, target, torch.arange(B))
     output = model(image, bank=stage.bank)
@@ -110,7 +117,11 @@ def test_loss_gradients_and_statistics(reference: ModuleType, recipe: Recipe, ep
         assert off_by(method.confusion.matrix()[m], state.confusion[m]) < 1e-5
         assert off_by(method.prototypes.prototypes[m], state.prototypes[m]) < 1e-5
     buffers = as_reference(dict(model.named_buffers()))
-    assert all(off_by(buffers[name], value) < 1e-5 for name, value in plain.named_buffers() if value.is_floating_point())
+    assert all(
+        off_by(buffers[name], value) < 1e-5
+        for name, value in plain.named_buffers()
+        if value.is_floating_point()
+    )
 
 
 def warm_up(
@@ -132,7 +143,10 @@ def compare_gradients(model: ExpertResNet, plain: nn.Module) -> None:
     expected = {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
     found = as_reference({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
     assert found.keys() == expected.keys()
-    both = torch.cat([found[name].flatten() for name in expected]), torch.cat([g.flatten() for g in expected.values()])
+    both = (
+        torch.cat([found[name].flatten() for name in expected]),
+        torch.cat([g.flatten() for g in expected.values()]),
+    )
     assert both[1].norm() > 1e-3
     assert ((both[0] - both[1]).norm() / both[1].norm()).item() < 1e-5
 

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -206,20 +206,18 @@ class Classifier:
         return o.model_copy(update={"image_size": size, "strict": strict or o.strict, **changed})
 
     def _free_name(self, data: Path) -> str:
-        """The folder's name, unless `eval/` holds something of that name that came from elsewhere."""
+        """The folder's name, numbered where `eval/` holds something of that name that came from elsewhere."""
         place = data.resolve()
-        name, number = place.name, 1
-        while (file := self.folder.path / "eval" / name / "metrics.json").is_file() or name in (
-            "test",
-            "val",
-        ):
-            if file.is_file() and self.folder.read_json(f"eval/{name}/metrics.json").get("data") == str(
-                place
-            ):
-                break
-            number += 1
-            name = f"{place.name}-{number}"
-        return name
+        names = chain([place.name], (f"{place.name}-{number}" for number in count(2)))
+        free = (name for name in names if name not in ("test", "val"))
+        return next(name for name in free if self._origin(name) in (None, str(place)))
+
+    def _origin(self, name: str) -> str | None:
+        """Where the images behind `eval/<name>` came from; None where there is no such evaluation."""
+        file = f"eval/{name}/metrics.json"
+        if not (self.folder.path / file).is_file():
+            return None
+        return str(self.folder.read_json(file).get("data"))
 
 
 def write_csv(

@@ -278,6 +278,8 @@ def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
 
 def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[str]]:
     old = recipe.optim.epochs
+    if epochs < 1:
+        raise InputError(f"optim.epochs = {epochs} does not fit: ask for at least 1 epoch")
     if epochs == old:
         return recipe, []
     sections, changes = recipe.model_dump(exclude_none=True), []

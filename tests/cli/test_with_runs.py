@@ -83,6 +83,9 @@ def test_classes_that_differ_are_named_and_never_shifted(
     assert per_class["0"]["test_images"] == "0"
     assert run("evaluate", own, "--data", other)[0] == 0
     assert not (own / "eval/test-3").exists()
+    shutil.rmtree(own / "eval/test")
+    assert run("evaluate", own, "--data", other)[0] == 0
+    assert not (own / "eval/test").exists()
     assert "not clean" in refused("evaluate", own, "--data", other, "--strict", details=True)
 
 

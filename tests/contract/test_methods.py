@@ -32,7 +32,9 @@ def moments(method: Method) -> Iterator[Progress]:
     """The first and last epoch of each stage and both sides of each edge of the method's epoch windows."""
     options = type(method).Options(name="x")
     fields = type(options).model_fields.items()
-    windows = {getattr(options, key) for key, field in fields if any(isinstance(m, Epochs) for m in field.metadata)}
+    windows = {
+        getattr(options, key) for key, field in fields if any(isinstance(m, Epochs) for m in field.metadata)
+    }
     done = 0
     for stage in method.stages(EPOCHS):
         edges = {0, stage.epochs - 1} | {edge + side for edge in windows for side in (-1, 0, 1)}
@@ -168,7 +170,9 @@ def test_state_survives_a_round_trip(name: str) -> None:
             copy.start_epoch(after)
         output, batch = example(method, seed=seed + 100)
         a, b = step(method, output, batch, after), step(other, output, batch, after)
-        assert {key: value.item() for key, value in a.items()} == {key: value.item() for key, value in b.items()}
+        assert {key: value.item() for key, value in a.items()} == {
+            key: value.item() for key, value in b.items()
+        }
         assert changed(other, snapshot(method)) == []
 
 
@@ -223,7 +227,7 @@ def test_waiting_would_be_noticed() -> None:
 @experts
 def test_predictions_are_one_row_an_image(name: str, num_experts: int) -> None:
     method = build(name, num_experts)
-    output, batch = example(method)
+    output, _ = example(method)
     logits = method.logits(output)
     assert logits.shape == (method.views * B, C)
     assert logits.isfinite().all()

@@ -1,4 +1,4 @@
-"""Tiny runs on the digits: 89 images, three steps an epoch, two epochs of features and two of classifiers."""
+"""Tiny runs on the digits: 84 images, three steps an epoch, two epochs of features and two of classifiers."""
 
 from collections.abc import Callable
 from pathlib import Path

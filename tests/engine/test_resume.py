@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 
+from conftest import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from longtail.engine.train import fit
 from longtail.types import InputError
 
@@ -39,7 +39,9 @@ def differences(a: Any, b: Any, where: str = "") -> list[str]:
         return [] if same else [where]
     if isinstance(a, Mapping):
         keys = [] if a.keys() == b.keys() else [f"{where}: {sorted(map(str, a.keys() ^ b.keys()))}"]
-        return keys + [d for key in a.keys() & b.keys() for d in differences(a[key], b[key], f"{where}/{key}")]
+        return keys + [
+            d for key in a.keys() & b.keys() for d in differences(a[key], b[key], f"{where}/{key}")
+        ]
     if isinstance(a, list | tuple):
         pairs = zip(a, b, strict=True)
         return [d for i, (x, y) in enumerate(pairs) for d in differences(x, y, f"{where}/{i}")]
@@ -107,7 +109,9 @@ def test_killed_between_the_last_state_and_the_evaluation(
 ) -> None:
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("longtail.engine.train.write_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "longtail.engine.train.write_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             fit(tiny(), str(out), quiet=True)
     assert len(state_of(out)["records"]) == EPOCHS
@@ -116,9 +120,13 @@ def test_killed_between_the_last_state_and_the_evaluation(
 
 
 def test_a_finished_run_is_left_as_it_is(finished: Path) -> None:
-    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()}
+    before = {
+        file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()
+    }
     assert fit(tiny(), str(finished), resume=True, quiet=True).path == finished
-    after = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()}
+    after = {
+        file: (file.stat().st_mtime_ns, file.read_bytes()) for file in finished.rglob("*") if file.is_file()
+    }
     assert after == before
 
 
@@ -143,7 +151,7 @@ def test_a_folder_that_cannot_be_resumed(finished: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="not a run folder"):
         fit(tiny(), str(tmp_path / "nothing"), resume=True, quiet=True)
     assert not (tmp_path / "nothing").exists()
-    with pytest.raises(InputError, match="not empty.*--resume"):
+    with pytest.raises(InputError, match=r"not empty.*--resume"):
         fit(tiny(), str(finished), quiet=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
@@ -151,9 +159,7 @@ def test_a_folder_that_cannot_be_resumed(finished: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"no state", "half"], ids=["empty", "foreign", "cut"])
-def test_a_damaged_state_is_refused(
-    finished: Path, tmp_path: Path, content: bytes | str
-) -> None:
+def test_a_damaged_state_is_refused(finished: Path, tmp_path: Path, content: bytes | str) -> None:
     folder = tmp_path / "run"
     (folder / "state").mkdir(parents=True)
     for name in ("recipe.toml", "status.json"):

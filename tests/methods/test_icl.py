@@ -26,7 +26,10 @@ def at(epoch: int, stage: str = "feature", step: int = 0) -> Progress:
 
 def example(seed: int = 0, num_experts: int = M) -> tuple[ModelOutput, Batch]:
     g = torch.Generator().manual_seed(seed)
-    features, logits = torch.randn(num_experts, B, D, generator=g), 2 * torch.randn(num_experts, B, C, generator=g)
+    features, logits = (
+        torch.randn(num_experts, B, D, generator=g),
+        2 * torch.randn(num_experts, B, C, generator=g),
+    )
     target = torch.randint(C - 1, (B,), generator=g)
     return ModelOutput(features, logits), Batch(torch.zeros(B, 3, 4, 4), target, torch.arange(B))
 
@@ -113,11 +116,19 @@ def test_a_weight_scales_its_term_and_zero_removes_it(name: str) -> None:
 
 def test_rows_of_the_ablation_table() -> None:
     """Table 4: single; experts; with competition and collaboration; with diversity and contrast."""
-    off = {"competition": False, "distillation_weight": 0.0, "diversity_weight": 0.0, "contrastive_weight": 0.0}
+    off = {
+        "competition": False,
+        "distillation_weight": 0.0,
+        "diversity_weight": 0.0,
+        "contrastive_weight": 0.0,
+    }
     output, batch = example()
     each = losses.expert_cross_entropy(output.logits, batch.target)
     assert close(terms(build(**off), 0), {"cross_entropy": each.sum()})
-    single, own = build(1, **off), losses.expert_cross_entropy(example(0, 1)[0].logits, example(0, 1)[1].target)
+    single, own = (
+        build(1, **off),
+        losses.expert_cross_entropy(example(0, 1)[0].logits, example(0, 1)[1].target),
+    )
     assert close(terms(single, 0), {"cross_entropy": own.sum()})
     rest = {"diversity_weight": 0.0, "contrastive_weight": 0.0}
     assert set(terms(build(**rest), 0)) == set(terms(build(**rest), 130)) == {"parallel", "distillation"}
@@ -162,12 +173,18 @@ def test_detached_teachers_get_no_gradient() -> None:
 
 
 def test_the_parallel_factor() -> None:
-    assert terms(build(), 50)["parallel"] == pytest.approx(3 * terms(build(parallel_factor="one"), 50)["parallel"])
+    assert terms(build(), 50)["parallel"] == pytest.approx(
+        3 * terms(build(parallel_factor="one"), 50)["parallel"]
+    )
 
 
 @pytest.mark.parametrize(
     ("key", "value", "argument"),
-    [("similarity", "dot", "similarity"), ("negatives", "mean", "reduction"), ("temperature", 0.5, "temperature")],
+    [
+        ("similarity", "dot", "similarity"),
+        ("negatives", "mean", "reduction"),
+        ("temperature", 0.5, "temperature"),
+    ],
 )
 def test_forms_of_the_contrastive_term(key: str, value: Any, argument: str) -> None:
     method, (output, batch) = seen(build(**{key: value})), example()
@@ -188,7 +205,9 @@ def test_choice_of_negatives(key: str, value: Any) -> None:
         batch.target, 1 if key == "num_negatives" else 7, include_own=key == "own_class"
     )
     prototypes = method.prototypes.prototypes
-    expected = losses.confusion_contrastive(output.features, batch.target, prototypes, *chosen, temperature=0.07)
+    expected = losses.confusion_contrastive(
+        output.features, batch.target, prototypes, *chosen, temperature=0.07
+    )
     found = terms(method)["contrastive"]
     assert found == pytest.approx(expected.sum().item(), rel=1e-6)
     assert found != pytest.approx(terms(seen(build()))["contrastive"], rel=1e-3)

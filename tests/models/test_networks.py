@@ -8,7 +8,14 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longtail.models import ExpertHeads, ExpertResNet, ModelOptions, build_model, count_parameters, fold_batch_norm
+from longtail.models import (
+    ExpertHeads,
+    ExpertResNet,
+    ModelOptions,
+    build_model,
+    count_parameters,
+    fold_batch_norm,
+)
 from longtail.models.layers import BasicBlock, ConvBN, FusionGate
 
 DEPTHS = ("resnet20", "resnet32", "resnet44", "resnet56")
@@ -57,7 +64,8 @@ def test_further_banks_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("experts", "shared", "gates", "head"), list(product((1, 2, 3), range(4), (True, False), ("cosine", "linear")))
+    ("experts", "shared", "gates", "head"),
+    list(product((1, 2, 3), range(4), (True, False), ("cosine", "linear"))),
 )
 def test_shapes(experts: int, shared: int, gates: bool, head: str) -> None:
     model = network(7, num_experts=experts, shared_stages=shared, gates=gates, head=head)
@@ -139,7 +147,9 @@ def test_gates_halve_once_for_each_doubling() -> None:
     assert FusionGate(16, 64)(torch.randn(2, 16, 8, 8)).shape == (2, 64, 2, 2)
 
 
-@pytest.mark.parametrize("options", [{}, {"gates": False, "head": "linear"}, {"shared_stages": 0}, {"shared_stages": 3}])
+@pytest.mark.parametrize(
+    "options", [{}, {"gates": False, "head": "linear"}, {"shared_stages": 0}, {"shared_stages": 3}]
+)
 def test_folding_equals_evaluation_and_leaves_the_model_alone(options: dict[str, object]) -> None:
     model = worn(network(num_experts=2, **options)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -160,7 +170,10 @@ def test_folding_takes_the_named_bank() -> None:
     model = worn(network(num_experts=2, banks=("a", "b"))).eval()
     with torch.no_grad():
         torch.testing.assert_close(
-            fold_batch_norm(model)(images(), bank="b").logits, model(images(), bank="b").logits, rtol=1e-5, atol=1e-5
+            fold_batch_norm(model)(images(), bank="b").logits,
+            model(images(), bank="b").logits,
+            rtol=1e-5,
+            atol=1e-5,
         )
 
 
@@ -173,7 +186,10 @@ def test_cosine_head_is_its_formula() -> None:
     features = torch.randn(2, 3, 8)
     expected = torch.tensor(
         [
-            [[30 * functional.cosine_similarity(h, w, dim=0).item() for w in head.weight[m]] for h in features[m]]
+            [
+                [30 * functional.cosine_similarity(h, w, dim=0).item() for w in head.weight[m]]
+                for h in features[m]
+            ]
             for m in range(2)
         ]
     )
@@ -240,7 +256,14 @@ def test_weights_come_from_the_seed() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"name": "resnet33"}, {"num_experts": 0}, {"shared_stages": 4}, {"head": "x"}, {"cosine_scale": 0}, {"extra": 1}],
+    [
+        {"name": "resnet33"},
+        {"num_experts": 0},
+        {"shared_stages": 4},
+        {"head": "x"},
+        {"cosine_scale": 0},
+        {"extra": 1},
+    ],
 )
 def test_options_refuse(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

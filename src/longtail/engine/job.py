@@ -56,8 +56,11 @@ class Job:
 
     def description(self, bank: str) -> dict[str, Any]:
         """What is needed to rebuild the network for prediction."""
+        options = self.recipe.model
+        if bank != self.model.banks[0]:
+            options = options.model_copy(update={"head": options.fresh_head or options.head})
         return {
-            "model": self.recipe.model.model_dump(mode="json"),
+            "model": options.model_dump(mode="json"),
             "bank": bank,
             "classes": list(self.data.class_names),
             "image_size": self.data.image_size,

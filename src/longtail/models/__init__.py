@@ -31,6 +31,7 @@ class ModelOptions(BaseModel):
     shared_stages: int = Field(2, ge=0, le=3)
     gates: bool = True
     head: Literal["cosine", "linear"] = "cosine"
+    fresh_head: Literal["cosine", "linear"] | None = None
     cosine_scale: float = Field(30.0, gt=0)
     zero_init_residual: bool = False
 
@@ -50,6 +51,7 @@ def build_model(options: ModelOptions, num_classes: int, banks: Sequence[str]) -
         shared_stages=options.shared_stages,
         gates=options.gates,
         head=options.head,
+        fresh_head=options.fresh_head,
         cosine_scale=options.cosine_scale,
         zero_init_residual=options.zero_init_residual,
         banks=banks,

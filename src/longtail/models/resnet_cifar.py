@@ -48,6 +48,7 @@ class ExpertResNet(nn.Module):
         gates: multiply expert m's last map elementwise by a gate from its first stage (m even) or second stage
             (m odd) before average pooling.
         head: kind of classifier, see `ExpertHeads`.
+        fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
         cosine_scale: s of the cosine classifier.
         zero_init_residual: start each block as its shortcut alone (last batch norm's weight 0, Goyal et al. 2017); a
             cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
@@ -65,6 +66,7 @@ class ExpertResNet(nn.Module):
         shared_stages: int = 2,
         gates: bool = True,
         head: Literal["cosine", "linear"] = "cosine",
+        fresh_head: Literal["cosine", "linear"] | None = None,
         cosine_scale: float = 30.0,
         zero_init_residual: bool = False,
         banks: Sequence[str] = ("first",),
@@ -79,10 +81,11 @@ class ExpertResNet(nn.Module):
         )
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
+        kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
         self.heads = nn.ModuleDict(
             {
-                name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], head, cosine_scale)
-                for name in self.banks
+                name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], kind, cosine_scale)
+                for name, kind in zip(self.banks, kinds, strict=True)
             }
         )
 
