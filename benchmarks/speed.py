@@ -81,7 +81,7 @@ class Library:
     """One step after the other of the shipped recipe."""
 
     def __init__(self, data):
-        recipe, _ = load_recipe("icl-cifar100-lt", {"data.path": data})
+        recipe, _ = load_recipe("icl-cifar100-lt", {"data.path": data, "model.head": "cosine"})
         self.job = build_job(recipe, RunFolder("unused"), Display(1, quiet=True))
 
     def phase(self, epoch):

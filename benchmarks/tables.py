@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 TITLES = {
-    "digits": "Digits, imbalance factor 20 (407 training images, 500 test images), last epoch",
+    "digits": "Digits, imbalance factor 20 (405 training images, 500 test images), last epoch",
     "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, 30 epochs (the paper: 200), last epoch",
     "cifar-lt": "CIFAR-LT, ResNet-32, 200 epochs, last epoch",
 }
