@@ -14,6 +14,7 @@ from PIL import Image
 
 import longtail
 from longtail import predict
+from longtail.cli.csv_file import write_csv
 from longtail.types import InputError
 
 
@@ -120,7 +121,7 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
         assert not out.exists()
         yield piece
 
-    assert predict.write_csv(pieces(), out) == 2
+    assert write_csv(pieces(), out) == 2
     assert out.read_text() == "path,confidence\na,0.500000\na,0.500000\n"
 
     def broken() -> Iterator[pd.DataFrame]:
@@ -128,9 +129,9 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(InputError, match="--overwrite"):
-        predict.write_csv(pieces(), out)
+        write_csv(pieces(), out)
     with pytest.raises(KeyboardInterrupt):
-        predict.write_csv(broken(), out, overwrite=True)
+        write_csv(broken(), out, overwrite=True)
     assert out.read_text().count("\n") == 3
     assert list(tmp_path.iterdir()) == [out]
 
@@ -138,5 +139,5 @@ def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
 def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:
     odd = tmp_path / "caf\udce9.png"
     shutil.copy(paths[0], odd)
-    predict.write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
+    write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
     assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()

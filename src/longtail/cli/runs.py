@@ -119,8 +119,9 @@ def predict(
     strict: Strict = False,
 ) -> None:
     """Name what images show, with confidence and each expert's vote."""
+    from longtail.cli.csv_file import check_free, write_csv, write_table
     from longtail.data import find_images
-    from longtail.predict import check_free, load, unreadable_error, unreadable_lines, write_csv, write_table
+    from longtail.predict import load, unreadable_error, unreadable_lines
 
     file = None if out in (None, "-") else Path(str(out))
     if file is not None:
