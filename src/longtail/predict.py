@@ -64,6 +64,8 @@ class Classifier:
         self.num_experts = self.model.num_experts
         counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
+        if self._method_state:
+            self._method.load_state_dict(self._method_state)
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
         self._augment = Augment((), self._description["mean"], self._description["std"])
@@ -148,7 +150,9 @@ class Classifier:
         d, weights = self._description, self.folder.path / "weights" / "last.safetensors"
         model = build_model(ModelOptions(**d["model"]), len(self.classes), (d["bank"],))
         try:
-            model.load_state_dict(safetensors.torch.load_file(weights))
+            state = safetensors.torch.load_file(weights)
+            self._method_state = {k[7:]: state.pop(k) for k in list(state) if k.startswith("method.")}
+            model.load_state_dict(state)
         except (OSError, RuntimeError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"cannot load {weights} ({reason}); restore it or train again") from None

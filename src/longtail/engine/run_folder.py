@@ -67,14 +67,15 @@ class RunFolder:
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise InputError(
-                f"cannot write {target}: {reason}; free some space or mend the permissions, then continue with --resume"
+                f"cannot write {target}: {reason}; free some space or mend the permissions, "
+                "then repeat the command (training: with --resume)"
             ) from None
         finally:
             partial.unlink(missing_ok=True)
         return target
 
     def write_text(self, name: str, text: str) -> Path:
-        return self.write(name, lambda file: file.write(text.encode("utf-8")))
+        return self.write(name, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
 
     def write_json(self, name: str, value: Any) -> Path:
         return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -88,6 +88,7 @@ def write_evaluation(
     folder.write_text(f"{where}/confusions.csv", _confusions(counts, classes.names).to_csv(index=False))
     table = prediction_table(split.ids, predictions, classes.names)
     table.insert(1, "class", [classes.names[index] for index in split.targets.tolist()])
+    table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
     folder.write(f"{where}/predictions.parquet", lambda file: table.to_parquet(file, index=False))
     return metrics
 

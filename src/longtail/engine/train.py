@@ -14,7 +14,7 @@ from longtail.engine.job import Job, build_job, describe_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
 from longtail.engine.step import build_optimizer, freeze, train_epoch
-from longtail.method import Stage
+from longtail.method import Method, Stage
 from longtail.metrics import EvaluationCounts
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
@@ -155,13 +155,12 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
 
 
 def _write_weights(job: Job, stage: Stage) -> None:
-    """The network with the bank of classifiers of this stage alone."""
+    """The network with this stage's bank of classifiers alone, and the method's state where predictions may need it."""
     prefix = f"heads.{stage.bank}."
     state = job.model.state_dict().items()
-    kept = {
-        name: value.contiguous()
-        for name, value in state
-        if name.startswith(prefix) or not name.startswith("heads.")
-    }
-    job.folder.write("weights/last.safetensors", lambda file: file.write(safetensors.torch.save(kept)))
+    kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
+    if type(job.method).logits is not Method.logits:
+        kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
+    packed = safetensors.torch.save({name: value.contiguous() for name, value in kept.items()})
+    job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
     job.folder.write_json("weights/model.json", job.description(stage.bank))
