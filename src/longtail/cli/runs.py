@@ -62,10 +62,11 @@ def train(
             "--resume", help="Continue the run folder TARGET, --out, or the same command's newest run."
         ),
     ] = False,
+    strict: Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
-    given = _pairs(set_ or [])
+    given = _pairs(set_ or []) | ({"data.strict": True} if strict else {})
     from longtail import api, report
 
     run = api.train(
