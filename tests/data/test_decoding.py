@@ -133,11 +133,13 @@ def test_a_file_that_vanishes_is_named(tree):
         files.read(0)
 
 
-def test_headers_tell_most_broken_files(tree):
+def test_checking_tells_broken_files(tree):
     root = tree({"a": [7, 8, 9]})
     paths = sorted((root / "a").iterdir())
     paths[1].write_bytes(b"text")
-    assert check_all(paths) == {1: "not an image"}
+    paths[2].write_bytes(paths[2].read_bytes()[:-40])
+    assert list(check_all(paths)) == [1, 2]
+    assert check_all(paths[:2]) == {1: "not an image"}
 
 
 def test_finding_images(tree):

@@ -117,6 +117,39 @@ def test_refusals(parquet, encoded, tmp_path):
         load(root)
 
 
+@pytest.mark.parametrize("lacking", ["label", "img"])
+def test_every_file_of_a_part_needs_both_columns(parquet, encoded, lacking):
+    images = [encoded(1), encoded(2)]
+    parquet("train-0.parquet", images, {"label": [0, 1]})
+    root = parquet(
+        "train-1.parquet", images, {"kind": [0, 1]} if lacking == "label" else {"label": [0, 1]},
+        image="img" if lacking == "label" else None,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=rf"no column `{lacking}` in .*train-1.parquet"):
+        load(root)
+
+
+def test_labels_are_whole_numbers(parquet, encoded):
+    images = [encoded(1), encoded(2)]
+    root = parquet("train-0.parquet", images, {"label": [3.0, 1.0]})
+    assert load(root).class_names == ("1", "3")
+    for names in (None, {"label": ["a", "b", "c"]}):
+        parquet("train-0.parquet", images, {"label": [0.0, 1.5]}, names)
+        with pytest.raises(InputError, match=r"1 rows of .* no whole number, such as 1.5"):
+            load(root)
+
+
+def test_the_hash_tells_other_pixels_and_other_labels_of_the_same_rows(parquet, encoded):
+    def digest(values, labels):
+        root = parquet("train-0.parquet", [encoded(v) for v in values], {"label": labels})
+        return load(root).index_hash
+
+    assert digest([1, 2, 3], [0, 1, 1]) == digest([1, 2, 3], [0, 1, 1])
+    assert (
+        len({digest([1, 2, 3], [0, 1, 1]), digest([1, 2, 4], [0, 1, 1]), digest([1, 2, 3], [0, 1, 0])}) == 3
+    )
+
+
 def test_only_a_test_part(parquet, encoded):
     root = parquet("test-0.parquet", [encoded(1), encoded(2)], {"label": [0, 1]})
     with pytest.raises(InputError, match="no training images"):

@@ -61,11 +61,28 @@ def test_every_source_is_described():
         {"subset": "last"},
         {"tail": 3},
         {"max_count": 0},
+        {"max_count": True},
+        {"max_count": 2.0},
+        {"imbalance_factor": -1},
+        {"imbalance_factor": float("nan")},
+        {"imbalance_factor": float("inf")},
+        {"imbalance_factor": True},
+        {"mean": [0.5, 0.5, float("inf")]},
+        {"std": [True, 1, 1]},
+        {"cutout_size": 0},
+        {"randaugment_ops": 0},
+        {"strict": 1},
     ],
 )
 def test_options_are_checked(wrong):
     with pytest.raises(ValidationError):
         DataOptions(**{"name": "digits"} | wrong)
+
+
+def test_options_take_what_toml_gives():
+    given = {"imbalance_factor": 10, "validation": 0, "augment": ["crop"], "mean": [0, 0.5, 1]}
+    options = DataOptions(name="digits", **given)
+    assert (options.imbalance_factor, options.augment, options.mean) == (10.0, ("crop",), (0.0, 0.5, 1.0))
 
 
 def real_cifar(shared_data, name, factor):

@@ -39,7 +39,9 @@ def read_cifar(name: Literal["cifar10", "cifar100"], path: Path | None) -> Sourc
             f"{path} holds {len(part.class_names)} classes but {name} has {NUM_CLASSES[name]}; "
             "use data.name=parquet for another set"
         )
-    return Source(found.train, found.val, found.test, image_size=32, mean=MEAN, std=STD)
+    return Source(
+        found.train, found.val, found.test, image_size=32, mean=MEAN, std=STD, is_flat=found.is_flat
+    )
 
 
 def _read_torchvision(name: Literal["cifar10", "cifar100"], path: Path | None) -> Source:

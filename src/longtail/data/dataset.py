@@ -86,7 +86,7 @@ class LongTailData:
         image_size: side in pixels.
         mean: per channel, of images in [0, 1].
         std: per channel.
-        index_hash: sha256 (hex) of the ids in train, one a line.
+        index_hash: sha256 (hex) of train: ids, targets, and pixels (for images on disk the files' sizes).
         notes: what there is to report.
     """
 

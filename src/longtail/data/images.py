@@ -86,15 +86,6 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
         raise UnreadableError(_reason(image, error)) from error
 
 
-def check_header(path: Path) -> None:
-    """Raise `UnreadableError` where a file does not begin as an image."""
-    try:
-        with Image.open(path):
-            pass
-    except Exception as error:
-        raise UnreadableError(_reason(path, error)) from error
-
-
 def decode_all(
     images: Iterable[Encoded], count: int, size: int
 ) -> tuple[UInt8[Tensor, "n 3 s s"], dict[int, str]]:
@@ -120,8 +111,8 @@ def decode_all(
 
 
 def check_all(paths: Iterable[Path]) -> dict[int, str]:
-    """Position -> reason of the files that do not begin as an image."""
-    checked = enumerate(_in_threads(check_header, paths))
+    """Position -> reason of the files that cannot be decoded; each is read once, in threads, and not kept."""
+    checked = enumerate(_in_threads(lambda path: decode(path, 1), paths))
     return {row: str(result) for row, result in checked if isinstance(result, UnreadableError)}
 
 

@@ -89,7 +89,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         image_size=size,
         mean=options.mean or source.mean,
         std=options.std or source.std,
-        index_hash=hashlib.sha256("\n".join(train.ids).encode()).hexdigest(),
+        index_hash=_digest(train),
         notes=notes,
     )
 
@@ -178,6 +178,19 @@ def _load(
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
     return Split(images, torch.from_numpy(targets[rows[kept]]), ids), unreadable
+
+
+def _digest(split: Split) -> str:
+    """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, the files' sizes."""
+    digest = hashlib.sha256("\n".join(split.ids).encode(errors="surrogateescape"))
+    digest.update(split.targets.numpy().tobytes())
+    if isinstance(split.images, ImageFiles):
+        digest.update(
+            np.array([path.stat().st_size for path in split.images.paths], dtype=np.int64).tobytes()
+        )
+    else:
+        digest.update(np.ascontiguousarray(split.images.numpy()).data)
+    return digest.hexdigest()
 
 
 def _by_name(listing: Listing, class_names: Sequence[str]) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """The recipe's [data] section."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict
 
 Triple = tuple[float, float, float]
 SourceName = Literal["digits", "cifar10", "cifar100", "folder", "parquet"]
@@ -26,7 +26,7 @@ class DataOptions(BaseModel):
         image_size: side in pixels. Default: the set's own (8 for digits, else 32).
         many_above: a class with more training images belongs to "many".
         few_below: a class with fewer training images belongs to "few".
-        augment: operations on training images, in their order.
+        augment: operations on training images; they are applied in the fixed order of `Augment`.
         crop_padding: pixels of padding before the random crop.
         cutout_size: side of the square that Cutout blanks.
         randaugment_ops: RandAugment's operations for each image.
@@ -37,11 +37,12 @@ class DataOptions(BaseModel):
         strict: refuse whatever would otherwise be noted (`Notes`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict: true is no number, 2.5 no count. Tuples are lax because TOML has lists; their items stay strict.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: SourceName
     path: str | None = None
-    imbalance_factor: float | None = None
+    imbalance_factor: float | None = Field(default=None, ge=1)
     profile: Literal["exponential", "pareto", "step"] = "exponential"
     max_count: int | None = Field(default=None, ge=1)
     subset: Literal["first", "shuffle0", "seeded"] = "first"
@@ -50,12 +51,12 @@ class DataOptions(BaseModel):
     image_size: int | None = Field(default=None, ge=1)
     many_above: int = Field(default=100, ge=0)
     few_below: int = Field(default=20, ge=0)
-    augment: tuple[Operation, ...] = ()
+    augment: tuple[Operation, ...] = Field(default=(), strict=False)
     crop_padding: int = Field(default=4, ge=0)
-    cutout_size: int = Field(default=16, ge=0)
-    randaugment_ops: int = Field(default=2, ge=0)
+    cutout_size: int = Field(default=16, ge=1)
+    randaugment_ops: int = Field(default=2, ge=1)
     randaugment_magnitude: int = Field(default=10, ge=0, le=30)
-    mean: Triple | None = None
-    std: Triple | None = None
+    mean: Annotated[Triple, Strict(False)] | None = None
+    std: Annotated[Triple, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0)
     strict: bool = False

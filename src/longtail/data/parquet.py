@@ -30,7 +30,8 @@ def read_parquet(path: Path, label_columns: Sequence[str] = LABEL_COLUMNS) -> So
         label_columns: names of the label column, the preferred first.
 
     Raises:
-        InputError: no such file, no image column, no labels, a label without a name.
+        InputError: no such file, no image column, no labels, a file without one of the columns, a label that is
+            missing, no whole number, or without a name.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with train-*.parquet and test-*.parquet")
@@ -60,11 +61,32 @@ def _read_part(split: str, files: list[Path], label_columns: Sequence[str]) -> L
     features = _features(schema)
     image = _image_column(files[0], schema, features)
     label = _label_column(files[0], schema, features, label_columns)
-    values = [value for file in files for value in _open(file).read([label]).column(0).to_pylist()]
+    values = [value for file in files for value in _read_labels(file, image, label)]
     names = features.get(label, {}).get("names")
     class_names, targets = _encode_labels(files[0], label, values, names)
     ids = tuple(f"{split}/{row}" for row in range(len(values)))
     return Listing(class_names, targets, ids, lambda rows: _read_rows(files, image, rows))
+
+
+def _read_labels(file: Path, image: str, label: str) -> list[Any]:
+    opened = _open(file)
+    columns = opened.schema_arrow.names
+    for name in (image, label):
+        if name not in columns:
+            raise InputError(
+                f"no column `{name}` in {file} (columns: {', '.join(columns)}); every file of a part needs it"
+            )
+    values = opened.read([label]).column(0).to_pylist()
+    missing = sum(value is None for value in values)
+    if missing:
+        raise InputError(f"{missing} rows of {file} have no `{label}`; remove them or label them")
+    broken = [value for value in values if isinstance(value, float) and not value.is_integer()]
+    if broken:
+        raise InputError(
+            f"{len(broken)} rows of {file} have a `{label}` that is no whole number, such as {broken[0]}; "
+            "give whole numbers or names"
+        )
+    return [int(value) if isinstance(value, float) else value for value in values]
 
 
 def _open(file: Path) -> pq.ParquetFile:
@@ -109,9 +131,6 @@ def _label_column(file: Path, schema: pa.Schema, features: dict[str, Any], prefe
 def _encode_labels(
     file: Path, label: str, values: list[Any], names: list[str] | None
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    missing = sum(value is None for value in values)
-    if missing:
-        raise InputError(f"{missing} rows of {file} have no `{label}`; remove them or label them")
     if names is None:
         distinct = sorted(set(values))
         position = {value: c for c, value in enumerate(distinct)}

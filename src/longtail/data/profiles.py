@@ -28,7 +28,7 @@ def long_tailed_counts(
     * pareto: n_c = n_min + (n_max - n_min) * ((C / (c + 1))^(1/a) - 1) / (C^(1/a) - 1), n_min = n_max / IF,
       a = 6: quantiles of the Pareto law that ImageNet-LT was drawn from (Liu et al. 2019). At its C = 1000,
       n_max = 1280, IF = 256 it gives 121,449 images (ImageNet-LT, drawn at random: 115,846);
-    * step: n_c = n_max for c < C/2, n_max / IF for the others (Buda et al. 2018, Cao et al. 2019).
+    * step: n_c = n_max for the first floor(C/2) classes, n_max / IF for the others (Buda et al. 2018, Cao et al. 2019).
 
     The exponential's floating-point product is cut off as the published code does it: same counts.
 
@@ -93,7 +93,7 @@ def choose(
 
 def _share(c: int, num_classes: int, ratio: float, profile: Profile) -> float:
     if profile == "step":
-        return 1.0 if c < num_classes / 2 else ratio
+        return 1.0 if c < num_classes // 2 else ratio
     if profile == "exponential":
         return float(ratio ** (c / (num_classes - 1.0)))
     height = (num_classes / (c + 1)) ** (1 / PARETO_POWER) - 1

@@ -25,8 +25,7 @@ def epoch_order(
     * square_root: p_j = sqrt(n_j) / sum_i sqrt(n_i);
     * progressive: p_j = (1 - t) n_j / N + t / C with t = epoch / (epochs - 1), from instances to classes.
 
-    C counts the classes that have images. Every process computes the same order; process r of R takes its
-    slice of each global batch, so that R processes see what one would.
+    C counts the classes that have images. The order is the same on every process.
 
     Args:
         sampler: one of the four.
