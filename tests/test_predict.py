@@ -2,12 +2,15 @@
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -63,6 +66,38 @@ def test_the_same_network_as_in_training(trained: Path) -> None:
     metrics = model.evaluate()
     assert metrics["overall"] == json.loads((trained / "eval/test/metrics.json").read_text())["overall"]
     assert all(torch.equal(value, before[name]) for name, value in model.model.state_dict().items())
+
+
+def _trained_on(source: str, run: Path) -> predict.Classifier:
+    model = longtail.load(run)
+    data = model.recipe.data.model_copy(update={"name": source})
+    model.recipe = model.recipe.model_copy(update={"data": data})
+    return model
+
+
+@pytest.mark.parametrize("source", ["digits", "folder", "cifar10"])
+def test_other_images_are_read_as_what_they_are(run: Path, paths: list[Path], source: str) -> None:
+    model = _trained_on(source, run)
+    tree, table = run / "tree", run / "table"
+    for label in range(10):
+        (tree / str(label)).mkdir(parents=True)
+        shutil.copy(paths[0], tree / str(label))
+    table.mkdir()
+    images = [paths[0].read_bytes()] * 10
+    pq.write_table(pa.table({"img": images, "label": list(range(10))}), table / "test-0.parquet")
+    assert model.evaluate(tree)["num_images"] == 10
+    assert model.evaluate(table)["num_images"] == 10
+
+
+def test_cifar_from_its_pickled_files(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, md5=None: True)
+    folder = run / "cifar-10-batches-py"
+    folder.mkdir()
+    part = {"data": np.zeros((20, 3072), dtype=np.uint8), "labels": [*range(10)] * 2}
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (folder / name).write_bytes(pickle.dumps(part))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [str(c) for c in range(10)]}))
+    assert _trained_on("cifar10", run).evaluate(folder)["num_images"] == 20
 
 
 def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[Path]) -> None:

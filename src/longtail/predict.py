@@ -14,6 +14,7 @@ import torch
 
 from longtail.augment import Augment
 from longtail.data import DataOptions, Notes, Split, find_images, load_data, load_test, read_images, source_of
+from longtail.data.images import walk_images
 from longtail.data.loading import read_source
 from longtail.engine.evaluate import Predictions, evaluate, infer
 from longtail.engine.run_folder import RunFolder
@@ -199,9 +200,11 @@ class Classifier:
             raise InputError(
                 f"{data} does not exist; give a folder with test/ or with a folder for each class"
             )
-        kind = source_of(data)
-        name = self.recipe.data.name if kind == "parquet" and self.recipe.data.name != "digits" else kind
-        options = self._options(strict, name=name, path=str(data))
+        own, kind = self.recipe.data.name, source_of(data)
+        if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
+            options = self._options(strict, path=str(data))
+        else:
+            options = self._options(strict, name=kind, path=str(data))
         return self._free_name(data), *load_test(options, self.classes)
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:

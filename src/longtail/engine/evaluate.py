@@ -46,7 +46,7 @@ def infer(
     folded = fold_batch_norm(model)
     for batch in stream:
         output = folded(augment.normalize(batch.image), bank=bank)
-        yield batch, method.logits(output), output.logits
+        yield batch, method.logits(output), method.expert_logits(output)
 
 
 def evaluate(
