@@ -211,7 +211,7 @@ def test_a_method_without_windows_has_little_to_scale() -> None:
     [
         ("window", 30, 200, 30, 4), ("window", 120, 200, 400, 240), ("window", 30, 200, 1, 0),
         ("stage", 20, 200, 30, 4), ("stage", 20, 200, 100, 10), ("stage", 20, 200, 4, 2), ("stage", 20, 200, 1, 1),
-        ("stage", 20, 200, 400, 20), ("stage", 0, 200, 30, 0), ("stage", 2, 200, 100, 2),
+        ("stage", 20, 200, 400, 40), ("stage", 0, 200, 30, 0), ("stage", 2, 200, 100, 2),
         ("warmup", 5, 200, 30, 1), ("warmup", 5, 200, 100, 3), ("warmup", 0, 200, 30, 0),
     ],
 )  # fmt: skip

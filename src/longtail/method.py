@@ -37,11 +37,29 @@ class Epochs:
         rounded_up = -(-value * new // old)
         if self.kind == "warmup" or value == 0:
             return rounded_up
-        return min(value, max(rounded_up, min(self.floor, new // 2)))
+        return rounded_up if new > old else min(value, max(rounded_up, min(self.floor, new // 2)))
 
 
 Window = Annotated[int, Field(ge=0), Epochs("window")]
 StageEpochs = Annotated[int, Field(ge=0), Epochs("stage")]
+
+
+def _marked(options: BaseModel) -> dict[str, Epochs]:
+    marks = {
+        key: next((mark for mark in field.metadata if isinstance(mark, Epochs)), None)
+        for key, field in type(options).model_fields.items()
+    }
+    return {key: mark for key, mark in marks.items() if mark is not None}
+
+
+def scaled_epochs(options: BaseModel, old: int, new: int) -> dict[str, int]:
+    """The options that count epochs of a run of `old` epochs, as a run of `new` epochs would have them."""
+    return {key: mark.scale(getattr(options, key), old, new) for key, mark in _marked(options).items()}
+
+
+def epoch_windows(options: BaseModel) -> dict[str, int]:
+    """The options that are edges of epoch windows."""
+    return {key: getattr(options, key) for key, mark in _marked(options).items() if mark.kind == "window"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,9 @@ class Stage:
         sampler: how images are drawn, see `longtail.data.epoch_order`.
         peak_lr: None takes the recipe's `optim.peak_lr`.
         warmup: whether the recipe's warm-up opens this stage.
+        milestones, decay_factor: instead of the cosine, multiply the rate by `decay_factor` when each of these
+            epochs of the stage begins.
+        weight_decay: None takes the recipe's `optim.weight_decay`.
         batch_norm: "eval" keeps the running statistics of frozen layers as they are and uses them; "train" goes on
             using and updating batch statistics even where the parameters are frozen.
     """
@@ -68,13 +89,16 @@ class Stage:
     sampler: Literal["instance", "class_balanced", "square_root", "progressive"] = "instance"
     peak_lr: float | None = None
     warmup: bool = True
+    milestones: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    weight_decay: float | None = None
     batch_norm: Literal["train", "eval"] = "train"
 
 
 class MethodOptions(BaseModel):
     """The recipe's [method] section; a method adds its own keys in a subclass `Options`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str
 
@@ -88,7 +112,8 @@ class Method(nn.Module, ABC):
         num_experts: M.
         feature_dim: D.
 
-    State that must survive a checkpoint and follow the device is a registered buffer, or a module that has some.
+    State that must survive a checkpoint and follow the device is a registered buffer, or a module that has some;
+    parameters of the method (a projection, say) are trained with the network's in every stage.
     """
 
     class Options(MethodOptions):
@@ -130,6 +155,10 @@ class Method(nn.Module, ABC):
     def finalize(self, model: nn.Module) -> None:
         """Called once after the last stage, without gradients, before the weights are written."""
 
+    def expert_logits(self, output: ModelOutput) -> Float[Tensor, "m b c"]:
+        """The prediction of each expert: by default its logits as they are."""
+        return output.logits
+
     def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
-        """The prediction of all experts together: by default the mean of their logits."""
-        return output.logits.mean(dim=0)
+        """The prediction of all experts together: by default the mean of `expert_logits`."""
+        return self.expert_logits(output).mean(dim=0)

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
 
 from longtail.data import DataOptions
-from longtail.method import Epochs, Method, MethodOptions, Stage
+from longtail.method import Epochs, Method, MethodOptions, Stage, epoch_windows, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.types import InputError
@@ -33,7 +33,7 @@ class OptimOptions(BaseModel):
         precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     epochs: int = Field(200, ge=1)
     batch_size: int = Field(128, ge=1)
@@ -54,15 +54,15 @@ class RunOptions(BaseModel):
         seed: keys the weights, the order of images and all augmentation.
         evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
         evaluate_batch_size: images a batch in evaluation; changes no score.
-        device: "auto" takes an accelerator where there is one.
+        device: "auto" takes CUDA where it is there, else the processor.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int = Field(0, ge=0, lt=2**31)
     evaluate_every: int = Field(0, ge=0)
     evaluate_batch_size: int = Field(500, ge=1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class Recipe(BaseModel):
@@ -136,6 +136,11 @@ def load_recipe(
     if epochs is not None:
         recipe, scaled = _scale(recipe, epochs, keep=set(given))
         notes += scaled
+    length = recipe.optim.epochs
+    late = {key: start for key, start in epoch_windows(recipe.method).items() if start > length}
+    notes += [
+        f"{key} = {start} lies beyond the {length} epochs; --epochs scales it" for key, start in late.items()
+    ]
     recipe.stages()
     return recipe, notes
 
@@ -154,9 +159,8 @@ def validate(sections: Mapping[str, Any]) -> Recipe:
 
 def difference(old: Recipe, new: Recipe) -> list[str]:
     """Lines "section.key: old -> new" for every key in which two recipes differ."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    keys = sorted(before.keys() | after.keys())
-    return [f"{k}: {before.get(k)} -> {after.get(k)}" for k in keys if before.get(k) != after.get(k)]
+    a, b = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return [f"{k}: {a.get(k)} -> {b.get(k)}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
 
 def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +177,7 @@ def _read(target: str) -> dict[str, Any]:
         sections["data"] |= {"name": kind, "path": str(path)}
         return sections
     elif path.suffix == ".toml" and path.is_file():
-        text, origin = path.read_text("utf-8"), target
+        text, origin = _text(path), target
     else:
         near = difflib.get_close_matches(target, recipes, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
@@ -182,7 +186,7 @@ def _read(target: str) -> dict[str, Any]:
     base = sections.pop("base", None)
     if base is None:
         return sections
-    if base not in recipes:
+    if not isinstance(base, str) or base not in recipes:
         raise InputError(
             f"{origin}: base = {base!r} is not a shipped recipe; recipes are {', '.join(recipes)}"
         )
@@ -193,6 +197,13 @@ def _read(target: str) -> dict[str, Any]:
         )
     _apply(merged, _flat(sections))
     return merged
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} as UTF-8 text ({error}); save it as UTF-8") from None
 
 
 def _parse(text: str, origin: str) -> dict[str, Any]:
@@ -250,13 +261,11 @@ def _known_keys(sections: Mapping[str, Any]) -> list[str]:
 
 def _nearest(key: str, sections: Mapping[str, Any]) -> str:
     keys = _known_keys(sections)
-    near = difflib.get_close_matches(key, keys, 1) or [
-        k for k in keys if k.endswith("." + key.rsplit(".", maxsplit=1)[-1])
-    ]
+    leaf = key.rsplit(".", maxsplit=1)[-1]
+    near = difflib.get_close_matches(key, keys, 1) or [k for k in keys if k.endswith("." + leaf)]
     if near:
         return f"did you mean {near[0]!r}?"
-    section = key.split(".", maxsplit=1)[0]
-    own = [k for k in keys if k.startswith(f"{section}.")]
+    own = [k for k in keys if k.startswith(key.split(".", maxsplit=1)[0] + ".")]
     return f"keys are {', '.join(own)}" if own else f"sections are {', '.join(SECTIONS)}"
 
 
@@ -280,17 +289,12 @@ def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[st
     old = recipe.optim.epochs
     if epochs < 1:
         raise InputError(f"optim.epochs = {epochs} does not fit: ask for at least 1 epoch")
-    if epochs == old:
-        return recipe, []
     sections, changes = recipe.model_dump(exclude_none=True), []
     for section, options in (("method", recipe.method), ("optim", recipe.optim)):
-        for key, field in type(options).model_fields.items():
-            unit = next((mark for mark in field.metadata if isinstance(mark, Epochs)), None)
-            if unit is None or f"{section}.{key}" in keep:
-                continue
-            value = getattr(options, key)
-            sections[section][key] = unit.scale(value, old, epochs)
-            changes.append(f"{key} {value} -> {sections[section][key]}")
+        for key, value in scaled_epochs(options, old, epochs).items():
+            if f"{section}.{key}" not in keep:
+                changes.append(f"{key} {getattr(options, key)} -> {value}")
+                sections[section][key] = value
     sections["optim"]["epochs"] = epochs
-    note = [f"{epochs} epochs instead of {old}: {', '.join(changes)}"] if changes else []
+    note = [f"{epochs} epochs instead of {old}: {', '.join(changes)}"] if changes and epochs != old else []
     return validate(sections), note

@@ -69,8 +69,8 @@ def assert_same_end(folder: Path, other: Path) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    [0, 1, STEPS, STEPS + 2, STEPS * FEATURE_EPOCHS, STEPS * FEATURE_EPOCHS + 1, STEPS * EPOCHS - 1],
-    ids=["first step", "first epoch", "epoch start", "epoch end", "new stage", "classifier", "last step"],
+    [0, STEPS + 2, STEPS * FEATURE_EPOCHS, STEPS * FEATURE_EPOCHS + 1, STEPS * EPOCHS - 1],
+    ids=["first step", "epoch end", "new stage", "classifier", "last step"],
 )
 def test_interrupted_anywhere(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
@@ -88,6 +88,7 @@ def test_interrupted_anywhere(
     assert_same_end(out, finished)
 
 
+@pytest.mark.slow
 def test_killed_twice(finished: Path, tmp_path: Path) -> None:
     """A real process, killed in the feature stage, then again in the classifier stage."""
     out, recipe = tmp_path / "run", tmp_path / "recipe.toml"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+import torch
 
 from conftest import STEPS, state_of, tiny
 from longtail.engine.run_folder import RunFolder, next_free

@@ -37,7 +37,8 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
         InputError: the folder is no run, is damaged, or belongs to another recipe (the difference is listed).
     """
     if not folder.checkpoint.is_file():
-        folder.read_json("status.json")
+        if not (folder.path / "recipe.toml").is_file():
+            raise InputError(f"{folder.path} is not a run folder; give a folder that `train` made")
         _refuse_other(folder, load_recipe(str(folder.path / "recipe.toml"))[0], recipe)
         return None
     try:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ class Job:
     @property
     def classes(self) -> Classes:
         o = self.recipe.data
-        return Classes(self.data.class_names, self.data.class_counts, o.many_above, o.few_below)
+        return Classes(self.data.class_names, self.data.class_counts.cpu(), o.many_above, o.few_below)
 
     @property
     def headline(self) -> str:
@@ -76,6 +76,9 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
     data = load_data(recipe.data, seed=recipe.run.seed)
     for line in data.notes.lines():
         display.say(line)
+    splits = {name: getattr(data, name) for name in ("train", "val", "test")}
+    held = {name: split and split.to(runtime.device) for name, split in splits.items()}
+    data = replace(data, **held)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     model = build_model(recipe.model, len(data.class_names), banks)

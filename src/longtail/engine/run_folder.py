@@ -31,7 +31,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"output folder {self.path} is a file; choose another --out")
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(not file.name.endswith(".partial") for file in self.path.iterdir()):
             raise InputError(
                 f"output folder {self.path} is not empty; choose another --out, or continue its run with --resume"
             )

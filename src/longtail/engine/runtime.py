@@ -18,14 +18,15 @@ def start_runtime(device: str, precision: str) -> Accelerator:
     """The accelerator of this process.
 
     Args:
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto" (CUDA where it is there, else the processor), "cpu" or "cuda".
         precision: "fp32", "bf16" or "fp16" (accelerators only).
 
     Raises:
         InputError: the device is not there, cannot compute in that precision, or several processes were started.
     """
     AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no")
+    on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")
     found = accelerator.device.type
     if device not in ("auto", found):
         raise InputError(
@@ -41,7 +42,7 @@ def start_runtime(device: str, precision: str) -> Accelerator:
         )
     if precision != "fp32":
         AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision=PRECISIONS[precision])
+        accelerator = Accelerator(cpu=on_cpu, mixed_precision=PRECISIONS[precision])
     return accelerator
 
 

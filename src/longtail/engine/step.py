@@ -35,13 +35,13 @@ def freeze(model: ExpertResNet, stage: Stage) -> None:
 def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     """SGD over the parameters that the stage trains, with fresh momentum."""
     o = job.recipe.optim
-    parameters = [parameter for parameter in job.model.parameters() if parameter.requires_grad]
+    parameters = [p for p in (*job.model.parameters(), *job.method.parameters()) if p.requires_grad]
     optimizer = torch.optim.SGD(
         parameters,
         lr=stage.peak_lr or o.peak_lr,
         momentum=o.momentum,
         nesterov=o.nesterov,
-        weight_decay=o.weight_decay,
+        weight_decay=o.weight_decay if stage.weight_decay is None else stage.weight_decay,
         fused=job.runtime.device.type in ("cpu", "cuda"),
     )
     return job.runtime.prepare_optimizer(optimizer)
@@ -75,7 +75,8 @@ def train_step(
     optimizer.zero_grad()
     with torch.no_grad():
         method.after_step(model, progress)
-    detached = ModelOutput(output.features.detach(), output.logits.detach())
+    aux = {name: value.detach() for name, value in output.aux.items()}
+    detached = ModelOutput(output.features.detach(), output.logits.detach(), aux)
     return detached, {name: term.detach() for name, term in terms.items()}
 
 
@@ -102,6 +103,8 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
             peak_lr=stage.peak_lr or o.peak_lr,
             warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
             warmup_start_lr=o.warmup_start_lr,
+            milestones=[epoch * steps for epoch in stage.milestones],
+            decay_factor=stage.decay_factor,
         )
         for group in optimizer.param_groups:
             group["lr"] = rate

@@ -1,9 +1,11 @@
 """A run from start to end: stages, epochs, and what is kept after each."""
 
+import math
 import time
 from typing import Any
 
 import safetensors.torch
+import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
 from longtail.data import Split
@@ -35,7 +37,7 @@ def fit(recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False) 
     """
     folder, display = RunFolder(out), Display(recipe.optim.epochs, quiet=quiet)
     state = load_state(folder, recipe) if resume else None
-    if resume and folder.read_json("status.json")["status"] == "done":
+    if state is not None and folder.read_json("status.json")["status"] == "done":
         display.say(f"{folder.path} is finished; nothing to resume")
         return folder
     if not resume:
@@ -74,13 +76,12 @@ def _run(job: Job, state: dict[str, Any] | None) -> None:
         optimizer = build_optimizer(job, stage)
         if state is not None and first < start < stop:
             optimizer.load_state_dict(state["optimizer"])
-            if job.runtime.scaler is not None:
-                job.runtime.scaler.load_state_dict(state["scaler"])
         for total_epoch in range(start, stop):
             _run_epoch(job, position, optimizer, total_epoch, total_epoch - first)
         first = stop
     last = job.stages[-1]
-    job.method.finalize(job.model)
+    with torch.no_grad():
+        job.method.finalize(job.model)
     _write_weights(job, last)
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
@@ -116,12 +117,24 @@ def _run_epoch(
         if split is not None:
             record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
     record["seconds"] = round(time.perf_counter() - started, 3)
+    _check_finite(job, record)
     job.records.append(record)
     save_state(job.folder, _state(job, optimizer))
     _write_weights(job, stage)
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
     job.display.epoch(record)
+
+
+def _check_finite(job: Job, record: dict[str, Any]) -> None:
+    """Keep an epoch out of the state whose last step ruined the weights."""
+    sound = torch.stack([parameter.isfinite().all() for parameter in job.model.parameters()]).all()
+    scored = [scores["nll"] for scores in record.values() if isinstance(scores, dict) and "nll" in scores]
+    if not sound or not all(nll is None or math.isfinite(nll) for nll in scored):
+        raise InputError(
+            f"the weights are not finite after epoch {record['epoch'] + 1}; "
+            "the state of the epoch before is kept; lower optim.peak_lr"
+        )
 
 
 def _state(job: Job, optimizer: AcceleratedOptimizer) -> dict[str, Any]:
@@ -147,6 +160,8 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
     job.model.load_state_dict(state["model"])
     job.method.load_state_dict(state["method"])
     set_random_state(state["random"])
+    if job.runtime.scaler is not None:
+        job.runtime.scaler.load_state_dict(state["scaler"])
     job.records.extend(state["records"])
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
@@ -159,7 +174,8 @@ def _write_weights(job: Job, stage: Stage) -> None:
     prefix = f"heads.{stage.bank}."
     state = job.model.state_dict().items()
     kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
-    if type(job.method).logits is not Method.logits:
+    own = type(job.method)
+    if own.logits is not Method.logits or own.expert_logits is not Method.expert_logits:
         kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
     packed = safetensors.torch.save({name: value.contiguous() for name, value in kept.items()})
     job.folder.write("weights/last.safetensors", lambda file: file.write(packed))

@@ -35,8 +35,8 @@ def find(name: str) -> type[Method]:
         InputError: there is none; the message names the nearest.
     """
     methods = available()
-    if name not in methods:
-        near = difflib.get_close_matches(name, methods, 1)
+    if not isinstance(name, str) or name not in methods:
+        near = difflib.get_close_matches(str(name), methods, 1)
         hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
         raise InputError(f"unknown method {name!r}; methods are {', '.join(methods)}: {hint}")
     return methods[name]

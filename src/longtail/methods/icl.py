@@ -103,7 +103,8 @@ class ICL(Method):
             return
         if self.options.confusion_decay_every == "batch":
             self.confusion.decay(self.options.confusion_decay)
-        self.confusion.update(output.logits.argmax(dim=-1), batch.target)
+        weight = 1.0 if self.options.confusion_decay_every == "epoch" else 1 - self.options.confusion_decay
+        self.confusion.update(output.logits.argmax(dim=-1), batch.target, weight=weight)
         self.prototypes.update(output.features, batch.target, decay=self.options.prototype_decay)
 
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:

@@ -30,5 +30,5 @@ class LogitAdjustment(Method):
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}
 
-    def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
-        return logit_adjust(output.logits, self.class_counts, tau=-self.tau).mean(dim=0)
+    def expert_logits(self, output: ModelOutput) -> Float[Tensor, "m b c"]:
+        return logit_adjust(output.logits, self.class_counts, tau=-self.tau)

@@ -24,7 +24,7 @@ DEPTHS = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
 class ModelOptions(BaseModel):
     """The recipe's [model] section; see `ExpertResNet` for what each key does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Literal["resnet20", "resnet32", "resnet44", "resnet56"] = "resnet32"
     num_experts: int = Field(3, ge=1, le=64)
