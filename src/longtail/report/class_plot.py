@@ -119,7 +119,8 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
             )
             text.set_in_layout(False)
             box = text.get_window_extent()
-            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            frame = axes.bbox
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
