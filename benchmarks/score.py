@@ -37,6 +37,9 @@ def parse():
     parser.add_argument("--results", default=str(HERE / "results"), help="where the result file goes")
     parser.add_argument("--table", default="", help="table that the row belongs to")
     parser.add_argument("--row", default="", help="name of the row")
+    parser.add_argument(
+        "--split", choices=("test", "val"), default="test", help="val: to choose by, with data.validation set"
+    )
     parser.add_argument("--paper", type=float, help="published top-1 accuracy in per cent")
     return parser.parse_args()
 
@@ -44,9 +47,9 @@ def parse():
 def command(args):
     """The command without what depends on the machine or on how it is sliced."""
     words = ["python", "benchmarks/score.py", args.name, args.target]
-    for option in ("data", "method", "epochs", "table", "row", "paper"):
+    for option in ("data", "method", "epochs", "table", "row", "split", "paper"):
         value = getattr(args, option)
-        if value:
+        if value and (option, value) != ("split", "test"):
             words += [f"--{option}", Path(value).name if option == "data" else str(value)]
     for option in ("seeds", "set"):
         if getattr(args, option):
@@ -54,15 +57,14 @@ def command(args):
     return shlex.join(words)
 
 
-def collect(run):
-    """What a finished run folder says."""
+def collect(run, split="test"):
+    """What a finished run folder says of a split."""
     folder = Path(run)
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
-    stages = {
-        record["stage"]: record.get("test") for record in log
-    }  # the last epoch of each stage is evaluated
+    # the last epoch of each stage is evaluated
+    stages = {record["stage"]: record.get(split) for record in log}
     keep = ("overall", "macro", "many", "medium", "few", "geometric_mean", "ece", "nll", "experts", "epoch")
-    metrics = json.loads((folder / "eval" / "test" / "metrics.json").read_text("utf-8"))
+    metrics = json.loads((folder / "eval" / split / "metrics.json").read_text("utf-8"))
     return {
         "metrics": {key: metrics[key] for key in keep},
         "stages": {name: {key: scores[key] for key in keep[:5]} for name, scores in stages.items() if scores},
@@ -89,7 +91,7 @@ def main():
         except InputError as error:
             print(f"error: {error}", *error.details, sep="\n  ", file=sys.stderr)
             return 2
-        seeds[str(seed)] = collect(out)
+        seeds[str(seed)] = collect(out, args.split)
         machine = json.loads((out / "env.json").read_text("utf-8"))
         result = {
             "table": args.table, "row": args.row or args.name, "paper": args.paper,
