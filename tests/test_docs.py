@@ -62,3 +62,9 @@ def test_documented_commands_exist() -> None:
 
 def test_changelog_has_numbers() -> None:
     assert "### Numbers" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_tables_say_what_the_result_files_say() -> None:
+    words = [sys.executable, str(ROOT / "benchmarks" / "tables.py"), "--check"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
