@@ -1,4 +1,4 @@
-"""The yardstick: the `icl-cifar100-lt` job as one plain PyTorch program, without this library.
+"""The yardstick: the `icl-cifar100-lt` job, with cosine heads throughout, as one plain PyTorch program.
 
 CIFAR-100-LT, ResNet-32 with a shared trunk and M experts, 180 epochs of the feature stage and 20 of the
 classifier stage, written the usual way: PIL images and torchvision transforms in a DataLoader, NCHW, fp16
@@ -179,16 +179,16 @@ def distillation(logits):
 
 def contrastive(features, target, prototypes, confusion):
     """Eq. 6 by cosine: towards the own prototype, away from the K classes most confused with the own."""
-    total = 0.0
+    total, labels = 0.0, target.tolist()
     for m, feature in enumerate(features):
         seen = prototypes[m].abs().sum(dim=1) > 0
         confused = confusion[m].clone().fill_diagonal_(0)
         similarity = F.normalize(feature, dim=1) @ F.normalize(prototypes[m], dim=1).T / TEMPERATURE
+        counts, negatives = (v[:, :NEGATIVES] for v in confused.sort(dim=1, descending=True, stable=True))
+        hidden = (counts == 0) | ~seen[negatives]
         losses = []
-        for i in range(len(target)):
-            label = target[i].item()
-            count, negatives = (v[:NEGATIVES] for v in confused[label].sort(descending=True, stable=True))
-            negative = similarity[i][negatives].masked_fill((count == 0) | ~seen[negatives], -torch.inf)
+        for i, label in enumerate(labels):
+            negative = similarity[i][negatives[label]].masked_fill(hidden[label], -torch.inf)
             positive = similarity[i, label]
             losses.append(torch.cat([positive[None], negative]).logsumexp(dim=0) - positive)
         total = total + torch.stack(losses).mean()
@@ -233,9 +233,8 @@ class State:
     clock: Clock
 
     def __post_init__(self):
-        shorter = self.epochs / 200
-        self.diversity_stop, self.contrastive_start = int(30 * shorter), int(120 * shorter)
-        self.warmup_epochs, classifier_epochs = math.ceil(5 * shorter), math.ceil(20 * shorter)
+        self.diversity_stop, self.contrastive_start = 30 * self.epochs // 200, 120 * self.epochs // 200
+        self.warmup_epochs, classifier_epochs = -(-5 * self.epochs // 200), -(-20 * self.epochs // 200)
         self.feature_epochs = self.epochs - max(classifier_epochs, min(4, self.epochs // 2))
 
 
@@ -277,14 +276,13 @@ def learning_rate(state, epoch):
 @torch.no_grad()
 def observe(state, features, logits, target):
     """Eq. 4 and 5: per class of the batch, count predictions, move the prototype to the mean feature."""
-    predicted = [z.argmax(dim=1) for z in logits]
+    for confusion, z in zip(state.confusion, logits, strict=True):
+        confusion.index_put_((target, z.argmax(dim=1)), torch.ones_like(z[:, 0]), accumulate=True)
     for label in target.unique().tolist():
-        members = (target == label).nonzero().flatten()
-        for m, feature in enumerate(features):
-            prototypes, confusion = state.prototypes[m], state.confusion[m]
+        members = target == label
+        for prototypes, feature in zip(state.prototypes, features, strict=True):
             mean = feature[members].mean(dim=0)
             prototypes[label] = PROTOTYPE_DECAY * prototypes[label] + (1 - PROTOTYPE_DECAY) * mean
-            confusion[label] += torch.bincount(predicted[m][members], minlength=confusion.shape[1])
 
 
 def train_step(model, state, optimizer, image, target, epoch):

@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py [--data DIR] [--rounds 5] [--json FILE]
 
-Both sides do the same work in fp32: load and augment 128 images of CIFAR-100-LT, one update of ResNet-32 with
+Both sides do the same work, in fp32 on a processor and under fp16 autocast on a GPU: load and augment 128 images
+of CIFAR-100-LT, one update of ResNet-32 with
 3 experts and all losses of the phase, and 500 images of evaluation. DIR is a Parquet folder of CIFAR-100
 (default: $LONGTAIL_DATA/cifar100-lt10); without one, made-up images of the same shape stand in.
 """
@@ -49,10 +50,9 @@ BATCH, EVALUATED = 128, 500
 def made_up(folder):
     """A Parquet folder of random images in the shape of CIFAR-100."""
     rng = np.random.default_rng(0)
-    for split, per_class in (("train", 500), ("test", 20)):
-        targets = np.repeat(np.arange(100), per_class if split == "test" else 1)
-        if split == "train":
-            targets = np.repeat(np.arange(100), [int(500 * 100 ** (-c / 99)) for c in range(100)])
+    tail = [int(500 * 100 ** (-c / 99)) for c in range(100)]
+    for split, counts in (("train", tail), ("test", 20)):
+        targets = np.repeat(np.arange(100), counts)
         rows = []
         for _ in targets:
             buffer = io.BytesIO()
@@ -81,7 +81,9 @@ class Library:
     """One step after the other of the shipped recipe."""
 
     def __init__(self, data):
-        recipe, _ = load_recipe("icl-cifar100-lt", {"data.path": data, "model.head": "cosine"})
+        precision = "fp16" if torch.cuda.is_available() else "fp32"
+        changes = {"data.path": data, "model.head": "cosine", "optim.precision": precision}
+        recipe, _ = load_recipe("icl-cifar100-lt", changes)
         self.job = build_job(recipe, RunFolder("unused"), Display(1, quiet=True))
 
     def phase(self, epoch):
@@ -193,10 +195,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         data = args.data or (str(default) if default.is_dir() else made_up(folder))
         rows, machine = measure(data, args.rounds)
+        images = "made up" if data.startswith(folder) else "CIFAR-100"
+    print(f"images: {images}")
     show(rows, args.rounds)
     if args.json:
         result = {
             "command": " ".join(["python", *sys.argv[:1], *(["--rounds", str(args.rounds)])]),
+            "images": images,
             "machine": machine,
             "rows": rows,
         }

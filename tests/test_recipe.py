@@ -46,11 +46,38 @@ def test_toml_round_trip(name: str, tmp_path: Path) -> None:
     assert (notes, difference(recipe, again)) == ([], [])
 
 
+PRINTED = [
+    "method.classifier_batch_norm: train -> eval",
+    "method.classifier_peak_lr: 0.1 -> 0.05",
+    "method.confusion_decay_every: epoch -> batch",
+    "method.diversity_form: cosine_floored -> cosine",
+    "method.parallel_factor: num_experts -> one",
+    "method.prototype_decay: 0.9 -> 0.1",
+    "method.similarity: cosine -> dot",
+    "model.gates: True -> False",
+    "model.head: linear -> cosine",
+    "optim.peak_lr: 0.15 -> 0.05",
+    "optim.warmup_epochs: 5 -> 0",
+]
+RELEASED = [
+    "method.contrastive_mode: add -> replace",
+    "method.distillation_form: unordered_mean -> ordered_sum",
+    "method.diversity_form: cosine_floored -> distance",
+    "method.negatives: sum -> mean",
+    "method.own_class: False -> True",
+    "model.head: linear -> cosine",
+]
+
+
 def test_forms_of_icl_stand_beside_each_other() -> None:
     default, printed, released = (load_recipe(FULL + end)[0] for end in ("", "-printed", "-released"))
-    assert "method.parallel_factor: num_experts -> one" in difference(default, printed)
-    assert "method.contrastive_mode: add -> replace" in difference(default, released)
-    assert load_recipe("icl-cifar10-lt")[0].data.name == "cifar10"
+    assert difference(default, printed) == PRINTED
+    assert difference(default, released) == RELEASED
+    cifar10 = load_recipe("icl-cifar10-lt")[0]
+    assert difference(default, cifar10) == ["data.name: cifar100 -> cifar10"]
+    assert default.data.augment == ("crop", "flip", "autoaugment", "cutout")
+    assert (default.data.subset, default.data.crop_padding, default.data.cutout_size) == ("first", 4, 16)
+    assert (default.optim.momentum, default.optim.nesterov, default.optim.weight_decay) == (0.9, False, 5e-4)
     for recipe in (default, printed, released):
         assert (recipe.optim.epochs, recipe.method.classifier_epochs) == (200, 20)
         assert (recipe.method.diversity_stop, recipe.method.contrastive_start) == (30, 120)
@@ -198,6 +225,19 @@ def test_keys_that_were_given_do_not_scale() -> None:
     )
     assert "contrastive_start" not in note
     assert "warmup_epochs" not in note
+
+
+@pytest.mark.parametrize("name", ["icl-cifar100-lt", "icl-digits", "icl-images"])
+def test_a_window_that_is_never_reached_is_told(name: str) -> None:
+    for epochs in range(2, 41):
+        recipe, notes = load_recipe(name, epochs=epochs)
+        feature = recipe.stages()[0].epochs
+        told = [note for note in notes if "is never reached" in note]
+        late = recipe.method.contrastive_start >= feature
+        assert any(note.startswith("contrastive_start") for note in told) == late
+    assert not told
+    _, notes = load_recipe(FULL, {"method.contrastive_start": 180})
+    assert notes == ["contrastive_start = 180 is never reached: the feature stage has 180 epochs"]
 
 
 def test_a_method_without_windows_has_little_to_scale() -> None:

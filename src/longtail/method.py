@@ -21,9 +21,9 @@ class Epochs:
     """Marks a recipe's integer as a number of epochs, so that it scales when the user shortens a run.
 
     Args:
-        kind: "window" scales in proportion and is rounded down; "stage" is the length of a stage: rounded up and
-            never scaled below `floor`, because a fresh classifier trained for less has not converged;
-            "warmup" is rounded up.
+        kind: "window" counts epochs of the first stage, scales in proportion to the run and is rounded down; "stage"
+            is the length of a stage: rounded up and never scaled below `floor`, because a fresh classifier trained
+            for less has not converged; "warmup" is rounded up.
         floor: fewest epochs of a stage.
     """
 
@@ -58,7 +58,7 @@ def scaled_epochs(options: BaseModel, old: int, new: int) -> dict[str, int]:
 
 
 def epoch_windows(options: BaseModel) -> dict[str, int]:
-    """The options that are edges of epoch windows."""
+    """The options that are edges of epoch windows, in epochs of the first stage."""
     return {key: getattr(options, key) for key, mark in _marked(options).items() if mark.kind == "window"}
 
 
@@ -113,7 +113,7 @@ class Method(nn.Module, ABC):
         feature_dim: D.
 
     State that must survive a checkpoint and follow the device is a registered buffer, or a module that has some;
-    parameters of the method (a projection, say) are trained with the network's in every stage.
+    parameters of the method (a projection, say) that take gradients are trained with the network's in every stage.
     """
 
     class Options(MethodOptions):
@@ -130,6 +130,12 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.num_experts, self.feature_dim = num_experts, feature_dim
         self.register_buffer("class_counts", class_counts.clone(), persistent=False)
+
+    def start(self, model: nn.Module) -> None:
+        """Called once with the network's fresh weights, before the first stage and before any state is restored.
+
+        Here a method makes what it derives from the model, such as a moving-average copy (as a submodule of its own).
+        """
 
     def stages(self, epochs: int) -> tuple[Stage, ...]:
         """The run's stages; their lengths sum to `epochs`."""

@@ -66,6 +66,7 @@ class Classifier:
         counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
         if self._method_state:
+            self._method.start(self.model)
             self._method.load_state_dict(self._method_state)
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)

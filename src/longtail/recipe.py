@@ -136,12 +136,12 @@ def load_recipe(
     if epochs is not None:
         recipe, scaled = _scale(recipe, epochs, keep=set(given))
         notes += scaled
-    length = recipe.optim.epochs
-    late = {key: start for key, start in epoch_windows(recipe.method).items() if start > length}
+    first = recipe.stages()[0]
     notes += [
-        f"{key} = {start} lies beyond the {length} epochs; --epochs scales it" for key, start in late.items()
+        f"{key} = {start} is never reached: the {first.name} stage has {first.epochs} epochs"
+        for key, start in epoch_windows(recipe.method).items()
+        if start >= first.epochs
     ]
-    recipe.stages()
     return recipe, notes
 
 

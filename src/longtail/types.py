@@ -35,7 +35,7 @@ class ModelOutput(NamedTuple):
     Attributes:
         features: (M, B, D) what each expert's classifier sees (the paper's h^m).
         logits: (M, B, C) of the active bank of classifiers (the paper's z^m).
-        aux: further named outputs of a model (a projection, a queue's keys, ...).
+        aux: further named outputs of a model: "classifier" (M, C, D), the weights behind the logits, ...
     """
 
     features: Float[Tensor, "m b d"]

@@ -2,9 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-from PIL import Image
+from photos import make_photos
 
 from longtail.cli.main import main
 
@@ -63,16 +62,3 @@ def photos(tmp_path: Path) -> Path:
         tmp_path / "my photos",
         {"train": {"fox": 6, "lynx": 4, "owl": 2}, "test": {"fox": 2, "lynx": 2, "owl": 2}},
     )
-
-
-def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
-    """A tree of class folders with random images; the part "" is the root itself."""
-    rng = np.random.default_rng(0)
-    for part, classes in parts.items():
-        for name, count in classes.items():
-            folder = root / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{name} {number}.png")
-    return root

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-
-from conftest import make_photos
+from photos import make_photos
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]

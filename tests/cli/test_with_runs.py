@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from photos import make_photos
 from PIL import Image
 from sklearn.datasets import load_digits
-
-from conftest import make_photos
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 
-from conftest import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from longtail.engine.train import fit
 from longtail.types import InputError
 

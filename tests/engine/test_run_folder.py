@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 import pytest
 import torch
+from tiny_runs import STEPS, state_of, tiny
 
-from conftest import STEPS, state_of, tiny
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.engine.train import fit
 from longtail.types import InputError

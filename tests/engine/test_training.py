@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from torch import Tensor
 
-from conftest import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
+import longtail
 from longtail.engine.display import Display
 from longtail.engine.evaluate import evaluate
 from longtail.engine.job import Job, build_job
@@ -83,6 +84,20 @@ def test_the_feature_stage_trains_all_but_the_other_bank(tmp_path: Path) -> None
     train_epoch(job, 0, build_optimizer(job, job.stages[0]), Progress("feature", 1, 2, 1, STEPS, 3))
     kept = {name for name, value in job.model.state_dict().items() if torch.equal(value, start[name])}
     assert kept == {name for name in start if name.startswith("heads.classifier.")}
+
+
+@pytest.mark.parametrize(("head", "fresh"), [("linear", "cosine"), ("cosine", "linear")])
+def test_heads_of_another_kind_in_the_classifier_stage_are_shipped(
+    train: Train, head: str, fresh: str
+) -> None:
+    folder = train(model__head=head, model__fresh_head=fresh)
+    description = json.loads((folder / "weights/model.json").read_text("utf-8"))
+    assert (description["bank"], description["model"]["head"]) == ("classifier", fresh)
+    assert ("heads.classifier.bias" in weights(folder)) == (fresh == "linear")
+    before = json.loads((folder / "eval/test/metrics.json").read_text("utf-8"))
+    after = longtail.load(folder).evaluate()
+    assert after["overall"] == before["overall"]
+    assert after["nll"] == pytest.approx(before["nll"], abs=1e-5)
 
 
 def test_evaluation_changes_nothing(tmp_path: Path) -> None:

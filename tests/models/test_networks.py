@@ -72,12 +72,27 @@ def test_shapes(experts: int, shared: int, gates: bool, head: str) -> None:
     features, logits, aux = model(images(2, 8))
     assert features.shape == (experts, 2, model.feature_dim)
     assert logits.shape == (experts, 2, 7)
-    assert len(aux) == 0
+    assert list(aux) == ["classifier"]
+    assert aux["classifier"] is model.heads["first"].weight
     assert len(model.gates) == (experts if gates else 0)
     assert len(model.trunk.stages) == shared
     assert all(len(expert.stages) == 3 - shared for expert in model.experts)
     (features.sum() + logits.square().sum()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("head", "fresh", "kinds"),
+    [
+        ("linear", "cosine", ["linear", "cosine", "cosine"]),
+        ("cosine", "linear", ["cosine", "linear", "linear"]),
+        ("linear", None, ["linear", "linear", "linear"]),
+    ],
+)
+def test_fresh_banks_may_be_of_another_kind(head: str, fresh: str | None, kinds: list[str]) -> None:
+    model = network(banks=("a", "b", "c"), head=head, fresh_head=fresh)
+    assert [model.heads[name].kind for name in "abc"] == kinds
+    assert [model.heads[name].bias is None for name in "abc"] == [kind == "cosine" for kind in kinds]
 
 
 @pytest.mark.parametrize("name", DEPTHS)

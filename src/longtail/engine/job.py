@@ -84,6 +84,7 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
     model = build_model(recipe.model, len(data.class_names), banks)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
     method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
+    method.start(model)
     return Job(recipe, folder, runtime, data, model, method, build_augment(recipe, data), stages, display)
 
 

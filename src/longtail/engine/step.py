@@ -70,7 +70,7 @@ def train_step(
     terms = method.loss(output, batch, progress)
     runtime.backward(torch.stack(list(terms.values())).sum())
     if clip_norm:
-        runtime.clip_grad_norm_(model.parameters(), clip_norm)
+        runtime.clip_grad_norm_([*model.parameters(), *method.parameters()], clip_norm)
     optimizer.step()
     optimizer.zero_grad()
     with torch.no_grad():

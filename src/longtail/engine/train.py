@@ -128,7 +128,8 @@ def _run_epoch(
 
 def _check_finite(job: Job, record: dict[str, Any]) -> None:
     """Keep an epoch out of the state whose last step ruined the weights."""
-    sound = torch.stack([parameter.isfinite().all() for parameter in job.model.parameters()]).all()
+    parameters = (*job.model.parameters(), *job.method.parameters())
+    sound = torch.stack([parameter.isfinite().all() for parameter in parameters]).all()
     scored = [scores["nll"] for scores in record.values() if isinstance(scores, dict) and "nll" in scores]
     if not sound or not all(nll is None or math.isfinite(nll) for nll in scored):
         raise InputError(

@@ -102,5 +102,6 @@ class ExpertResNet(nn.Module):
         return torch.stack(pooled)
 
     def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
-        features = self.extract(image)
-        return ModelOutput(features, self.heads[bank or self.banks[0]](features))
+        """Features, logits of that bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
+        features, head = self.extract(image), self.heads[bank or self.banks[0]]
+        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
