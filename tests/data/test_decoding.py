@@ -153,11 +153,6 @@ def test_finding_images(tree):
     assert find_images([root / "a" / "note.txt"]) == [root / "a" / "note.txt"]
 
 
-def test_finding_without_the_folders_inside(tree):
-    root = tree({"a": [1], "a/deep": [2]})
-    assert [path.name for path in find_images([root / "a"], recursive=False)] == ["000.png"]
-
-
 def test_links_are_followed_once(tree):
     root = tree({"a": [1]})
     (root / "a" / "again").symlink_to(root / "a", target_is_directory=True)

@@ -309,3 +309,37 @@ def test_batches_from_disk_can_be_left_early_and_name_a_broken_file(tree, monkey
     (root / "b" / "000.png").unlink()
     with pytest.raises(InputError, match=r"cannot read image .*b/000.png"):
         list(batches(split, torch.arange(11), 4, "cpu", workers=2))
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Testing")])
+def test_parts_go_by_several_names(tree, names):
+    train, test = names
+    data = load(tree({f"{train}/a": [1, 2], f"{train}/b": [3], f"{test}/a": [4], f"{test}/b": [5]}))
+    assert data.class_names == ("a", "b")
+    assert (len(data.train), len(data.test)) == (3, 2)
+    assert data.notes.remarks == ()
+
+
+def test_a_class_may_bear_the_name_of_a_part(tree):
+    data = load(tree({"Bus": [1, 2], "Car": [3], "Train": [4, 5]}))
+    assert data.class_names == ("Bus", "Car", "Train")
+
+
+def test_images_straight_in_train_are_refused(tree):
+    with pytest.raises(InputError, match="holds images but no class folders"):
+        load(tree({"train": [1, 2], "test": [3]}))
+
+
+def test_folders_beside_the_parts_are_told(tree):
+    root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "extra/a": [4], "raw": [5], ".cache": [6]})
+    data = load(root)
+    assert data.notes.lines()[-1] == "2 folder(s) beside train, test are not read: extra, raw"
+    with pytest.raises(InputError, match="not clean"):
+        load(root, strict=True)
+
+
+@pytest.mark.parametrize("second", ["valid", "Val", "validation"])
+def test_two_folders_for_one_part_are_refused(tree, second):
+    root = tree({"train/a": [1], "train/b": [2], "val/a": [3], f"{second}/a": [4]})
+    with pytest.raises(InputError, match="both the same part; keep one"):
+        load(root)

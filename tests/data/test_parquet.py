@@ -219,3 +219,33 @@ def test_no_network_names_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", offline)
     with pytest.raises(InputError, match=r"cannot download cifar100 \(no route to host\); .* --data PATH"):
         load_data(DataOptions(name="cifar100"))
+
+
+def test_files_that_name_the_numbers_differently_are_refused(parquet, encoded):
+    images = [encoded(1), encoded(2)]
+    parquet("train-0.parquet", images, {"label": [0, 1]}, {"label": ["a", "b"]})
+    root = parquet("train-1.parquet", images, {"label": [0, 1]}, {"label": ["b", "a"]})
+    with pytest.raises(InputError, match=r"train-0.parquet and .*train-1.parquet give different names"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "said"),
+    [
+        (["a", "b"], {"label": ["a", "b"]}, "holds names though its metadata expects numbers"),
+        ([[0], [1]], None, "`label` in .* holds list.*; labels are whole numbers or names"),
+        ([True, False], None, "holds bool; labels are whole numbers or names"),
+    ],
+)
+def test_labels_of_other_kinds_are_refused(parquet, encoded, labels, names, said):
+    root = parquet("train-0.parquet", [encoded(1), encoded(2)], {"label": labels}, names)
+    with pytest.raises(InputError, match=said):
+        load(root)
+
+
+def test_numbers_in_one_file_and_names_in_another_are_refused(parquet, encoded):
+    images = [encoded(1), encoded(2)]
+    parquet("train-0.parquet", images, {"label": [0, 1]})
+    root = parquet("train-1.parquet", images, {"label": ["a", "b"]})
+    with pytest.raises(InputError, match=r"some files beside .* have numbers and some have names"):
+        load(root)

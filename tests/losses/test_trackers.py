@@ -77,7 +77,7 @@ def test_state_goes_round_and_continues_equally() -> None:
         assert one.state_dict().keys() == two.state_dict().keys()
         assert all(torch.equal(v, two.state_dict()[key]) for key, v in one.state_dict().items())
     assert set(tracker.state_dict()) == {"counts", "scale"}
-    assert set(bank.state_dict()) == {"prototypes", "seen"}
+    assert set(bank.state_dict()) == {"prototypes"}
 
 
 def test_most_confused_masks_the_class_itself_and_what_was_never_counted() -> None:
@@ -135,7 +135,6 @@ def test_prototypes_are_running_class_means() -> None:
         for c in target.unique():
             expected[:, c] = decay * expected[:, c] + (1 - decay) * features[:, target == c].double().mean(1)
     torch.testing.assert_close(bank.prototypes.double(), expected, rtol=1e-5, atol=1e-7)
-    assert bank.seen.tolist() == [True, False, True, True]
     assert bank.prototypes[:, 1].abs().max() == 0
 
 

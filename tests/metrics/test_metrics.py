@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from longtail.metrics import EvaluationCounts, Scores, class_groups, per_class_rows, summarize, to_metrics
+from longtail.metrics.counts import BINS, confidence_bin
 from longtail.types import InputError
 
 M, N, C = 3, 400, 6
@@ -156,12 +157,9 @@ def test_certain_and_wrong_predictions_stay_finite(dtype) -> None:
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_lower_bin() -> None:
-    counts = EvaluationCounts.zeros(1, 3)
-    even = torch.zeros(1, 3)  # confidence 1/3 = 5/15
-    counts.add(even, even.unsqueeze(0), torch.tensor([0]))
-    slot = int(counts.bin_count.argmax())
-    assert slot in (4, 5)  # log-softmax rounds: either side of the edge
-    assert counts.bin_confidence[slot].item() == pytest.approx(1 / 3)
+    edges = [confidence_bin(torch.tensor([i / BINS], dtype=torch.float64)).item() for i in range(BINS + 1)]
+    assert edges == [0, *range(BINS)]
+    assert confidence_bin(torch.tensor([1e-9, 0.5, 1 - 1e-9], dtype=torch.float64)).tolist() == [0, 7, 14]
     half = torch.tensor([[0.0, 0.0]])
     counts = EvaluationCounts.zeros(1, 2)
     counts.add(half, half.unsqueeze(0), torch.tensor([0]))

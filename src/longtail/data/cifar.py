@@ -14,6 +14,7 @@ from longtail.types import InputError
 MEAN: Triple = (0.4914, 0.4822, 0.4465)
 STD: Triple = (0.2023, 0.1994, 0.2010)
 NUM_CLASSES = {"cifar10": 10, "cifar100": 100}
+NUM_TRAIN = 50_000
 LABELS = {"cifar10": ("label",), "cifar100": ("fine_label", "label")}
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 
@@ -40,8 +41,9 @@ def read_cifar(name: Literal["cifar10", "cifar100"], path: Path | None) -> Sourc
             "use data.name=parquet for another set"
         )
     return Source(
-        found.train, found.val, found.test, image_size=32, mean=MEAN, std=STD, is_flat=found.is_flat
-    )
+        found.train, found.val, found.test, image_size=32, mean=MEAN, std=STD,
+        is_flat=found.is_flat, num_train=NUM_TRAIN,
+    )  # fmt: skip
 
 
 def _read_torchvision(name: Literal["cifar10", "cifar100"], path: Path | None) -> Source:

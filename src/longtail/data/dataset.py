@@ -49,6 +49,7 @@ class Notes:
         not_tested: classes without an image in the part used for evaluation (test, else val).
         single_image: classes with a single image; it stays in train.
         empty_classes: classes without any readable training image; they are no classes of the model.
+        remarks: further lines, on how the source was read.
     """
 
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -56,6 +57,7 @@ class Notes:
     not_tested: tuple[str, ...] = ()
     single_image: tuple[str, ...] = ()
     empty_classes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """One line for each kind of note; empty where there is nothing to say."""
@@ -70,7 +72,8 @@ class Notes:
             ("class(es) with a single image, kept for training", self.single_image),
             ("class(es) without a readable training image, left out", self.empty_classes),
         ]
-        return [f"{len(names)} {text}: {_shortened(names)}" for text, names in said if names]
+        lines = [f"{len(names)} {text}: {_shortened(names)}" for text, names in said if names]
+        return [*lines, *self.remarks]
 
 
 @dataclass(frozen=True)

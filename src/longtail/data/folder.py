@@ -8,40 +8,63 @@ from longtail.data.images import SUFFIXES, is_hidden, walk_images
 from longtail.data.listing import Listing, Source
 from longtail.types import InputError
 
-SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, or PATH/CLASS/IMAGE"
 
 
 def read_folder(root: Path) -> Source:
     """List a tree of class folders.
 
-    A class is a folder directly under `train/`, `val/` and `test/`, or under the root where there are none of
-    these; images in deeper folders belong to it. Hidden files are skipped. Names are text and
-    sorted as text.
+    A class is a folder directly under `train/`, `val/` and `test/` (any case, see SPLITS), or under the root where
+    there are none of these; images in deeper folders belong to it. Hidden files are skipped. Names are
+    text and sorted as text. A folder called Train among other classes, with images directly in it, is a class.
 
     Args:
         root: the folder.
 
     Raises:
-        InputError: it does not exist, is a file, or holds no class folders with images.
+        InputError: it does not exist, is a file, holds no class folders with images, or two folders for one part.
     """
     if not root.exists():
         raise InputError(f"{root} does not exist; {LAYOUT}")
     if root.is_file():
         raise InputError(f"{root} is a file, not a folder of images; {LAYOUT}")
-    parts = {}
-    for split, names in SPLITS.items():
-        folders = [root / name for name in names if (root / name).is_dir()]
-        if folders:
-            parts[split] = _read_part(root, folders[0])
-    if not parts:
+    folders = _split_folders(root)
+    if not folders:
         return Source(_read_part(root, root), is_flat=True)
-    return Source(parts.get("train"), parts.get("val"), parts.get("test"))
+    parts = {split: _read_part(root, folder) for split, folder in folders.items()}
+    others = [folder.name for folder in _folders(root) if folder not in folders.values()]
+    beside = ", ".join(folder.name for folder in folders.values())
+    remarks = [f"{len(others)} folder(s) beside {beside} are not read: {', '.join(others)}"] if others else []
+    return Source(parts.get("train"), parts.get("val"), parts.get("test"), remarks=tuple(remarks))
+
+
+def _folders(folder: Path) -> list[Path]:
+    inside = sorted(folder.iterdir(), key=lambda path: path.name)
+    return [path for path in inside if path.is_dir() and not is_hidden(path.name)]
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each part that there is; none for a flat tree of classes."""
+    inside = _folders(root)
+    named = {
+        split: [folder for folder in inside if folder.name.lower() in names]
+        for split, names in SPLITS.items()
+    }
+    if len(inside) > sum(map(len, named.values())):  # other folders too: a class may bear a part's name
+        named = {split: [f for f in folders if _folders(f)] for split, folders in named.items()}
+    for folders in named.values():
+        if len(folders) > 1:
+            raise InputError(f"{folders[0]} and {folders[1]} are both the same part; keep one of them")
+    return {split: folders[0] for split, folders in named.items() if folders}
 
 
 def _read_part(root: Path, folder: Path) -> Listing:
-    inside = sorted(folder.iterdir(), key=lambda path: path.name)
-    class_folders = [path for path in inside if path.is_dir() and not is_hidden(path.name)]
+    inside, class_folders = sorted(folder.iterdir()), _folders(folder)
     files = [list(walk_images(path)) for path in class_folders]
     paths = np.array([file for group in files for file in group], dtype=object)
     if len(paths) == 0:

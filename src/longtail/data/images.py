@@ -132,12 +132,11 @@ def read_images(
     return images, [(str(paths[row]), reason) for row, reason in bad.items()]
 
 
-def find_images(sources: Sequence[Path | str], recursive: bool = True) -> list[Path]:
+def find_images(sources: Sequence[Path | str]) -> list[Path]:
     """List images in files and folders, each once.
 
     Args:
         sources: files, taken as they are, and folders, searched in sorted order without hidden files.
-        recursive: also search the folders inside.
 
     Raises:
         InputError: a source does not exist, or a folder holds no image.
@@ -146,7 +145,7 @@ def find_images(sources: Sequence[Path | str], recursive: bool = True) -> list[P
     for source in map(Path, sources):
         if not source.exists():
             raise InputError(f"{source} does not exist; give image files or folders of images")
-        inside = [source] if source.is_file() else list(walk_images(source, recursive))
+        inside = [source] if source.is_file() else list(walk_images(source))
         if not inside:
             known = " ".join(sorted(SUFFIXES))
             raise InputError(f"no images in {source}; give a folder with files ending in {known}")
@@ -154,12 +153,12 @@ def find_images(sources: Sequence[Path | str], recursive: bool = True) -> list[P
     return list(found)
 
 
-def walk_images(folder: Path, recursive: bool = True) -> Iterator[Path]:
+def walk_images(folder: Path) -> Iterator[Path]:
     """Image files under a folder in sorted order; links are followed, hidden files and folders skipped."""
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = sorted(name for name in folders if not is_hidden(name)) if recursive else []
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         if real in seen:
             folders.clear()
             continue

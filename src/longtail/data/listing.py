@@ -45,6 +45,8 @@ class Source:
         std: its own deviation.
         max_count: its own largest class for a long tail; None: the largest there is.
         is_flat: it knows no parts; `train` is all of it.
+        num_train: training images of the whole published set; None: unknown.
+        remarks: what a person should know of how it was read.
     """
 
     train: Listing | None
@@ -55,3 +57,5 @@ class Source:
     std: Triple = IMAGENET_STD
     max_count: int | None = None
     is_flat: bool = False
+    num_train: int | None = None
+    remarks: tuple[str, ...] = ()

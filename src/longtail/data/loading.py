@@ -78,6 +78,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         not_tested=_absent(test or val, class_names),
         single_image=_with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in class_names),
+        remarks=(*source.remarks, *_other_draw(source, options)),
     )
     _refuse_if_strict(notes, options)
     return LongTailData(
@@ -112,7 +113,9 @@ def load_test(options: DataOptions, class_names: Sequence[str]) -> tuple[Split, 
         )
     size = options.image_size or source.image_size
     test, unreadable, unknown = _load_other("test", listing, class_names, size)
-    notes = Notes(unreadable, dict(sorted(unknown.items())), _absent(test, class_names))
+    notes = Notes(
+        unreadable, dict(sorted(unknown.items())), _absent(test, class_names), remarks=source.remarks
+    )
     _refuse_if_strict(notes, options)
     return test, notes
 
@@ -178,6 +181,19 @@ def _load(
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
     return Split(images, torch.from_numpy(targets[rows[kept]]), ids), unreadable
+
+
+def _other_draw(source: Source, options: DataOptions) -> list[str]:
+    """What to say where `shuffle0` cannot draw the images that published code draws."""
+    if options.subset != "shuffle0" or source.train is None or source.num_train is None:
+        return []
+    have, whole = len(source.train.targets), source.num_train
+    if have == whole:
+        return []
+    return [
+        f"data.subset=shuffle0 draws the published images from all {whole:,} of {options.name}; "
+        f"here are {have:,}, so it draws others"
+    ]
 
 
 def _digest(split: Split) -> str:

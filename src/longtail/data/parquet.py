@@ -62,7 +62,7 @@ def _read_part(split: str, files: list[Path], label_columns: Sequence[str]) -> L
     image = _image_column(files[0], schema, features)
     label = _label_column(files[0], schema, features, label_columns)
     values = [value for file in files for value in _read_labels(file, image, label)]
-    names = features.get(label, {}).get("names")
+    names = _names(files, label)
     class_names, targets = _encode_labels(files[0], label, values, names)
     ids = tuple(f"{split}/{row}" for row in range(len(values)))
     return Listing(class_names, targets, ids, lambda rows: _read_rows(files, image, rows))
@@ -76,6 +76,9 @@ def _read_labels(file: Path, image: str, label: str) -> list[Any]:
             raise InputError(
                 f"no column `{name}` in {file} (columns: {', '.join(columns)}); every file of a part needs it"
             )
+    kind = opened.schema_arrow.field(label).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_text(kind)):
+        raise InputError(f"`{label}` in {file} holds {kind}; labels are whole numbers or names")
     values = opened.read([label]).column(0).to_pylist()
     missing = sum(value is None for value in values)
     if missing:
@@ -98,8 +101,27 @@ def _open(file: Path) -> pq.ParquetFile:
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
     metadata = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    described = json.loads(metadata) if metadata else {}
+    features = (described.get("info") or {}).get("features") or {}
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
+
+
+def _names(files: list[Path], label: str) -> list[str] | None:
+    """The class names that the files carry for their labels; None where they carry none."""
+    found = [_features(_open(file).schema_arrow).get(label, {}).get("names") for file in files]
+    other = next((file for file, names in zip(files, found, strict=True) if names != found[0]), None)
+    if other is not None:
+        raise InputError(
+            f"{files[0]} and {other} give different names to the numbers in `{label}`; write them alike"
+        )
+    names: list[str] | None = found[0]
+    return names
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _image_column(file: Path, schema: pa.Schema, features: dict[str, Any]) -> str:
@@ -131,6 +153,15 @@ def _label_column(file: Path, schema: pa.Schema, features: dict[str, Any], prefe
 def _encode_labels(
     file: Path, label: str, values: list[Any], names: list[str] | None
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    kinds = {isinstance(value, str) for value in values}
+    if len(kinds) > 1:
+        raise InputError(
+            f"some files beside {file} have numbers and some have names in `{label}`; write them alike"
+        )
+    if names is not None and True in kinds:
+        raise InputError(
+            f"`{label}` in {file} holds names though its metadata expects numbers; leave one out"
+        )
     if names is None:
         distinct = sorted(set(values))
         position = {value: c for c, value in enumerate(distinct)}

@@ -41,7 +41,7 @@ def parallel_loss(
             equal losses give their mean.
 
     Returns:
-        One value, between 0 and factor * min(losses) + eps.
+        One value, between 0 and factor * (min(losses) + eps).
 
     Source: ICL, IJCAI 2025, section 3.3.
 

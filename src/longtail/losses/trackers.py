@@ -88,7 +88,8 @@ class ConfusionTracker(nn.Module):
 
         Returns:
             (M, B, K) class indices, the most confused first and equal counts by the lower index, on any
-            device; and (M, B, K) whether that confusion has been counted at all: other indices mean nothing.
+            device; and (M, B, K) whether that confusion has been counted and not yet decayed to nothing (below
+            the smallest float): other indices mean nothing.
 
         """
         rows = self.counts.float().index_select(1, target)
@@ -113,7 +114,6 @@ class PrototypeBank(nn.Module):
 
     Attributes:
         prototypes: (M, C, D); all-zero where the class has never been seen.
-        seen: (C,) whether the class has been in any batch.
 
     Args:
         num_experts: M >= 1.
@@ -123,18 +123,16 @@ class PrototypeBank(nn.Module):
     """
 
     prototypes: Tensor
-    seen: Tensor
 
     def __init__(self, num_experts: int, num_classes: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("prototypes", torch.zeros(num_experts, num_classes, dim))
-        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
     @torch.no_grad()
     def update(self, features: Float[Tensor, "m b d"], target: Int[Tensor, " b"], decay: float = 0.9) -> None:
         """Move the prototypes of the batch's classes, Eq. 5: p_c = decay * p_c + (1 - decay) * mean h of c.
 
-        The paper keeps 0.1 of the old value, the released form 0.9. Costs O(M*B) rows, whatever C.
+        The paper keeps 0.1 of the old value, the released form 0.9. Costs O(M * B^2 * D), whatever C.
 
         Args:
             features: (M, B, D) of each expert.
@@ -150,4 +148,3 @@ class PrototypeBank(nn.Module):
         # Samples of one class write one row: let all of them write the very same values, those of the first.
         first = torch.where(same, torch.arange(len(target), device=target.device), len(target)).amin(1)
         self.prototypes.index_copy_(1, target, moved.index_select(1, first))
-        self.seen.index_fill_(0, target, True)

@@ -23,9 +23,23 @@ def available() -> dict[str, type[Method]]:
     Raises:
         InputError: a file does not define exactly one method.
     """
-    return {
-        name: _load(name) for _, name, _ in sorted(pkgutil.iter_modules(__path__), key=lambda found: found[1])
-    }
+    return {name: _load(name) for name in names()}
+
+
+def names() -> list[str]:
+    """The names of all methods, none imported; a file whose name begins with an underscore is no method.
+
+    Raises:
+        InputError: two folders hold a method of the same name.
+    """
+    modules = [module for folder in dict.fromkeys(__path__) for module in pkgutil.iter_modules([folder])]
+    found = sorted(module.name for module in modules if not module.name.startswith("_"))
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"method {twice[0]!r} is defined by two files in {', '.join(__path__)}; rename your own"
+        )
+    return found
 
 
 def find(name: str) -> type[Method]:
@@ -34,16 +48,21 @@ def find(name: str) -> type[Method]:
     Raises:
         InputError: there is none; the message names the nearest.
     """
-    methods = available()
-    if not isinstance(name, str) or name not in methods:
-        near = difflib.get_close_matches(str(name), methods, 1)
+    known = names()
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
-        raise InputError(f"unknown method {name!r}; methods are {', '.join(methods)}: {hint}")
-    return methods[name]
+        raise InputError(f"unknown method {name!r}; methods are {', '.join(known)}: {hint}")
+    return _load(name)
 
 
+@cache
 def _load(name: str) -> type[Method]:
-    module = importlib.import_module(f"{__name__}.{name}")
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except Exception as error:  # a plug-in's own fault, whatever it is
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"method {name!r} cannot be imported ({reason}); mend its file") from error
     own = [
         value
         for value in vars(module).values()

@@ -78,7 +78,7 @@ class EvaluationCounts:
         self.expert_correct.scatter_add_(1, target.expand(len(hits), -1), hits)
 
         confidence = best.double().exp()
-        slot = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+        slot = confidence_bin(confidence)
         in_bin = slot.unsqueeze(1) == torch.arange(BINS, device=slot.device)
         self.bin_count.add_(in_bin.sum(0))
         self.bin_confidence.add_((in_bin * confidence.unsqueeze(1)).sum(0))
@@ -104,3 +104,8 @@ class EvaluationCounts:
     def cpu(self) -> "EvaluationCounts":
         """The same counts in main memory."""
         return EvaluationCounts(**{field.name: getattr(self, field.name).cpu() for field in fields(self)})
+
+
+def confidence_bin(confidence: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """(B,) which of the 15 bins each confidence in [0, 1] falls into; an edge belongs to the bin below it."""
+    return (confidence * BINS).ceil().long().clamp(1, BINS) - 1
