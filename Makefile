@@ -12,8 +12,6 @@ UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
 export UV_HTTP_TIMEOUT ?= 300
 # One thread a worker: two workers share the cores instead of fighting for them.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-# What `make test` leaves out; `make test SELECT=` runs everything.
-SELECT ?= -m "not slow"
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +22,8 @@ setup: $(READY)  ## create .venv with the locked packages and this one (the othe
 demo: $(READY)  ## train ICL and plain cross-entropy on real digits and compare them
 	@$(BIN)/python examples/demo.py
 
-test: $(READY)  ## run the fast tests
-	@$(PYTEST) -q -n 2 --dist worksteal $(SELECT)
+test: $(READY)  ## run the tests
+	@$(PYTEST) -q -n 2 --dist worksteal
 
 check: static docs test  ## everything that has to pass before a commit: static, docs, test
 

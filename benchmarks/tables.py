@@ -35,12 +35,11 @@ def row(result):
     seeds = result["seeds"].values()
     ours = [cell([seed["metrics"][key] for seed in seeds]) for key in SCORES]
     paper = "-" if result["paper"] is None else f"{result['paper']:.1f}"
-    minutes = statistics.fmean(seed["seconds"] for seed in seeds) / 60
-    return [result["row"], *ours, paper, str(len(result["seeds"])), f"{minutes:.1f}"]
+    return [result["row"], *ours, paper, str(len(result["seeds"]))]
 
 
 def table(name, results):
-    head = ["", *SCORES, "paper", "seeds", "minutes a run"]
+    head = ["", *SCORES, "paper", "seeds"]
     lines = [
         f"**{TITLES.get(name, name)}**",
         "",

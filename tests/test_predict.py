@@ -128,8 +128,7 @@ def test_an_unfinished_run_works_with_a_note(run: Path, paths: list[Path]) -> No
     ("name", "said"),
     [
         ("status.json", "is not a run folder"),
-        ("weights/model.json", "has no weights"),
-        ("weights/last.safetensors", "cannot load"),
+        ("weights/last.safetensors", "has no weights"),
         ("classes.json", "classes.json"),
         ("recipe.toml", "recipe.toml"),
     ],
@@ -176,3 +175,18 @@ def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp
     shutil.copy(paths[0], odd)
     write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
     assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()
+
+
+def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path], tmp_path: Path) -> None:
+    """Images were added since: drawing again would put trained images into validation."""
+    root = tmp_path / "flat"
+    for name in "ab":
+        (root / name).mkdir(parents=True)
+        for number in range(6):
+            shutil.copy(paths[number % 3], root / name / f"{number}.png")
+    given = {"model.num_experts": 1, "data.image_size": 8}
+    run = longtail.train(root, epochs=2, method="cross_entropy", out=tmp_path / "run", set=given, quiet=True)
+    assert longtail.evaluate(run.path)["num_images"] == 2
+    shutil.copy(paths[4], root / "a" / "new.png")
+    with pytest.raises(InputError, match=r"have changed since training.*--data PATH"):
+        longtail.evaluate(run.path)

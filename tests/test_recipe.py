@@ -89,7 +89,7 @@ def test_forms_of_icl_stand_beside_each_other() -> None:
     [
         ("icl-digit", "'icl-digit'; did you mean 'icl-digits'"),
         ("zzz", "recipes are icl-cifar10-lt, "),
-        ("no/such/recipe.toml", "no recipe, recipe.toml or folder of images is called"),
+        ("no/such/recipe.toml", "no/such/recipe.toml does not exist; give a recipe.toml, "),
     ],
 )
 def test_an_unknown_recipe(target: str, said: str) -> None:
@@ -171,7 +171,7 @@ def test_a_file_on_a_base(tmp_path: Path) -> None:
             "key 'epochs' stands outside the sections data, model, method",
         ),
         ("[data", "is not valid TOML"),
-        ("[data]\nname = 'digits'", "key 'method' is missing"),
+        ("[data]\nname = 'digits'", "section [method] is missing; add it"),
         ("[data]\nname = 'digits'\n[method]\ntau = 1.0", "key 'method.name' is missing"),
         ("[data]\nname = 'digits'\n[method]\nname = 'icl'\n[optm]\nepochs = 3", "unknown key 'optm'"),
     ],
@@ -261,7 +261,7 @@ def test_scaling(kind: str, value: int, old: int, new: int, scaled: int) -> None
 
 def test_too_few_epochs_say_how_many_it_takes() -> None:
     said = refusal(FULL, **{"optim.epochs": 20})
-    assert "20 epochs do not hold the stages of icl (feature 0, classifier 20)" in said
+    assert "epochs = 20 is too short for the stages of icl (feature 0, classifier 20)" in said
     assert "ask for at least 21 epochs" in said
     assert load_recipe(FULL, {"optim.epochs": 21})[0].stages()[0].epochs == 1
     with pytest.raises(InputError, match="at least 6 epochs"):

@@ -88,7 +88,11 @@ def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], image
     mistakes = f'class,predicted,images\n"{rows[-1][0]}","{rows[0][0]}",{images}\n'
     (folder / "confusions.csv").write_text(mistakes, encoding="utf-8")
     more = {"split": "test", "epoch": epochs, "num_images": images * len(rows), "experts": [SCORES, SCORES]}
-    left_out = {"not_tested": ["quoll"], "unknown_classes": {"zebra": 3}, "unreadable": 2}
+    left_out = {
+        "not_tested": ["quoll"],
+        "unknown_classes": {"zebra": 3},
+        "unreadable": ["a.jpg (empty)", "b.jpg (not an image)"],
+    }
     (folder / "metrics.json").write_text(json.dumps(SCORES | more | left_out))
 
 
@@ -101,7 +105,7 @@ def test_the_report_of_a_finished_run(tmp_path: Path) -> None:
     assert "class 9  class 0    20 of 20" in text
     assert "  1 class: quoll" in text
     assert "  1 class: zebra (3)" in text
-    assert "2 images could not be read" in text
+    assert "Unreadable and skipped: 2" in text
     weakest = text.split("Weakest classes")[1].splitlines()[2].split()
     assert weakest == ["class", "9", "few", "5", "0", "of", "20", "0.0", "class", "0"]
 

@@ -1,5 +1,6 @@
 """What the command line and Python share: from a target and a few words to a finished run."""
 
+import glob
 import os
 import shlex
 import shutil
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.loading import read_source
-from longtail.engine.display import Display
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.engine.train import fit
 from longtail.predict import load
@@ -32,6 +32,7 @@ def train(
     out: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
     resume: bool = False,
+    strict: bool = False,
     quiet: bool = False,
 ) -> Run:
     """Train a recipe, or on a folder of images, and evaluate.
@@ -47,6 +48,7 @@ def train(
         set: further keys of the recipe, "section.key" -> value.
         resume: continue the run in `target` or `out`, or the newest default-named run of an equal recipe;
             where there is none yet, start it.
+        strict: refuse unreadable images and whatever else would be skipped and reported (`data.strict`).
         quiet: show nothing.
 
     Returns:
@@ -57,6 +59,7 @@ def train(
         KeyboardInterrupt: stopped by the user; the message says how to continue.
     """
     named = {"data.path": data, "method.name": method, "model.name": model, "run.seed": seed}
+    named["data.strict"] = True if strict else None
     given = dict(set or {}) | {
         key: str(value) if isinstance(value, Path) else value
         for key, value in named.items()
@@ -69,17 +72,14 @@ def train(
     if resume and folder is None:
         folder = _newest(recipe)
     going_on = resume and folder is not None and (folder / "recipe.toml").is_file()
-    display = Display(recipe.optim.epochs, quiet=quiet)
     if resume and not going_on:
         notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
-    for note in notes:
-        display.say(note)
     missing = _missing(folder or Path(RUNS))
     if folder is None:
         folder = _reserve(recipe)
         missing.insert(0, folder)
-    display.say(f"{_summary(recipe)} -> {folder}")
-    _fit(recipe, folder, missing, resume=going_on, quiet=quiet)
+    notes.append(f"{_summary(recipe)} -> {folder}")
+    _fit(recipe, folder, missing, notes, resume=going_on, quiet=quiet)
     return Run(folder)
 
 
@@ -111,6 +111,11 @@ def _plan(
             )
         recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
         return recipe, notes, path
+    _refuse_runs(path)
+    if resume and not path.exists() and path.parent.name:
+        raise InputError(
+            f"there is no run folder {target}; name one, or repeat the original command with --resume"
+        )
     recipe, notes = load_recipe(target, given, epochs=epochs)
     place = given.get("data.path")
     if place is not None and path.is_dir():
@@ -123,12 +128,28 @@ def _plan(
     return *_settle(recipe, notes, given), None
 
 
+def _refuse_runs(path: Path) -> None:
+    """Refuse to train on a folder of runs, whose plots would make poor photographs."""
+    runs = [file.parent for file in sorted(path.glob("*/recipe.toml"))]
+    if runs:
+        raise InputError(
+            f"{path} holds run folders, not classes of images; name one of them, such as {runs[0]}"
+        )
+
+
 def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
     """Make the data's path absolute; hold out a validation part where there is nothing else to test on."""
     if recipe.data.path is None:
         return recipe, notes
     sections = recipe.model_dump()
-    sections["data"]["path"] = str(Path(recipe.data.path).expanduser().resolve())
+    try:
+        place = str(Path(recipe.data.path).expanduser().resolve())
+        place.encode()
+    except ValueError:
+        raise InputError(
+            f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"
+        ) from None
+    sections["data"]["path"] = place
     recipe = validate(sections)
     if recipe.data.name not in ("folder", "parquet") or "data.validation" in given or recipe.data.validation:
         return recipe, notes
@@ -178,13 +199,13 @@ def _reserve(recipe: Recipe) -> Path:
 
 def _newest(recipe: Recipe) -> Path | None:
     """The default-named run of this very recipe that was made last."""
-    name, found, number = _default_name(recipe), None, 1
-    while (folder := Path(RUNS) / (name if number == 1 else f"{name}-{number}")).exists():
+    name, found = _default_name(recipe), []
+    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
+        number = folder.name.removeprefix(name).removeprefix("-") or "1"
         with suppress(InputError):
-            if load_recipe(str(folder / "recipe.toml"))[0] == recipe:
-                found = folder
-        number += 1
-    return found
+            if number.isdecimal() and load_recipe(str(folder / "recipe.toml"))[0] == recipe:
+                found.append((int(number), folder))
+    return max(found)[1] if found else None
 
 
 def _missing(folder: Path) -> list[Path]:
@@ -192,11 +213,13 @@ def _missing(folder: Path) -> list[Path]:
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
-def _fit(recipe: Recipe, folder: Path, missing: list[Path], *, resume: bool, quiet: bool) -> None:
+def _fit(
+    recipe: Recipe, folder: Path, missing: list[Path], notes: list[str], *, resume: bool, quiet: bool
+) -> None:
     """Train; a run that is refused before its first finished epoch leaves nothing behind."""
     was_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     try:
-        fit(recipe, str(folder), resume=resume, quiet=quiet)
+        fit(recipe, str(folder), resume=resume, quiet=quiet, notes=notes)
     except KeyboardInterrupt:
         _remove_empty(missing)
         if (folder / "recipe.toml").is_file():

@@ -1,5 +1,6 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
+import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import safetensors
-import safetensors.torch
 import torch
 
 from longtail.augment import Augment
@@ -34,7 +34,7 @@ def load(run: str | Path, *, device: str = "auto") -> "Classifier":
 
     Args:
         run: the run folder.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: "auto", "cpu" or "cuda".
 
     Raises:
         InputError: it is no run folder, or has no weights yet.
@@ -54,11 +54,7 @@ class Classifier:
     def __init__(self, folder: RunFolder, device: str) -> None:
         self.folder, self._status = folder, folder.read_json("status.json")
         self.recipe: Recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
-        if not (folder.path / "weights" / "model.json").is_file():
-            raise InputError(
-                f"{folder.path} has not finished an epoch and has no weights; continue it with --resume"
-            )
-        self._description = folder.read_json("weights/model.json")
+        self._description, self._weights = _read_weights(folder.path)
         self.classes: tuple[str, ...] = tuple(self._description["classes"])
         self.device = start_runtime(device, "fp32").device
         self.model = self._build_model().to(memory_format=torch.channels_last).to(self.device)
@@ -78,7 +74,8 @@ class Classifier:
         if s["status"] == "done":
             return None
         return (
-            f"{self.folder.path} is not finished: using its weights after epoch {s['epoch']} of {s['epochs']}"
+            f"{self.folder.path} is not finished: using its weights after epoch {self._description['epoch']} "
+            f"of {s['epochs']}"
         )
 
     def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
@@ -140,24 +137,19 @@ class Classifier:
         )  # fmt: skip
         more = {
             "split": name,
-            "epoch": self._status["epoch"],
+            "epoch": self._description["epoch"],
             "unknown_classes": dict(notes.unknown_classes),
-            "unreadable": len(notes.unreadable),
+            "unreadable": [f"{path} ({reason})" for path, reason in notes.unreadable],
         }
         if data is not None:
             more["data"] = str(Path(data).resolve())
         return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
 
     def _build_model(self) -> ExpertResNet:
-        d, weights = self._description, self.folder.path / "weights" / "last.safetensors"
+        d, state = self._description, self._weights
         model = build_model(ModelOptions(**d["model"]), len(self.classes), (d["bank"],))
-        try:
-            state = safetensors.torch.load_file(weights)
-            self._method_state = {k[7:]: state.pop(k) for k in list(state) if k.startswith("method.")}
-            model.load_state_dict(state)
-        except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"cannot load {weights} ({reason}); restore it or train again") from None
+        self._method_state = {k[7:]: state.pop(k) for k in list(state) if k.startswith("method.")}
+        model.load_state_dict(state)
         return model.eval()
 
     def _infer(
@@ -190,9 +182,10 @@ class Classifier:
             raise InputError(
                 f"{self.folder.path} was trained without a test part; give images with --data PATH"
             )
-        if data.class_names != self.classes:
+        if data.index_hash != self.folder.read_json("env.json")["index_hash"]:
             raise InputError(
-                f"the classes of {options.path} have changed since training; give images with --data PATH"
+                f"the images of {options.path} have changed since training, so what was held out is not known any "
+                "more; give other images with --data PATH"
             )
         return "val", data.val, data.notes
 
@@ -213,11 +206,11 @@ class Classifier:
         return o.model_copy(update={"image_size": size, "strict": strict or o.strict, **changed})
 
     def _free_name(self, data: Path) -> str:
-        """The folder's name, numbered where `eval/` holds something of that name that came from elsewhere."""
+        """The folder's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
         place = data.resolve()
-        names = chain([place.name], (f"{place.name}-{number}" for number in count(2)))
-        free = (name for name in names if name not in ("test", "val"))
-        return next(name for name in free if self._origin(name) in (None, str(place)))
+        own = f"{place.parent.name}-{place.name}" if place.name in ("test", "val") else place.name
+        names = chain([own], (f"{own}-{number}" for number in count(2)))
+        return next(name for name in names if self._origin(name) in (None, str(place)))
 
     def _origin(self, name: str) -> str | None:
         """Where the images behind `eval/<name>` came from; None where there is no such evaluation."""
@@ -225,6 +218,20 @@ class Classifier:
         if not (self.folder.path / file).is_file():
             return None
         return str(self.folder.read_json(file).get("data"))
+
+
+def _read_weights(run: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """What rebuilds the network, and its weights; both lie in one file."""
+    path = run / "weights" / "last.safetensors"
+    if not path.is_file():
+        raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            description = json.loads(file.metadata()["longtail"])
+            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
 
 
 def _find(sources: Sources) -> list[Path]:

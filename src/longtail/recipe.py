@@ -5,64 +5,21 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import tomli_w
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator
 
 from longtail.data import DataOptions
-from longtail.method import Epochs, Method, MethodOptions, Stage, epoch_windows, scaled_epochs
+from longtail.method import Method, MethodOptions, Stage, epoch_windows, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
+from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"
-
-
-class OptimOptions(BaseModel):
-    """The recipe's [optim] section: SGD with momentum under a warm-up and a cosine to zero, restarted in each stage.
-
-    Attributes:
-        epochs: length of the whole run.
-        batch_size: B.
-        peak_lr: learning rate at the top of the cosine, unless a stage has its own.
-        warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
-        clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
-        precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    epochs: int = Field(200, ge=1)
-    batch_size: int = Field(128, ge=1)
-    peak_lr: float = Field(0.1, gt=0)
-    warmup_epochs: Annotated[int, Field(ge=0), Epochs("warmup")] = 0
-    warmup_start_lr: float = Field(0.0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    nesterov: bool = False
-    weight_decay: float = Field(5e-4, ge=0)
-    clip_norm: float = Field(0.0, ge=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-
-
-class RunOptions(BaseModel):
-    """The recipe's [run] section.
-
-    Attributes:
-        seed: keys the weights, the order of images and all augmentation.
-        evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
-        evaluate_batch_size: images a batch in evaluation; changes no score.
-        device: "auto" takes CUDA where it is there, else the processor.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    seed: int = Field(0, ge=0, lt=2**31)
-    evaluate_every: int = Field(0, ge=0)
-    evaluate_batch_size: int = Field(500, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class Recipe(BaseModel):
@@ -97,7 +54,7 @@ class Recipe(BaseModel):
         lengths = {stage.name: stage.epochs for stage in stages}
         if min(lengths.values()) < 1 or sum(lengths.values()) != self.optim.epochs:
             raise InputError(
-                f"{self.optim.epochs} epochs do not hold the stages of {self.method.name} "
+                f"epochs = {self.optim.epochs} is too short for the stages of {self.method.name} "
                 f"({', '.join(f'{name} {epochs}' for name, epochs in lengths.items())}); "
                 f"ask for at least {max(len(stages), self.optim.epochs - min(lengths.values()) + 1)} epochs"
             )
@@ -179,9 +136,7 @@ def _read(target: str) -> dict[str, Any]:
     elif path.suffix == ".toml" and path.is_file():
         text, origin = _text(path), target
     else:
-        near = difflib.get_close_matches(target, recipes, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
-        raise InputError(f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}")
+        raise InputError(_no_such(target, list(recipes)))
     sections = _parse(text, origin)
     base = sections.pop("base", None)
     if base is None:
@@ -199,6 +154,19 @@ def _read(target: str) -> dict[str, Any]:
     return merged
 
 
+def _no_such(target: str, recipes: list[str]) -> str:
+    path = Path(target)
+    if path.is_file():
+        return (
+            f"{target} is a file; give its folder, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
+        )
+    near = difflib.get_close_matches(target, recipes, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
+    if path.suffix == ".toml" or path.name != target:
+        return f"{target} does not exist; give a recipe.toml, a folder of images or a shipped recipe; {hint}"
+    return f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}"
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
@@ -209,7 +177,7 @@ def _text(path: Path) -> str:
 def _parse(text: str, origin: str) -> dict[str, Any]:
     try:
         sections = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{origin} is not valid TOML: {error}") from None
     loose = [key for key, value in sections.items() if not isinstance(value, dict) and key != "base"]
     if loose:
@@ -226,7 +194,7 @@ def _value(value: Any) -> Any:
         return None
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return value
 
 
@@ -262,7 +230,11 @@ def _known_keys(sections: Mapping[str, Any]) -> list[str]:
 def _nearest(key: str, sections: Mapping[str, Any]) -> str:
     keys = _known_keys(sections)
     leaf = key.rsplit(".", maxsplit=1)[-1]
-    near = difflib.get_close_matches(key, keys, 1) or [k for k in keys if k.endswith("." + leaf)]
+    near = (
+        [k for k in keys if k.startswith(key + "_")]
+        or difflib.get_close_matches(key, keys, 1)
+        or [k for k in keys if k.endswith("." + leaf)]
+    )
     if near:
         return f"did you mean {near[0]!r}?"
     own = [k for k in keys if k.startswith(key.split(".", maxsplit=1)[0] + ".")]
@@ -278,17 +250,21 @@ def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
     if error.title != "Recipe":
         where.insert(0, "method")
     key = ".".join(where[:2])
+    if not key:
+        return "a recipe has the sections [data] [model] [method] [optim] [run]; this is none"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; {_nearest(key, sections)}"
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(where) == 1:
+        return f'section [{key}] is missing; add it, or begin with base = "{next(iter(shipped()))}"'
+    if first["type"] == "missing" and len(where) == 2:
         return f"key {key!r} is missing; give it in the recipe or with --set {key}=..."
     return f"{key} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[str]]:
     old = recipe.optim.epochs
-    if epochs < 1:
-        raise InputError(f"optim.epochs = {epochs} does not fit: ask for at least 1 epoch")
+    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
+        raise InputError(f"optim.epochs = {epochs!r} does not fit: give a whole number, at least 1")
     sections, changes = recipe.model_dump(exclude_none=True), []
     for section, options in (("method", recipe.method), ("optim", recipe.optim)):
         for key, value in scaled_epochs(options, old, epochs).items():

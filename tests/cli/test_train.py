@@ -95,7 +95,12 @@ def test_a_flat_folder_is_evaluated_on_held_out_images(run: Run, tmp_path: Path)
         (("icl-digits", "--seed", "-1"), "run.seed"),
         (("icl-digits", "--data", "photos"), "need no --data"),
         (("icl-cifar100-lt", "--data", "nowhere"), "nowhere does not exist"),
-        (("missing/folder",), "'missing/folder'"),
+        (("icl-digits", "--set", "data.many=3"), "'data.many_above'"),
+        (("icl-digits", "--set", "data.image_size=100000000"), "4096"),
+        (("icl-digits", "--set", "data.mean=[1,2]"), "data.mean"),
+        (("",), "an empty word was given"),
+        (("no/such/run", "--resume"), "there is no run folder no/such/run"),
+        (("missing/folder",), "missing/folder does not exist; give a recipe.toml, a folder of images"),
         (("icl-images",), "--data"),
         (("icl-digits", "--set", "data.imbalance_factor=1e9"), "imbalance_factor"),
         (("icl-digits", "--set", "data.max_count=5000"), "5000"),
@@ -118,6 +123,39 @@ def test_folders_that_cannot_be_trained_on(refused: Refused, tmp_path: Path) -> 
     assert "no class folders" in refused("train", "loose", "--out", "out")
     assert "only class fox" in refused("train", "one", "--out", "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_runs_is_no_folder_of_images(refused: Refused, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name / "plots").mkdir(parents=True)
+        (tmp_path / "runs" / name / "recipe.toml").touch()
+    for more in ((), ("--resume",)):
+        assert "runs holds run folders" in refused("train", "runs", *more)
+    assert "a.txt is a file; give its folder" in refused("train", Path("a.txt").write_text("") or "a.txt")
+
+
+def test_a_path_that_a_recipe_cannot_keep_is_refused_before_training(
+    refused: Refused, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    make_photos(folder, {"": {"fox": 2, "owl": 2}})
+    assert "is no UTF-8 text" in refused("train", folder, "--out", "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_resume_finds_the_newest_run_of_a_recipe_past_a_gap(run: Run) -> None:
+    assert [run("train", "icl-digits", *SMALL)[0] for _ in range(3)] == [0, 0, 0]
+    shutil.rmtree(sorted(Path("runs").iterdir())[1])
+    err = run("train", "icl-digits", *SMALL, "--resume")[2]
+    assert "-3 is finished; nothing to resume" in err
+
+
+def test_nothing_to_evaluate_on_is_said(run: Run, tmp_path: Path) -> None:
+    make_photos(tmp_path / "tiny", {"": {"fox": 2, "owl": 1}})
+    code, out, err = run("train", "tiny", *SMALL, "--out", "out")
+    assert code == 0
+    assert "nothing to evaluate on" in err
+    assert "not evaluated" in out
 
 
 def test_parquet_without_labels(refused: Refused, tmp_path: Path) -> None:

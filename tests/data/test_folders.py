@@ -190,7 +190,7 @@ def test_long_notes_are_shortened(tree):
         ({"": [1, 2]}, "holds images but no class folders"),
         ({"train": [1, 2]}, r"train holds images but no class folders"),
         ({"train/a": [1, 2], "test": []}, r"no images in .*test"),
-        ({"a": [1, 2]}, r"only class a with readable training images in .* at least two classes"),
+        ({"a": [1, 2]}, r"only class a with readable training images in .*; training needs two"),
         ({"train/a": [1, 2], "train/b": []}, "only class a"),
         ({"test/a": [1], "test/b": [2]}, "no training images in .*; add a part named train"),
         (

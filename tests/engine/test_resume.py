@@ -1,20 +1,25 @@
 """A run that was stopped anywhere and resumed ends bit for bit where the uninterrupted run ends."""
 
+import copy
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
+from torch import nn
 
+import longtail
+from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
-from longtail.types import InputError
+from longtail.methods.icl import ICL
+from longtail.types import InputError, Progress
 
 KILLED = """
 import os, signal, sys
@@ -88,7 +93,6 @@ def test_interrupted_anywhere(
     assert_same_end(out, finished)
 
 
-@pytest.mark.slow
 def test_killed_twice(finished: Path, tmp_path: Path) -> None:
     """A real process, killed in the feature stage, then again in the classifier stage."""
     out, recipe = tmp_path / "run", tmp_path / "recipe.toml"
@@ -182,3 +186,57 @@ def test_other_training_images_are_refused(
     torch.save(state | {"index_hash": "0" * 64}, folder / "state/last.pt")
     with pytest.raises(InputError, match="training images are not those"):
         fit(tiny(), str(folder), resume=True, quiet=True)
+
+
+def test_weights_say_themselves_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between the state and the weights of the first classifier epoch, then again soon after the resume."""
+    out, write = tmp_path / "run", RunFolder.write
+
+    def stop(folder: RunFolder, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
+        if name.endswith(".safetensors") and len(state_of(out)["records"]) == FEATURE_EPOCHS + 1:
+            raise KeyboardInterrupt
+        return write(folder, name, fill)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out), quiet=True)
+    assert longtail.load(out).evaluate()["epoch"] == FEATURE_EPOCHS
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS * (FEATURE_EPOCHS + 1), KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out), resume=True, quiet=True)
+    assert longtail.load(out).evaluate()["epoch"] == FEATURE_EPOCHS + 1
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_one_folder_is_trained_into_by_one_process(tmp_path: Path, resume: bool) -> None:
+    out = tmp_path / "run"
+    if resume:
+        fit(tiny(optim__epochs=3), str(out), quiet=True)
+    out.mkdir(exist_ok=True)
+    with RunFolder(out).locked(), pytest.raises(InputError, match="another process is training into"):
+        fit(tiny(optim__epochs=3), str(out), resume=resume, quiet=True)
+    assert not (out / ".lock").exists()
+
+
+def test_what_a_method_makes_of_the_model_is_restored(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(self: ICL, model: nn.Module) -> None:
+        self.average = copy.deepcopy(model).requires_grad_(False)
+
+    def after_step(self: ICL, model: nn.Module, progress: Progress) -> None:
+        for kept, new in zip(self.average.parameters(), model.parameters(), strict=True):
+            kept.lerp_(new, 0.1)
+
+    monkeypatch.setattr(ICL, "start", start)
+    monkeypatch.setattr(ICL, "after_step", after_step)
+    whole, out = fit(tiny(), str(tmp_path / "whole"), quiet=True).path, tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS + 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out), quiet=True)
+    fit(tiny(), str(out), resume=True, quiet=True)
+    assert_same_end(out, whole)
+    assert any(name.startswith("average.") for name in state_of(out)["method"])

@@ -3,13 +3,14 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-import torch
-from tiny_runs import STEPS, state_of, tiny
+from tiny_runs import EPOCHS, STEPS, state_of, tiny
 
+import longtail
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.engine.train import fit
 from longtail.types import InputError
@@ -48,19 +49,14 @@ def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "a.json").exists()
 
 
-@pytest.mark.parametrize(
-    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("write\nfailed")]
-)
-def test_a_refusing_disk_is_one_line(tmp_path: Path, error: Exception) -> None:
+def test_a_refusing_disk_is_one_line(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_text("x", "old")
 
     def full(_: BinaryIO) -> None:
-        raise error
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(
-        InputError, match=r"cannot write .*x: (No space left on device|write); .*--resume"
-    ) as refused:
+    with pytest.raises(InputError, match=r"cannot write .*x: No space left on device; .*--resume") as refused:
         folder.write("x", full)
     assert "\n" not in str(refused.value)
     assert (tmp_path / "x").read_text() == "old"
@@ -80,20 +76,25 @@ def test_a_full_disk_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_disk_that_fills_up_loses_no_finished_epoch(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, save = tmp_path / "run", torch.save
+    out, write = tmp_path / "run", RunFolder.write
 
-    def full_after_one_epoch(state: Any, file: BinaryIO) -> None:
-        if (out / "log.jsonl").exists():
+    def full_after_one_epoch(folder: RunFolder, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
+        def full(file: BinaryIO) -> None:
             file.write(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(state, file)
+
+        late = name.endswith("last.pt") and (out / "log.jsonl").exists()
+        return write(folder, name, full if late else fill)
 
     with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", full_after_one_epoch)
+        patch.setattr(RunFolder, "write", full_after_one_epoch)
         with pytest.raises(InputError, match=r"last\.pt: No space left"):
             fit(tiny(), str(out), quiet=True)
     assert len(state_of(out)["records"]) == 1
-    assert json.loads((out / "status.json").read_text())["status"] == "failed"
+    status = json.loads((out / "status.json").read_text())
+    assert status == {"status": "failed", "epoch": 1, "epochs": EPOCHS}
+    assert len((out / "log.jsonl").read_text().splitlines()) == 1
+    assert longtail.load(out).evaluate()["epoch"] == 1
     assert not list(out.rglob("*.partial"))
     fit(tiny(), str(out), resume=True, quiet=True)
     assert (out / "weights/last.safetensors").read_bytes() == (

@@ -173,9 +173,11 @@ def test_detached_teachers_get_no_gradient() -> None:
 
 
 def test_the_parallel_factor() -> None:
-    assert terms(build(), 50)["parallel"] == pytest.approx(
-        3 * terms(build(parallel_factor="one"), 50)["parallel"]
+    one, times, squared = (
+        terms(build(parallel_factor=factor), 50)["parallel"]
+        for factor in ("one", "num_experts", "num_experts_squared")
     )
+    assert (times, squared) == (pytest.approx(3 * one), pytest.approx(9 * one))
 
 
 @pytest.mark.parametrize(

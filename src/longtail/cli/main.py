@@ -57,10 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 2 refused (a line `error: ...` on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if "" in words:
+        _say(
+            "error: an empty word was given, perhaps an unset variable; name what is meant, or . for this folder"
+        )
+        return REFUSED
     try:
         with typer.main.get_command(app).make_context("longtail", words) as context:
             context.command.invoke(context)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except typer.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
@@ -104,6 +110,8 @@ def _usage(error: Any) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "longtail"
+    if type(error).__name__ == "NoSuchOption":
+        message += "; a file or folder whose name begins with - goes after --"
     return f"{message[:1].lower()}{message[1:]}; see {path} --help"
 
 

@@ -2,8 +2,11 @@
 
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +16,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from longtail.predict import Classifier, Unreadable
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While libraries load nothing has begun, and an import cannot be unwound: Ctrl-C ends the process at once."""
+
+    def leave(*_: object) -> None:
+        os.write(2, b"interrupted\n")
+        os._exit(130)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def whole_number(word: str) -> int:
@@ -66,12 +87,13 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
-    given = _pairs(set_ or []) | ({"data.strict": True} if strict else {})
-    from longtail import api, report
+    given = _pairs(set_ or [])
+    with loading():
+        from longtail import api, report
 
     run = api.train(
         target, data=data, method=method, model=model, epochs=epochs, seed=seed, out=out, set=given,
-        resume=resume, quiet=quiet,
+        resume=resume, strict=strict, quiet=quiet,
     )  # fmt: skip
     if quiet:
         typer.echo(run.path)
@@ -95,8 +117,9 @@ def evaluate(
     strict: Strict = False,
 ) -> None:
     """Score a run on its own test part or on other images."""
-    from longtail.predict import load
-    from longtail.report import evaluation_lines
+    with loading():
+        from longtail.predict import load
+        from longtail.report import evaluation_lines
 
     classifier = load(run)
     _note(classifier)
@@ -120,9 +143,10 @@ def predict(
     strict: Strict = False,
 ) -> None:
     """Name what images show, with confidence and each expert's vote."""
-    from longtail.cli.csv_file import check_free, write_csv, write_table
-    from longtail.data import find_images
-    from longtail.predict import load, unreadable_error, unreadable_lines
+    with loading():
+        from longtail.cli.csv_file import check_free, write_csv, write_table
+        from longtail.data import find_images
+        from longtail.predict import load, unreadable_error, unreadable_lines
 
     file = None if out in (None, "-") else Path(str(out))
     if file is not None:
@@ -151,7 +175,8 @@ def predict(
 
 def report(run: RunArgument) -> None:
     """Print a run's scores by class size and draw plots."""
-    from longtail.report import Run, plot, report_lines
+    with loading():
+        from longtail.report import Run, plot, report_lines
 
     found = Run(run)
     _print([*report_lines(found), ""])
@@ -162,8 +187,11 @@ def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Two or more run folders.")],
 ) -> None:
     """Put the scores of several runs under each other."""
-    from longtail.report import Run, comparison_lines
+    with loading():
+        from longtail.report import Run, comparison_lines
 
+    if len(runs) < 2:
+        raise typer.BadParameter("give two runs or more to compare")
     _print(comparison_lines([Run(run) for run in runs]))
 
 
@@ -187,7 +215,7 @@ def _listed(sources: Sequence[str]) -> list[str]:
         if source != "-":
             found.append(source)
             continue
-        content = sys.stdin.buffer.read()
+        content = sys.stdin.buffer.read() if sys.stdin else b""
         separator = b"\0" if b"\0" in content else b"\n"
         found += [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(separator) if line.strip()]
     if not found:

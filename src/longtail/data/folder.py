@@ -6,6 +6,7 @@ import numpy as np
 
 from longtail.data.images import SUFFIXES, is_hidden, walk_images
 from longtail.data.listing import Listing, Source
+from longtail.data.parquet import parquet_files
 from longtail.types import InputError
 
 SPLITS = {
@@ -70,6 +71,8 @@ def _read_part(root: Path, folder: Path) -> Listing:
     if len(paths) == 0:
         if any(path.suffix.lower() in SUFFIXES for path in inside):
             raise InputError(f"{folder} holds images but no class folders; {LAYOUT}")
+        if parquet_files(folder):
+            raise InputError(f"{folder} holds Parquet files; read them with: --set data.name=parquet")
         raise InputError(f"no images in {folder}; {LAYOUT}")
     return Listing(
         class_names=tuple(path.name for path in class_folders),

@@ -237,7 +237,8 @@ def _refuse_few(class_names: Sequence[str], options: DataOptions) -> None:
     if len(class_names) < 2:
         found = f"only class {class_names[0]}" if class_names else "no class"
         raise InputError(
-            f"{found} with readable training images in {options.path}; training needs at least two classes"
+            f"{found} with readable training images in {options.path}; "
+            "training needs two: add a folder of images of another class"
         )
 
 

@@ -48,7 +48,7 @@ class DataOptions(BaseModel):
     subset: Literal["first", "shuffle0", "seeded"] = "first"
     subset_seed: int = Field(default=0, ge=0)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
-    image_size: int | None = Field(default=None, ge=1)
+    image_size: int | None = Field(default=None, ge=1, le=4096)
     many_above: int = Field(default=100, ge=0)
     few_below: int = Field(default=20, ge=0)
     augment: tuple[Operation, ...] = Field(default=(), strict=False)

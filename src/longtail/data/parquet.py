@@ -96,7 +96,9 @@ def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"cannot read {file} as Parquet ({str(error).splitlines()[0]})") from None
+        raise InputError(
+            f"cannot read {file} as Parquet ({str(error).splitlines()[0]}); write it again"
+        ) from None
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:

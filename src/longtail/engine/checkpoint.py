@@ -1,5 +1,6 @@
 """The state of a run at the end of an epoch: everything that makes a resumed run equal to an uninterrupted one."""
 
+import io
 from pickle import UnpicklingError
 from typing import Any
 
@@ -27,7 +28,9 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 def save_state(folder: RunFolder, state: dict[str, Any]) -> None:
     """Write the state atomically; the one before it is replaced only when the new one is on disk."""
-    folder.write("state/last.pt", lambda file: torch.save(state, file))
+    packed = io.BytesIO()  # torch tells of a full disk in riddles, so it writes into memory
+    torch.save(state, packed)
+    folder.write("state/last.pt", lambda file: file.write(packed.getbuffer()))
 
 
 def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
@@ -44,7 +47,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
         saved = validate(state["recipe"])
-    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+    except (RuntimeError, KeyError, TypeError, EOFError, UnpicklingError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{folder.checkpoint} is damaged ({reason}); train again") from None
     _refuse_other(folder, saved, recipe)

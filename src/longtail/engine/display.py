@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -42,7 +43,8 @@ class Display:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self.console.print(line, markup=False)
+        with suppress(BrokenPipeError):  # whoever read along has seen enough; the run goes on
+            self.console.print(line, markup=False)
 
     def step(self, stage: str, epoch: int, done: int, total: int) -> None:
         """`done` of the run's `total` steps are finished."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,14 +46,18 @@ class Job:
         return Classes(self.data.class_names, self.data.class_counts.cpu(), o.many_above, o.few_below)
 
     @property
-    def headline(self) -> str:
+    def headlines(self) -> list[str]:
         """What is about to be trained, for people."""
         counts, test = self.data.class_counts, self.data.test or self.data.val
-        return (
+        line = (
             f"{len(counts)} classes, {int(counts.sum()):,} training images ({int(counts.max())} to {int(counts.min())} "
             f"a class), {0 if test is None else len(test):,} to evaluate on; "
             f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device}"
         )
+        blind = (
+            "nothing to evaluate on, so there will be no score: add a part named test, or more images a class"
+        )
+        return [line] if test else [line, blind]
 
     def description(self, bank: str) -> dict[str, Any]:
         """What is needed to rebuild the network for prediction."""
@@ -74,8 +79,6 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision)
     data = load_data(recipe.data, seed=recipe.run.seed)
-    for line in data.notes.lines():
-        display.say(line)
     splits = {name: getattr(data, name) for name in ("train", "val", "test")}
     held = {name: split and split.to(runtime.device) for name, split in splits.items()}
     data = replace(data, **held)
@@ -114,12 +117,18 @@ def describe_job(job: Job) -> None:
         "classes.json",
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(("path", "class", "split"))
+    images: list[tuple[str, ...]] = [("path", "class", "split")]
     for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
         if split is not None:
             labels = (data.class_names[index] for index in split.targets.tolist())
-            writer.writerows((path, label, name) for path, label in zip(split.ids, labels, strict=True))
-    folder.write_text("splits.csv", table.getvalue())
+            images += ((path, label, name) for path, label in zip(split.ids, labels, strict=True))
+    folder.write_text("splits.csv", _csv(images))
+    if data.notes.unreadable:
+        folder.write_text("unreadable.csv", _csv([("path", "reason"), *data.notes.unreadable]))
     folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows(rows)
+    return table.getvalue()

@@ -2,15 +2,23 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from longtail.types import InputError
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
+
 
 class RunFolder:
-    """The files of one run, see docs/architecture.md for the list.
+    """The files of one run, see docs/cli.md for the list.
 
     Args:
         path: the folder; nothing is read or written before a method asks for it.
@@ -31,7 +39,9 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"output folder {self.path} is a file; choose another --out")
-        if self.path.is_dir() and any(not file.name.endswith(".partial") for file in self.path.iterdir()):
+        if self.path.is_dir() and any(
+            not file.name.endswith((".partial", LOCK)) for file in self.path.iterdir()
+        ):
             raise InputError(
                 f"output folder {self.path} is not empty; choose another --out, or continue its run with --resume"
             )
@@ -49,6 +59,31 @@ class RunFolder:
                 f"cannot make output folder {self.path}: {error.strerror}; choose another --out"
             ) from None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training into this folder; a process that dies lets go of it.
+
+        Raises:
+            InputError: the folder does not exist, or another process trains into it.
+        """
+        file = self.path / LOCK
+        try:
+            held = file.open("w")
+        except OSError:
+            raise InputError(f"{self.path} is not a run folder; give a folder that `train` made") from None
+        with held:
+            try:
+                if fcntl:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(
+                    f"another process is training into {self.path}; wait for it, or choose another --out"
+                ) from None
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+
     def write(self, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
         """Write a file under a temporary name, bring it to disk, then give it its name.
 
@@ -64,8 +99,8 @@ class RunFolder:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)
-        except (OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        except OSError as error:
+            reason = error.strerror or str(error)
             raise InputError(
                 f"cannot write {target}: {reason}; free some space or mend the permissions, "
                 "then repeat the command (training: with --resume)"
@@ -92,7 +127,7 @@ class RunFolder:
             raise InputError(
                 f"{self.path} is not a run folder: it has no {name}; give a folder that `train` made"
             ) from None
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise InputError(f"{self.path / name} is damaged ({error}); restore it or train again") from None
 
     def write_log(self, records: Iterable[Mapping[str, Any]]) -> None:

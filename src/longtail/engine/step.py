@@ -161,8 +161,8 @@ class Meter:
         for name, first in self.first_bad.items():
             if first.item() < math.inf:
                 raise InputError(
-                    f"loss term {name!r} is not finite at step {int(first.item())}; "
-                    "the state of the last finished epoch is kept; lower optim.peak_lr or the term's weight"
+                    f"loss term {name!r} is not finite at step {int(first.item())}; lower optim.peak_lr or the "
+                    "term's weight (what finished epochs made is kept)"
                 )
 
     def read(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """A run from start to end: stages, epochs, and what is kept after each."""
 
+import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import safetensors.torch
@@ -22,7 +24,9 @@ from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
 
 
-def fit(recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False) -> RunFolder:
+def fit(
+    recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False, notes: Sequence[str] = ()
+) -> RunFolder:
     """Train, evaluate, and leave everything in a run folder.
 
     Args:
@@ -30,34 +34,45 @@ def fit(recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False) 
         out: the run folder: new or empty, or with `resume` one that holds a run of the same recipe.
         resume: go on after the last finished epoch; a finished run is left as it is.
         quiet: print nothing.
+        notes: what to tell about the recipe, once nothing is left that could be refused.
 
     Raises:
         InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
         KeyboardInterrupt: the user stopped it; the folder can be resumed.
     """
     folder, display = RunFolder(out), Display(recipe.optim.epochs, quiet=quiet)
-    state = load_state(folder, recipe) if resume else None
-    if state is not None and folder.read_json("status.json")["status"] == "done":
-        display.say(f"{folder.path} is finished; nothing to resume")
-        return folder
     if not resume:
         folder.check_free()
-    job = build_job(recipe, folder, display)
-    if state is None:
-        folder.create()
-        describe_job(job)
-    display.say(job.headline)
-    try:
         with display:
-            _run(job, state)
-    except KeyboardInterrupt:
-        _stopped(job, "interrupted")
-        raise
-    except BaseException:
-        _stopped(job, "failed")
-        raise
-    folder.set_status("done", epoch=recipe.optim.epochs, epochs=recipe.optim.epochs)
+            job = build_job(recipe, folder, display)
+            folder.create()
+            with folder.locked():
+                folder.check_free()
+                describe_job(job)
+                _train(job, None, notes)
+        return folder
+    with folder.locked(), display:
+        state = load_state(folder, recipe)
+        if state is not None and folder.read_json("status.json")["status"] == "done":
+            display.say(f"{folder.path} is finished; nothing to resume")
+            return folder
+        job = build_job(recipe, folder, display)
+        if state is None:
+            describe_job(job)
+        _train(job, state, notes)
     return folder
+
+
+def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str]) -> None:
+    try:
+        for line in (*notes, *job.data.notes.lines(), *job.headlines):
+            job.display.say(line)
+        _run(job, state)
+    except BaseException as error:
+        _stopped(job, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    epochs = job.recipe.optim.epochs
+    job.folder.set_status("done", epoch=epochs, epochs=epochs)
 
 
 def _stopped(job: Job, status: str) -> None:
@@ -90,6 +105,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> None:
                 "split": name,
                 "epoch": len(job.records),
                 "unknown_classes": dict(job.data.notes.unknown_classes),
+                "unreadable": [f"{path} ({reason})" for path, reason in job.data.notes.unreadable],
             }
             write_evaluation(job.folder, name, split, job.classes, counts, predictions, more)
 
@@ -118,8 +134,8 @@ def _run_epoch(
             record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
+    save_state(job.folder, _state(job, optimizer, [*job.records, record]))
     job.records.append(record)
-    save_state(job.folder, _state(job, optimizer))
     _write_weights(job, stage)
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
@@ -133,17 +149,17 @@ def _check_finite(job: Job, record: dict[str, Any]) -> None:
     scored = [scores["nll"] for scores in record.values() if isinstance(scores, dict) and "nll" in scores]
     if not sound or not all(nll is None or math.isfinite(nll) for nll in scored):
         raise InputError(
-            f"the weights are not finite after epoch {record['epoch'] + 1}; "
-            "the state of the epoch before is kept; lower optim.peak_lr"
+            f"the weights are not finite after epoch {record['epoch'] + 1}; lower optim.peak_lr "
+            "(what the epochs before it made is kept)"
         )
 
 
-def _state(job: Job, optimizer: AcceleratedOptimizer) -> dict[str, Any]:
+def _state(job: Job, optimizer: AcceleratedOptimizer, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     scaler = job.runtime.scaler
     return {
         "recipe": job.recipe.model_dump(mode="json"),
         "index_hash": job.data.index_hash,
-        "records": job.records,
+        "records": list(records),
         "model": job.model.state_dict(),
         "method": job.method.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -164,6 +180,7 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
     if job.runtime.scaler is not None:
         job.runtime.scaler.load_state_dict(state["scaler"])
     job.records.extend(state["records"])
+    _write_weights(job, next(stage for stage in job.stages if stage.name == job.records[-1]["stage"]))
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
     job.display.say(f"resuming {job.folder.path} after epoch {len(job.records)} of {job.recipe.optim.epochs}")
@@ -171,13 +188,19 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
 
 
 def _write_weights(job: Job, stage: Stage) -> None:
-    """The network with this stage's bank of classifiers alone, and the method's state where predictions may need it."""
+    """The network with this stage's bank of classifiers alone, and the method's state where predictions may need it.
+
+    What rebuilds the network lies in the same file, so that a kill between two files tears nothing apart;
+    model.json repeats it for people.
+    """
     prefix = f"heads.{stage.bank}."
     state = job.model.state_dict().items()
     kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
     own = type(job.method)
     if own.logits is not Method.logits or own.expert_logits is not Method.expert_logits:
         kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
-    packed = safetensors.torch.save({name: value.contiguous() for name, value in kept.items()})
+    tensors = {name: value.contiguous() for name, value in kept.items()}
+    description = job.description(stage.bank) | {"epoch": len(job.records)}
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
     job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
-    job.folder.write_json("weights/model.json", job.description(stage.bank))
+    job.folder.write_json("weights/model.json", description)

@@ -36,7 +36,8 @@ class ICL(Method):
 
         Attributes:
             competition: the parallel loss; False sums the experts' cross-entropies instead.
-            parallel_factor: "num_experts" multiplies the parallel loss by M (equal losses then give their mean).
+            parallel_factor: what the parallel loss is multiplied by: "one", "num_experts" M (equal losses then give
+                their mean), "num_experts_squared" M^2 (their sum, the size of the loss without competition).
             distillation_form: mean over unordered pairs, or the sum over ordered pairs divided by C.
             diversity_form: "cosine", "cosine_floored" (at zero, a pair), "cosine_squared", "distance".
             diversity_stop: first epoch without diversity.
@@ -49,7 +50,7 @@ class ICL(Method):
         """
 
         competition: bool = True
-        parallel_factor: Literal["num_experts", "one"] = "num_experts"
+        parallel_factor: Literal["one", "num_experts", "num_experts_squared"] = "num_experts"
         distillation_form: Literal["unordered_mean", "ordered_sum"] = "unordered_mean"
         distillation_weight: float = Field(1.0, ge=0)
         distillation_temperature: float = Field(1.0, gt=0)
@@ -124,11 +125,11 @@ class ICL(Method):
 
     def _collaboration(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         o, each = self.options, losses.expert_cross_entropy(logits, target)
-        factor = self.num_experts if o.parallel_factor == "num_experts" else 1
         if not o.competition:
             terms = {"cross_entropy": each.sum()}
         else:
-            terms = {"parallel": losses.parallel_loss(each, factor=factor)}
+            power = {"one": 0, "num_experts": 1, "num_experts_squared": 2}[o.parallel_factor]
+            terms = {"parallel": losses.parallel_loss(each, factor=self.num_experts**power)}
         if o.distillation_weight > 0 and self.num_experts > 1:
             distil = DISTILLATION[o.distillation_form]
             terms["distillation"] = o.distillation_weight * distil(

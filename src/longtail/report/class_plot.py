@@ -37,7 +37,7 @@ def plot_classes(run: Run) -> str | None:
     with styled():
         figure = new_figure(7.2, 4.6)
         axes = figure.add_subplot()
-        _frame(axes, tested, run)
+        _frame(axes, tested, len(classes) - len(tested), run)
         for group in GROUPS:
             _group(axes, tested[tested["group"] == group], group)
         weakest = tested[tested["test_images"] >= ENOUGH].nsmallest(WEAKEST, "recall")
@@ -53,10 +53,10 @@ def plot_classes(run: Run) -> str | None:
         return save(figure, RunFolder(run.path), "plots/per_class.png")
 
 
-def _frame(axes: Axes, tested: pd.DataFrame, run: Run) -> None:
+def _frame(axes: Axes, tested: pd.DataFrame, untested: int, run: Run) -> None:
     smallest, largest = tested["train_images"].min(), tested["train_images"].max()
     part = {"test": "test", "val": "validation"}[str(run.split)]
-    title = f"Recall on {part} images by class size (bands: means): {printable(str(run))}"
+    title = f"Recall on {part} images by class size (bands: means)\n{printable(str(run))}"
     axes.set_title(title, fontsize=10, color=QUIET, fontweight="normal", pad=24)
     axes.set_xscale("log")
     axes.set_xlim(smallest / 1.25, largest * 1.25)
@@ -64,7 +64,8 @@ def _frame(axes: Axes, tested: pd.DataFrame, run: Run) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     thin = f" (hollow: fewer than {ENOUGH} {part} images)" if (tested["test_images"] < ENOUGH).any() else ""
-    axes.set_xlabel(f"training images of the class{thin}")
+    unseen = f"; {untested} without {part} images not shown" if untested else ""
+    axes.set_xlabel(f"training images of the class{thin}{unseen}")
     percent_axis(axes)
     data = run.recipe["data"]
     for edge in (data["few_below"] - 0.5, data["many_above"] + 0.5):

@@ -33,6 +33,8 @@ class Run:
             raise InputError(f"{self.path} does not exist or is no folder; give a folder that `train` made")
         self._files = RunFolder(self.path)
         self.status: Mapping[str, Any] = self._files.read_json("status.json")
+        if not isinstance(self.status, dict) or not {"status", "epoch", "epochs"} <= self.status.keys():
+            raise InputError(f"{self.path / 'status.json'} is damaged; continue the run with --resume")
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -45,9 +47,11 @@ class Run:
     def recipe(self) -> Mapping[str, Any]:
         """The sections of recipe.toml."""
         try:
-            return tomllib.loads((self.path / "recipe.toml").read_text("utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+            sections = tomllib.loads((self.path / "recipe.toml").read_text("utf-8"))
+            sections["data"]["name"], sections["model"]["name"], sections["method"]["name"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"cannot read {self.path / 'recipe.toml'} ({error}); restore it") from None
+        return sections
 
     @cached_property
     def classes(self) -> list[dict[str, Any]]:
@@ -58,11 +62,14 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """One record for each finished epoch."""
         file = self.path / "log.jsonl"
-        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
         try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
+            lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+            records = [json.loads(line) for line in lines]
+            if not all({"epoch", "stage", "loss"} <= record.keys() for record in records):
+                raise ValueError("an epoch without its number, stage or loss")
+        except (ValueError, AttributeError) as error:
             raise InputError(f"{file} is damaged ({error}); continue the run with --resume") from None
+        return records
 
     @cached_property
     def split(self) -> str | None:
@@ -74,21 +81,37 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any] | None:
-        """metrics.json of the finished run; before that the newest scores of the log, if any."""
-        if self.has(f"eval/{self.split}/metrics.json"):
-            return dict(self._files.read_json(f"eval/{self.split}/metrics.json"))
+        """The newest scores: metrics.json, or those of the log where a run has gone on since, if any."""
         scored = [record for record in self.log if self.split in record]
-        return {"epoch": scored[-1]["epoch"] + 1, **scored[-1][self.split]} if scored and self.split else None
+        latest = scored[-1] if scored and self.split else None
+        if self._evaluated and (latest is None or self._evaluated["epoch"] > latest["epoch"]):
+            return self._evaluated
+        return {"epoch": latest["epoch"] + 1, **latest[str(self.split)]} if latest else None
+
+    @cached_property
+    def _evaluated(self) -> dict[str, Any] | None:
+        file = f"eval/{self.split}/metrics.json"
+        if not self.has(file):
+            return None
+        found = self._files.read_json(file)
+        if not isinstance(found, dict) or not {"epoch", "overall", "num_images"} <= found.keys():
+            raise InputError(
+                f"{self.path / file} is damaged; write it again with: longtail evaluate {self.path}"
+            )
+        return found
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
         file = self.path / "eval" / str(self.split) / f"{name}.csv"
-        if not file.is_file():
+        if not file.is_file() or self.metrics is not self._evaluated:
             return None
-        numbers = ("recall", "precision")
-        return pd.read_csv(
-            file, dtype=NAMES, keep_default_na=False, na_values={column: [""] for column in numbers}
-        )
+        empty = {column: [""] for column in ("recall", "precision")}
+        try:
+            return pd.read_csv(file, dtype=NAMES, keep_default_na=False, na_values=empty)
+        except ValueError as error:
+            raise InputError(
+                f"{file} is damaged ({error}); write it again with: longtail evaluate {self.path}"
+            ) from None
 
     def evaluation_files(self) -> list[str]:
         """metrics.json and per_class.csv, relative to the run folder, where they are."""

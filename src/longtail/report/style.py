@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ticker import MaxNLocator
 
 from longtail.engine.run_folder import RunFolder
@@ -17,6 +18,10 @@ INK, QUIET, RULE, GRID = "#16191D", "#4A525C", "#7A838E", "#E4E7EB"
 LINE = "#0B57A4"
 GROUP_COLORS = {"many": "#17457F", "medium": "#1F8F82", "few": "#C2410C"}
 GROUP_MARKS = {"many": "o", "medium": "D", "few": "^"}
+FONTS = (
+    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC",
+    "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS",
+)  # fmt: skip
 PANEL = (3.6, 2.6)  # inches at 100 dots an inch
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a class may be called a$_$
@@ -40,8 +45,10 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in this project's style; letters that the font lacks become boxes without complaint."""
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+    """Draw in this project's style; letters that no font of the machine has become boxes without complaint."""
+    known = {font.name for font in fontManager.ttflist}
+    fonts = {"font.family": [name for name in FONTS if name in known]}
+    with matplotlib.rc_context(STYLE | fonts), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 

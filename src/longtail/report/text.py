@@ -92,7 +92,8 @@ def report_lines(run: Run) -> list[str]:
     classes, confusions, metrics = run.table("per_class"), run.table("confusions"), run.metrics
     if classes is not None:
         lines += _section("Weakest classes", _weakest(classes))
-        lines += _section("Never predicted", _names(classes[classes["precision"].isna()]["class"]))
+        never = classes[classes["precision"].isna() & (classes["test_images"] > 0)]
+        lines += _section("Never predicted", _names(never["class"]))
     if confusions is not None and classes is not None:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
     return lines if metrics is None else lines + _left_out(metrics)
@@ -127,9 +128,10 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
     lines += _section(
         "Unknown to the model, left out", _names(f"{name} ({n})" for name, n in unknown.items())
     )
-    if metrics.get("unreadable"):
-        lines += ["", f"{metrics['unreadable']} images could not be read and were skipped"]
-    return lines
+    bad = metrics.get("unreadable", ())
+    more = [f"and {len(bad) - 2 * SHOWN} more"] if len(bad) > 2 * SHOWN else []
+    shown = [printable(name) for name in bad[: 2 * SHOWN]]
+    return lines + _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

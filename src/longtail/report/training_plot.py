@@ -51,7 +51,7 @@ def plot_training(run: Run) -> str | None:
             _curve(
                 axes, f"loss: {term.replace('_', ' ')}", run.log, lambda record, t=term: record["loss"].get(t)
             )
-        for axes in panels[(rows - 1) * COLUMNS :]:
+        for axes in panels[-COLUMNS:]:
             axes.set_xlabel("epoch")
         return save(figure, RunFolder(run.path), "plots/training.png")
 

@@ -1,0 +1,51 @@
+"""The recipe's [optim] and [run] sections."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from longtail.method import Epochs
+
+
+class OptimOptions(BaseModel):
+    """The recipe's [optim] section: SGD with momentum under a warm-up and a cosine to zero, restarted in each stage.
+
+    Attributes:
+        epochs: length of the whole run.
+        batch_size: B.
+        peak_lr: learning rate at the top of the cosine, unless a stage has its own.
+        warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
+        clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
+        precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    epochs: int = Field(200, ge=1)
+    batch_size: int = Field(128, ge=1)
+    peak_lr: float = Field(0.1, gt=0)
+    warmup_epochs: Annotated[int, Field(ge=0), Epochs("warmup")] = 0
+    warmup_start_lr: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(5e-4, ge=0)
+    clip_norm: float = Field(0.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+
+class RunOptions(BaseModel):
+    """The recipe's [run] section.
+
+    Attributes:
+        seed: keys the weights, the order of images and all augmentation.
+        evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
+        evaluate_batch_size: images a batch in evaluation; changes no score.
+        device: "auto" takes CUDA where it is there, else the processor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    evaluate_every: int = Field(0, ge=0)
+    evaluate_batch_size: int = Field(500, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
