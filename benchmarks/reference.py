@@ -165,8 +165,8 @@ def diversity(features):
 
 
 def parallel(logits, target):
-    """Eq. 8 times M: experts' cross-entropies as resistors in parallel."""
-    return len(logits) / sum(1.0 / (F.cross_entropy(z, target) + 1e-8) for z in logits)
+    """Eq. 8 times M squared: experts' cross-entropies as resistors in parallel."""
+    return len(logits) ** 2 / sum(1.0 / (F.cross_entropy(z, target) + 1e-8) for z in logits)
 
 
 def distillation(logits):

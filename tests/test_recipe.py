@@ -51,7 +51,7 @@ PRINTED = [
     "method.classifier_peak_lr: 0.1 -> 0.05",
     "method.confusion_decay_every: epoch -> batch",
     "method.diversity_form: cosine_floored -> cosine",
-    "method.parallel_factor: num_experts -> one",
+    "method.parallel_factor: num_experts_squared -> one",
     "method.prototype_decay: 0.9 -> 0.1",
     "method.similarity: cosine -> dot",
     "model.gates: True -> False",
@@ -65,6 +65,7 @@ RELEASED = [
     "method.diversity_form: cosine_floored -> distance",
     "method.negatives: sum -> mean",
     "method.own_class: False -> True",
+    "method.parallel_factor: num_experts_squared -> num_experts",
     "model.head: linear -> cosine",
 ]
 
@@ -190,7 +191,7 @@ def test_a_folder_is_a_recipe_for_images(tmp_path: Path) -> None:
 def test_another_method_drops_the_keys_of_the_old_one() -> None:
     recipe, notes = load_recipe("icl-digits", {"method.name": "cross_entropy"})
     assert recipe.method.model_dump() == {"name": "cross_entropy"}
-    assert notes == ["method cross_entropy: the recipe's 3 keys of icl do not apply"]
+    assert notes == ["method cross_entropy: the recipe's 4 keys of icl do not apply"]
     recipe, _ = load_recipe("icl-digits", {"method.tau": 0.5, "method.name": "balanced_softmax"})
     assert recipe.method.tau == 0.5
     _, notes = load_recipe("icl-digits", {"method.name": "icl"})

@@ -59,7 +59,7 @@ def by_hand(method: ICL) -> dict[str, Tensor]:
         output.features, batch.target, method.prototypes.prototypes, negatives, valid, temperature=0.07
     )
     return {
-        "parallel": losses.parallel_loss(each, factor=3),
+        "parallel": losses.parallel_loss(each, factor=9),
         "distillation": losses.mutual_distillation(output.logits),
         "diversity": losses.adaptive_diversity_floored(output.features),
         "contrastive": contrast.sum(),

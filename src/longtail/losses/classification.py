@@ -38,7 +38,7 @@ def parallel_loss(
         losses: (M,) batch-mean cross-entropies of the experts, each >= 0.
         eps: > 0, keeps the reciprocal of a zero loss finite.
         factor: the result is multiplied by it. 1 is the printed form; the released form uses M, with which
-            equal losses give their mean.
+            equal losses give their mean; with M^2 they give their sum.
 
     Returns:
         One value, between 0 and factor * (min(losses) + eps).

@@ -50,7 +50,7 @@ class ICL(Method):
         """
 
         competition: bool = True
-        parallel_factor: Literal["one", "num_experts", "num_experts_squared"] = "num_experts"
+        parallel_factor: Literal["one", "num_experts", "num_experts_squared"] = "num_experts_squared"
         distillation_form: Literal["unordered_mean", "ordered_sum"] = "unordered_mean"
         distillation_weight: float = Field(1.0, ge=0)
         distillation_temperature: float = Field(1.0, gt=0)
