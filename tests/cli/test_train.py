@@ -169,7 +169,7 @@ def test_a_corrupt_image_is_skipped_and_named_or_refused(run: Run, refused: Refu
     (photos / "train/fox/broken.jpg").write_bytes(b"no image")
     code, _, err = run("train", photos, *SMALL, "--out", "out")
     assert code == 0
-    assert "1 image(s) could not be read and were skipped: train/fox/broken.jpg" in err
+    assert "1 image unreadable and left out: train/fox/broken.jpg" in err
     strict = ("--set", "data.strict=true", "--out", "strict")
     assert "not clean" in refused("train", photos, *SMALL, *strict, details=True)
     assert not Path("strict").exists()

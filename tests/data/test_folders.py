@@ -101,7 +101,7 @@ def test_an_empty_class_folder_is_reported_and_shifts_nothing(tree):
     assert data.notes.empty_classes == ("b",)
     assert data.notes.unknown_classes == {"b": 1}
     assert shades(data.test)[1] == [9]
-    assert "1 class(es) without a readable training image, left out: b" in data.notes.lines()
+    assert "1 class without a readable training image, left out: b" in data.notes.lines()
 
 
 def test_nested_folders_hidden_files_and_capital_endings(tree):
@@ -122,9 +122,7 @@ def test_unreadable_images_are_skipped_and_listed(tree):
     assert shades(data.train) == {0: [1, 3], 1: [4, 5], 2: [], 3: []}
     assert shades(data.test) == {0: [6], 1: [8], 2: [], 3: []}
     assert data.notes.unreadable == (("train/a/001.png", "empty"), ("test/b/000.png", "not an image"))
-    assert data.notes.lines()[0].startswith(
-        "2 image(s) could not be read and were skipped: train/a/001.png (empty)"
-    )
+    assert data.notes.lines()[0].startswith("2 images unreadable and left out: train/a/001.png (empty)")
 
 
 def test_a_class_that_is_all_unreadable_shifts_nothing(tree):
@@ -146,7 +144,7 @@ def test_a_class_with_one_image_stays_in_train(tree):
 
 
 STRICT = {
-    "unreadable": ({"train/a/bad": [], "train/a": [1, 2], "train/b": [3, 4]}, "could not be read"),
+    "unreadable": ({"train/a/bad": [], "train/a": [1, 2], "train/b": [3, 4]}, "unreadable"),
     "unknown": ({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1], "test/b": [2], "test/c": [3]}, "c (1)"),
     "untested": ({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1]}, "evaluate on: b"),
     "single": ({"train/a": [1], "train/b": [3, 4]}, "single image, kept for training: a"),
@@ -177,8 +175,7 @@ def test_strict_is_content_with_clean_data(tree):
 def test_long_notes_are_shortened(tree):
     data = load(tree({f"{c:02}": [c] for c in range(14)}))
     assert data.notes.lines() == [
-        "14 class(es) with a single image, kept for training: "
-        "00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 4 more"
+        "14 classes with a single image, kept for training: 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 4 more"
     ]
 
 
@@ -333,7 +330,7 @@ def test_images_straight_in_train_are_refused(tree):
 def test_folders_beside_the_parts_are_told(tree):
     root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "extra/a": [4], "raw": [5], ".cache": [6]})
     data = load(root)
-    assert data.notes.lines()[-1] == "2 folder(s) beside train, test are not read: extra, raw"
+    assert data.notes.lines()[-1] == "2 folders beside train, test not read: extra, raw"
     with pytest.raises(InputError, match="not clean"):
         load(root, strict=True)
 

@@ -64,15 +64,18 @@ class Notes:
         unknown = [f"{name} ({count})" for name, count in self.unknown_classes.items()]
         said = [
             (
-                "image(s) could not be read and were skipped",
+                "image",
+                "unreadable and left out",
                 [f"{p} ({reason})" for p, reason in self.unreadable],
             ),
-            ("class(es) not in the training part, their images are left out", unknown),
-            ("class(es) without images to evaluate on", self.not_tested),
-            ("class(es) with a single image, kept for training", self.single_image),
-            ("class(es) without a readable training image, left out", self.empty_classes),
+            ("class", "not in the training part, images left out", unknown),
+            ("class", "without images to evaluate on", self.not_tested),
+            ("class", "with a single image, kept for training", self.single_image),
+            ("class", "without a readable training image, left out", self.empty_classes),
         ]
-        lines = [f"{len(names)} {text}: {_shortened(names)}" for text, names in said if names]
+        lines = [
+            f"{counted(len(names), noun)} {text}: {_shortened(names)}" for noun, text, names in said if names
+        ]
         return [*lines, *self.remarks]
 
 
@@ -108,6 +111,16 @@ class LongTailData:
     def class_counts(self) -> Int[Tensor, " c"]:
         """(C,) int64: training images of each class (the paper's n_c)."""
         return torch.bincount(self.train.targets, minlength=len(self.class_names))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "class"), counted(2, "class"), counted(3, "image")
+    ('1 class', '2 classes', '3 images')
+    """
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _shortened(names: Sequence[str], shown: int = 10) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from longtail.data.dataset import counted
 from longtail.data.images import SUFFIXES, is_hidden, walk_images
 from longtail.data.listing import Listing, Source
 from longtail.data.parquet import parquet_files
@@ -40,7 +41,8 @@ def read_folder(root: Path) -> Source:
     parts = {split: _read_part(root, folder) for split, folder in folders.items()}
     others = [folder.name for folder in _folders(root) if folder not in folders.values()]
     beside = ", ".join(folder.name for folder in folders.values())
-    remarks = [f"{len(others)} folder(s) beside {beside} are not read: {', '.join(others)}"] if others else []
+    found = counted(len(others), "folder")
+    remarks = [f"{found} beside {beside} not read: {', '.join(others)}"] if others else []
     return Source(parts.get("train"), parts.get("val"), parts.get("test"), remarks=tuple(remarks))
 
 

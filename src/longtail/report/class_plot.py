@@ -43,7 +43,7 @@ def plot_classes(run: Run) -> str | None:
         weakest = tested[tested["test_images"] >= ENOUGH].nsmallest(WEAKEST, "recall")
         named = tested if len(tested) <= ALL_NAMED else weakest
         legend = axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3, frameon=False, fontsize=8.5,
+            loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3, frameon=False, fontsize=8,
             borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2,
         )  # fmt: skip
         legend.set_in_layout(False)
