@@ -1,16 +1,14 @@
 """What the command line and Python share: from a target and a few words to a finished run."""
 
 import glob
-import os
 import shlex
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from longtail.data.loading import read_source
-from longtail.engine.run_folder import RunFolder, next_free
+from longtail.engine.run_folder import next_free
 from longtail.engine.train import fit
 from longtail.predict import load
 from longtail.recipe import Recipe, load_recipe, validate
@@ -216,8 +214,7 @@ def _missing(folder: Path) -> list[Path]:
 def _fit(
     recipe: Recipe, folder: Path, missing: list[Path], notes: list[str], *, resume: bool, quiet: bool
 ) -> None:
-    """Train; a run that is refused before its first finished epoch leaves nothing behind."""
-    was_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    """Train; a run that is refused before its first finished epoch leaves no folder behind."""
     try:
         fit(recipe, str(folder), resume=resume, quiet=quiet, notes=notes)
     except KeyboardInterrupt:
@@ -227,19 +224,8 @@ def _fit(
             raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
     except InputError:
-        if was_free and not resume and not RunFolder(folder).checkpoint.exists():
-            _clear(folder)
         _remove_empty(missing)
         raise
-
-
-def _clear(folder: Path) -> None:
-    with suppress(OSError), os.scandir(folder) as inside:
-        for entry in inside:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                Path(entry.path).unlink()
 
 
 def _remove_empty(folders: list[Path]) -> None:

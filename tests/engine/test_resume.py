@@ -16,6 +16,7 @@ from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from torch import nn
 
 import longtail
+from longtail.engine.job import Job, build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
@@ -218,6 +219,22 @@ def test_one_folder_is_trained_into_by_one_process(tmp_path: Path, resume: bool)
     with RunFolder(out).locked(), pytest.raises(InputError, match="another process is training into"):
         fit(tiny(optim__epochs=3), str(out), resume=resume, quiet=True)
     assert not (out / ".lock").exists()
+
+
+def test_a_process_that_comes_second_leaves_the_first_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found the folder free; the other began while this one was loading its images."""
+    out = tmp_path / "run"
+
+    def slow(*given: Any) -> Job:
+        RunFolder(out).write_text("recipe.toml", "of the other")
+        return build_job(*given)
+
+    monkeypatch.setattr("longtail.engine.train.build_job", slow)
+    with pytest.raises(InputError, match="is not empty"):
+        longtail.train("icl-digits", epochs=2, out=out, quiet=True)
+    assert [file.read_text() for file in out.iterdir()] == ["of the other"]
 
 
 def test_what_a_method_makes_of_the_model_is_restored(

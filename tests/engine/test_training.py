@@ -152,12 +152,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         term = {1: "diversity", STEPS + 1: "contrastive"}.get(step, "logit_adjustment")
         with pytest.raises(InputError, match=rf"'{term}' is not finite at step {step};.*lower optim.peak_lr"):
             fit(tiny(), str(out), quiet=True)
+    if step < STEPS:
+        assert list(out.iterdir()) == []
+        return
     status = {"status": "failed", "epoch": step // STEPS, "epochs": EPOCHS}
     assert json.loads((out / "status.json").read_text()) == status
-    if step >= STEPS:
-        state = state_of(out)
-        assert len(state["records"]) == step // STEPS
-        assert all(value.isfinite().all() for value in state["model"].values())
+    state = state_of(out)
+    assert len(state["records"]) == step // STEPS
+    assert all(value.isfinite().all() for value in state["model"].values())
     fit(tiny(), str(out), resume=True, quiet=True)
     assert same(weights(out), weights(finished))
 
@@ -171,10 +173,11 @@ def test_a_learning_rate_that_explodes_stops_the_run_in_one_line(
     changes = {"optim__batch_size": batch_size, "run__evaluate_every": evaluate_every}
     with pytest.raises(InputError, match="not finite"):
         train(optim__peak_lr=1e30, optim__warmup_epochs=0, model__head="linear", **changes)
-    status = json.loads((tmp_path / "run/status.json").read_text())
-    assert status["status"] == "failed"
-    if evaluate_every:  # an epoch whose evaluation fails is not a finished one
-        assert not (tmp_path / "run/state/last.pt").exists()
+    left = list((tmp_path / "run").iterdir())
+    if evaluate_every or batch_size == 32:  # an epoch whose evaluation fails is not a finished one
+        assert left == []
+    else:
+        assert json.loads((tmp_path / "run/status.json").read_text())["status"] == "failed"
 
 
 def test_the_run_folder(finished: Path) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,6 +59,15 @@ class RunFolder:
             raise InputError(
                 f"cannot make output folder {self.path}: {error.strerror}; choose another --out"
             ) from None
+
+    def clear(self) -> None:
+        """Remove whatever the folder holds, as far as the file system lets go of it."""
+        with suppress(OSError), os.scandir(self.path) as inside:
+            for entry in inside:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    Path(entry.path).unlink()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -48,8 +48,7 @@ def fit(
             folder.create()
             with folder.locked():
                 folder.check_free()
-                describe_job(job)
-                _train(job, None, notes)
+                _begin(job, notes)
         return folder
     with folder.locked(), display:
         state = load_state(folder, recipe)
@@ -61,6 +60,17 @@ def fit(
             describe_job(job)
         _train(job, state, notes)
     return folder
+
+
+def _begin(job: Job, notes: Sequence[str]) -> None:
+    """Train from the start; what is refused before its first finished epoch leaves nothing behind."""
+    try:
+        describe_job(job)
+        _train(job, None, notes)
+    except InputError:
+        if not job.folder.checkpoint.is_file():
+            job.folder.clear()
+        raise
 
 
 def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str]) -> None:
