@@ -3,17 +3,16 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from longtail.types import InputError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
 
@@ -77,18 +76,23 @@ class RunFolder:
             InputError: the folder does not exist, or another process trains into it.
         """
         file = self.path / LOCK
+        if not self.path.is_dir():
+            raise InputError(f"{self.path} is not a run folder; give a folder that `train` made")
+        if sys.platform == "win32":  # has no such locks
+            yield
+            return
         try:
             held = file.open("w")
-        except OSError:
-            raise InputError(f"{self.path} is not a run folder; give a folder that `train` made") from None
+        except OSError as error:
+            raise InputError(f"cannot write {file}: {error.strerror}; mend the permissions") from None
         with held:
-            try:
-                if fcntl:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            mine = _lock(held) and file.exists()
+            if (
+                not mine or os.fstat(held.fileno()).st_ino != file.stat().st_ino
+            ):  # removed and made anew since
                 raise InputError(
                     f"another process is training into {self.path}; wait for it, or choose another --out"
-                ) from None
+                )
             try:
                 yield
             finally:
@@ -148,6 +152,17 @@ class RunFolder:
     def set_status(self, status: str, **more: Any) -> None:
         """status.json: running, done, failed or interrupted, and how far the run is."""
         self.write_json("status.json", {"status": status, **more})
+
+
+def _lock(file: TextIO) -> bool:
+    """Whether this process now holds the file alone; where nothing can be locked, it is taken to."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def next_free(parent: str | Path, name: str) -> Path:
