@@ -16,7 +16,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 TITLES = {
     "digits": "Digits, imbalance factor 20 (405 training images, 500 test images), last epoch",
     "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, 30 epochs (the paper: 200), last epoch",
-    "cifar100-lt-30-validation": "The same on a validation part (a fifth of each class, not trained on), to choose by",
+    "cifar100-lt-20-validation": "The same, 20 epochs, on validation images (a fifth of each class, not trained on)",
     "cifar-lt": "CIFAR-LT, ResNet-32, 200 epochs, last epoch",
 }
 IN_README = ("digits", "cifar100-lt-30", "cifar-lt")

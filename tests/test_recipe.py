@@ -237,6 +237,7 @@ def test_a_window_that_is_never_reached_is_told(name: str) -> None:
         late = recipe.method.contrastive_start >= feature
         assert any(note.startswith("contrastive_start") for note in told) == late
     assert not told
+    assert load_recipe(FULL, {"method.diversity_stop": 180})[1] == []
     _, notes = load_recipe(FULL, {"method.contrastive_start": 180})
     assert notes == ["contrastive_start = 180 is never reached: the feature stage has 180 epochs"]
 

@@ -1,6 +1,7 @@
 """What the command line and Python share: from a target and a few words to a finished run."""
 
 import glob
+import operator
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from longtail.data.loading import read_source
 from longtail.engine.run_folder import next_free
 from longtail.engine.train import fit
 from longtail.predict import load
-from longtail.recipe import Recipe, load_recipe, validate
+from longtail.recipe import Recipe, load_recipe, shipped, validate
 from longtail.report import Run
 from longtail.types import InputError
 
@@ -56,6 +57,7 @@ def train(
         InputError: something given cannot be used; unless an epoch was finished, nothing is left behind.
         KeyboardInterrupt: stopped by the user; the message says how to continue.
     """
+    epochs, seed = _whole("epochs", epochs), _whole("seed", seed)
     named = {"data.path": data, "method.name": method, "model.name": model, "run.seed": seed}
     named["data.strict"] = True if strict else None
     given = dict(set or {}) | {
@@ -96,6 +98,13 @@ def evaluate(run: str | Path, data: str | Path | None = None, *, strict: bool = 
     return load(run).evaluate(data, strict=strict)
 
 
+def _whole(name: str, number: Any) -> int | None:
+    try:
+        return None if number is None else operator.index(number)
+    except TypeError:
+        raise InputError(f"{name} = {number!r} does not fit: give a whole number") from None
+
+
 def _plan(
     target: str, given: dict[str, Any], epochs: int | None, resume: bool
 ) -> tuple[Recipe, list[str], Path | None]:
@@ -109,7 +118,8 @@ def _plan(
             )
         recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
         return recipe, notes, path
-    _refuse_runs(path)
+    if target not in shipped():
+        _refuse_runs(path)
     if resume and not path.exists() and path.parent.name:
         raise InputError(
             f"there is no run folder {target}; name one, or repeat the original command with --resume"

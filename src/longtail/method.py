@@ -21,18 +21,18 @@ class Epochs:
     """Marks a recipe's integer as a number of epochs, so that it scales when the user shortens a run.
 
     Args:
-        kind: "window" counts epochs of the first stage, scales in proportion to the run and is rounded down; "stage"
-            is the length of a stage: rounded up and never scaled below `floor`, because a fresh classifier trained
-            for less has not converged; "warmup" is rounded up.
+        kind: "window" counts epochs of the first stage, scales in proportion to the run and is rounded down; "start"
+            is the edge at which such a window opens; "stage" is the length of a stage: rounded up and never scaled
+            below `floor`, because a fresh classifier trained for less has not converged; "warmup" is rounded up.
         floor: fewest epochs of a stage.
     """
 
-    kind: Literal["window", "stage", "warmup"] = "window"
+    kind: Literal["window", "start", "stage", "warmup"] = "window"
     floor: int = 4
 
     def scale(self, value: int, old: int, new: int) -> int:
         """`value` epochs of a run of `old` epochs, in a run of `new` epochs."""
-        if self.kind == "window":
+        if self.kind in ("window", "start"):
             return value * new // old
         rounded_up = -(-value * new // old)
         if self.kind == "warmup" or value == 0:
@@ -41,6 +41,7 @@ class Epochs:
 
 
 Window = Annotated[int, Field(ge=0), Epochs("window")]
+WindowStart = Annotated[int, Field(ge=0), Epochs("start")]
 StageEpochs = Annotated[int, Field(ge=0), Epochs("stage")]
 
 
@@ -57,9 +58,9 @@ def scaled_epochs(options: BaseModel, old: int, new: int) -> dict[str, int]:
     return {key: mark.scale(getattr(options, key), old, new) for key, mark in _marked(options).items()}
 
 
-def epoch_windows(options: BaseModel) -> dict[str, int]:
-    """The options that are edges of epoch windows, in epochs of the first stage."""
-    return {key: getattr(options, key) for key, mark in _marked(options).items() if mark.kind == "window"}
+def window_starts(options: BaseModel) -> dict[str, int]:
+    """The options at which an epoch window opens, in epochs of the first stage."""
+    return {key: getattr(options, key) for key, mark in _marked(options).items() if mark.kind == "start"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,13 @@ from longtail.engine.evaluate import Predictions, evaluate, infer
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, prediction_table, write_evaluation
+from longtail.method import Method
 from longtail.models import ExpertResNet, ModelOptions, build_model
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
 
 BATCH = 256
+DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
 Sources = str | Path | Iterable[str | Path]
 Unreadable = list[tuple[str, str]]
 
@@ -52,7 +54,7 @@ class Classifier:
     """
 
     def __init__(self, folder: RunFolder, device: str) -> None:
-        self.folder, self._status = folder, folder.read_json("status.json")
+        self.folder, self._status = folder, folder.status()
         self.recipe: Recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
         self._description, self._weights = _read_weights(folder.path)
         self.classes: tuple[str, ...] = tuple(self._description["classes"])
@@ -61,9 +63,7 @@ class Classifier:
         self.num_experts = self.model.num_experts
         counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
-        if self._method_state:
-            self._method.start(self.model)
-            self._method.load_state_dict(self._method_state)
+        self._start_method()
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
         self._augment = Augment((), self._description["mean"], self._description["std"])
@@ -127,9 +127,7 @@ class Classifier:
 
     def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
-        name, split, notes = (
-            self._own_split(strict) if data is None else self._other_split(Path(data), strict)
-        )
+        name, split, _ = self._own_split(strict) if data is None else self._other_split(Path(data), strict)
         counts, predictions = evaluate(
             self.model, self._method, split, self._augment,
             bank=self._description["bank"], device=self.device,
@@ -138,12 +136,20 @@ class Classifier:
         more = {
             "split": name,
             "epoch": self._description["epoch"],
-            "unknown_classes": dict(notes.unknown_classes),
-            "unreadable": [f"{path} ({reason})" for path, reason in notes.unreadable],
+            "unknown_classes": dict(split.unknown_classes),
+            "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
         }
         if data is not None:
             more["data"] = str(Path(data).resolve())
         return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
+
+    def _start_method(self) -> None:
+        """Bring the method to where training left it, by way of a network of the shape that it was started with."""
+        if type(self._method).start is not Method.start:
+            banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
+            self._method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
+        if self._method_state:
+            self._method.load_state_dict(self._method_state)
 
     def _build_model(self) -> ExpertResNet:
         d, state = self._description, self._weights
@@ -175,8 +181,10 @@ class Classifier:
 
     def _own_split(self, strict: bool) -> tuple[str, Split, Notes]:
         options = self._options(strict)
-        if read_source(options).test is not None:
-            return "test", *load_test(options, self.classes)
+        source = read_source(options)
+        for part, listing in (("test", source.test), ("val", source.val)):
+            if listing is not None:
+                return part, *load_test(options, self.classes, part)
         data = load_data(options, seed=self.recipe.run.seed)
         if data.val is None:
             raise InputError(
@@ -227,9 +235,11 @@ def _read_weights(run: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
     try:
         with safetensors.safe_open(path, "pt") as file:
-            description = json.loads(file.metadata()["longtail"])
+            description = json.loads((file.metadata() or {}).get("longtail", "{}"))
+            if not description.keys() >= DESCRIBED:
+                raise ValueError("it does not say what network it belongs to")
             return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+    except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
 

@@ -12,7 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator
 
 from longtail.data import DataOptions
-from longtail.method import Method, MethodOptions, Stage, epoch_windows, scaled_epochs
+from longtail.data.dataset import counted
+from longtail.method import Method, MethodOptions, Stage, scaled_epochs, window_starts
 from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.run_options import OptimOptions, RunOptions
@@ -95,8 +96,8 @@ def load_recipe(
         notes += scaled
     first = recipe.stages()[0]
     notes += [
-        f"{key} = {start} is never reached: the {first.name} stage has {first.epochs} epochs"
-        for key, start in epoch_windows(recipe.method).items()
+        f"{key} = {start} is never reached: the {first.name} stage has {counted(first.epochs, 'epoch')}"
+        for key, start in window_starts(recipe.method).items()
         if start >= first.epochs
     ]
     return recipe, notes
@@ -258,6 +259,8 @@ def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
         return f'section [{key}] is missing; add it, or begin with base = "{next(iter(shipped()))}"'
     if first["type"] == "missing" and len(where) == 2:
         return f"key {key!r} is missing; give it in the recipe or with --set {key}=..."
+    if first["type"] == "missing":
+        return f"{key} does not fit: it has too few values"
     return f"{key} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

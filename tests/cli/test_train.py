@@ -97,7 +97,7 @@ def test_a_flat_folder_is_evaluated_on_held_out_images(run: Run, tmp_path: Path)
         (("icl-cifar100-lt", "--data", "nowhere"), "nowhere does not exist"),
         (("icl-digits", "--set", "data.many=3"), "'data.many_above'"),
         (("icl-digits", "--set", "data.image_size=100000000"), "4096"),
-        (("icl-digits", "--set", "data.mean=[1,2]"), "data.mean"),
+        (("icl-digits", "--set", "data.mean=[1,2]"), "data.mean does not fit: it has too few values"),
         (("",), "an empty word was given"),
         (("no/such/run", "--resume"), "there is no run folder no/such/run"),
         (("missing/folder",), "missing/folder does not exist; give a recipe.toml, a folder of images"),
@@ -132,6 +132,11 @@ def test_a_folder_of_runs_is_no_folder_of_images(refused: Refused, tmp_path: Pat
     for more in ((), ("--resume",)):
         assert "runs holds run folders" in refused("train", "runs", *more)
     assert "a.txt is a file; give its folder" in refused("train", Path("a.txt").write_text("") or "a.txt")
+
+
+def test_a_folder_of_runs_may_bear_the_name_of_a_recipe(run: Run) -> None:
+    assert run("train", "icl-digits", *SMALL, "--out", "icl-digits/seed-0")[0] == 0
+    assert run("train", "icl-digits", *SMALL, "--out", "icl-digits/seed-1", "--seed", "1")[0] == 0
 
 
 def test_a_path_that_a_recipe_cannot_keep_is_refused_before_training(

@@ -53,8 +53,13 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, files: dict[str, str]
     assert said in last
 
 
-def test_a_broken_file_hinders_no_other_method(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("x =", "utf-8")
+@pytest.mark.parametrize("text", ["x =", "raise SystemExit(3)"])
+def test_a_broken_file_hinders_no_other_method(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.py").write_text(text, "utf-8")
     environment = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
     code = "from longtail.recipe import load_recipe; load_recipe('icl-digits')"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    words = [sys.executable, "-m", "longtail", "methods"]
+    listed = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "BROKEN: method 'mine' cannot be imported" in listed
+    assert "icl " in listed

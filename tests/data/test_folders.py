@@ -327,6 +327,14 @@ def test_images_straight_in_train_are_refused(tree):
         load(tree({"train": [1, 2], "test": [3]}))
 
 
+@pytest.mark.parametrize("more", [["labels"], ["labels", "val/a"]])
+def test_images_straight_in_a_part_beside_other_folders_are_refused(tree, more):
+    with pytest.raises(InputError, match="holds images but no class folders"):
+        load(tree({"train": [1, 2], "test": [3]} | dict.fromkeys(more, [4])))
+    with pytest.raises(InputError, match="holds images but no class folders"):
+        load(tree({"train/a": [1], "train/b": [2], "test": [3], "docs/x": [4]}))
+
+
 def test_folders_beside_the_parts_are_told(tree):
     root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "extra/a": [4], "raw": [5], ".cache": [6]})
     data = load(root)

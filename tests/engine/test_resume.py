@@ -13,14 +13,14 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
-from torch import nn
+from torch import Tensor, nn
 
 import longtail
 from longtail.engine.job import Job, build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
-from longtail.types import InputError, Progress
+from longtail.types import InputError, ModelOutput, Progress
 
 KILLED = """
 import os, signal, sys
@@ -247,8 +247,12 @@ def test_what_a_method_makes_of_the_model_is_restored(
         for kept, new in zip(self.average.parameters(), model.parameters(), strict=True):
             kept.lerp_(new, 0.1)
 
+    def expert_logits(self: ICL, output: ModelOutput) -> Tensor:
+        return output.logits + 0 * self.average.heads["classifier"].weight.sum()
+
     monkeypatch.setattr(ICL, "start", start)
     monkeypatch.setattr(ICL, "after_step", after_step)
+    monkeypatch.setattr(ICL, "expert_logits", expert_logits)
     whole, out = fit(tiny(), str(tmp_path / "whole"), quiet=True).path, tmp_path / "run"
     with monkeypatch.context() as patch:
         stop_at(patch, STEPS + 1, KeyboardInterrupt())
@@ -257,3 +261,5 @@ def test_what_a_method_makes_of_the_model_is_restored(
     fit(tiny(), str(out), resume=True, quiet=True)
     assert_same_end(out, whole)
     assert any(name.startswith("average.") for name in state_of(out)["method"])
+    metrics = json.loads((out / "eval/test/metrics.json").read_text())
+    assert longtail.load(out).evaluate()["overall"] == metrics["overall"]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,3 +128,36 @@ def test_next_free(tmp_path: Path) -> None:
 def test_steps_are_as_the_other_tests_assume(finished: Path) -> None:
     classes = json.loads((finished / "classes.json").read_text())
     assert -(-sum(row["count"] for row in classes) // 32) == STEPS
+
+
+def test_files_of_others_are_never_in_the_way_nor_removed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for name in ("poetry.lock", "movie.mkv.partial"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(InputError, match="is not empty"):
+            folder.check_free()
+        (tmp_path / name).unlink()
+    (tmp_path / ".x.json.partial").write_text("left behind")
+    folder.check_free()
+    with folder.locked():
+        folder.clear()
+        assert [file.name for file in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_finished_run_that_cannot_be_written_to_says_that_it_is_finished(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: RunFolder) -> None:
+        raise InputError("read-only")
+
+    monkeypatch.setattr(RunFolder, "locked", refuse)
+    assert fit(tiny(), str(finished), resume=True, quiet=True).path == finished
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "\xff"])
+def test_a_damaged_status_is_one_line(finished: Path, tmp_path: Path, content: str) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "status.json").write_text(content, "latin-1")
+    for use in (longtail.load, longtail.Run, lambda path: fit(tiny(), str(path), resume=True, quiet=True)):
+        with pytest.raises(InputError, match="status.json is damaged"):
+            use(run)

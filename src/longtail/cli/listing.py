@@ -14,9 +14,16 @@ ROOM = 2 * 2**30  # bytes on disk below which doctor complains
 
 def methods() -> None:
     """List the methods."""
-    from longtail.methods import available
+    from longtail.methods import find, names
+    from longtail.types import InputError
 
-    _list((name, (method.__doc__ or "").strip().split("\n")[0]) for name, method in available().items())
+    def told(name: str) -> str:
+        try:
+            return (find(name).__doc__ or "").strip().split("\n")[0]
+        except InputError as error:
+            return f"BROKEN: {error}"
+
+    _list((name, told(name)) for name in names())
 
 
 def models() -> None:
@@ -101,12 +108,12 @@ def _downloaded() -> str:
 
 
 def _plugins() -> str:
-    from longtail.methods import available
+    from longtail.methods import names
 
     folders = [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
     lost = [folder for folder in folders if not Path(folder).is_dir()]
     told = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
-    return f"{len(available())} methods; folders: {told}" + (f"; MISSING: {', '.join(lost)}" if lost else "")
+    return f"{len(names())} methods; folders: {told}" + (f"; MISSING: {', '.join(lost)}" if lost else "")
 
 
 def _disk() -> str:

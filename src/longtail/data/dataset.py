@@ -19,11 +19,15 @@ class Split:
         images: (N, 3, H, W) uint8 in memory, or the files where that would be too large.
         targets: (N,) class indices in [0, C).
         ids: N names: the path relative to the data's root, or "train/123" (part and row).
+        unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
+        unknown_classes: images left out because the model does not know their class.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles
     targets: Int[Tensor, " n"]
     ids: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+    unknown_classes: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -58,8 +58,9 @@ def _split_folders(root: Path) -> dict[str, Path]:
         split: [folder for folder in inside if folder.name.lower() in names]
         for split, names in SPLITS.items()
     }
-    if len(inside) > sum(map(len, named.values())):  # other folders too: a class may bear a part's name
-        named = {split: [f for f in folders if _folders(f)] for split, folders in named.items()}
+    found = [folder for folders in named.values() for folder in folders]
+    if len(found) == 1 and len(inside) > 1 and not _folders(found[0]):
+        return {}  # a class that bears a part's name, among other classes
     for folders in named.values():
         if len(folders) > 1:
             raise InputError(f"{folders[0]} and {folders[1]} are both the same part; keep one of them")

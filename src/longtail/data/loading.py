@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,6 @@ from longtail.data.profiles import choose
 from longtail.types import InputError
 
 MEMORY_LIMIT = 2**30
-Unreadable = tuple[tuple[str, str], ...]
 
 
 def sources() -> dict[str, str]:
@@ -61,20 +61,17 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     if source.val is not None and options.validation > 0:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     size = options.image_size or source.image_size
-    class_names, pool, unreadable = _load_train(source.train, options, size, source.max_count)
+    class_names, pool = _load_train(source.train, options, size, source.max_count)
     kept, held = hold_out(pool.targets.numpy(), len(class_names), options.validation, seed)
     train = pool.take(torch.from_numpy(kept)) if len(held) else pool
     val = pool.take(torch.from_numpy(held)) if len(held) else None
-    test, unknown = None, Counter[str]()
     if source.val is not None:
-        val, skipped, unknown = _load_other("validation", source.val, class_names, size)
-        unreadable += skipped
-    if source.test is not None:
-        test, skipped, more = _load_other("test", source.test, class_names, size)
-        unreadable, unknown = unreadable + skipped, unknown + more
+        val = _load_other("validation", source.val, class_names, size)
+    test = None if source.test is None else _load_other("test", source.test, class_names, size)
+    apart = [part for part in (val if source.val else None, test) if part is not None]
     notes = Notes(
-        unreadable=unreadable,
-        unknown_classes=dict(sorted(unknown.items())),
+        unreadable=sum((part.unreadable for part in apart), pool.unreadable),
+        unknown_classes=dict(sum((Counter(part.unknown_classes) for part in apart), Counter())),
         not_tested=_absent(test or val, class_names),
         single_image=_with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in class_names),
@@ -95,27 +92,27 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     )
 
 
-def load_test(options: DataOptions, class_names: Sequence[str]) -> tuple[Split, Notes]:
+def load_test(options: DataOptions, class_names: Sequence[str], part: str = "test") -> tuple[Split, Notes]:
     """Load images to evaluate a trained model on: the test part, or all of a tree of class folders.
 
     Args:
         options: the source, its path, the image size, and whether notes refuse; the rest is not used.
         class_names: the model's classes; test images are matched to them by name.
+        part: "val" for the source's own validation part instead.
 
     Raises:
-        InputError: no test part, no image of a known class, or, with `strict`, anything to note.
+        InputError: no such part, no image of a known class, or, with `strict`, anything to note.
     """
     source = read_source(options)
-    listing = source.test or (source.train if source.is_flat else None)
+    listing = source.val if part == "val" else source.test or (source.train if source.is_flat else None)
     if listing is None:
         raise InputError(
-            f"no test images in {options.path}; add a part named test, or give class folders alone"
+            f"no {part} images in {options.path}; add a part named {part}, or give class folders alone"
         )
     size = options.image_size or source.image_size
-    test, unreadable, unknown = _load_other("test", listing, class_names, size)
-    notes = Notes(
-        unreadable, dict(sorted(unknown.items())), _absent(test, class_names), remarks=source.remarks
-    )
+    test = _load_other(part, listing, class_names, size)
+    absent = _absent(test, class_names)
+    notes = Notes(test.unreadable, test.unknown_classes, absent, remarks=source.remarks)
     _refuse_if_strict(notes, options)
     return test, notes
 
@@ -136,39 +133,35 @@ def read_source(options: DataOptions) -> Source:
 
 def _load_train(
     listing: Listing, options: DataOptions, size: int, default_max: int | None
-) -> tuple[tuple[str, ...], Split, Unreadable]:
+) -> tuple[tuple[str, ...], Split]:
     names = _present(listing.class_names, listing.targets)
     _refuse_few(names, options)
     targets = _by_name(listing, names)
     rows = choose(targets, names, options, default_max)
-    split, unreadable = _load(listing, targets, rows, size)
+    split = _load(listing, targets, rows, size)
     readable = _present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options)
         position = {name: c for c, name in enumerate(readable)}
         moved = torch.tensor([position.get(name, -1) for name in names])
-        split = Split(split.images, moved[split.targets], split.ids)
-    return readable, split, unreadable
+        split = replace(split, targets=moved[split.targets])
+    return readable, split
 
 
-def _load_other(
-    part: str, listing: Listing, class_names: Sequence[str], size: int
-) -> tuple[Split, Unreadable, Counter[str]]:
+def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int) -> Split:
     targets = _by_name(listing, class_names)
     unknown = Counter(listing.class_names[c] for c in listing.targets[targets < 0])
-    split, unreadable = _load(listing, targets, np.flatnonzero(targets >= 0), size)
+    split = _load(listing, targets, np.flatnonzero(targets >= 0), size)
     if len(split) == 0:
         known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
         raise InputError(
             f"no readable {part} image belongs to a training class (training: {known}...; {part}: "
             f"{there}...); name the classes alike"
         )
-    return split, unreadable, unknown
+    return replace(split, unknown_classes=dict(sorted(unknown.items())))
 
 
-def _load(
-    listing: Listing, targets: NDArray[np.int64], rows: NDArray[np.int64], size: int
-) -> tuple[Split, Unreadable]:
+def _load(listing: Listing, targets: NDArray[np.int64], rows: NDArray[np.int64], size: int) -> Split:
     fetched = listing.fetch(rows)
     if listing.on_disk and len(rows) * 3 * size * size > MEMORY_LIMIT:
         files = ImageFiles(tuple(path for path in fetched if isinstance(path, Path)), size)
@@ -180,7 +173,7 @@ def _load(
         kept = np.delete(np.arange(len(rows)), list(bad))
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
-    return Split(images, torch.from_numpy(targets[rows[kept]]), ids), unreadable
+    return Split(images, torch.from_numpy(targets[rows[kept]]), ids, unreadable)
 
 
 def _other_draw(source: Source, options: DataOptions) -> list[str]:

@@ -103,8 +103,12 @@ def _open(file: Path) -> pq.ParquetFile:
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
     metadata = (schema.metadata or {}).get(b"huggingface")
-    described = json.loads(metadata) if metadata else {}
-    features = (described.get("info") or {}).get("features") or {}
+    try:
+        features = json.loads(metadata or b"{}")["info"]["features"]
+    except (ValueError, KeyError, TypeError):  # nothing said of the columns, or in another form
+        return {}
+    if not isinstance(features, dict):
+        return {}
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
 
 
@@ -123,7 +127,7 @@ def _names(files: list[Path], label: str) -> list[str] | None:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _image_column(file: Path, schema: pa.Schema, features: dict[str, Any]) -> str:
@@ -168,14 +172,13 @@ def _encode_labels(
         distinct = sorted(set(values))
         position = {value: c for c, value in enumerate(distinct)}
         return tuple(map(str, distinct)), np.array([position[value] for value in values], dtype=np.int64)
-    targets = np.array(values, dtype=np.int64)
-    wrong = targets[(targets < 0) | (targets >= len(names))]
-    if len(wrong):
+    wrong = [value for value in values if not 0 <= value < len(names)]
+    if wrong:
         raise InputError(
             f"{len(wrong)} rows of {file} have a `{label}` outside 0..{len(names) - 1}, such as {wrong[0]}; "
             "remove or mend them"
         )
-    return tuple(names), targets
+    return tuple(names), np.array(values, dtype=np.int64)
 
 
 def _read_rows(files: list[Path], column: str, rows: NDArray[np.int64]) -> Iterator[bytes]:

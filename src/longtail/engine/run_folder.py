@@ -39,9 +39,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"output folder {self.path} is a file; choose another --out")
-        if self.path.is_dir() and any(
-            not file.name.endswith((".partial", LOCK)) for file in self.path.iterdir()
-        ):
+        if self.path.is_dir() and any(not _is_ours(file.name) for file in self.path.iterdir()):
             raise InputError(
                 f"output folder {self.path} is not empty; choose another --out, or continue its run with --resume"
             )
@@ -60,13 +58,24 @@ class RunFolder:
             ) from None
 
     def clear(self) -> None:
-        """Remove whatever the folder holds, as far as the file system lets go of it."""
+        """Remove whatever the folder holds but its lock, as far as the file system lets go of it."""
         with suppress(OSError), os.scandir(self.path) as inside:
             for entry in inside:
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path)
-                else:
+                elif entry.name != LOCK:
                     Path(entry.path).unlink()
+
+    def status(self) -> dict[str, Any]:
+        """status.json: "status", "epoch" (how many are finished) and "epochs".
+
+        Raises:
+            InputError: the folder is no run, or the file is damaged.
+        """
+        found = self.read_json("status.json")
+        if not isinstance(found, dict) or not {"status", "epoch", "epochs"} <= found.keys():
+            raise InputError(f"{self.path / 'status.json'} is damaged; restore it or train again")
+        return found
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -86,10 +95,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"cannot write {file}: {error.strerror}; mend the permissions") from None
         with held:
-            mine = _lock(held) and file.exists()
-            if (
-                not mine or os.fstat(held.fileno()).st_ino != file.stat().st_ino
-            ):  # removed and made anew since
+            if not _lock(held) or not _is_at(held, file):
                 raise InputError(
                     f"another process is training into {self.path}; wait for it, or choose another --out"
                 )
@@ -163,6 +169,19 @@ def _lock(file: TextIO) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
+
+
+def _is_at(held: TextIO, file: Path) -> bool:
+    """Whether an open file still is what lies under its name, and was not removed or made anew."""
+    try:
+        return os.fstat(held.fileno()).st_ino == file.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file may lie in a free run folder: what a killed process left behind."""
+    return name == LOCK or (name.startswith(".") and name.endswith(".partial"))
 
 
 def next_free(parent: str | Path, name: str) -> Path:

@@ -50,11 +50,11 @@ def fit(
                 folder.check_free()
                 _begin(job, notes)
         return folder
+    if load_state(folder, recipe) is not None and folder.status()["status"] == "done":
+        display.say(f"{folder.path} is finished; nothing to resume")
+        return folder
     with folder.locked(), display:
         state = load_state(folder, recipe)
-        if state is not None and folder.read_json("status.json")["status"] == "done":
-            display.say(f"{folder.path} is finished; nothing to resume")
-            return folder
         job = build_job(recipe, folder, display)
         if state is None:
             describe_job(job)
@@ -114,8 +114,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> None:
             more = {
                 "split": name,
                 "epoch": len(job.records),
-                "unknown_classes": dict(job.data.notes.unknown_classes),
-                "unreadable": [f"{path} ({reason})" for path, reason in job.data.notes.unreadable],
+                "unknown_classes": dict(split.unknown_classes),
+                "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
             }
             write_evaluation(job.folder, name, split, job.classes, counts, predictions, more)
 

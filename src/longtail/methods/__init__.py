@@ -60,7 +60,7 @@ def find(name: str) -> type[Method]:
 def _load(name: str) -> type[Method]:
     try:
         module = importlib.import_module(f"{__name__}.{name}")
-    except Exception as error:  # a plug-in's own fault, whatever it is
+    except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"method {name!r} cannot be imported ({reason}); mend its file") from error
     own = [

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from longtail import losses
 from longtail.losses import ConfusionTracker, PrototypeBank
-from longtail.method import Method, MethodOptions, Stage, StageEpochs, Window
+from longtail.method import Method, MethodOptions, Stage, StageEpochs, Window, WindowStart
 from longtail.types import Batch, ModelOutput, Progress
 
 DIVERSITY = {
@@ -59,7 +59,7 @@ class ICL(Method):
         diversity_weight: float = Field(1.0, ge=0)
         diversity_stop: Window = 30
         contrastive_weight: float = Field(1.0, ge=0)
-        contrastive_start: Window = 120
+        contrastive_start: WindowStart = 120
         contrastive_mode: Literal["add", "replace"] = "add"
         similarity: Literal["cosine", "dot"] = "cosine"
         negatives: Literal["sum", "mean"] = "sum"

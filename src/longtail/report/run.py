@@ -1,6 +1,7 @@
 """A run as its folder describes it; nothing is computed and the model is not asked."""
 
 import json
+import shlex
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
@@ -32,9 +33,7 @@ class Run:
         if not self.path.is_dir():
             raise InputError(f"{self.path} does not exist or is no folder; give a folder that `train` made")
         self._files = RunFolder(self.path)
-        self.status: Mapping[str, Any] = self._files.read_json("status.json")
-        if not isinstance(self.status, dict) or not {"status", "epoch", "epochs"} <= self.status.keys():
-            raise InputError(f"{self.path / 'status.json'} is damaged; continue the run with --resume")
+        self.status: Mapping[str, Any] = self._files.status()
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -94,11 +93,14 @@ class Run:
         if not self.has(file):
             return None
         found = self._files.read_json(file)
-        if not isinstance(found, dict) or not {"epoch", "overall", "num_images"} <= found.keys():
-            raise InputError(
-                f"{self.path / file} is damaged; write it again with: longtail evaluate {self.path}"
-            )
-        return found
+        whole = isinstance(found, dict) and {"overall", "num_images"} <= found.keys()
+        if not whole or not isinstance(found.get("epoch"), int):
+            raise InputError(f"{self.path / file} is damaged; {self._again}")
+        return dict(found)
+
+    @property
+    def _again(self) -> str:
+        return f"write it again with: longtail evaluate {shlex.quote(str(self.path))}"
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
@@ -109,9 +111,7 @@ class Run:
         try:
             return pd.read_csv(file, dtype=NAMES, keep_default_na=False, na_values=empty)
         except ValueError as error:
-            raise InputError(
-                f"{file} is damaged ({error}); write it again with: longtail evaluate {self.path}"
-            ) from None
+            raise InputError(f"{file} is damaged ({error}); {self._again}") from None
 
     def evaluation_files(self) -> list[str]:
         """metrics.json and per_class.csv, relative to the run folder, where they are."""
