@@ -255,12 +255,11 @@ def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
         return "a recipe has the sections [data] [model] [method] [optim] [run]; this is none"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; {_nearest(key, sections)}"
-    if first["type"] == "missing" and len(where) == 1:
-        return f'section [{key}] is missing; add it, or begin with base = "{next(iter(shipped()))}"'
-    if first["type"] == "missing" and len(where) == 2:
-        return f"key {key!r} is missing; give it in the recipe or with --set {key}=..."
     if first["type"] == "missing":
-        return f"{key} does not fit: it has too few values"
+        return {
+            1: f"section [{key}] is missing; add it, or begin with base = {next(iter(shipped()))!r}",
+            2: f"key {key!r} is missing; give it in the recipe or with --set {key}=...",
+        }.get(len(where), f"{key} does not fit: it has too few values")
     return f"{key} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 

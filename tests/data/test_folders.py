@@ -330,7 +330,7 @@ def test_images_straight_in_train_are_refused(tree):
 @pytest.mark.parametrize("more", [["labels"], ["labels", "val/a"]])
 def test_images_straight_in_a_part_beside_other_folders_are_refused(tree, more):
     with pytest.raises(InputError, match="holds images but no class folders"):
-        load(tree({"train": [1, 2], "test": [3]} | dict.fromkeys(more, [4])))
+        load(tree({"train": [1, 2], "test": [3]} | {name: [4] for name in more}))
     with pytest.raises(InputError, match="holds images but no class folders"):
         load(tree({"train/a": [1], "train/b": [2], "test": [3], "docs/x": [4]}))
 

@@ -211,13 +211,17 @@ def test_weights_say_themselves_what_they_are(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_one_folder_is_trained_into_by_one_process(tmp_path: Path, resume: bool) -> None:
+def test_one_folder_is_trained_into_by_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
     out = tmp_path / "run"
-    if resume:
-        fit(tiny(optim__epochs=3), str(out), quiet=True)
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(out if resume else tmp_path / "other"), quiet=True)
     out.mkdir(exist_ok=True)
     with RunFolder(out).locked(), pytest.raises(InputError, match="another process is training into"):
-        fit(tiny(optim__epochs=3), str(out), resume=resume, quiet=True)
+        fit(tiny(), str(out), resume=resume, quiet=True)
     assert not (out / ".lock").exists()
 
 

@@ -159,5 +159,5 @@ def test_a_damaged_status_is_one_line(finished: Path, tmp_path: Path, content: s
     run = Path(shutil.copytree(finished, tmp_path / "run"))
     (run / "status.json").write_text(content, "latin-1")
     for use in (longtail.load, longtail.Run, lambda path: fit(tiny(), str(path), resume=True, quiet=True)):
-        with pytest.raises(InputError, match="status.json is damaged"):
+        with pytest.raises(InputError, match=r"status\.json is damaged"):
             use(run)
