@@ -80,6 +80,15 @@ def speed(path):
     return "\n".join([*lines, "", f"`{result['command']}`"])
 
 
+def augmentation(path):
+    result = json.loads(path.read_text("utf-8"))
+    ours, plain = (result["us_per_image"][side] for side in ("longtail", "torchvision"))
+    return (
+        f"**Augmentation on one core** (crop, flip, AutoAugment, Cutout, normalise): {ours:.0f} us an image, "
+        f"torchvision {plain:.0f}, ratio {result['ratio']:.1f}: `python benchmarks/augment.py --rounds 7`"
+    )
+
+
 def pages():
     """(text of tables.md, text for README.md)."""
     tables, full, short = load(), [], []
@@ -92,6 +101,9 @@ def pages():
     path = RESULTS / "speed-2-cores.json"
     if path.exists():
         full.append(speed(path))
+    path = RESULTS / "augment-1-core.json"
+    if path.exists():
+        full.append(augmentation(path))
     return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"
 
 
