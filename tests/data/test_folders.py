@@ -317,6 +317,16 @@ def test_parts_go_by_several_names(tree, names):
     assert data.notes.remarks == ()
 
 
+def test_strict_names_every_file(tree):
+    root = tree({"a": [1], "b": [2]})
+    for number in range(15):
+        (root / "a" / f"bad {number}.png").write_bytes(b"")
+    with pytest.raises(InputError) as refused:
+        load(root, strict=True)
+    assert refused.value.details[0].count("(empty)") == 15
+    assert load(root).notes.lines()[0].endswith("and 5 more")
+
+
 def test_a_class_may_bear_the_name_of_a_part(tree):
     data = load(tree({"Bus": [1, 2], "Car": [3], "Train": [4, 5]}))
     assert data.class_names == ("Bus", "Car", "Train")

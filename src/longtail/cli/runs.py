@@ -171,7 +171,7 @@ def predict(
         _print([f"{len(bad)} of {len(paths)} images could not be read and were skipped:"], err=True)
         _print([f"  {line}" for line in unreadable_lines(bad)], err=True)
     if file is not None:
-        _print([f"{rows} predictions in {file}"], err=True)
+        _print([f"{rows} prediction{'s' * (rows != 1)} in {file}"], err=True)
 
 
 def report(run: RunArgument) -> None:

@@ -63,8 +63,8 @@ class Notes:
     empty_classes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """One line for each kind of note; empty where there is nothing to say."""
+    def lines(self, shown: int | None = 10) -> list[str]:
+        """One line for each kind of note, with the first `shown` names (None: all); empty where all is well."""
         unknown = [f"{name} ({count})" for name, count in self.unknown_classes.items()]
         said = [
             (
@@ -78,7 +78,9 @@ class Notes:
             ("class", "without a readable training image, left out", self.empty_classes),
         ]
         lines = [
-            f"{counted(len(names), noun)} {text}: {_shortened(names)}" for noun, text, names in said if names
+            f"{counted(len(names), noun)} {text}: {_shortened(names, shown)}"
+            for noun, text, names in said
+            if names
         ]
         return [*lines, *self.remarks]
 
@@ -127,6 +129,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
-def _shortened(names: Sequence[str], shown: int = 10) -> str:
-    rest = len(names) - shown
+def _shortened(names: Sequence[str], shown: int | None) -> str:
+    rest = 0 if shown is None else len(names) - shown
     return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

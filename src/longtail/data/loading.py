@@ -238,4 +238,4 @@ def _refuse_few(class_names: Sequence[str], options: DataOptions) -> None:
 def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:
     if options.strict and notes.lines():
         where = options.path or options.name
-        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", notes.lines())
+        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", notes.lines(None))
