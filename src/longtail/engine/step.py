@@ -4,6 +4,7 @@ import fnmatch
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,17 +96,18 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         seed=start.seed * 64 + position, epoch=start.epoch, epochs=stage.epochs,
     )  # fmt: skip
     stream = batches(split, order, o.batch_size, device, workers=job.recipe.data.workers)
+    rate_at = partial(
+        learning_rate,
+        total_steps=stage.epochs * steps,
+        peak_lr=stage.peak_lr or o.peak_lr,
+        warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
+        warmup_start_lr=o.warmup_start_lr,
+        milestones=[epoch * steps for epoch in stage.milestones],
+        decay_factor=stage.decay_factor,
+    )
     for done, batch in enumerate(stream):
         progress = replace(start, step=start.step + done)
-        rate = learning_rate(
-            start.epoch * steps + done,
-            total_steps=stage.epochs * steps,
-            peak_lr=stage.peak_lr or o.peak_lr,
-            warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
-            warmup_start_lr=o.warmup_start_lr,
-            milestones=[epoch * steps for epoch in stage.milestones],
-            decay_factor=stage.decay_factor,
-        )
+        rate = rate_at(start.epoch * steps + done)
         for group in optimizer.param_groups:
             group["lr"] = rate
         augmented = replace(batch, image=_augment(job, batch, start))
