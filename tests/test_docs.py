@@ -1,5 +1,6 @@
 """What is written about the code holds: examples in docstrings and pages run, and what they name exists."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -34,13 +35,25 @@ def test_examples_in_docstrings(name: str) -> None:
     assert result.failed == 0
 
 
+def run_page(page: Path) -> int:
+    """Execute the page's Python in the current folder; returns how many of its claims (assert) were made."""
+    code = ast.parse("\n".join(blocks(page, "python")))
+    exec(compile(code, str(page), "exec"), {"__name__": "page"})
+    return sum(isinstance(node, ast.Assert) for node in ast.walk(code))
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
 def test_python_in_pages(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LONGTAIL_METHODS", "")  # so that what a page sets is undone
-    names: dict[str, object] = {"__name__": "page"}
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
+    assert run_page(page) > 0, f"{page.name} shows code and claims nothing of it"
+
+
+def test_a_false_claim_in_a_page_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\n```\ntext\n```python\nassert x == 2\n```\n")
+    with pytest.raises(AssertionError):
+        run_page(page)
 
 
 def test_recipes_in_pages_are_shipped() -> None:

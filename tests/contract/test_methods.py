@@ -201,10 +201,14 @@ def test_state_follows_the_device(name: str) -> None:
 @methods
 def test_a_step_waits_for_nothing(name: str) -> None:
     """Fake tensors have no values: whatever reads one, or has a shape that hangs on one, fails."""
-    waits_for_nothing(available()[name], name)
+    traced = terms_without_values(available()[name], name)
+    assert list(traced) == [stage.name for stage in build(name).stages(EPOCHS)]
+    assert all(traced.values())
 
 
-def waits_for_nothing(cls: type[Method], name: str) -> None:
+def terms_without_values(cls: type[Method], name: str) -> dict[str, set[str]]:
+    """Stage -> the terms that a step with fake tensors gave in it, at all edges of its windows."""
+    traced: dict[str, set[str]] = {}
     with FakeTensorMode():
         method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), 3, D)
         for progress in moments(method):
@@ -217,7 +221,10 @@ def waits_for_nothing(cls: type[Method], name: str) -> None:
             index = torch.zeros(B, dtype=torch.int64)
             terms = step(method, output, Batch(torch.zeros(rows, 3, 8, 8), index, index), progress)
             torch.stack(list(terms.values())).sum().backward()
-            method.logits(output)
+            assert any(value.grad is not None for value in output[:2])
+            assert method.logits(output).shape == (rows, C)
+            traced.setdefault(progress.stage, set()).update(terms)
+    return traced
 
 
 def test_waiting_would_be_noticed() -> None:
@@ -226,7 +233,7 @@ def test_waiting_would_be_noticed() -> None:
             return {"x": output.logits.sum() / batch.target.max().item()}
 
     with pytest.raises(DataDependentOutputException):
-        waits_for_nothing(Waits, "x")
+        terms_without_values(Waits, "x")
 
 
 @methods
