@@ -34,7 +34,7 @@ from longtail.engine.evaluate import evaluate
 from longtail.engine.job import build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import environment
-from longtail.engine.step import build_optimizer, freeze, train_step
+from longtail.engine.step import StageTraining
 from longtail.recipe import load_recipe
 from longtail.types import Progress
 
@@ -88,19 +88,15 @@ class Library:
 
     def phase(self, epoch):
         position = int(epoch >= 180)
-        self.stage = self.job.stages[position]
-        freeze(self.job.model, self.stage)
-        self.optimizer = build_optimizer(self.job, self.stage)
+        self.training = StageTraining(self.job, position)
+        self.stage = self.training.stage
         self.progress = Progress(self.stage.name, epoch - 180 * position, self.stage.epochs, epoch, 0, 0)
         targets = self.job.data.train.targets
         order = epoch_order("instance", targets, 100, seed=0, epoch=epoch, epochs=200)
         self.stream = batches(self.job.data.train, order, BATCH, self.job.runtime.device)
 
     def step(self):
-        job, batch = self.job, next(self.stream)
-        image = job.augment(batch.image, batch.index, seed=0, epoch=self.progress.total_epoch)
-        batch = replace(batch, image=image)
-        train_step(job.model, job.method, job.runtime, self.optimizer, batch, self.stage.bank, self.progress)
+        self.training.step(next(self.stream), self.progress)
 
     def evaluate(self):
         split = self.job.data.test

@@ -251,7 +251,7 @@ def test_a_run_stopped_before_its_first_epoch_begins_again(run: Run, monkeypatch
     for stopped, said in (
         ("build_job", "interrupted before the first step; nothing was written"),
         (
-            "train_epoch",
+            "StageTraining",
             f"interrupted; continue with: longtail train {folder} --resume",
         ),
     ):
@@ -259,7 +259,7 @@ def test_a_run_stopped_before_its_first_epoch_begins_again(run: Run, monkeypatch
             patch.setattr(f"longtail.engine.train.{stopped}", stop)
             code, _, err = run("train", "icl-digits", *SMALL)
         assert (code, err.splitlines()[-1]) == (130, said)
-        assert Path("runs").exists() == (stopped == "train_epoch")
+        assert Path("runs").exists() == (stopped == "StageTraining")
     assert "another recipe" in run("train", folder, "--resume", "--seed", "8")[2]
     assert run("train", folder, "--resume")[0] == 0
     assert status(folder) == "done"

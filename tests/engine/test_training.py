@@ -20,7 +20,7 @@ from longtail.engine.display import Display
 from longtail.engine.evaluate import evaluate
 from longtail.engine.job import Job, build_job
 from longtail.engine.run_folder import RunFolder
-from longtail.engine.step import build_optimizer, freeze, train_epoch
+from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
 from longtail.types import Batch, InputError, ModelOutput, Progress
@@ -43,6 +43,11 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
 
 def job_of(tmp_path: Path, **changes: Any) -> Job:
     return build_job(tiny(**changes), RunFolder(tmp_path / "job"), Display(1, quiet=True))
+
+
+def train_epoch(job: Job, start: Progress) -> None:
+    for _ in StageTraining(job, 0).epoch(start):
+        pass
 
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
@@ -80,8 +85,7 @@ def test_the_classifier_stage_trains_its_classifiers_alone(
 def test_the_feature_stage_trains_all_but_the_other_bank(tmp_path: Path) -> None:
     job = job_of(tmp_path)
     start = {name: value.clone() for name, value in job.model.state_dict().items()}
-    freeze(job.model, job.stages[0])
-    train_epoch(job, 0, build_optimizer(job, job.stages[0]), Progress("feature", 1, 2, 1, STEPS, 3))
+    train_epoch(job, Progress("feature", 1, 2, 1, STEPS, 3))
     kept = {name for name, value in job.model.state_dict().items() if torch.equal(value, start[name])}
     assert kept == {name for name in start if name.startswith("heads.classifier.")}
 
@@ -102,8 +106,7 @@ def test_heads_of_another_kind_in_the_classifier_stage_are_shipped(
 
 def test_evaluation_changes_nothing(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    freeze(job.model, job.stages[0])
-    train_epoch(job, 0, build_optimizer(job, job.stages[0]), Progress("feature", 0, 2, 0, 0, 3))
+    train_epoch(job, Progress("feature", 0, 2, 0, 0, 3))
     before = [{n: v.clone() for n, v in m.state_dict().items()} for m in (job.model, job.method)]
     gradients = [p.requires_grad for p in job.model.parameters()]
     modes = [module.training for module in job.model.modules()]
@@ -273,8 +276,7 @@ def test_gradients_are_clipped_when_asked(finished: Path, tmp_path: Path) -> Non
 
 def moved_by(tmp_path: Path, start: Mapping[str, Tensor], clip_norm: float) -> float:
     job = job_of(tmp_path, optim__clip_norm=clip_norm, optim__weight_decay=0.0)
-    freeze(job.model, job.stages[0])
-    train_epoch(job, 0, build_optimizer(job, job.stages[0]), Progress("feature", 1, 2, 1, STEPS, 3))
+    train_epoch(job, Progress("feature", 1, 2, 1, STEPS, 3))
     return max((p - start[name]).abs().max().item() for name, p in job.model.named_parameters())
 
 

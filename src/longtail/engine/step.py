@@ -1,23 +1,23 @@
-"""Epochs and steps: forward, observe, loss, backward, update."""
+"""A stage's step: from a batch of images to moved weights."""
 
 import fnmatch
-import math
-from collections.abc import Mapping
+from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
-from torch import Tensor, nn
+from torch import nn
 
 from longtail.data import batches, epoch_order
 from longtail.engine.job import Job
+from longtail.engine.meter import Meter
+from longtail.engine.objective import Objective
 from longtail.engine.schedule import learning_rate
-from longtail.method import Method, Stage
+from longtail.method import Stage
 from longtail.models import ExpertResNet
-from longtail.types import Batch, InputError, ModelOutput, Progress
+from longtail.types import Batch, Progress
 
 
 def freeze(model: ExpertResNet, stage: Stage) -> None:
@@ -48,127 +48,80 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     return job.runtime.prepare_optimizer(optimizer)
 
 
-def train_step(
-    model: ExpertResNet,
-    method: Method,
-    runtime: Accelerator,
-    optimizer: AcceleratedOptimizer,
-    batch: Batch,
-    bank: str,
-    progress: Progress,
-    clip_norm: float = 0.0,
-) -> tuple[ModelOutput, Mapping[str, Tensor]]:
-    """One update from one augmented batch.
-
-    Returns:
-        The model's output and the named terms of the loss, without gradients.
-    """
-    batch = method.prepare(batch, progress)
-    with runtime.autocast():
-        output = model(batch.image, bank=bank)
-    with torch.no_grad():
-        method.observe(output, batch, progress)
-    terms = method.loss(output, batch, progress)
-    runtime.backward(torch.stack(list(terms.values())).sum())
-    if clip_norm:
-        runtime.clip_grad_norm_([*model.parameters(), *method.parameters()], clip_norm)
-    optimizer.step()
-    optimizer.zero_grad()
-    with torch.no_grad():
-        method.after_step(model, progress)
-    aux = {name: value.detach() for name, value in output.aux.items()}
-    detached = ModelOutput(output.features.detach(), output.logits.detach(), aux)
-    return detached, {name: term.detach() for name, term in terms.items()}
-
-
-def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start: Progress) -> dict[str, Any]:
-    """Every image of the sampler's order once.
-
-    Returns:
-        For the log: mean of each term over the epoch's steps, training accuracy, last learning rate.
-    """
-    stage, o, device = job.stages[position], job.recipe.optim, job.runtime.device
-    split, steps = job.data.train, job.steps_per_epoch
-    meter = Meter(device)
-    job.method.start_epoch(start)
-    order = epoch_order(
-        stage.sampler, split.targets, len(job.data.class_names),
-        seed=start.seed * 64 + position, epoch=start.epoch, epochs=stage.epochs,
-    )  # fmt: skip
-    stream = batches(split, order, o.batch_size, device, workers=job.recipe.data.workers)
-    rate_at = partial(
-        learning_rate,
-        total_steps=stage.epochs * steps,
-        peak_lr=stage.peak_lr or o.peak_lr,
-        warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
-        warmup_start_lr=o.warmup_start_lr,
-        milestones=[epoch * steps for epoch in stage.milestones],
-        decay_factor=stage.decay_factor,
-    )
-    for done, batch in enumerate(stream):
-        progress = replace(start, step=start.step + done)
-        rate = rate_at(start.epoch * steps + done)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        augmented = replace(batch, image=_augment(job, batch, start))
-        output, terms = train_step(
-            job.model, job.method, job.runtime, optimizer, augmented, stage.bank, progress, o.clip_norm
-        )
-        meter.add(progress.step, terms, job.method.logits(output), batch.target)
-        job.display.step(stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * steps)
-    return {"lr": rate} | meter.read()
-
-
-def _augment(job: Job, batch: Batch, progress: Progress) -> Tensor:
-    views = [
-        job.augment(batch.image, batch.index, seed=progress.seed, epoch=progress.total_epoch, view=view)
-        for view in range(job.method.views)
-    ]
-    return views[0] if len(views) == 1 else torch.cat(views)
-
-
-class Meter:
-    """Sums of an epoch, kept on the device; reads them seldom, so that steps do not wait for the processor.
+class StageTraining:
+    """A stage in the making: its frozen and trained parameters, its optimizer, and what happens to each batch.
 
     Args:
-        device: where the losses are.
+        job: the run; its network is put into the stage's mode.
+        position: which of its stages.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.check_every = 1 if device.type == "cpu" else 50
-        self.sums: dict[str, Tensor] = {}
-        self.first_bad: dict[str, Tensor] = {}
-        self.correct = torch.zeros((), dtype=torch.int64, device=device)
-        self.images = self.steps = 0
+    def __init__(self, job: Job, position: int) -> None:
+        self.job, self.position, self.stage = job, position, job.stages[position]
+        freeze(job.model, self.stage)
+        self.optimizer = build_optimizer(job, self.stage)
+        self.objective = Objective(job.model, job.method, job.runtime.autocast)
+        self.meter = Meter(job.runtime.device)
 
-    def add(self, step: int, terms: Mapping[str, Tensor], logits: Tensor, target: Tensor) -> None:
-        """Count a step.
+    def epoch(self, start: Progress) -> Generator[None, None, dict[str, Any]]:
+        """Every image of the sampler's order once; pauses after each step.
 
-        Raises:
-            InputError: a term is not finite, in this step or one not looked at yet.
+        Returns:
+            For the log: last learning rate, mean of each term over the epoch's steps, training accuracy.
         """
-        for name, term in terms.items():
-            here = torch.where(term.isfinite(), math.inf, float(step))
-            self.first_bad[name] = (
-                torch.minimum(self.first_bad[name], here) if name in self.first_bad else here
+        job, o, rate_at = self.job, self.job.recipe.optim, self._rate()
+        job.method.start_epoch(start)
+        self.meter.start(start.step)
+        for done, batch in enumerate(self._batches(start)):
+            rate = rate_at(start.epoch * job.steps_per_epoch + done)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            progress = replace(start, step=start.step + done)
+            self.step(batch, progress)
+            self.meter.count(len(batch.target))
+            job.display.step(
+                self.stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * job.steps_per_epoch
             )
-            self.sums[name] = self.sums[name] + term if name in self.sums else term
-        self.correct += (logits[: len(target)].argmax(dim=-1) == target).sum()
-        self.images, self.steps = self.images + len(target), self.steps + 1
-        if self.steps % self.check_every == 0:
-            self.check()
+            yield
+        return {"lr": rate} | self.meter.read()
 
-    def check(self) -> None:
-        """Refuse to go on once a term has not been finite."""
-        for name, first in self.first_bad.items():
-            if first.item() < math.inf:
-                raise InputError(
-                    f"loss term {name!r} is not finite at step {int(first.item())}; lower optim.peak_lr or the "
-                    "term's weight (what finished epochs made is kept)"
-                )
+    def step(self, batch: Batch, progress: Progress) -> None:
+        """One update from one batch of uint8 images; waits for nothing."""
+        job, clip_norm = self.job, self.job.recipe.optim.clip_norm
+        views = [
+            job.augment(batch.image, batch.index, seed=progress.seed, epoch=progress.total_epoch, view=view)
+            for view in range(job.method.views)
+        ]
+        augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
+        outcome = self.objective(augmented, self.stage.bank, progress)
+        job.runtime.backward(outcome.total)
+        if clip_norm:
+            job.runtime.clip_grad_norm_([*job.model.parameters(), *job.method.parameters()], clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        with torch.no_grad():
+            job.method.after_step(job.model, progress)
+            self.meter.add(outcome.terms, job.method.logits(outcome.output), batch.target)
 
-    def read(self) -> dict[str, Any]:
-        """Means of the epoch."""
-        self.check()
-        loss = {name: total.item() / self.steps for name, total in self.sums.items()}
-        return {"loss": loss, "train_accuracy": self.correct.item() / self.images}
+    def _batches(self, start: Progress) -> Generator[Batch, None, None]:
+        split, stage = self.job.data.train, self.stage
+        order = epoch_order(
+            stage.sampler, split.targets, len(self.job.data.class_names),
+            seed=start.seed * 64 + self.position, epoch=start.epoch, epochs=stage.epochs,
+        )  # fmt: skip
+        options = self.job.recipe
+        yield from batches(
+            split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers
+        )
+
+    def _rate(self) -> "partial[float]":
+        stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch
+        return partial(
+            learning_rate,
+            total_steps=stage.epochs * steps,
+            peak_lr=stage.peak_lr or o.peak_lr,
+            warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
+            warmup_start_lr=o.warmup_start_lr,
+            milestones=[epoch * steps for epoch in stage.milestones],
+            decay_factor=stage.decay_factor,
+        )

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import safetensors.torch
@@ -17,7 +17,7 @@ from longtail.engine.evaluate import Predictions, evaluate
 from longtail.engine.job import Job, build_job, describe_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
-from longtail.engine.step import build_optimizer, freeze, train_epoch
+from longtail.engine.step import StageTraining
 from longtail.method import Method, Stage
 from longtail.metrics import EvaluationCounts
 from longtail.recipe import Recipe
@@ -77,7 +77,8 @@ def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str]) -> None
     try:
         for line in (*notes, *job.data.notes.lines(), *job.headlines):
             job.display.say(line)
-        _run(job, state)
+        for _ in _run(job, state):
+            pass
     except BaseException as error:
         _stopped(job, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
@@ -92,17 +93,17 @@ def _stopped(job: Job, status: str) -> None:
         job.display.say(f"status.json could not be brought up to date: {error}")
 
 
-def _run(job: Job, state: dict[str, Any] | None) -> None:
+def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
+    """All stages of a run, and its last evaluation; pauses after each step."""
     done = _restore(job, state) if state is not None else 0
     first = 0
     for position, stage in enumerate(job.stages):
         start, stop = max(done, first), first + stage.epochs
-        freeze(job.model, stage)
-        optimizer = build_optimizer(job, stage)
+        training = StageTraining(job, position)
         if state is not None and first < start < stop:
-            optimizer.load_state_dict(state["optimizer"])
+            training.optimizer.load_state_dict(state["optimizer"])
         for total_epoch in range(start, stop):
-            _run_epoch(job, position, optimizer, total_epoch, total_epoch - first)
+            yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
     last = job.stages[-1]
     with torch.no_grad():
@@ -127,15 +128,13 @@ def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, P
     )  # fmt: skip
 
 
-def _run_epoch(
-    job: Job, position: int, optimizer: AcceleratedOptimizer, total_epoch: int, epoch: int
-) -> None:
+def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) -> Iterator[None]:
     """One epoch, its evaluation where one is due, its record, and the state after it."""
-    started, stage = time.perf_counter(), job.stages[position]
+    started, stage = time.perf_counter(), training.stage
     step = total_epoch * job.steps_per_epoch
     progress = Progress(stage.name, epoch, stage.epochs, total_epoch, step, job.recipe.run.seed)
     record: dict[str, Any] = {"epoch": total_epoch, "stage": stage.name, "stage_epoch": epoch}
-    record |= train_epoch(job, position, optimizer, progress)
+    record |= yield from training.epoch(progress)
     record["train_seconds"] = round(time.perf_counter() - started, 3)
     every = job.recipe.run.evaluate_every
     if epoch + 1 == stage.epochs or (every and (total_epoch + 1) % every == 0):
@@ -144,7 +143,7 @@ def _run_epoch(
             record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
-    save_state(job.folder, _state(job, optimizer, [*job.records, record]))
+    save_state(job.folder, _state(job, training.optimizer, [*job.records, record]))
     job.records.append(record)
     _write_weights(job, stage)
     job.folder.write_log(job.records)
