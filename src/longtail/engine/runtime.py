@@ -22,7 +22,7 @@ def start_runtime(device: str, precision: str) -> Accelerator:
         precision: "fp32", "bf16" or "fp16" (accelerators only).
 
     Raises:
-        InputError: the device is not there, cannot compute in that precision, or several processes were started.
+        InputError: the device is not there, or cannot compute in that precision.
     """
     AcceleratorState._reset_state(reset_partial_state=True)
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
@@ -31,10 +31,6 @@ def start_runtime(device: str, precision: str) -> Accelerator:
     if device not in ("auto", found):
         raise InputError(
             f"run.device = {device!r} is not on this machine, which has {found!r}; use --set run.device=auto"
-        )
-    if accelerator.num_processes > 1:
-        raise InputError(
-            f"{accelerator.num_processes} processes were started, training runs in one; start it without a launcher"
         )
     if precision == "fp16" and found == "cpu":
         raise InputError(
@@ -62,6 +58,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
         "device_name": name,
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": accelerator.num_processes,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
     }

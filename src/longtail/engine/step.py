@@ -13,7 +13,8 @@ from torch import nn
 from longtail.data import batches, epoch_order
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
-from longtail.engine.objective import Objective
+from longtail.engine.objective import Objective, distributed, mixes
+from longtail.engine.processes import ALONE
 from longtail.engine.schedule import learning_rate
 from longtail.method import Stage
 from longtail.models import ExpertResNet
@@ -29,7 +30,7 @@ def freeze(model: ExpertResNet, stage: Stage) -> None:
     model.train()
     if stage.batch_norm == "eval":
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and not module.weight.requires_grad:
                 module.eval()
 
 
@@ -60,7 +61,8 @@ class StageTraining:
         self.job, self.position, self.stage = job, position, job.stages[position]
         freeze(job.model, self.stage)
         self.optimizer = build_optimizer(job, self.stage)
-        self.objective = Objective(job.model, job.method, job.runtime.autocast)
+        self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
+        self.sharing = ALONE if mixes(job.method) else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
 
     def epoch(self, start: Progress) -> Generator[None, None, dict[str, Any]]:
@@ -88,8 +90,9 @@ class StageTraining:
     def step(self, batch: Batch, progress: Progress) -> None:
         """One update from one batch of uint8 images; waits for nothing."""
         job, clip_norm = self.job, self.job.recipe.optim.clip_norm
+        index = self.sharing.part(batch.index)
         views = [
-            job.augment(batch.image, batch.index, seed=progress.seed, epoch=progress.total_epoch, view=view)
+            job.augment(batch.image, index, seed=progress.seed, epoch=progress.total_epoch, view=view)
             for view in range(job.method.views)
         ]
         augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
@@ -111,8 +114,9 @@ class StageTraining:
         )  # fmt: skip
         options = self.job.recipe
         yield from batches(
-            split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers
-        )
+            split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
+            part=self.sharing.part,
+        )  # fmt: skip
 
     def _rate(self) -> "partial[float]":
         stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch
