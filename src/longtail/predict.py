@@ -105,7 +105,7 @@ class Classifier:
     def predict_proba(self, sources: Sources) -> np.ndarray:
         """Probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
         bad: Unreadable = []
-        parts = [predictions.probabilities for _, predictions in self._infer(_find(sources), bad)]
+        parts = [logits.softmax(dim=-1).cpu().numpy() for _, logits, _ in self._infer(_find(sources), bad)]
         if bad:
             raise unreadable_error(bad)
         return np.concatenate(parts)
@@ -122,8 +122,9 @@ class Classifier:
         """
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; give 1 or more")
-        for ids, predictions in self._infer(paths, unreadable):
-            yield prediction_table(ids, predictions, self.classes, top_k)
+        for ids, logits, each in self._infer(paths, unreadable):
+            predictions = Predictions.joined([Predictions.of(logits, each, top_k)])
+            yield prediction_table(ids, predictions, self.classes)
 
     def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
@@ -164,7 +165,9 @@ class Classifier:
 
     def _infer(
         self, paths: Sequence[Path], unreadable: Unreadable
-    ) -> Iterator[tuple[tuple[str, ...], Predictions]]:
+    ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
+        """For each batch the paths, the joint logits (B, C) and each expert's logits (M, B, C)."""
+
         def loaded() -> Iterator[Batch]:
             for start in range(0, len(paths), BATCH):
                 chunk = paths[start : start + BATCH]
@@ -180,8 +183,7 @@ class Classifier:
             self.model, self._method, loaded(), self._augment, self._description["bank"]
         ):
             ids = tuple(str(paths[row]) for row in batch.index.tolist())
-            probabilities, votes = logits.softmax(dim=-1), each.argmax(dim=-1).T
-            yield ids, Predictions(probabilities.cpu().numpy(), votes.cpu().numpy())
+            yield ids, logits, each
 
     def _own_split(self, strict: bool) -> tuple[str, Split, Notes]:
         options = self._options(strict)

@@ -18,6 +18,7 @@ class Batch:
     Attributes:
         image: (V*B, 3, H, W); uint8 in [0, 255] as loaded, float and normalised once augmented.
             With V > 1 views the views follow each other: all images of view 0, then of view 1, ...
+            Where several processes train together, a process may hold its own part of the images alone.
         target: (B,) class indices in [0, C).
         index: (B,) position of each image in its split; with (seed, epoch) it keys all randomness.
         aux: what a method's `prepare` adds for its own `loss` (a mixing partner's target, a weight, ...).
@@ -35,7 +36,8 @@ class ModelOutput(NamedTuple):
     Attributes:
         features: (M, B, D) what each expert's classifier sees (the paper's h^m).
         logits: (M, B, C) of the active bank of classifiers (the paper's z^m).
-        aux: further named outputs of a model: "classifier" (M, C, D), the weights behind the logits, ...
+        aux: further named outputs of a model, none of them of single images: "classifier" (M, C, D), the weights
+            behind the logits, ...
     """
 
     features: Float[Tensor, "m b d"]
@@ -75,3 +77,7 @@ class InputError(ValueError):
     def __init__(self, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.details = tuple(details)
+
+
+class LocalInputError(InputError):
+    """One that, where several processes train together, only the process that raises it knows of."""

@@ -125,15 +125,15 @@ def run_evaluation(job: Job, batch_size: int) -> tuple[dict[str, Any], Tensor]:
         job.model, job.method, job.data.test, job.augment, bank="feature", device=job.runtime.device,
         batch_size=batch_size,
     )  # fmt: skip
-    return job.classes.scores(counts), torch.from_numpy(predictions.probabilities)
+    return job.classes.scores(counts), predictions.confidences
 
 
 def test_evaluation_does_not_hang_on_the_batch_size(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    expected, probabilities = run_evaluation(job, 500)
+    expected, confidences = run_evaluation(job, 500)
     for batch_size in (1000, 499, 64):
         scores, found = run_evaluation(job, batch_size)
-        torch.testing.assert_close(found, probabilities, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, confidences, rtol=1e-4, atol=1e-5)
         for key in ("overall", "macro", "many", "medium", "few", "num_images", "experts"):
             assert scores[key] == expected[key]
         assert scores["nll"] == pytest.approx(expected["nll"], rel=1e-5)

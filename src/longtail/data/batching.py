@@ -1,7 +1,7 @@
 """A split and an order become batches."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
@@ -16,7 +16,13 @@ _AHEAD = 3
 
 
 def batches(
-    split: Split, order: Int[Tensor, " k"], batch_size: int, device: torch.device | str, *, workers: int = 0
+    split: Split,
+    order: Int[Tensor, " k"],
+    batch_size: int,
+    device: torch.device | str,
+    *,
+    workers: int = 0,
+    part: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Batch]:
     """Walk through `order` in batches of uint8 images on `device`; the last may be smaller.
 
@@ -29,6 +35,7 @@ def batches(
         batch_size: images in a batch, >= 1.
         device: where the batch goes.
         workers: threads that decode images on disk; 0 decodes in the caller's thread.
+        part: picks, from the rows of a batch, those whose images are wanted; target and index are always whole.
 
     Raises:
         InputError: an image on disk cannot be read.
@@ -36,7 +43,8 @@ def batches(
     targets = split.targets
     rows = order.to(split.images.device if isinstance(split.images, Tensor) else "cpu")
     chunks = torch.split(rows, batch_size) if len(rows) else ()
-    for chunk, images in zip(chunks, _images(split.images, chunks, workers), strict=True):
+    shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
+    for chunk, images in zip(chunks, _images(split.images, shown, workers), strict=True):
         yield Batch(
             images.to(device, non_blocking=True),
             targets[chunk.to(targets.device)].to(device, non_blocking=True),
@@ -50,7 +58,7 @@ def _images(
     if isinstance(images, Tensor):
         return (images[chunk] for chunk in chunks)
     if workers == 0:
-        return (torch.stack([images.read(row) for row in chunk.tolist()]) for chunk in chunks)
+        return (images.stack(map(images.read, chunk.tolist())) for chunk in chunks)
     return _decoded_ahead(images, chunks, workers)
 
 
@@ -61,8 +69,8 @@ def _decoded_ahead(files: ImageFiles, chunks: tuple[Tensor, ...], workers: int) 
         for chunk in chunks:
             waiting.append([pool.submit(files.read, row) for row in chunk.tolist()])
             if len(waiting) > _AHEAD:
-                yield torch.stack([future.result() for future in waiting.popleft()])
+                yield files.stack(future.result() for future in waiting.popleft())
         while waiting:
-            yield torch.stack([future.result() for future in waiting.popleft()])
+            yield files.stack(future.result() for future in waiting.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from longtail.types import InputError
+from longtail.types import InputError, LocalInputError
 
 Encoded = Path | bytes | NDArray[np.uint8]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -50,7 +50,14 @@ class ImageFiles:
         try:
             return torch.from_numpy(decode(self.paths[row], self.image_size))
         except UnreadableError as reason:
-            raise InputError(f"cannot read image {self.paths[row]} ({reason}); mend or remove it") from None
+            raise LocalInputError(
+                f"cannot read image {self.paths[row]} ({reason}); mend or remove it"
+            ) from None
+
+    def stack(self, images: Iterable[UInt8[Tensor, "3 s s"]]) -> UInt8[Tensor, "n 3 s s"]:
+        """Images that were read, as one tensor; there may be none."""
+        found = list(images)
+        return torch.stack(found) if found else torch.empty((0, 3, *[self.image_size] * 2), dtype=torch.uint8)
 
     def take(self, rows: Sequence[int]) -> "ImageFiles":
         """The files at `rows`, in that order."""

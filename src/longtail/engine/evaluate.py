@@ -1,14 +1,15 @@
 """One pass over a split with folded batch norm: counts for the metrics and, where asked, every image's prediction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from longtail.augment import Augment
 from longtail.data import Split, batches
+from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.metrics import EvaluationCounts
 from longtail.models import ExpertResNet, fold_batch_norm
@@ -20,22 +21,33 @@ class Predictions:
     """What a model says of each image of a split, in order.
 
     Attributes:
-        probabilities: (N, C) float32 of all experts together.
-        experts: (N, M) int64 class index that each expert would choose alone.
+        labels: (N, K) the K best class indices of all experts together, the most probable first, equal ones in order.
+        confidences: (N, K) float32 probability of each.
+        experts: (N, M) class index that each expert would choose alone.
     """
 
-    probabilities: np.ndarray
-    experts: np.ndarray
+    labels: Int[Tensor, "n k"]
+    confidences: Float[Tensor, "n k"]
+    experts: Int[Tensor, "n m"]
+
+    @classmethod
+    def of(
+        cls, logits: Float[Tensor, "n c"], expert_logits: Float[Tensor, "m n c"], top_k: int = 1
+    ) -> "Predictions":
+        """From joint and single logits, on their device."""
+        confidences, labels = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+        return cls(labels[:, :top_k], confidences[:, :top_k], expert_logits.argmax(dim=-1).T)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Those of the parts, one after the other, in main memory."""
+        columns = zip(*((part.labels, part.confidences, part.experts) for part in parts), strict=True)
+        return cls(*(torch.cat(column).cpu() for column in columns))
 
     @property
-    def label(self) -> np.ndarray:
-        """(N,) class index of highest probability."""
-        return np.asarray(self.probabilities.argmax(axis=1))
-
-    @property
-    def agreement(self) -> np.ndarray:
+    def agreement(self) -> Float[Tensor, " n"]:
         """(N,) share of the experts that choose the same class as all together, in [0, 1]."""
-        return np.asarray((self.experts == self.label[:, None]).mean(axis=1))
+        return (self.experts == self.labels[:, :1]).double().mean(dim=1)
 
 
 def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
@@ -68,19 +80,26 @@ def evaluate(
     device: torch.device,
     batch_size: int,
     workers: int = 0,
+    processes: Processes = ALONE,
 ) -> tuple[EvaluationCounts, Predictions]:
     """Evaluate a split whole; no statistic of the model or the method changes.
 
     Args:
         bank: which bank of classifiers to ask.
         batch_size: images a batch; changes no result beyond rounding.
+        processes: those that share the split; each evaluates its part.
+
+    Returns:
+        The counts of the whole split, and its predictions with K = 1 (on other processes than the first, their
+        part's alone).
     """
     counts = EvaluationCounts.zeros(model.num_experts, model.num_classes, device=device)
-    probabilities, experts = [], []
-    order = torch.arange(len(split.targets))
+    nothing = torch.empty((model.num_experts, 0, model.num_classes), device=device)
+    parts = [Predictions.of(nothing[0], nothing)]
+    order = processes.part(torch.arange(len(split.targets)))
     stream = batches(split, order, batch_size, device, workers=workers)
     for batch, logits, each in infer(model, method, stream, augment, bank):
         counts.add(logits, each, batch.target)
-        probabilities.append(logits.softmax(dim=-1))
-        experts.append(each.argmax(dim=-1).T)
-    return counts, Predictions(torch.cat(probabilities).cpu().numpy(), torch.cat(experts).cpu().numpy())
+        parts.append(Predictions.of(logits, each))
+    own = Predictions.joined(parts)
+    return processes.total(counts), Predictions.joined(processes.collect(own))

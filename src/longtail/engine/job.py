@@ -12,6 +12,8 @@ from accelerate import Accelerator
 from longtail.augment import Augment
 from longtail.data import LongTailData, load_data
 from longtail.engine.display import Display
+from longtail.engine.global_norm import normalize_globally
+from longtail.engine.processes import ALONE, Processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import environment, start_runtime
 from longtail.engine.scores import Classes
@@ -34,6 +36,7 @@ class Job:
     augment: Augment
     stages: tuple[Stage, ...]
     display: Display
+    processes: Processes = ALONE
     records: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -54,6 +57,8 @@ class Job:
             f"a class), {0 if test is None else len(test):,} to evaluate on; "
             f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device}"
         )
+        if self.processes.count > 1:
+            line += f" in {self.processes.count} processes"
         blind = (
             "nothing to evaluate on, so there will be no score: add a part named test, or more images a class"
         )
@@ -74,7 +79,7 @@ class Job:
         }
 
 
-def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
+def build_job(recipe: Recipe, folder: RunFolder, display: Display, processes: Processes = ALONE) -> Job:
     """Data, model and method of a recipe on the machine's device; writes nothing."""
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
@@ -86,10 +91,13 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display) -> Job:
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     model = build_model(recipe.model, len(data.class_names), banks)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
+    if processes.count > 1:
+        normalize_globally(model)
     method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
     method.start(model)
     model.branch_streams = recipe.run.expert_streams
-    return Job(recipe, folder, runtime, data, model, method, build_augment(recipe, data), stages, display)
+    augment = build_augment(recipe, data)
+    return Job(recipe, folder, runtime, data, model, method, augment, stages, display, processes)
 
 
 def build_augment(recipe: Recipe, data: LongTailData) -> Augment:

@@ -1,5 +1,6 @@
 """The network and its method as one module: from an augmented batch to its loss."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -7,7 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.models import ExpertResNet
 from longtail.types import Batch, ModelOutput, Progress
@@ -34,13 +37,19 @@ class Objective(nn.Module):
         model: the network.
         method: its method.
         precision: makes the context in which the network computes.
+        processes: those that share a batch: each sends its part through the network; what comes out is gathered, so
+            that statistics and losses are those of the whole batch on all of them, and no method knows.
     """
 
     def __init__(
-        self, model: ExpertResNet, method: Method, precision: Callable[[], AbstractContextManager[Any]]
+        self,
+        model: ExpertResNet,
+        method: Method,
+        precision: Callable[[], AbstractContextManager[Any]],
+        processes: Processes = ALONE,
     ) -> None:
         super().__init__()
-        self.model, self.method, self.precision = model, method, precision
+        self.model, self.method, self.precision, self.processes = model, method, precision, processes
 
     def forward(
         self, batch: Batch, bank: str, progress: Progress, features: Float[Tensor, "m b d"] | None = None
@@ -55,13 +64,42 @@ class Objective(nn.Module):
         """
         batch = self.method.prepare(batch, progress)
         with self.precision():
-            features = self.model.extract(batch.image) if features is None else features
-            output = self.model.classify(features, bank)
+            features = self.model.extract(self._own_images(batch)) if features is None else features
+            output = self._gathered(self.model.classify(features, bank), len(batch.target))
         with torch.no_grad():
             self.method.observe(output, batch, progress)
         terms = self.method.loss(output, batch, progress)
         total = torch.stack(list(terms.values())).sum()
         return Outcome(total, {name: term.detach() for name, term in terms.items()}, _detached(output))
+
+    def _own_images(self, batch: Batch) -> Tensor:
+        """The part of the images, view by view, that this process is to look at."""
+        if self.processes.count == 1 or not mixes(self.method):
+            return batch.image
+        views = batch.image.chunk(self.method.views)
+        return torch.cat([self.processes.part(view) for view in views])
+
+    def _gathered(self, output: ModelOutput, rows: int) -> ModelOutput:
+        features, logits = (
+            self.processes.gather(part, rows, self.method.views) for part in (output.features, output.logits)
+        )
+        return output._replace(features=features, logits=logits)
+
+
+def mixes(method: Method) -> bool:
+    """Whether a method makes its images from others of the batch, and so has to see them all."""
+    return type(method).prepare is not Method.prepare
+
+
+def distributed(objective: Objective) -> nn.Module:
+    """The objective itself, or, for several processes, one whose gradients are the mean over them.
+
+    A parameter that a phase of a method leaves out has no gradient, as in one process.
+    """
+    if objective.processes.count == 1:
+        return objective
+    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")  # most phases use all
+    return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def _detached(output: ModelOutput) -> ModelOutput:

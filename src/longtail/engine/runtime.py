@@ -23,7 +23,7 @@ def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerat
         threads: of the processor's arithmetic, for the whole process; 0 leaves them as they are.
 
     Raises:
-        InputError: the device is not there, cannot compute in that precision, or several processes were started.
+        InputError: the device is not there, or cannot compute in that precision.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -34,10 +34,6 @@ def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerat
     if device not in ("auto", found):
         raise InputError(
             f"run.device = {device!r} is not on this machine, which has {found!r}; use --set run.device=auto"
-        )
-    if accelerator.num_processes > 1:
-        raise InputError(
-            f"{accelerator.num_processes} processes were started, training runs in one; start it without a launcher"
         )
     if precision == "fp16" and found == "cpu":
         raise InputError(
@@ -65,6 +61,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
         "device_name": name,
         "cpu_count": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": accelerator.num_processes,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
     }

@@ -36,25 +36,20 @@ class Classes:
         )
 
 
-def prediction_table(
-    ids: tuple[str, ...], predictions: Predictions, names: tuple[str, ...], top_k: int = 1
-) -> pd.DataFrame:
-    """One row an image: path, label, confidence, agreement, each expert's vote, then the next best classes.
-
-    Args:
-        top_k: how many classes to name; `label` is the first.
-    """
-    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")[:, :top_k]
-    confidence = np.take_along_axis(predictions.probabilities, order, axis=1)
+def prediction_table(ids: tuple[str, ...], predictions: Predictions, names: tuple[str, ...]) -> pd.DataFrame:
+    """One row an image: path, label, confidence, agreement, each expert's vote, then the next best classes."""
+    order, confidence, votes = (
+        column.numpy() for column in (predictions.labels, predictions.confidences, predictions.experts)
+    )
     named = np.asarray(names, dtype=object)
     columns: dict[str, Any] = {
         "path": pd.Series(ids, dtype=object),  # file names need not be valid Unicode
         "label": named[order[:, 0]],
         "confidence": confidence[:, 0],
-        "agreement": predictions.agreement,
+        "agreement": predictions.agreement.numpy(),
     }
-    for expert in range(predictions.experts.shape[1]):
-        columns[f"expert_{expert + 1}"] = named[predictions.experts[:, expert]]
+    for expert in range(votes.shape[1]):
+        columns[f"expert_{expert + 1}"] = named[votes[:, expert]]
     for rank in range(1, order.shape[1]):
         columns[f"label_{rank + 1}"] = named[order[:, rank]]
         columns[f"confidence_{rank + 1}"] = confidence[:, rank]

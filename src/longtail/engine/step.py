@@ -15,7 +15,8 @@ from longtail.data import batches, epoch_order
 from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
-from longtail.engine.objective import Objective
+from longtail.engine.objective import Objective, distributed, mixes
+from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
 from longtail.method import Stage
@@ -32,7 +33,7 @@ def freeze(model: ExpertResNet, stage: Stage) -> None:
     model.train()
     if stage.batch_norm == "eval":
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
+            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and not module.weight.requires_grad:
                 module.eval()
 
 
@@ -95,11 +96,13 @@ class StageTraining:
         if state is not None:
             restore(self.optimizer, state)
         self.stored = stored_features(job, position, again=state is not None)
-        self.objective = Objective(job.model, job.method, job.runtime.autocast)
         self.features = None if self.stored is None else torch.empty_like(self.stored[0])
+        self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
+        self.sharing = ALONE if mixes(job.method) else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
         self._do = self.step
-        if job.runtime.device.type == "cuda" and job.recipe.run.graphs and job.runtime.scaler is None:
+        alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
+        if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
             recorder = CudaRecorder(job.runtime.device)
             self._do = RecordedStep(self.step, job.method.phase, recorder, job.display.say)
 
@@ -132,12 +135,13 @@ class StageTraining:
     def step(self, batch: Batch, keys: Int64[Tensor, "v 2"], progress: Progress) -> None:
         """One update from one batch of uint8 images, each seen once for each of the keys; waits for nothing."""
         job, clip_norm = self.job, self.job.recipe.optim.clip_norm
+        index = self.sharing.part(batch.index)
         if self.features is None:
-            views = [job.augment.apply(batch.image, batch.index, key) for key in keys]
+            views = [job.augment.apply(batch.image, index, key) for key in keys]
             augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
             outcome = self.objective(augmented, self.stage.bank, progress)
         else:
-            known = self.features.index_select(0, batch.index).transpose(0, 1)
+            known = self.features.index_select(0, index).transpose(0, 1)
             outcome = self.objective(batch, self.stage.bank, progress, known)
         job.runtime.backward(outcome.total)
         if clip_norm:
@@ -158,8 +162,9 @@ class StageTraining:
         )  # fmt: skip
         options = self.job.recipe
         yield from batches(
-            split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers
-        )
+            split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
+            part=self.sharing.part,
+        )  # fmt: skip
 
     def _rate(self) -> "partial[float]":
         stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch

@@ -4,6 +4,8 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import safetensors.torch
@@ -15,6 +17,7 @@ from longtail.engine.checkpoint import load_state, random_state, save_state, set
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch
 from longtail.engine.job import Job, build_job, describe_job
+from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
 from longtail.engine.step import StageTraining
@@ -40,35 +43,50 @@ def fit(
         InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
         KeyboardInterrupt: the user stopped it; the folder can be resumed.
     """
-    folder, display = RunFolder(out), Display(recipe.optim.epochs, quiet=quiet)
-    if not resume:
-        folder.check_free()
-        with display:
-            job = build_job(recipe, folder, display)
-            folder.create()
-            with folder.locked():
-                folder.check_free()
-                _begin(job, notes)
-        return folder
-    if load_state(folder, recipe) is not None and folder.status()["status"] == "done":
-        display.say(f"{folder.path} is finished; nothing to resume")
-        return folder
-    with folder.locked(), display:
-        state = load_state(folder, recipe)
-        job = build_job(recipe, folder, display)
-        if state is None:
-            describe_job(job)
-        _train(job, state, notes)
+    processes = join_processes()
+    folder = RunFolder(out)
+    display = Display(recipe.optim.epochs, quiet=quiet or not processes.is_first)
+    with processes.interruptible(), ExitStack() as held:
+        if resume and processes.on_first(lambda: _is_done(folder, recipe)):
+            display.say(f"{folder.path} is finished; nothing to resume")
+            return folder
+        held.enter_context(display)
+        if resume:
+            processes.on_first(lambda: _hold(folder, held))
+            state = processes.on_first(lambda: load_state(folder, recipe))
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes))
+            if state is None:
+                processes.on_first(lambda: describe_job(job))
+            _train(job, state, notes)
+        else:
+            processes.on_first(folder.check_free)
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes))
+            processes.on_first(lambda: _take(folder, held))
+            _begin(job, notes)
     return folder
+
+
+def _is_done(folder: RunFolder, recipe: Recipe) -> bool:
+    return load_state(folder, recipe) is not None and bool(folder.status()["status"] == "done")
+
+
+def _hold(folder: RunFolder, held: ExitStack) -> None:
+    held.enter_context(folder.locked())
+
+
+def _take(folder: RunFolder, held: ExitStack) -> None:
+    folder.create()
+    _hold(folder, held)
+    folder.check_free()
 
 
 def _begin(job: Job, notes: Sequence[str]) -> None:
     """Train from the start; what is refused before its first finished epoch leaves nothing behind."""
     try:
-        describe_job(job)
+        job.processes.on_first(lambda: describe_job(job))
         _train(job, None, notes)
     except InputError:
-        if not job.folder.checkpoint.is_file():
+        if job.processes.is_first and not job.folder.checkpoint.is_file():
             job.folder.clear()
         raise
 
@@ -83,10 +101,12 @@ def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str]) -> None
         _stopped(job, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     epochs = job.recipe.optim.epochs
-    job.folder.set_status("done", epoch=epochs, epochs=epochs)
+    job.processes.on_first(lambda: job.folder.set_status("done", epoch=epochs, epochs=epochs))
 
 
 def _stopped(job: Job, status: str) -> None:
+    if not job.processes.is_first:
+        return
     try:
         job.folder.set_status(status, epoch=len(job.records), epochs=job.recipe.optim.epochs)
     except InputError as error:
@@ -107,7 +127,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     last = job.stages[-1]
     with torch.no_grad():
         job.method.finalize(job.model)
-    _write_weights(job, last)
+    job.processes.on_first(lambda: _write_weights(job, last))
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
             counts, predictions = _evaluate(job, split, last)
@@ -118,7 +138,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
                 "unknown_classes": dict(split.unknown_classes),
                 "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
             }
-            write_evaluation(job.folder, name, split, job.classes, counts, predictions, more)
+            write = partial(write_evaluation, job.folder, name, split, job.classes, counts, predictions, more)
+            job.processes.on_first(write)
 
 
 def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, Predictions]:
@@ -126,7 +147,7 @@ def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, P
     return evaluate(
         job.model, job.method, split, job.augment, bank=stage.bank, device=device,
         batch_size=evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size),
-        workers=options.data.workers,
+        workers=options.data.workers, processes=job.processes,
     )  # fmt: skip
 
 
@@ -145,12 +166,18 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
             record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
-    save_state(job.folder, _state(job, training.optimizer, [*job.records, record]))
+    records = [*job.records, record]
+    job.processes.on_first(lambda: save_state(job.folder, _state(job, training.optimizer, records)))
     job.records.append(record)
+    job.processes.on_first(lambda: _publish(job, stage))
+    job.display.epoch(record)
+
+
+def _publish(job: Job, stage: Stage) -> None:
+    """Write what others may read of the finished epochs."""
     _write_weights(job, stage)
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
-    job.display.epoch(record)
 
 
 def _check_finite(job: Job, record: dict[str, Any]) -> None:
@@ -191,9 +218,8 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
     if job.runtime.scaler is not None:
         job.runtime.scaler.load_state_dict(state["scaler"])
     job.records.extend(state["records"])
-    _write_weights(job, next(stage for stage in job.stages if stage.name == job.records[-1]["stage"]))
-    job.folder.write_log(job.records)
-    job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
+    last = next(stage for stage in job.stages if stage.name == job.records[-1]["stage"])
+    job.processes.on_first(lambda: _publish(job, last))
     job.display.say(f"resuming {job.folder.path} after epoch {len(job.records)} of {job.recipe.optim.epochs}")
     return len(job.records)
 

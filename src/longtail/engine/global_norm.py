@@ -1,0 +1,82 @@
+"""Batch norm over a batch whose images lie in several processes."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+AXES = (0, 2, 3)
+
+
+def normalize_globally(model: nn.Module) -> None:
+    """Let every batch norm take its statistics from the parts of all processes; names of the state stay as they are."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, _global(child))
+
+
+def _global(norm: nn.BatchNorm2d) -> nn.Module:
+    if norm.weight.is_cuda:
+        synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+        return synchronized
+    copy = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
+    copy.load_state_dict(norm.state_dict())
+    return copy
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """`nn.SyncBatchNorm` for processors, where torch has none: equal to batch norm of all parts joined.
+
+    A part may be empty. Sums are taken in fp64, as torch's own kernel for processors does.
+    """
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if not self.training:
+            return super().forward(input)
+        normalized: tuple[Tensor, ...] = _Normalize.apply(input, self.weight, self.bias, self.eps)
+        output, mean, variance, rows = normalized
+        share = cast(float, self.momentum)  # no norm here keeps a plain mean instead
+        with torch.no_grad():
+            self.get_buffer("num_batches_tracked").add_(1)
+            self.get_buffer("running_mean").lerp_(mean, share)
+            self.get_buffer("running_var").lerp_((variance * rows / (rows - 1)).float(), share)
+        return output
+
+
+class _Normalize(torch.autograd.Function):
+    """(x - mean) / sqrt(variance + eps) * weight + bias, with mean and variance over all processes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, ...]:
+        rows = torch.full((1,), x.numel() // x.shape[1], dtype=torch.float64, device=x.device)
+        sums = torch.cat([x.sum(AXES, dtype=torch.float64), rows])
+        distributed.all_reduce(sums)
+        rows = sums[-1]
+        mean = (sums[:-1] / rows).float()
+        squares = (x - _channels(mean)).square().sum(AXES, dtype=torch.float64)
+        distributed.all_reduce(squares)
+        variance = squares / rows
+        ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt().float(), rows)
+        ctx.mark_non_differentiable(mean, variance, rows)
+        output = functional.batch_norm(x, mean, variance.float(), weight, bias, eps=eps)
+        return output, mean, variance, rows
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, scale, rows = ctx.saved_tensors
+        normal = (x - _channels(mean)) * _channels(scale)
+        own = torch.stack([part.sum(AXES, dtype=torch.float64) for part in (gradient, gradient * normal)])
+        sums = own.clone()
+        distributed.all_reduce(sums)
+        shift, slope = (_channels((part / rows).float()) for part in sums)
+        moved = (gradient - shift - normal * slope) * _channels(scale * weight)
+        return moved.to(x.dtype), own[1].float(), own[0].float(), None
+
+
+def _channels(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1"]:
+    return values[:, None, None]
