@@ -8,16 +8,27 @@ import torch
 from jaxtyping import Float32, Int, Int64, UInt8
 from torch import Tensor
 
+from longtail.augment import fused
 from longtail.augment.geometry import affine, crop_flip
 from longtail.augment.operations import OperationTable, apply_operations, build_table
 from longtail.augment.policies import RANDAUGMENT_LEVELS
 from longtail.augment.random import below, draw_bits, draw_keys
-from longtail.augment.sampling import SLOTS_PER_STEP, Policy, Step, autoaugment, randaugment
+from longtail.augment.sampling import (
+    CROP_X,
+    CROP_Y,
+    CUTOUT_X,
+    CUTOUT_Y,
+    FIRST_STEP,
+    FLIP,
+    SLOTS_PER_STEP,
+    Policy,
+    Step,
+    autoaugment,
+    randaugment,
+)
 from longtail.types import InputError
 
 OPERATIONS = ("crop", "flip", "autoaugment", "randaugment", "cutout")
-
-_CROP_Y, _CROP_X, _FLIP, _CUTOUT_Y, _CUTOUT_X, _FIRST_STEP = range(6)
 
 
 class _Prepared(NamedTuple):
@@ -26,6 +37,7 @@ class _Prepared(NamedTuple):
     scale: Float32[Tensor, "3 3 1 1"]
     table: OperationTable
     steps: tuple[Step, ...]
+    fused: fused.Fused | None
 
 
 class Augment:
@@ -85,9 +97,9 @@ class Augment:
         self._scale = torch.tensor([[255.0] * 3, list(mean), list(std)])[:, :, None, None]
         self._policy = Policy()
         if "autoaugment" in operations:
-            self._policy = autoaugment(_FIRST_STEP)
+            self._policy = autoaugment(FIRST_STEP)
         elif "randaugment" in operations:
-            self._policy = randaugment(_FIRST_STEP, randaugment_ops, randaugment_magnitude)
+            self._policy = randaugment(FIRST_STEP, randaugment_ops, randaugment_magnitude)
         self._prepared: dict[tuple[torch.device, int, int], _Prepared] = {}
 
     def __call__(
@@ -134,19 +146,50 @@ class Augment:
         Returns:
             (B, 3, H, W) float32 in channels_last layout.
         """
-        prepared, dense = self._prepare(image), self.form(image) == "dense"
+        return self._apply(image, index, keys, from_set=False)
+
+    def apply_from_set(
+        self, images: UInt8[Tensor, "n 3 h w"], index: Int[Tensor, " b"], keys: Int64[Tensor, "2"]
+    ) -> Float32[Tensor, "b 3 h w"]:
+        """What `apply` makes of images[index], without a copy of that batch where the kernel runs.
+
+        Args:
+            images: (N, 3, H, W) uint8, the whole split on the device; left as it is.
+            index: (B,) rows of `images`, in [0, N); unchecked where the kernel runs.
+            keys: (2,) from `keys`, on the images' device.
+        """
+        return self._apply(images, index, keys, from_set=True)
+
+    def _apply(
+        self,
+        images: UInt8[Tensor, "n 3 h w"],
+        index: Int[Tensor, " b"],
+        keys: Int64[Tensor, "2"],
+        *,
+        from_set: bool,
+    ) -> Float32[Tensor, "b 3 h w"]:
+        prepared, index = self._prepare(images), index.to(images.device, non_blocking=True)
+        if prepared.fused:
+            return prepared.fused(images, index, keys, from_set=from_set)
+        image = images[index] if from_set else images
         if self.operations:
-            index = index.to(image.device, non_blocking=True)
-            bits = draw_bits(index, _FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps), keys)
+            bits = draw_bits(index, FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps), keys)
             image = self._crop_flip(image, bits)
+            dense = self.form(images) == "dense"
             for step in prepared.steps:
                 image = apply_operations(image, step.rows(bits), prepared.table, dense=dense)
             image = self._cutout(image, bits)
         return _normalize(image, prepared.scale)
 
-    def form(self, image: UInt8[Tensor, "b 3 h w"]) -> Literal["sparse", "dense"]:
-        """How `apply` treats images like this one: see `apply_operations`. Every form gives the same bits."""
-        return "sparse" if image.is_cpu else "dense"
+    def form(self, image: UInt8[Tensor, "b 3 h w"]) -> Literal["sparse", "dense", "kernel"]:
+        """How images of this size and device are made; every form gives the same bits.
+
+        "kernel" is one Triton kernel for the whole chain, where `fused.fits`. The two others are the torch form:
+        "dense" on other accelerators and for larger images, "sparse" on processors; see `apply_operations`.
+        """
+        if image.is_cpu:
+            return "sparse"
+        return "kernel" if fused.fits(image) else "dense"
 
     def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
         """(image / 255 - mean) / std and nothing random, for evaluation; float32 in channels_last layout."""
@@ -157,13 +200,13 @@ class Augment:
     ) -> UInt8[Tensor, "b 3 h w"]:
         if not {"crop", "flip"} & set(self.operations):
             return image
-        top = left = flip = torch.zeros_like(bits[:, _FLIP])
+        top = left = flip = torch.zeros_like(bits[:, FLIP])
         if "crop" in self.operations:
             places = 2 * self.crop_padding + 1
-            top = below(bits[:, _CROP_Y], places) - self.crop_padding
-            left = below(bits[:, _CROP_X], places) - self.crop_padding
+            top = below(bits[:, CROP_Y], places) - self.crop_padding
+            left = below(bits[:, CROP_X], places) - self.crop_padding
         if "flip" in self.operations:
-            flip = below(bits[:, _FLIP], 2)
+            flip = below(bits[:, FLIP], 2)
         return affine(image, crop_flip(top, left, flip, image.shape[-1]), fill=0)
 
     def _cutout(self, image: UInt8[Tensor, "b 3 h w"], bits: Int[Tensor, "b s"]) -> UInt8[Tensor, "b 3 h w"]:
@@ -171,7 +214,7 @@ class Augment:
             return image
         rows, columns = (
             _outside(below(bits[:, slot], side), self.cutout_size, side)
-            for slot, side in zip((_CUTOUT_Y, _CUTOUT_X), image.shape[-2:], strict=True)
+            for slot, side in zip((CUTOUT_Y, CUTOUT_X), image.shape[-2:], strict=True)
         )
         return image * (rows[:, :, None] | columns[:, None, :]).to(torch.uint8)[:, None]
 
@@ -181,8 +224,26 @@ class Augment:
         if key not in self._prepared:
             table = build_table(self._policy.operations, height, width, fill=self.fill, device=image.device)
             steps = tuple(step.to(image.device) for step in self._policy.steps)
-            self._prepared[key] = _Prepared(self._scale.to(image.device), table, steps)
+            scale = self._scale.to(image.device)
+            kernel = (
+                self._fuse(table, steps, scale, (height, width)) if self.form(image) == "kernel" else None
+            )
+            self._prepared[key] = _Prepared(scale, table, steps, kernel)
         return self._prepared[key]
+
+    def _fuse(
+        self, table: OperationTable, steps: tuple[Step, ...], scale: Tensor, side: tuple[int, int]
+    ) -> fused.Fused:
+        ramp = torch.arange(256, dtype=torch.uint8, device=scale.device).expand(1, 3, 1, 256)
+        return fused.Fused(
+            table,
+            steps,
+            _normalize(ramp, scale).reshape(3, 256).contiguous(),
+            side,
+            crop_padding=self.crop_padding if "crop" in self.operations else 0,
+            flip="flip" in self.operations,
+            cutout_size=self.cutout_size if "cutout" in self.operations else 0,
+        )
 
 
 def _outside(centre: Int[Tensor, " b"], size: int, side: int) -> Tensor:

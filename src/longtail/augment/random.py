@@ -8,7 +8,7 @@ from jaxtyping import Int, Int64
 from torch import Tensor
 
 _WORD = 0xFFFFFFFF
-_GOLDEN = 0x9E3779B9
+GOLDEN = 0x9E3779B9
 
 TWO_32 = 1 << 32
 
@@ -59,7 +59,7 @@ def draw_bits(index: Int[Tensor, " b"], num_slots: int, keys: Int64[Tensor, "2"]
     """
     first, second = keys.unbind()
     image_word = _mix(_mix((index.long() & _WORD) ^ first) ^ second)
-    slot_word = (torch.arange(num_slots, device=index.device) * _GOLDEN + first) & _WORD
+    slot_word = (torch.arange(num_slots, device=index.device) * GOLDEN + first) & _WORD
     return _mix(_mix(image_word[:, None] ^ slot_word) ^ second)
 
 
