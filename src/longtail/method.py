@@ -5,7 +5,7 @@ Only `loss` is mandatory. A method touches no optimizer, device, loop, log or fi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -95,6 +95,11 @@ class Stage:
     weight_decay: float | None = None
     batch_norm: Literal["train", "eval"] = "train"
 
+    @property
+    def trains_classifiers_alone(self) -> bool:
+        """Whether the features stay as they are."""
+        return all(pattern.startswith("heads.") for pattern in self.trainable)
+
 
 class MethodOptions(BaseModel):
     """The recipe's [method] section; a method adds its own keys in a subclass `Options`."""
@@ -141,6 +146,15 @@ class Method(nn.Module, ABC):
     def stages(self, epochs: int) -> tuple[Stage, ...]:
         """The run's stages; their lengths sum to `epochs`."""
         return (Stage("train", epochs),)
+
+    def phase(self, progress: Progress) -> Hashable | None:
+        """What may be recorded once and replayed: at equal phases all steps do the same operations on tensors.
+
+        A replay runs none of the method's Python, so whatever `prepare`, `observe`, `loss` and `after_step` take from
+        `progress`, or from an attribute that is no tensor, has to be settled by the phase. None, the default, is never
+        recorded: every step runs as it is written.
+        """
+        return None
 
     def start_epoch(self, progress: Progress) -> None:
         """Called before the first batch of each epoch."""

@@ -16,7 +16,7 @@ from longtail.augment import Augment
 from longtail.data import DataOptions, Notes, Split, find_images, load_data, load_test, read_images, source_of
 from longtail.data.images import walk_images
 from longtail.data.loading import read_source
-from longtail.engine.evaluate import Predictions, evaluate, infer
+from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, prediction_table, write_evaluation
@@ -132,11 +132,15 @@ class Classifier:
         counts, predictions = evaluate(
             self.model, self._method, split, self._augment,
             bank=self._description["bank"], device=self.device,
-            batch_size=self.recipe.run.evaluate_batch_size, workers=self.recipe.data.workers,
+            batch_size=evaluation_batch(
+                self.recipe.run.evaluate_batch_size, self.device, self._description["image_size"]
+            ),
+            workers=self.recipe.data.workers,
         )  # fmt: skip
         more = {
             "split": name,
             "epoch": self._description["epoch"],
+            "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
             "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
         }

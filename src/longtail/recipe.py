@@ -49,9 +49,12 @@ class Recipe(BaseModel):
         """The run's stages.
 
         Raises:
-            InputError: the stages do not fit into the run's epochs.
+            InputError: the stages do not fit into the run's epochs, or have no use for `run.reuse_features`.
         """
-        stages = self.build_method(torch.ones(2, dtype=torch.int64), 1).stages(self.optim.epochs)
+        method = self.build_method(torch.ones(2, dtype=torch.int64), 1)
+        stages = method.stages(self.optim.epochs)
+        if self.run.reuse_features:
+            self._check_reuse(method, stages)
         lengths = {stage.name: stage.epochs for stage in stages}
         if min(lengths.values()) < 1 or sum(lengths.values()) != self.optim.epochs:
             raise InputError(
@@ -60,6 +63,17 @@ class Recipe(BaseModel):
                 f"ask for at least {max(len(stages), self.optim.epochs - min(lengths.values()) + 1)} epochs"
             )
         return stages
+
+    def _check_reuse(self, method: Method, stages: tuple[Stage, ...]) -> None:
+        why = ""
+        if not any(stage.trains_classifiers_alone for stage in stages):
+            why = "trains the features in every stage"
+        if method.views > 1 or type(method).prepare is not Method.prepare:
+            why = "takes several views of an image, or mixes images"
+        if why:
+            raise InputError(
+                f"run.reuse_features does not go with {self.method.name}, which {why}; leave it out"
+            )
 
     def to_toml(self) -> str:
         """The recipe as TOML; reading it back gives an equal recipe."""

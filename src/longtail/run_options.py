@@ -39,13 +39,22 @@ class RunOptions(BaseModel):
     Attributes:
         seed: keys the weights, the order of images and all augmentation.
         evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
-        evaluate_batch_size: images a batch in evaluation; changes no score.
+        evaluate_batch_size: images a batch in evaluation; changes no score; 0 chooses by device and image size.
         device: "auto" takes CUDA where it is there, else the processor.
+        threads: of the processor's arithmetic; 0 leaves it to PyTorch (one a core). Results differ in rounding.
+        graphs: on CUDA, record the steps of methods that name their phases and replay them; changes no result.
+        expert_streams: in a recorded step, let the experts' branches run side by side; changes no result.
+        reuse_features: K > 0 computes the features of a stage that trains classifiers alone in its first K epochs and
+            uses them again in turn. Faster; equal to 0 up to the K-th epoch, not after it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int = Field(0, ge=0, lt=2**31)
     evaluate_every: int = Field(0, ge=0)
-    evaluate_batch_size: int = Field(500, ge=1)
+    evaluate_batch_size: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = Field(0, ge=0)
+    graphs: bool = True
+    expert_streams: bool = False
+    reuse_features: int = Field(0, ge=0)

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from longtail.augment import Augment
 from longtail.augment.random import below, draw_bits
 
 COUNT = 1 << 16
 
 
 def uniform(index: Tensor, slots: int = 8, seed: int = 0, epoch: int = 0, view: int = 0) -> Tensor:
-    return draw_bits(index, slots, seed=seed, epoch=epoch, view=view).double() / 2**32
+    return draw_bits(index, slots, Augment.keys(seed, epoch, view, "cpu")).double() / 2**32
 
 
 def chi_square(values: Tensor, bins: int) -> float:
@@ -24,7 +25,7 @@ def chi_square(values: Tensor, bins: int) -> float:
 
 
 def test_values_never_change() -> None:
-    bits = draw_bits(torch.tensor([0, 1, 10_846, 2**32 - 1]), 3, seed=1, epoch=2, view=3)
+    bits = draw_bits(torch.tensor([0, 1, 10_846, 2**32 - 1]), 3, Augment.keys(1, 2, 3, "cpu"))
     assert bits.tolist() == [
         [3716277281, 4226322394, 2768683047],
         [4289911259, 2491314495, 4097484058],
@@ -52,7 +53,7 @@ def test_each_part_of_the_key_matters(change: dict[str, int]) -> None:
 @pytest.mark.parametrize("stride", [1, 7, 1 << 12])
 def test_uniform_in_high_and_low_bits(stride: int) -> None:
     for seed in range(3):
-        bits = draw_bits(torch.arange(COUNT) * stride % 2**32, 8, seed=seed, epoch=5, view=0)
+        bits = draw_bits(torch.arange(COUNT) * stride % 2**32, 8, Augment.keys(seed, 5, 0, "cpu"))
         for slot in range(8):
             assert abs(chi_square(bits[:, slot] >> 24, 256)) < 5
             assert abs(chi_square(bits[:, slot] & 255, 256)) < 5
@@ -76,8 +77,8 @@ def test_one_image_over_epochs_is_uniform() -> None:
 
 def test_every_bit_flips_half_the_output() -> None:
     index = torch.arange(4096)
-    base = draw_bits(index, 2, seed=0, epoch=0, view=0)
+    base = draw_bits(index, 2, Augment.keys(0, 0, 0, "cpu"))
     for bit in range(32):
-        changed = base ^ draw_bits(index ^ (1 << bit), 2, seed=0, epoch=0, view=0)
+        changed = base ^ draw_bits(index ^ (1 << bit), 2, Augment.keys(0, 0, 0, "cpu"))
         share = torch.stack([(changed >> place & 1).double().mean() for place in range(32)])
         assert (share - 0.5).abs().max() < 0.04, bit

@@ -136,7 +136,7 @@ def test_whole_chain_equals_pillow_given_the_same_draws(photos: Tensor) -> None:
     index = torch.arange(len(photos)) + 1000
     augment = Augment(("crop", "flip", "autoaugment", "cutout"), (0.0,) * 3, (1.0,) * 3)
     result = (augment(photos, index, seed=5, epoch=6, view=1) * 255).round().to(torch.uint8)
-    bits = draw_bits(index, 11, seed=5, epoch=6, view=1)
+    bits = draw_bits(index, 11, Augment.keys(5, 6, 1, "cpu"))
     policy = autoaugment(5)
     rows = [step.rows(bits).tolist() for step in policy.steps]
     for number, draws in enumerate(bits.tolist()):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 
+from longtail.augment import Augment
 from longtail.augment.policies import CIFAR10_POLICY, RANDAUGMENT_OPERATIONS, operation
 from longtail.augment.random import draw_bits
 from longtail.augment.sampling import NOTHING, autoaugment, randaugment
@@ -57,7 +58,7 @@ def expected_shares() -> tuple[list[dict[str, float]], list[dict[str, float]]]:
 def test_operations_come_as_often_as_the_policy_says(kind: str) -> None:
     policy = autoaugment(5) if kind == "autoaugment" else randaugment(5, 3, 10)
     expected = expected_shares()[kind == "randaugment"]
-    bits = draw_bits(torch.arange(200_000), 16, seed=3, epoch=0, view=0)
+    bits = draw_bits(torch.arange(200_000), 16, Augment.keys(3, 0, 0, "cpu"))
     assert policy.operations[0] == NOTHING
     assert len(policy.steps) == len(expected)
     for step, shares in zip(policy.steps, expected, strict=True):
@@ -71,7 +72,7 @@ def test_operations_come_as_often_as_the_policy_says(kind: str) -> None:
 
 
 def test_steps_draw_independently() -> None:
-    bits = draw_bits(torch.arange(100_000), 11, seed=1, epoch=0, view=0)
+    bits = draw_bits(torch.arange(100_000), 11, Augment.keys(1, 0, 0, "cpu"))
     first, second = (step.rows(bits) for step in autoaugment(5).steps)
     both = sum(a.probability * b.probability for a, b in CIFAR10_POLICY) / 25
     assert float(((first > 0) & (second > 0)).double().mean()) == pytest.approx(both, abs=0.006)
@@ -81,7 +82,7 @@ def test_steps_draw_independently() -> None:
 
 def test_both_steps_belong_to_one_sub_policy_and_signs_are_even() -> None:
     policy = autoaugment(5)
-    bits = draw_bits(torch.arange(50_000), 11, seed=0, epoch=0, view=0)
+    bits = draw_bits(torch.arange(50_000), 11, Augment.keys(0, 0, 0, "cpu"))
     first, second = ([policy.operations[row] for row in step.rows(bits).tolist()] for step in policy.steps)
     pairs = {(a.name, b.name) for a, b in CIFAR10_POLICY}
     seen = {(a.name, b.name) for a, b in zip(first, second, strict=True) if NOTHING not in (a, b)}

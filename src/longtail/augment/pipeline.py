@@ -2,16 +2,16 @@
 
 import difflib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.augment.geometry import affine, crop_flip
 from longtail.augment.operations import OperationTable, apply_operations, build_table
 from longtail.augment.policies import RANDAUGMENT_LEVELS
-from longtail.augment.random import below, draw_bits
+from longtail.augment.random import below, draw_bits, draw_keys
 from longtail.augment.sampling import SLOTS_PER_STEP, Policy, Step, autoaugment, randaugment
 from longtail.types import InputError
 
@@ -99,7 +99,7 @@ class Augment:
         epoch: int,
         view: int = 0,
     ) -> Float32[Tensor, "b 3 h w"]:
-        """Augment and normalise a batch on its own device.
+        """Augment and normalise a batch on its own device: `apply` with the `keys` of (seed, epoch, view).
 
         Args:
             image: (B, 3, H, W) uint8, left as it is.
@@ -111,16 +111,42 @@ class Augment:
         Returns:
             (B, 3, H, W) float32 in channels_last layout.
         """
-        prepared = self._prepare(image)
+        return self.apply(image, index, self.keys(seed, epoch, view, image.device))
+
+    @staticmethod
+    def keys(seed: int, epoch: int, view: int, device: torch.device | str) -> Int64[Tensor, "2"]:
+        """The pass over the data as (2,) words on `device`, for `apply`; unrelated for different triples."""
+        return torch.tensor(draw_keys(seed, epoch, view)).to(device, non_blocking=True)
+
+    def apply(
+        self, image: UInt8[Tensor, "b 3 h w"], index: Int[Tensor, " b"], keys: Int64[Tensor, "2"]
+    ) -> Float32[Tensor, "b 3 h w"]:
+        """Augment and normalise a batch on its own device.
+
+        On an accelerator nothing waits for the host and no shape depends on a value once a batch of this size
+        was seen, so that it can be captured as a graph and replayed with other `keys` written into the same tensor.
+
+        Args:
+            image: (B, 3, H, W) uint8, left as it is.
+            index: (B,) position of each image in its split, in [0, 2^32); it chooses the random numbers.
+            keys: (2,) from `keys`, on the image's device.
+
+        Returns:
+            (B, 3, H, W) float32 in channels_last layout.
+        """
+        prepared, dense = self._prepare(image), self.form(image) == "dense"
         if self.operations:
             index = index.to(image.device, non_blocking=True)
-            num_slots = _FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps)
-            bits = draw_bits(index, num_slots, seed=seed, epoch=epoch, view=view)
+            bits = draw_bits(index, _FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps), keys)
             image = self._crop_flip(image, bits)
             for step in prepared.steps:
-                image = apply_operations(image, step.rows(bits), prepared.table, dense=not image.is_cpu)
+                image = apply_operations(image, step.rows(bits), prepared.table, dense=dense)
             image = self._cutout(image, bits)
         return _normalize(image, prepared.scale)
+
+    def form(self, image: UInt8[Tensor, "b 3 h w"]) -> Literal["sparse", "dense"]:
+        """How `apply` treats images like this one: see `apply_operations`. Every form gives the same bits."""
+        return "sparse" if image.is_cpu else "dense"
 
     def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
         """(image / 255 - mean) / std and nothing random, for evaluation; float32 in channels_last layout."""

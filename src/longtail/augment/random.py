@@ -4,7 +4,7 @@ import hashlib
 import struct
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Int64
 from torch import Tensor
 
 _WORD = 0xFFFFFFFF
@@ -14,7 +14,7 @@ TWO_32 = 1 << 32
 
 
 def draw_keys(seed: int, epoch: int, view: int) -> tuple[int, int]:
-    """Two 32-bit words that name one pass over the data (computed once a call, on the host).
+    """Two 32-bit words that name one pass over the data (computed on the host).
 
     Args:
         seed: any 64-bit signed integer, as are epoch and view.
@@ -42,25 +42,22 @@ def _mix(word: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     return word ^ (word >> 15)
 
 
-def draw_bits(
-    index: Int[Tensor, " b"], num_slots: int, *, seed: int, epoch: int, view: int
-) -> Int[Tensor, "b s"]:
+def draw_bits(index: Int[Tensor, " b"], num_slots: int, keys: Int64[Tensor, "2"]) -> Int64[Tensor, "b s"]:
     """Uniform 32-bit integers for each image and slot, by integer arithmetic only: equal on every device.
 
     Args:
         index: (B,) position of each image in its split, in [0, 2^32).
         num_slots: S, how many independent draws each image needs.
-        seed: of the run; any 64-bit signed integer, as are epoch and view.
-        epoch: number of the pass over the data.
-        view: number of the view, where an image has several.
+        keys: (2,) the two words of `draw_keys` on the index's device; a tensor, so that a captured graph can be
+            replayed with those of another epoch.
 
     Returns:
         (B, S) int64 in [0, 2^32). Row b depends on index[b] alone, column s on the slot number s alone.
 
-    >>> draw_bits(torch.tensor([7]), 2, seed=0, epoch=0, view=0).shape
+    >>> draw_bits(torch.tensor([7]), 2, torch.tensor(draw_keys(seed=0, epoch=0, view=0))).shape
     torch.Size([1, 2])
     """
-    first, second = draw_keys(seed, epoch, view)
+    first, second = keys.unbind()
     image_word = _mix(_mix((index.long() & _WORD) ^ first) ^ second)
     slot_word = (torch.arange(num_slots, device=index.device) * _GOLDEN + first) & _WORD
     return _mix(_mix(image_word[:, None] ^ slot_word) ^ second)

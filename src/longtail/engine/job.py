@@ -82,7 +82,7 @@ class Job:
 def build_job(recipe: Recipe, folder: RunFolder, display: Display, processes: Processes = ALONE) -> Job:
     """Data, model and method of a recipe on the machine's device; writes nothing."""
     stages = recipe.stages()
-    runtime = start_runtime(recipe.run.device, recipe.optim.precision)
+    runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
     data = load_data(recipe.data, seed=recipe.run.seed)
     splits = {name: getattr(data, name) for name in ("train", "val", "test")}
     held = {name: split and split.to(runtime.device) for name, split in splits.items()}
@@ -95,6 +95,7 @@ def build_job(recipe: Recipe, folder: RunFolder, display: Display, processes: Pr
         normalize_globally(model)
     method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
     method.start(model)
+    model.branch_streams = recipe.run.expert_streams
     augment = build_augment(recipe, data)
     return Job(recipe, folder, runtime, data, model, method, augment, stages, display, processes)
 

@@ -51,11 +51,21 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.method, self.precision, self.processes = model, method, precision, processes
 
-    def forward(self, batch: Batch, bank: str, progress: Progress) -> Outcome:
-        """The loss of one augmented batch; statistics of the method and of batch norm move."""
+    def forward(
+        self, batch: Batch, bank: str, progress: Progress, features: Float[Tensor, "m b d"] | None = None
+    ) -> Outcome:
+        """The loss of one augmented batch; statistics of the method and of batch norm move.
+
+        Args:
+            batch: normalised images.
+            bank: which bank of classifiers to ask.
+            progress: where the run stands.
+            features: (M, B, D) of the batch, where they are known; its images are then not looked at.
+        """
         batch = self.method.prepare(batch, progress)
         with self.precision():
-            output = self._gathered(self.model(self._own_images(batch), bank=bank), len(batch.target))
+            features = self.model.extract(self._own_images(batch)) if features is None else features
+            output = self._gathered(self.model.classify(features, bank), len(batch.target))
         with torch.no_grad():
             self.method.observe(output, batch, progress)
         terms = self.method.loss(output, batch, progress)

@@ -14,16 +14,19 @@ from longtail.types import InputError
 PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
-def start_runtime(device: str, precision: str) -> Accelerator:
+def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerator:
     """The accelerator of this process.
 
     Args:
         device: "auto" (CUDA where it is there, else the processor), "cpu" or "cuda".
         precision: "fp32", "bf16" or "fp16" (accelerators only).
+        threads: of the processor's arithmetic, for the whole process; 0 leaves them as they are.
 
     Raises:
         InputError: the device is not there, or cannot compute in that precision.
     """
+    if threads:
+        torch.set_num_threads(threads)
     AcceleratorState._reset_state(reset_partial_state=True)
     on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")

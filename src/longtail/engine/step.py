@@ -8,13 +8,16 @@ from typing import Any
 
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
-from torch import nn
+from jaxtyping import Int64
+from torch import Tensor, nn
 
 from longtail.data import batches, epoch_order
+from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
 from longtail.engine.objective import Objective, distributed, mixes
 from longtail.engine.processes import ALONE
+from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
 from longtail.method import Stage
 from longtail.models import ExpertResNet
@@ -38,9 +41,13 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     """SGD over the parameters that the stage trains, with fresh momentum."""
     o = job.recipe.optim
     parameters = [p for p in (*job.model.parameters(), *job.method.parameters()) if p.requires_grad]
+    rate = stage.peak_lr or o.peak_lr
+    on_cuda = job.runtime.device.type == "cuda"
     optimizer = torch.optim.SGD(
         parameters,
-        lr=stage.peak_lr or o.peak_lr,
+        lr=torch.tensor(rate, device=job.runtime.device)
+        if on_cuda
+        else rate,  # a recorded step reads it anew
         momentum=o.momentum,
         nesterov=o.nesterov,
         weight_decay=o.weight_decay if stage.weight_decay is None else stage.weight_decay,
@@ -49,54 +56,93 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     return job.runtime.prepare_optimizer(optimizer)
 
 
+def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
+    """Give every parameter this learning rate; one that lies in a tensor stays in it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def pass_keys(job: Job, progress: Progress) -> Int64[Tensor, "v 2"]:
+    """What the augmentation of each view draws from in an epoch."""
+    views, device = range(job.method.views), job.runtime.device
+    keys = [job.augment.keys(progress.seed, progress.total_epoch, view, device) for view in views]
+    return torch.stack(keys)
+
+
+def restore(optimizer: AcceleratedOptimizer, state: dict[str, Any]) -> None:
+    """Go on with a saved state, whose learning rate is that of a step gone by."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
 class StageTraining:
     """A stage in the making: its frozen and trained parameters, its optimizer, and what happens to each batch.
 
     Args:
         job: the run; its network is put into the stage's mode.
         position: which of its stages.
+        state: of the optimizer, for a run that goes on within the stage.
     """
 
-    def __init__(self, job: Job, position: int) -> None:
+    def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:
         self.job, self.position, self.stage = job, position, job.stages[position]
         freeze(job.model, self.stage)
         self.optimizer = build_optimizer(job, self.stage)
+        if state is not None:
+            restore(self.optimizer, state)
+        self.stored = stored_features(job, position, again=state is not None)
+        self.features = None if self.stored is None else torch.empty_like(self.stored[0])
         self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
         self.sharing = ALONE if mixes(job.method) else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
+        self._do = self.step
+        alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
+        if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
+            recorder = CudaRecorder(job.runtime.device)
+            self._do = RecordedStep(self.step, job.method.phase, recorder, job.display.say)
 
     def epoch(self, start: Progress) -> Generator[None, None, dict[str, Any]]:
         """Every image of the sampler's order once; pauses after each step.
 
         Returns:
-            For the log: last learning rate, mean of each term over the epoch's steps, training accuracy.
+            For the log: last learning rate, mean of each term over the epoch's steps, training accuracy, and where
+            features were reused, of how many views.
         """
         job, o, rate_at = self.job, self.job.recipe.optim, self._rate()
         job.method.start_epoch(start)
         self.meter.start(start.step)
+        if self.stored is not None and self.features is not None:
+            self.features.copy_(self.stored[start.epoch % len(self.stored)])
+        keys = pass_keys(job, start)
         for done, batch in enumerate(self._batches(start)):
             rate = rate_at(start.epoch * job.steps_per_epoch + done)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(self.optimizer, rate)
             progress = replace(start, step=start.step + done)
-            self.step(batch, progress)
+            self._do(batch, keys, progress)
             self.meter.count(len(batch.target))
             job.display.step(
                 self.stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * job.steps_per_epoch
             )
             yield
-        return {"lr": rate} | self.meter.read()
+        stored = {} if self.stored is None else {"stored_views": len(self.stored)}
+        return {"lr": rate} | stored | self.meter.read()
 
-    def step(self, batch: Batch, progress: Progress) -> None:
-        """One update from one batch of uint8 images; waits for nothing."""
+    def step(self, batch: Batch, keys: Int64[Tensor, "v 2"], progress: Progress) -> None:
+        """One update from one batch of uint8 images, each seen once for each of the keys; waits for nothing."""
         job, clip_norm = self.job, self.job.recipe.optim.clip_norm
         index = self.sharing.part(batch.index)
-        views = [
-            job.augment(batch.image, index, seed=progress.seed, epoch=progress.total_epoch, view=view)
-            for view in range(job.method.views)
-        ]
-        augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
-        outcome = self.objective(augmented, self.stage.bank, progress)
+        if self.features is None:
+            views = [job.augment.apply(batch.image, index, key) for key in keys]
+            augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
+            outcome = self.objective(augmented, self.stage.bank, progress)
+        else:
+            known = self.features.index_select(0, index).transpose(0, 1)
+            outcome = self.objective(batch, self.stage.bank, progress, known)
         job.runtime.backward(outcome.total)
         if clip_norm:
             job.runtime.clip_grad_norm_([*job.model.parameters(), *job.method.parameters()], clip_norm)
@@ -108,6 +154,8 @@ class StageTraining:
 
     def _batches(self, start: Progress) -> Generator[Batch, None, None]:
         split, stage = self.job.data.train, self.stage
+        if self.stored is not None:  # images without pixels: none is looked at
+            split = replace(split, images=split.targets.new_empty(len(split), 3, 0, 0, dtype=torch.uint8))
         order = epoch_order(
             stage.sampler, split.targets, len(self.job.data.class_names),
             seed=start.seed * 64 + self.position, epoch=start.epoch, epochs=stage.epochs,

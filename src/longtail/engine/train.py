@@ -15,7 +15,7 @@ from accelerate.optimizer import AcceleratedOptimizer
 from longtail.data import Split
 from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
 from longtail.engine.display import Display
-from longtail.engine.evaluate import Predictions, evaluate
+from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch
 from longtail.engine.job import Job, build_job, describe_job
 from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
@@ -119,9 +119,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     first = 0
     for position, stage in enumerate(job.stages):
         start, stop = max(done, first), first + stage.epochs
-        training = StageTraining(job, position)
-        if state is not None and first < start < stop:
-            training.optimizer.load_state_dict(state["optimizer"])
+        goes_on = state is not None and first < start < stop
+        training = StageTraining(job, position, state["optimizer"] if state and goes_on else None)
         for total_epoch in range(start, stop):
             yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
@@ -135,6 +134,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
             more = {
                 "split": name,
                 "epoch": len(job.records),
+                "reuse_features": job.recipe.run.reuse_features,
                 "unknown_classes": dict(split.unknown_classes),
                 "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
             }
@@ -143,10 +143,11 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
 
 
 def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, Predictions]:
+    device, options = job.runtime.device, job.recipe
     return evaluate(
-        job.model, job.method, split, job.augment, bank=stage.bank, device=job.runtime.device,
-        batch_size=job.recipe.run.evaluate_batch_size, workers=job.recipe.data.workers,
-        processes=job.processes,
+        job.model, job.method, split, job.augment, bank=stage.bank, device=device,
+        batch_size=evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size),
+        workers=options.data.workers, processes=job.processes,
     )  # fmt: skip
 
 

@@ -13,5 +13,8 @@ from longtail.types import Batch, ModelOutput, Progress
 class CrossEntropy(Method):
     """Cross-entropy on images as they come; with M experts each is trained on its own and their logits are averaged."""
 
+    def phase(self, progress: Progress) -> str:
+        return progress.stage
+
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}

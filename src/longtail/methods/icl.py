@@ -86,14 +86,15 @@ class ICL(Method):
         if o.classifier_epochs == 0:
             return (feature,)
         return feature, Stage(
-            "classifier",
-            o.classifier_epochs,
-            bank="classifier",
-            trainable=("heads.*",),
-            peak_lr=o.classifier_peak_lr,
-            warmup=False,
-            batch_norm=o.classifier_batch_norm,
-        )
+            "classifier", o.classifier_epochs, bank="classifier", trainable=("heads.*",),
+            peak_lr=o.classifier_peak_lr, warmup=False, batch_norm=o.classifier_batch_norm,
+        )  # fmt: skip
+
+    def phase(self, progress: Progress) -> tuple[str, bool, bool]:
+        """The stage, and whether diversity and contrast are on."""
+        o = self.options
+        diverse = progress.epoch < o.diversity_stop and o.diversity_weight > 0 and self.num_experts > 1
+        return progress.stage, diverse, progress.epoch >= o.contrastive_start and o.contrastive_weight > 0
 
     def start_epoch(self, progress: Progress) -> None:
         if progress.stage == "feature" and self.options.confusion_decay_every == "epoch":
@@ -110,14 +111,14 @@ class ICL(Method):
 
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         o, logits, features, target = self.options, output.logits, output.features, batch.target
-        if progress.stage == "classifier":
+        stage, diverse, contrast = self.phase(progress)
+        if stage == "classifier":
             adjusted = losses.logit_adjusted_cross_entropy(logits, target, self.class_counts, tau=o.tau)
             return {"logit_adjustment": adjusted.sum()}
         terms: dict[str, Tensor] = {}
-        contrast = progress.epoch >= o.contrastive_start and o.contrastive_weight > 0
         if not (contrast and o.contrastive_mode == "replace"):
             terms |= self._collaboration(logits, target)
-            if progress.epoch < o.diversity_stop and o.diversity_weight > 0 and self.num_experts > 1:
+            if diverse:
                 terms["diversity"] = o.diversity_weight * DIVERSITY[o.diversity_form](features)
         if contrast:
             terms["contrastive"] = o.contrastive_weight * self._contrast(features, target)

@@ -27,6 +27,9 @@ class LogitAdjustment(Method):
         super().__init__(options, class_counts, num_experts, feature_dim)
         self.tau = options.tau
 
+    def phase(self, progress: Progress) -> str:
+        return progress.stage
+
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}
 

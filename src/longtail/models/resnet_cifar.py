@@ -1,6 +1,7 @@
 """CIFAR ResNets (He et al. 2016) whose last stages are owned by M experts."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.models.layers import BasicBlock, ConvBN, ExpertHeads, FusionGate
+from longtail.models.streams import side_by_side
 from longtail.types import ModelOutput
 
 WIDTHS = (16, 32, 64)
@@ -56,6 +58,8 @@ class ExpertResNet(nn.Module):
     """
 
     feature_dim = WIDTHS[-1]
+    branch_streams = False
+    """Whether the experts' branches run side by side while a CUDA graph is recorded; changes no result."""
 
     def __init__(
         self,
@@ -92,16 +96,23 @@ class ExpertResNet(nn.Module):
     def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
         """The experts' features h^m: pooled last maps."""
         shared = self.trunk(image)
-        pooled = []
-        for position, expert in enumerate(self.experts):
-            maps = shared + expert(shared[-1] if shared else image)
-            last = maps[-1]
-            if self.gates:
-                last = last * self.gates[position](maps[position % 2])
-            pooled.append(last.mean(dim=(2, 3), dtype=torch.float32))
-        return torch.stack(pooled)
+        branches = [partial(self._branch, expert, image, shared) for expert in range(self.num_experts)]
+        if self.branch_streams and image.is_cuda and torch.cuda.is_current_stream_capturing():
+            return torch.stack(side_by_side(branches, [image, *shared]))
+        return torch.stack([branch() for branch in branches])
+
+    def _branch(self, expert: int, image: Tensor, shared: list[Tensor]) -> Float[Tensor, "b d"]:
+        maps = shared + self.experts[expert](shared[-1] if shared else image)
+        last: Tensor = maps[-1]
+        if self.gates:
+            last = last * self.gates[expert](maps[expert % 2])
+        return last.mean(dim=(2, 3), dtype=torch.float32)
+
+    def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
+        """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
+        head = self.heads[bank or self.banks[0]]
+        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
 
     def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
-        """Features, logits of that bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
-        features, head = self.extract(image), self.heads[bank or self.banks[0]]
-        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
+        """The experts' features, and what `classify` says of them."""
+        return self.classify(self.extract(image), bank)

@@ -1,0 +1,129 @@
+"""A step recorded once as a CUDA graph and then replayed: the processor launches one thing instead of two thousand."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from longtail.types import Batch, Progress
+
+WARM_UP = 3
+
+Step = Callable[[Batch, Int[Tensor, "v 2"], Progress], None]
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """What records and replays; the one for CUDA is `CudaRecorder`."""
+
+    def ready(self) -> AbstractContextManager[Any]:
+        """The context in which a step is done as it is before it is recorded."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record what the call launches, without doing it; returns what does it."""
+
+
+class CudaRecorder:
+    """CUDA graphs that share one pool of memory; they must not run at the same time."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """The stream that records, so that libraries and gradients set themselves up where they will be used."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            yield
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            work()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+@dataclass
+class _Recording:
+    """One phase and batch shape: what a replay reads, and the replay once there is one."""
+
+    batch: Batch
+    keys: Tensor
+    steps: int = 0
+    replay: Callable[[], None] | None = None
+
+
+class RecordedStep:
+    """A step that is replayed from its fourth time on, with the results of the plain one.
+
+    Two steps are the same recording when the method says that their phase is equal and their batches have one shape.
+    Everything else that changes from step to step lies in tensors which the recording reads: images, targets and
+    indices are copied into it, as are the keys of the augmentation; learning rate, weights and the method's
+    statistics stay where they are. The first steps of each recording are done as they are. Where recording
+    fails, every step is.
+
+    Args:
+        step: does a step and waits for nothing.
+        phase: of a place in the run; None where steps must not be recorded. See `Method.phase`.
+        recorder: records.
+        say: told, once, why nothing is recorded.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        phase: Callable[[Progress], Hashable | None],
+        recorder: Recorder,
+        say: Callable[[str], None],
+    ) -> None:
+        self._step, self._phase, self._recorder, self._say = step, phase, recorder, say
+        self._recordings: dict[Hashable, _Recording] = {}
+        self._works = True
+
+    def __call__(self, batch: Batch, keys: Int[Tensor, "v 2"], progress: Progress) -> None:
+        phase = self._phase(progress)
+        if phase is None or not self._works:
+            self._step(batch, keys, progress)
+            return
+        recording = self._find((phase, batch.image.shape, batch.image.dtype), batch, keys)
+        if recording.replay is None and recording.steps >= WARM_UP:
+            recording.replay = self._record(recording, progress)
+        recording.steps += 1
+        if recording.replay is None:
+            with self._recorder.ready() if self._works else nullcontext():
+                self._step(batch, keys, progress)
+            return
+        for kept, new in zip(_tensors(recording.batch), _tensors(batch), strict=True):
+            kept.copy_(new)
+        recording.keys.copy_(keys)
+        recording.replay()
+
+    def _find(self, key: Hashable, batch: Batch, keys: Tensor) -> _Recording:
+        if key not in self._recordings:
+            own = replace(
+                batch, image=batch.image.clone(), target=batch.target.clone(), index=batch.index.clone()
+            )
+            self._recordings[key] = _Recording(own, keys.clone())
+        return self._recordings[key]
+
+    def _record(self, recording: _Recording, progress: Progress) -> Callable[[], None] | None:
+        try:
+            return self._recorder.record(lambda: self._step(recording.batch, recording.keys, progress))
+        except RuntimeError as error:
+            self._works = False
+            reason = str(error).splitlines()[0]
+            self._say(
+                f"steps are not recorded as a CUDA graph ({reason}); going on without, with the same results"
+            )
+            return None
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    return batch.image, batch.target, batch.index

@@ -1,0 +1,48 @@
+"""Frozen features, computed once: what a stage that trains classifiers alone may work on."""
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from longtail.data import batches, epoch_order
+from longtail.engine.job import Job
+
+
+@torch.no_grad()
+def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k n m d"] | None:
+    """Features of K augmented views of every training image, where the recipe asks for them and the stage allows it.
+
+    Epoch k < K of a stage that shows each image once sees the very features that it would have computed, batch
+    statistics included; later epochs see those of epoch k mod K again. Running statistics move as in K epochs.
+
+    Args:
+        job: the run.
+        position: which of its stages.
+        again: a run that goes on within the stage, whose running statistics have moved already.
+
+    Returns:
+        (K, N, M, D) float32 on the device: 4 * K * N * M * D bytes; None where images are to be used.
+    """
+    stage, device = job.stages[position], job.runtime.device
+    if not job.recipe.run.reuse_features or not stage.trains_classifiers_alone:
+        return None
+    seed, first = job.recipe.run.seed, sum(earlier.epochs for earlier in job.stages[:position])
+    split, classes, network = job.data.train, len(job.data.class_names), copy.deepcopy(job.model)
+    views = min(job.recipe.run.reuse_features, stage.epochs)
+    stored = torch.empty(views, len(split), network.num_experts, network.feature_dim, device=device)
+    for view, of_view in enumerate(stored):
+        job.display.say(f"features of view {view + 1} of {views}, kept for the {stage.name} stage")
+        keys = job.augment.keys(seed, first + view, 0, device)
+        order = epoch_order(
+            "instance", split.targets, classes, seed=seed * 64 + position, epoch=view, epochs=stage.epochs
+        )
+        options = job.recipe
+        for batch in batches(split, order, options.optim.batch_size, device, workers=options.data.workers):
+            with job.runtime.autocast():
+                features = network.extract(job.augment.apply(batch.image, batch.index, keys))
+            of_view[batch.index] = features.float().transpose(0, 1)
+    if not again:
+        job.model.load_state_dict(network.state_dict())
+    return stored

@@ -1,0 +1,129 @@
+"""Recorded steps: the results of plain ones, whatever changes from step to step."""
+
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import EPOCHS, STEPS, tiny
+from torch import Tensor
+
+from longtail.engine.display import Display
+from longtail.engine.graph import WARM_UP, RecordedStep, Recorder
+from longtail.engine.job import build_job
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.step import StageTraining
+from longtail.methods.icl import ICL
+from longtail.types import Progress
+
+LENGTH = 5
+
+
+class Again:
+    """Stands in for CUDA: a replay calls the work again, which sees what was recorded and not what was meant."""
+
+    def __init__(self) -> None:
+        self.recorded = self.replayed = 0
+
+    def ready(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        self.recorded += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            work()
+
+        return replay
+
+
+class Refusing(Again):
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+def train(
+    tmp_path: Path,
+    recorder: Recorder | None,
+    phase: Callable[[Progress], Hashable | None] | None = None,
+    **more: Any,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]], list[str]]:
+    """Some epochs of the feature stage: weights and statistics at the end, the epochs' log, what was said."""
+    changes = {"optim__epochs": LENGTH + 2, "method__diversity_stop": 2, "method__contrastive_start": 3}
+    job = build_job(tiny(**changes, **more), RunFolder(tmp_path / "job"), Display(1, quiet=True))
+    training, said = StageTraining(job, 0), list[str]()
+    if recorder is not None:
+        training._do = RecordedStep(training.step, phase or job.method.phase, recorder, said.append)
+    log = []
+    for epoch in range(LENGTH):
+        steps = training.epoch(Progress("feature", epoch, LENGTH, epoch, epoch * STEPS, 3))
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                log.append(end.value)
+                break
+    return job.model.state_dict() | job.method.state_dict(), log, said
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path) -> None:
+    recorder = Again()
+    plain, recorded = train(tmp_path, None), train(tmp_path, recorder)
+    assert same(plain[0], recorded[0])
+    assert plain[1] == recorded[1]
+    # two full batches and a smaller one an epoch; diversity in epochs 0-1, neither in 2, contrast in 3-4
+    assert recorder.recorded == 2
+    assert recorder.replayed == 2 * (2 * 2 - WARM_UP)
+    assert recorded[2] == []
+
+
+def test_a_phase_that_hides_a_change_would_be_noticed(tmp_path: Path) -> None:
+    plain = train(tmp_path, None)
+    assert not same(plain[0], train(tmp_path, Again(), lambda _: "one")[0])
+
+
+def test_without_a_phase_nothing_is_recorded(tmp_path: Path) -> None:
+    recorder = Again()
+    train(tmp_path, recorder, lambda _: None)
+    assert (recorder.recorded, recorder.replayed) == (0, 0)
+
+
+def test_where_recording_fails_the_run_goes_on_and_says_so_once(tmp_path: Path) -> None:
+    plain, refused = train(tmp_path, None), train(tmp_path, Refusing())
+    assert same(plain[0], refused[0])
+    assert len(refused[2]) == 1
+    assert "not permitted when stream is capturing" in refused[2][0]
+
+
+def test_every_batch_has_its_own_images_and_every_epoch_its_own_views(tmp_path: Path) -> None:
+    """What the test above compares would also be equal if neither changed."""
+    seen: list[float] = []
+    loss = ICL.loss
+
+    def looking(self: ICL, output: Any, batch: Any, progress: Progress) -> Any:
+        seen.append(batch.image.double().sum().item())
+        return loss(self, output, batch, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ICL, "loss", looking)
+        train(tmp_path, Again())
+    assert len(set(seen)) == len(seen) == LENGTH * STEPS
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records CUDA graphs, needs a GPU")
+@pytest.mark.parametrize("streams", [False, True])
+def test_cuda_graphs_do_what_plain_steps_do(tmp_path: Path, streams: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    on = {"run__device": "cuda", "optim__peak_lr": 1e-3}
+    plain = train(tmp_path, None, run__graphs=False, **on)
+    recorded = train(tmp_path, None, run__graphs=True, run__expert_streams=streams, **on)
+    assert EPOCHS
+    for name, value in plain[0].items():
+        torch.testing.assert_close(recorded[0][name], value, rtol=1e-4, atol=1e-5, msg=name)
