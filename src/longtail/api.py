@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.loading import read_source
+from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import next_free
 from longtail.engine.train import fit
 from longtail.predict import load
@@ -65,21 +66,11 @@ def train(
         for key, value in named.items()
         if value is not None
     }
-    recipe, notes, folder = _plan(str(target), given, epochs, resume)
-    if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
-        raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
-    folder = folder or (Path(out) if out is not None else None)
-    if resume and folder is None:
-        folder = _newest(recipe)
-    going_on = resume and folder is not None and (folder / "recipe.toml").is_file()
-    if resume and not going_on:
-        notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
-    missing = _missing(folder or Path(RUNS))
-    if folder is None:
-        folder = _reserve(recipe)
-        missing.insert(0, folder)
-    notes.append(f"{_summary(recipe)} -> {folder}")
-    _fit(recipe, folder, missing, notes, resume=going_on, quiet=quiet)
+    processes = join_processes()
+    planned = processes.on_first(lambda: _prepare(str(target), given, epochs, out, resume))
+    recipe, notes, folder, missing, going_on = planned
+    made = missing if processes.is_first else []
+    _fit(recipe, folder, made, notes, resume=going_on, quiet=quiet)
     return Run(folder)
 
 
@@ -103,6 +94,27 @@ def _whole(name: str, number: Any) -> int | None:
         return None if number is None else operator.index(number)
     except TypeError:
         raise InputError(f"{name} = {number!r} does not fit: give a whole number") from None
+
+
+def _prepare(
+    target: str, given: dict[str, Any], epochs: int | None, out: str | Path | None, resume: bool
+) -> tuple[Recipe, list[str], Path, list[Path], bool]:
+    """The recipe, what to tell, the run folder, what of it is missing, whether there is a run to go on with."""
+    recipe, notes, folder = _plan(target, given, epochs, resume)
+    if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
+        raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
+    folder = folder or (Path(out) if out is not None else None)
+    if resume and folder is None:
+        folder = _newest(recipe)
+    going_on = resume and folder is not None and (folder / "recipe.toml").is_file()
+    if resume and not going_on:
+        notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
+    missing = _missing(folder or Path(RUNS))
+    if folder is None:
+        folder = _reserve(recipe)
+        missing.insert(0, folder)
+    notes.append(f"{_summary(recipe)} -> {folder}")
+    return recipe, notes, folder, missing, going_on
 
 
 def _plan(

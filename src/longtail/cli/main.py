@@ -1,6 +1,7 @@
 """`longtail`: the commands, and what becomes of errors. Nothing heavy is imported before a command runs."""
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -40,11 +41,17 @@ def _version(wanted: bool) -> bool:
 
 @app.callback()
 def _start(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """The options before a command."""
+    if context.invoked_subcommand != "train" and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise typer.BadParameter(
+            f"{os.environ['WORLD_SIZE']} processes were started, and {context.invoked_subcommand} runs in one; "
+            "start it without a launcher"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
-        _say(str(stop) or "interrupted")
+        if is_first():
+            _say(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
@@ -79,9 +87,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = explain(error)
         if not lines:
             raise
-        _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
+        if is_first() or not _is_known_to_all(error):
+            _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
         return REFUSED
     return 0
+
+
+def is_first() -> bool:
+    """Whether this process is the one, of several that a launcher started, that talks."""
+    return (os.environ.get("RANK") or "0") == "0"
+
+
+def _is_known_to_all(error: Exception) -> bool:
+    """Whether every process has met this error, so that one line is enough."""
+    from longtail.types import InputError, LocalInputError
+
+    refused = isinstance(error, InputError) or hasattr(error, "format_message")
+    return refused and not isinstance(error, LocalInputError)
 
 
 def explain(error: Exception) -> list[str]:

@@ -96,6 +96,8 @@ def train(
         target, data=data, method=method, model=model, epochs=epochs, seed=seed, out=out, set=given,
         resume=resume, strict=strict, quiet=quiet,
     )  # fmt: skip
+    if (os.environ.get("RANK") or "0") != "0":  # of several processes, the first says it
+        return
     if quiet:
         typer.echo(run.path)
         return

@@ -55,7 +55,7 @@ class Job:
         line = (
             f"{len(counts)} classes, {int(counts.sum()):,} training images ({int(counts.max())} to {int(counts.min())} "
             f"a class), {0 if test is None else len(test):,} to evaluate on; "
-            f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device}"
+            f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device.type}"
         )
         if self.processes.count > 1:
             line += f" in {self.processes.count} processes"

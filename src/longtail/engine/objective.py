@@ -94,12 +94,15 @@ def mixes(method: Method) -> bool:
 def distributed(objective: Objective) -> nn.Module:
     """The objective itself, or, for several processes, one whose gradients are the mean over them.
 
-    A parameter that a phase of a method leaves out has no gradient, as in one process.
+    A parameter that a phase of a method leaves out has no gradient, as in one process. Buffers are equal by themselves.
     """
     if objective.processes.count == 1:
         return objective
-    warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")  # most phases use all
-    return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
+    # torch warns where it looks for parameters left out and finds none, as in most phases: give it one to find.
+    objective.left_out = nn.Parameter(torch.zeros((), device=objective.method.class_counts.device))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `broadcast_buffers` has another name in torch 2.15
+        return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
 
 
 def _detached(output: ModelOutput) -> ModelOutput:
