@@ -55,20 +55,20 @@ TINY = Sizes(batch=4, evaluated=8, steps=1, rounds=1)
 
 
 def made_up(folder, largest=500, tested=20):
-    """A Parquet folder of random images in the shape of CIFAR-100-LT, imbalance factor 100."""
-    rng = np.random.default_rng(0)
+    """A Parquet folder in the shape of CIFAR-100-LT, imbalance factor 100, of a few random images over and over."""
+    rng, pictures = np.random.default_rng(0), []
+    for _ in range(64):
+        buffer = io.BytesIO()
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(buffer, "png")
+        pictures.append({"bytes": buffer.getvalue(), "path": None})
+    label = {"names": [f"c{i}" for i in range(100)], "_type": "ClassLabel"}
+    described = json.dumps({"info": {"features": {"fine_label": label}}})
     tail = [int(largest * 100 ** (-c / 99)) for c in range(100)]
     for split, counts in (("train", tail), ("test", tested)):
         targets = np.repeat(np.arange(100), counts)
-        rows = []
-        for _ in targets:
-            buffer = io.BytesIO()
-            pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(buffer, "png", compress_level=1)
-            rows.append({"bytes": buffer.getvalue(), "path": None})
+        rows = [pictures[row % len(pictures)] for row in range(len(targets))]
         table = pa.Table.from_pandas(pd.DataFrame({"img": rows, "fine_label": targets}))
-        label = {"names": [f"c{i}" for i in range(100)], "_type": "ClassLabel"}
-        described = json.dumps({"info": {"features": {"fine_label": label}}})
         pq.write_table(
             table.replace_schema_metadata({"huggingface": described}),
             Path(folder) / f"{split}-00000-of-00001.parquet",
