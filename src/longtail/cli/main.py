@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import listing, runs
+from longtail.cli import data, listing, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -27,6 +27,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(data.app)
 
 
 def _version(wanted: bool) -> bool:

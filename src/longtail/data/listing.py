@@ -1,6 +1,6 @@
 """What a source hands over: images listed with their classes, not yet decoded."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,14 +22,16 @@ class Listing:
         targets: (N,) positions in `class_names`.
         ids: N names.
         fetch: gives the encoded images at sorted rows, in that order.
-        on_disk: the images are files of their own, which may stay on disk.
+        on_disk: the N images where they may stay on disk: files of their own, or stored pixels.
+        sizes: (N, 2) height and width of each in pixels, where that is known and every image is known to be sound.
     """
 
     class_names: tuple[str, ...]
     targets: NDArray[np.int64]
     ids: tuple[str, ...]
     fetch: Callable[[NDArray[np.int64]], Iterable[Encoded]]
-    on_disk: bool = False
+    on_disk: Sequence[Encoded] | None = None
+    sizes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         stage.sampler, split.targets, len(job.data.class_names),
         seed=start.seed * 64 + position, epoch=start.epoch, epochs=stage.epochs,
     )  # fmt: skip
-    stream = batches(split, order, o.batch_size, device, workers=job.recipe.data.workers)
+    boxes = _boxes(job, start)
+    stream = batches(split, order, o.batch_size, device, workers=job.recipe.data.workers, views=boxes)
     rate_at = partial(
         learning_rate,
         total_steps=stage.epochs * steps,
@@ -110,7 +111,7 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
         rate = rate_at(start.epoch * steps + done)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        augmented = replace(batch, image=_augment(job, batch, start))
+        augmented = replace(batch, image=_augment(job, batch, start, cropped=bool(boxes)))
         output, terms = train_step(
             job.model, job.method, job.runtime, optimizer, augmented, stage.bank, progress, o.clip_norm
         )
@@ -119,11 +120,18 @@ def train_epoch(job: Job, position: int, optimizer: AcceleratedOptimizer, start:
     return {"lr": rate} | meter.read()
 
 
-def _augment(job: Job, batch: Batch, progress: Progress) -> Tensor:
-    views = [
-        job.augment(batch.image, batch.index, seed=progress.seed, epoch=progress.total_epoch, view=view)
-        for view in range(job.method.views)
-    ]
+def _boxes(job: Job, progress: Progress) -> list[partial[Tensor]]:
+    """What each view shows of images that are cropped as they are read; empty where `Augment` does all itself."""
+    if "resized_crop" not in job.augment.operations or isinstance(job.data.train.images, Tensor):
+        return []
+    draw = partial(job.augment.boxes, seed=progress.seed, epoch=progress.total_epoch)
+    return [partial(draw, view=view) for view in range(job.method.views)]
+
+
+def _augment(job: Job, batch: Batch, progress: Progress, *, cropped: bool) -> Tensor:
+    images = batch.image.chunk(job.method.views) if cropped else [batch.image] * job.method.views
+    augment = partial(job.augment, seed=progress.seed, epoch=progress.total_epoch, cropped=cropped)
+    views = [augment(image, batch.index, view=view) for view, image in enumerate(images)]
     return views[0] if len(views) == 1 else torch.cat(views)
 
 
