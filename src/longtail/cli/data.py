@@ -1,5 +1,6 @@
 """`longtail data`: commands that work with a set of images itself."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,4 +50,4 @@ def pack(
         for line in unreadable_lines(bad):
             typer.echo(f"  {line}", err=True)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    typer.echo(f"{out}: {told} images; train on them with: longtail train {out}")
+    typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")

@@ -1,6 +1,6 @@
 """Images that stay on disk and are decoded when they are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from longtail.data.images import Box, Encoded, UnreadableError, decode, decode_box
+from longtail.data.images import Box, UnreadableError, decode, decode_box
 from longtail.data.stored import StoredPixels
 from longtail.types import InputError
 
@@ -19,14 +19,14 @@ class ImageFiles:
     """Images that stay on disk.
 
     Attributes:
-        images: all that the source lists; shared by what `take` returns.
-        rows: (N,) those that take part.
+        image: gives the image at a row of the source.
+        rows: (N,) rows of the source that take part.
         sizes: (N, 2) height and width of each, upright, in pixels.
         image_size: side in pixels of what `read` returns.
         draft: whether JPEG decoders may shrink what a box is cut out of, see `decode_box`.
     """
 
-    images: Sequence[Encoded]
+    image: Callable[[int], Path | StoredPixels]
     rows: Int64[np.ndarray, " n"]
     sizes: Int64[np.ndarray, "n 2"]
     image_size: int
@@ -45,7 +45,7 @@ class ImageFiles:
         Raises:
             InputError: the file cannot be read.
         """
-        image = self.images[self.rows[row]]
+        image = self.image(int(self.rows[row]))
         try:
             if box is None:
                 return torch.from_numpy(decode(image, self.image_size))
@@ -60,10 +60,8 @@ class ImageFiles:
 
     def stamps(self) -> Int64[np.ndarray, " n"]:
         """What tells that an image has changed: the size of its file, or the checksum of its stored pixels."""
-        return np.array([_stamp(self.images[row]) for row in self.rows], dtype=np.int64)
+        return np.array([_stamp(self.image(row)) for row in self.rows.tolist()], dtype=np.int64)
 
 
-def _stamp(image: Encoded) -> int:
-    if isinstance(image, StoredPixels):
-        return image.checksum
-    return image.stat().st_size if isinstance(image, Path) else len(image)
+def _stamp(image: Path | StoredPixels) -> int:
+    return image.checksum if isinstance(image, StoredPixels) else image.stat().st_size

@@ -82,5 +82,5 @@ def _read_part(root: Path, folder: Path) -> Listing:
         targets=np.repeat(np.arange(len(files)), [len(group) for group in files]),
         ids=tuple(path.relative_to(root).as_posix() for path in paths),
         fetch=lambda rows: (paths[row] for row in rows),
-        on_disk=paths,
+        on_disk=paths.__getitem__,
     )

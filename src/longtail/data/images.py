@@ -69,8 +69,7 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
         box: top, left, height and width in pixels of the upright image.
         size: side of the result.
         draft: let JPEG decoders shrink the image by 2, 4 or 8 as long as the box keeps `size` pixels a side. Large
-            photographs decode faster (1600 x 1200: twice as fast); grey levels then differ, in those images by 1
-            in the mean, by 8 or less in 99 of 100 pixels.
+            photographs decode faster; grey levels then differ (`benchmarks/loader.py` says by how much).
 
     Returns:
         (3, size, size) RGB, the channels of a pixel side by side.

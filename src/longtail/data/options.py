@@ -30,7 +30,7 @@ class DataOptions(BaseModel):
         crop_padding: pixels of padding before the random crop.
         crop_scale: smallest and largest share of an image's area that `resized_crop` shows, in (0, 1].
         draft: let JPEG decoders shrink large photographs by 2, 4 or 8 before `resized_crop`, the box never below
-            `image_size`; faster, and grey levels change by 1 in the mean.
+            `image_size`; faster, and grey levels change (`benchmarks/loader.py` says by how much).
         cutout_size: side of the square that Cutout blanks.
         randaugment_ops: RandAugment's operations for each image.
         randaugment_magnitude: RandAugment's strength, 0..30.

@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,31 +27,6 @@ from longtail.types import InputError
 MANIFEST = "packed.json"
 FORMAT, VERSION = "longtail-packed", 1
 NUMBERS = ("label", "offset", "height", "width", "checksum")
-
-
-class StoredImages(Sequence[StoredPixels]):
-    """The images of one file of pixels, by row.
-
-    Args:
-        file: the file.
-        columns: offset, height, width and checksum of each image, (N,) each.
-    """
-
-    def __init__(self, file: Path, columns: Mapping[str, NDArray[np.int64]]) -> None:
-        self._file = file
-        self._columns = tuple(columns[name] for name in ("offset", "height", "width", "checksum"))
-
-    def __len__(self) -> int:
-        return len(self._columns[0])
-
-    @overload
-    def __getitem__(self, row: int) -> StoredPixels: ...
-    @overload
-    def __getitem__(self, row: slice) -> Sequence[StoredPixels]: ...
-    def __getitem__(self, row: int | slice) -> StoredPixels | Sequence[StoredPixels]:
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
-        return StoredPixels(self._file, *(int(column[row]) for column in self._columns))
 
 
 def is_packed(path: Path) -> bool:
@@ -149,10 +124,13 @@ def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> Listing:
     found, wanted = (pixels.stat().st_size, len(ids)), (part["bytes"], part["images"])
     if found != wanted:
         raise ValueError(f"{pixels.name} and its index have {found} bytes and images, not {wanted}")
-    images = StoredImages(pixels, columns)
+    places = [columns[column] for column in ("offset", "height", "width", "checksum")]
+
+    def at(row: int) -> StoredPixels:
+        return StoredPixels(pixels, *(int(column[row]) for column in places))
 
     def fetch(rows: NDArray[np.int64]) -> Iterator[StoredPixels]:
-        return (images[row] for row in rows)
+        return map(at, rows.tolist())
 
     sizes = np.stack([columns["height"], columns["width"]], axis=1)
-    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, images, sizes)
+    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes)
