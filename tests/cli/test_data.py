@@ -6,23 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from longtail.recipe import load_recipe
+
 Run = Callable[..., tuple[int, str, str]]
-SHORT = (
-    "--epochs",
-    "2",
-    "--set",
-    "model.num_experts=2",
-    "--set",
-    "model.name=resnet20",
-    "--set",
-    "data.image_size=8",
-)
-BOXES = ("--set", 'data.augment=["resized_crop", "flip"]')
+SETTINGS = (
+    "model.num_experts=2", "model.name=resnet20", "data.image_size=8", 'data.augment=["resized_crop", "flip"]'
+)  # fmt: skip
+SHORT = ("--epochs", "2", *(word for setting in SETTINGS for word in ("--set", setting)))
 
 
 def test_packing_and_training_on_it(run: Run, photos: Path, tmp_path: Path) -> None:
     (photos / "train" / "fox" / "bad.png").write_bytes(b"")
-    packed = tmp_path / "my pack"
+    packed = tmp_path / "my set"
     code, out, err = run("data", "pack", photos, "-o", packed)
     assert (code, out) == (
         0,
@@ -32,18 +27,19 @@ def test_packing_and_training_on_it(run: Run, photos: Path, tmp_path: Path) -> N
     logs = {}
     for name, words in {
         "files": (photos,),
-        "packed": (packed,),
-        "recipe": ("icl-images", "--data", packed),
+        "packed": ("icl-images", "--data", packed),
     }.items():
-        folder = tmp_path / name
-        assert run("train", *words, *SHORT, *BOXES, "--out", folder, "--quiet")[0] == 0
+        folder = tmp_path / f"run on {name}"
+        assert run("train", *words, *SHORT, "--out", folder, "--quiet")[0] == 0
         lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         logs[name] = [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
-    assert logs["files"] == logs["packed"] == logs["recipe"]
-    assert 'name = "packed"' in (tmp_path / "recipe" / "recipe.toml").read_text()
-    assert run("evaluate", tmp_path / "files", "--data", packed)[0] == 0
+    assert logs["files"] == logs["packed"]
+    assert 'name = "packed"' in (tmp_path / "run on packed" / "recipe.toml").read_text()
+    assert load_recipe(str(packed))[0].data.name == "packed"
+    assert run("evaluate", tmp_path / "run on files", "--data", packed)[0] == 0
     scores = [
-        json.loads((tmp_path / "files/eval" / n / "metrics.json").read_text()) for n in ("test", "my pack")
+        json.loads((tmp_path / "run on files/eval" / n / "metrics.json").read_text())
+        for n in ("test", "my set")
     ]
     assert scores[0]["nll"] == scores[1]["nll"]
 

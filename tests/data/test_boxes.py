@@ -95,6 +95,12 @@ def test_draft_leaves_other_formats_alone():
     assert torch.equal(decode_box(data, BOXES[0], 32, draft=True), decode_box(data, BOXES[0], 32))
 
 
+@pytest.mark.parametrize("box", [(290, 0, 11, 5), (0, 399, 5, 2)])
+def test_an_image_that_has_become_smaller_is_refused(box):
+    with pytest.raises(UnreadableError, match="smaller than when"):
+        decode_box(encoded(photo()), box, 4)
+
+
 def test_what_cannot_be_decoded_says_why():
     for work in (lambda data: decode_box(data, (0, 0, 2, 2), 2), measure):
         with pytest.raises(UnreadableError, match="not an image"):

@@ -85,6 +85,8 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
             with _open(image) as opened:
                 factor = _shrink(opened, min(height, width) // size) if draft else 1
                 upright = _upright(opened)
+                if top + height > upright.height * factor or left + width > upright.width * factor:
+                    raise ValueError("smaller than when the set was listed")
                 if factor == 1:
                     part = upright.crop((left, top, left + width, top + height))
                 else:
