@@ -34,7 +34,8 @@ class Augment:
 
     Every random number is a pure function of (seed, epoch, view, index, slot), so batch size, order, workers
     and processes change no bit of the result. Magnitudes and definitions: `longtail.augment.policies`. Each
-    operation equals Pillow's bit for bit, and normalisation torchvision's `ToTensor` and `Normalize`.
+    operation equals Pillow's bit for bit (resized_crop: to within one grey level), and normalisation torchvision's
+    `ToTensor` and `Normalize`.
 
     * crop: a window of the image's size at a random place of the image padded with `crop_padding` zeros.
     * resized_crop: a box of a random share of the area and of a random ratio, resized to the image's size; see

@@ -72,7 +72,7 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
             photographs decode faster; grey levels then differ (`benchmarks/loader.py` says by how much).
 
     Returns:
-        (3, size, size) RGB, the channels of a pixel side by side.
+        (3, size, size) RGB.
 
     Raises:
         UnreadableError: with the reason, whatever was raised.
