@@ -6,13 +6,14 @@ from dataclasses import replace
 import torch
 
 import reference
+from longtail.engine.views import view_keys
 
 PARTS = ("data", "augmentation", "forward", "statistics", "losses", "backward", "optimizer", "log")
 
 
 def library_parts(library, steps):
     """Median seconds of each part of a step of the phase that the library is in."""
-    clock, stream = reference.Clock(), library.training._batches(library.progress)
+    clock, stream = reference.Clock(), _batches(library)
     rows = []
     for batch in stream:
         clock.mark("start")
@@ -21,6 +22,12 @@ def library_parts(library, steps):
         if len(rows) > steps:
             break
     return _medians(rows)
+
+
+def _batches(library):
+    progress, method = library.progress, library.job.method
+    keys = view_keys(progress.seed, progress.total_epoch, method.views)
+    return library.training._batches(progress, keys)
 
 
 def _step(library, batch, clock):

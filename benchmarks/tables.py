@@ -86,6 +86,28 @@ def augmentation(path):
     )
 
 
+def loading(path):
+    result = json.loads(path.read_text("utf-8"))
+    lines = [
+        f"**Loading at {result['side']} px on two cores** (crop, flip, normalise), alternating rounds, medians; "
+        f"torch {result['versions']['torch']}, Pillow {result['versions']['pillow']}", "",
+        "| images per second | as they are | ratio (min-max) | 500 x 375 | ratio (min-max) |", "|---|--:|--:|--:|--:|",
+    ]  # fmt: skip
+    sets = [result["sets"][name] for name in ("as they are", "500 x 375")]
+    for side in sets[0]["images_per_s"]:
+        cells = [side]
+        for s in sets:
+            low, high = (s[key].get(side) for key in ("ratio_min", "ratio_max"))
+            ratio = f"{s['ratio'][side]:.2f} ({low:.2f}-{high:.2f})" if side in s["ratio"] else ""
+            cells += [f"{s['images_per_s'][side]:.0f}", ratio]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "| rows of a packed set | ms of a step | MiB after epoch 1, 2, 3 |", "|--:|--:|--:|"]
+    for row in result["growth"]:
+        memory = ", ".join(f"{value:.0f}" for value in row["mib_after_epochs"])
+        lines.append(f"| {row['rows']:,} | {row['ms_a_step']:.2f} | {memory} |")
+    return "\n".join([*lines, "", f"`{result['command']}`"])
+
+
 def pages():
     """(text of tables.md, text for README.md)."""
     tables, full, short = load(), [], []
@@ -98,6 +120,7 @@ def pages():
     for kind in ("speed", "growth", "probes"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
+    full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]
     return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"
 
 

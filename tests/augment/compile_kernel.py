@@ -26,7 +26,7 @@ def compile_for(height: int, width: int) -> dict[str, int]:
     Augment.form = lambda self, image: "kernel"  # type: ignore[method-assign]
     kernel = augment._prepare(torch.zeros(1, 3, height, width, dtype=torch.uint8)).fused
     assert kernel is not None
-    constants = kernel._constants | {"FROM_SET": True, "stride_w": 1}
+    constants = kernel._constants | {"stride_w": 1}
     options = {name: constants.pop(name) for name in ("num_warps", "num_stages", "enable_fp_fusion")}
     types = ["*u8", "*i64", "*i64", "*fp32", *(TYPES[table.dtype] for table in kernel._tables), *["i64"] * 4]
     names = augment_kernel.arg_names

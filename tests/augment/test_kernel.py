@@ -80,7 +80,7 @@ def test_each_operation_equals_the_torch_form(one: Operation, device: str) -> No
     ]
     values = torch.arange(256.0, device=device).repeat(3, 1)
     kernel = fused.Fused(table, steps, values, size, crop_padding=0, flip=False, cutout_size=0)
-    result = kernel(images, index, Augment.keys(0, 0, 0, device), from_set=False)
+    result = kernel(images, index, Augment.keys(0, 0, 0, device))
     inverted = apply_operations(images, torch.zeros_like(index), table, dense=False)
     expected = apply_operations(inverted, torch.ones_like(index), table, dense=False)
     assert torch.equal(result, expected.float())
@@ -117,20 +117,17 @@ def test_whole_chain_equals_the_torch_form(
     assert torch.equal(result.cpu(), expected)
 
 
-def test_a_batch_is_read_from_the_set(device: str, forms: dict[str, str]) -> None:
-    augment, images = Augment(AUTOAUGMENT, MEAN, STD), some_images(30, 9, 12)
+def test_any_strides_one_image_and_none(device: str, forms: dict[str, str]) -> None:
+    augment, images = Augment(AUTOAUGMENT, MEAN, STD), some_images(5, 9, 12)
     index, keys = torch.tensor([29, 0, 7, 7, 13], dtype=torch.int32), Augment.keys(1, 2, 0, "cpu")
-    expected = by_torch(augment, images[index], index, keys, forms)
+    expected = by_torch(augment, images, index, keys, forms)
     for held in (images, images.contiguous(memory_format=torch.channels_last)):
-        result = augment.apply_from_set(held.to(device), index.to(device), keys.to(device))
+        result = augment.apply(held.to(device), index.to(device), keys.to(device))
         assert torch.equal(result.cpu(), expected)
-    one = augment.apply_from_set(images.to(device), index[2:3].to(device), keys.to(device))
+    one = augment.apply(images[2:3].to(device), index[2:3].to(device), keys.to(device))
     assert torch.equal(one.cpu(), expected[2:3])
-    nothing = augment.apply_from_set(images.to(device), index[:0].to(device), keys.to(device))
+    nothing = augment.apply(images[:0].to(device), index[:0].to(device), keys.to(device))
     assert nothing.shape == (0, 3, 9, 12)
-    forms["cpu"] = "sparse"
-    augment._prepared.clear()
-    assert torch.equal(augment.apply_from_set(images, index, keys), expected)
 
 
 def test_form_is_chosen_by_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,17 +151,18 @@ def test_without_triton_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_captured_graph_takes_other_keys_and_images() -> None:
     augment, images = Augment(AUTOAUGMENT, MEAN, STD), some_images(512, 32, 32).to("cuda")
-    index, keys = torch.arange(128, device="cuda"), Augment.keys(0, 0, 0, "cuda")
-    assert augment.form(images) == "kernel"
-    augment.apply_from_set(images, index, keys)
+    batch, index, keys = images[:128].clone(), torch.arange(128, device="cuda"), Augment.keys(0, 0, 0, "cuda")
+    assert augment.form(batch) == "kernel"
+    augment.apply(batch, index, keys)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        result = augment.apply_from_set(images, index, keys)
+        result = augment.apply(batch, index, keys)
     for epoch in range(3):
         keys.copy_(Augment.keys(0, epoch, 0, "cuda"))
         index.copy_(torch.randperm(512, device="cuda")[:128])
+        batch.copy_(images[index])
         graph.replay()
-        expected = Augment(AUTOAUGMENT, MEAN, STD)(images[index].cpu(), index.cpu(), seed=0, epoch=epoch)
+        expected = Augment(AUTOAUGMENT, MEAN, STD)(batch.cpu(), index.cpu(), seed=0, epoch=epoch)
         assert torch.equal(result.cpu(), expected)
 
 

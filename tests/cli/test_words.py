@@ -26,6 +26,7 @@ COMMANDS = (
     "recipes",
     "datasets",
     "doctor",
+    "data",
 )
 
 

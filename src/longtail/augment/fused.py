@@ -92,30 +92,26 @@ class Fused:
 
     def __call__(
         self,
-        images: UInt8[Tensor, "n 3 h w"],
+        images: UInt8[Tensor, "b 3 h w"],
         index: Int[Tensor, " b"],
         keys: Int64[Tensor, "2"],
-        *,
-        from_set: bool,
     ) -> Float32[Tensor, "b 3 h w"]:
         """Launch; compiles at the first call of a process, which takes seconds unless Triton's cache knows the kernel.
 
         Args:
-            images: (B, 3, H, W), or with `from_set` (N, 3, H, W) of which images[index] are read; any strides.
-            index: (B,) in [0, 2^32), with `from_set` in [0, N), which is not checked.
+            images: (B, 3, H, W), any strides.
+            index: (B,) in [0, 2^32).
             keys: (2,) of `Augment.keys`.
-            from_set: which of the two `images` is.
 
         Returns:
             (B, 3, H, W) float32 in channels_last layout.
         """
         from longtail.augment.kernel import augment_kernel
 
-        shape = (len(index), *images.shape[1:])
-        out = torch.empty(shape, dtype=torch.float32, device=images.device, memory_format=torch.channels_last)
+        out = torch.empty_like(images, dtype=torch.float32, memory_format=torch.channels_last)
         with torch.cuda.device(images.get_device()):  # the launch goes to the current one
             augment_kernel[(len(index),)](
                 images, index.contiguous(), keys, out, *self._tables, *images.stride(),
-                FROM_SET=from_set, **self._constants,
+                **self._constants,
             )  # fmt: skip
         return out

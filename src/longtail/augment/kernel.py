@@ -216,16 +216,16 @@ def _choose(step, threshold, row, image_word, first, second):
 @no_type_check
 def augment_kernel(images, index, keys, out, step, threshold, row, family, coefficients, lookup, factor, normalized,
                    stride_n, stride_c, stride_h, stride_w, H: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
-                   FROM_SET: tl.constexpr, CROP_PADDING: tl.constexpr, FLIP: tl.constexpr, NUM_STEPS: tl.constexpr,
+                   CROP_PADDING: tl.constexpr, FLIP: tl.constexpr, NUM_STEPS: tl.constexpr,
                    FILL: tl.constexpr, CUTOUT_SIZE: tl.constexpr):  # fmt: skip
-    """Image `index[program]` of the set, or image `program` of the batch, to its place in `out`; see `fused.Fused`."""
+    """Image `program` of the batch to its place in `out`; see `fused.Fused`."""
     program = tl.program_id(0).to(tl.int64)
     number = tl.load(index + program).to(tl.int64)
     first, second = tl.load(keys).to(tl.uint32), tl.load(keys + 1).to(tl.uint32)
     image_word = _mix(_mix(number.to(tl.uint32) ^ first) ^ second)
     place = tl.arange(0, BLOCK)
     y, x, inside = place // W, place % W, place < H * W
-    images += (number if FROM_SET else program) * stride_n
+    images += program * stride_n
     pixel = _read(images, image_word, first, second, y, x, inside, stride_c, stride_h, stride_w,
                   CROP_PADDING, FLIP, H, W)  # fmt: skip
     for position in range(NUM_STEPS):

@@ -123,6 +123,7 @@ def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
         data.mean,
         data.std,
         crop_padding=o.crop_padding,
+        crop_scale=o.crop_scale,
         cutout_size=o.cutout_size,
         randaugment_ops=o.randaugment_ops,
         randaugment_magnitude=o.randaugment_magnitude,
