@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longtail.api import evaluate as evaluate
     from longtail.api import train as train
+    from longtail.api import train_seeds as train_seeds
     from longtail.predict import Classifier as Classifier
     from longtail.predict import load as load
     from longtail.report import Run as Run
+    from longtail.report import SeedRuns as SeedRuns
     from longtail.types import InputError as InputError
 
     __version__: str
@@ -17,12 +19,24 @@ _HOME = {
     "Classifier": "longtail.predict",
     "InputError": "longtail.types",
     "Run": "longtail.report",
+    "SeedRuns": "longtail.report",
     "evaluate": "longtail.api",
     "load": "longtail.predict",
     "train": "longtail.api",
+    "train_seeds": "longtail.api",
 }
 
-__all__ = ["Classifier", "InputError", "Run", "__version__", "evaluate", "load", "train"]
+__all__ = [
+    "Classifier",
+    "InputError",
+    "Run",
+    "SeedRuns",
+    "__version__",
+    "evaluate",
+    "load",
+    "train",
+    "train_seeds",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,6 +70,10 @@ def train(
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Keys weights, order and augmentation."),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="N,N,...", help="Several seeds at once, a run folder each and one summary."),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Run folder, new or empty. [default: runs/<data>-<method>-<model>]"),
@@ -92,10 +96,17 @@ def train(
     with loading():
         from longtail import api, report
 
-    run = api.train(
-        target, data=data, method=method, model=model, epochs=epochs, seed=seed, out=out, set=given,
-        resume=resume, strict=strict, quiet=quiet,
-    )  # fmt: skip
+    options: dict[str, Any] = {
+        "data": data, "method": method, "model": model, "epochs": epochs, "out": out, "set": given,
+        "resume": resume, "strict": strict, "quiet": quiet,
+    }  # fmt: skip
+    if seeds is not None or report.planned_seeds(Path(target)) is not None:
+        if seed is not None:
+            raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
+        several = api.train_seeds(target, None if seeds is None else _numbers(seeds), **options)
+        _print([str(several.path)] if quiet else ["", *report.summary_lines(several)])
+        return
+    run = api.train(target, seed=seed, **options)
     if (os.environ.get("RANK") or "0") != "0":  # of several processes, the first says it
         return
     if quiet:
@@ -196,6 +207,11 @@ def compare(
     if len(runs) < 2:
         raise typer.BadParameter("give two runs or more to compare")
     _print(comparison_lines([Run(run) for run in runs]))
+
+
+def _numbers(words: str) -> list[int]:
+    """0,1,2 as numbers."""
+    return [whole_number(word) for word in words.split(",")]
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ class Display:
 
     def __init__(self, epochs: int, *, quiet: bool = False, name: str = "") -> None:
         self.epochs, self.quiet, self.name = epochs, quiet, name
-        self.within: Display | None = None
+        self.within: Display | None = None  # what shows this run and others
         self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
         self.bar = Progress(
             TextColumn("{task.description}"),

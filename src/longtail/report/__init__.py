@@ -1,9 +1,20 @@
 """What a run has to say, finished or not, read from its folder alone: tables for the terminal, and plots."""
 
 from longtail.report.run import Run
+from longtail.report.seeds import SeedRuns, planned_seeds, summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
 
-__all__ = ["Run", "comparison_lines", "evaluation_lines", "plot", "report_lines", "result_lines"]
+__all__ = [
+    "Run",
+    "SeedRuns",
+    "comparison_lines",
+    "evaluation_lines",
+    "planned_seeds",
+    "plot",
+    "report_lines",
+    "result_lines",
+    "summary_lines",
+]
 
 
 def plot(run: Run) -> list[str]:

@@ -14,11 +14,6 @@ from longtail.types import InputError
 FILE = "summary.json"
 
 
-def folder_of(parent: Path, seed: int) -> Path:
-    """The run folder of a seed."""
-    return parent / f"seed-{seed}"
-
-
 def planned_seeds(parent: Path) -> list[int] | None:
     """The seeds that a folder's runs were started with; None where it holds no such runs.
 
@@ -34,31 +29,64 @@ def planned_seeds(parent: Path) -> list[int] | None:
         raise InputError(f"{file} is damaged ({error}); repeat the original command with --resume") from None
 
 
-def write_plan(parent: Path, seeds: Sequence[int]) -> None:
-    """Write down which seeds are to be run, so that the folder alone is enough to go on."""
-    RunFolder(parent).write_json(FILE, {"seeds": list(seeds), "scores": None})
+class SeedRuns:
+    """Runs of one recipe side by side in a folder, one for each seed.
 
-
-def summarise(parent: Path, seeds: Sequence[int]) -> dict[str, Any]:
-    """Scores over the finished runs, written to summary.json.
-
-    Returns:
-        seeds; split and num_images, of what was evaluated; scores: for each of overall, macro, many, medium, few, nll,
-        ece its mean, its standard deviation between seeds (n - 1; None for one seed) and its values. Accuracies are
-        fractions; None where there is nothing to say.
+    Attributes:
+        path: the folder; it holds `seed-0`, ... and summary.json.
+        seeds: the seeds.
+        folders: their run folders.
     """
-    runs = [Run(folder_of(parent, seed)) for seed in seeds]
-    found = [run.metrics for run in runs]
-    scored = [metrics for metrics in found if metrics is not None]
-    scores = {key: _spread([metrics[key] for metrics in scored]) for key in (*SCORES, "nll", "ece")}
-    summary = {
-        "seeds": list(seeds),
-        "split": runs[0].split,
-        "num_images": scored[0]["num_images"] if scored else None,
-        "scores": scores if scored else None,
-    }
-    RunFolder(parent).write_json(FILE, summary)
-    return summary
+
+    def __init__(self, path: str | Path, seeds: Sequence[int]) -> None:
+        self.path, self.seeds = Path(path), tuple(seeds)
+        self.folders = tuple(RunFolder(self.path / f"seed-{seed}") for seed in seeds)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The finished runs."""
+        return [Run(folder.path) for folder in self.folders]
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run that can be continued."""
+        return any((folder.path / "recipe.toml").is_file() for folder in self.folders)
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether a run has finished an epoch."""
+        return any(folder.checkpoint.is_file() for folder in self.folders)
+
+    def write_plan(self) -> None:
+        """Write down which seeds are to be run, so that the folder alone is enough to go on."""
+        RunFolder(self.path).write_json(FILE, {"seeds": list(self.seeds), "scores": None})
+
+    def clear(self) -> None:
+        """Remove the runs, and with them the folder's own content."""
+        RunFolder(self.path).clear()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Scores over the runs.
+
+        Keys: seeds; split and num_images, of what was evaluated; scores: for each of overall, macro, many, medium, few,
+        nll, ece its mean, its standard deviation between seeds (n - 1; None for one seed) and its values. Accuracies
+        are fractions; None where there is nothing to say.
+        """
+        runs = self.runs
+        found = [run.metrics for run in runs]
+        scored = [metrics for metrics in found if metrics is not None]
+        scores = {key: _spread([metrics[key] for metrics in scored]) for key in (*SCORES, "nll", "ece")}
+        return {
+            "seeds": list(self.seeds),
+            "split": runs[0].split,
+            "num_images": scored[0]["num_images"] if scored else None,
+            "scores": scores if scored else None,
+        }
+
+    def summarise(self) -> None:
+        """Write the summary to summary.json."""
+        RunFolder(self.path).write_json(FILE, self.summary)
 
 
 def _spread(values: list[float | None]) -> dict[str, Any]:
@@ -69,8 +97,9 @@ def _spread(values: list[float | None]) -> dict[str, Any]:
     return {"mean": statistics.fmean(known), "sd": sd, "values": values}
 
 
-def summary_lines(parent: Path, summary: dict[str, Any]) -> list[str]:
+def summary_lines(runs: SeedRuns) -> list[str]:
     """A row of scores for each seed, and their mean and standard deviation."""
+    parent, summary = runs.path, runs.summary
     scores = summary["scores"]
     if scores is None:
         return [f"{parent}: nothing to evaluate on"]

@@ -1,0 +1,237 @@
+"""What a command means before anything runs: the resolved recipe, what to tell about it, and the run folder."""
+
+import glob
+import operator
+import shlex
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from longtail.data.loading import read_source
+from longtail.data.packed import is_packed
+from longtail.engine.run_folder import RunFolder, next_free
+from longtail.recipe import Recipe, load_recipe, shipped, validate
+from longtail.report import planned_seeds
+from longtail.types import InputError
+
+RUNS = "runs"
+HELD_OUT = 0.2
+OWN = ("folder", "parquet", "packed")  # sources of the user's own images
+
+
+def given_keys(
+    more: Mapping[str, Any] | None,
+    *,
+    data: str | Path | None,
+    method: str | None,
+    model: str | None,
+    strict: bool,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """What the caller gave, as keys of the recipe."""
+    named = {"data.path": data, "method.name": method, "model.name": model, "run.seed": seed}
+    named["data.strict"] = True if strict else None
+    return dict(more or {}) | {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in named.items()
+        if value is not None
+    }
+
+
+def whole_number(name: str, number: Any) -> int | None:
+    try:
+        return None if number is None else operator.index(number)
+    except TypeError:
+        raise InputError(f"{name} = {number!r} does not fit: give a whole number") from None
+
+
+def prepare(
+    target: str, given: dict[str, Any], epochs: int | None, out: str | Path | None, resume: bool
+) -> tuple[Recipe, list[str], Path, list[Path], bool]:
+    """The recipe, what to tell, the run folder, what of it is missing, whether there is a run to go on with."""
+    recipe, notes, folder = plan(target, given, epochs, resume)
+    if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
+        raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
+    folder = folder or (Path(out) if out is not None else None)
+    if resume and folder is None:
+        folder = newest(recipe)
+    going_on = resume and folder is not None and (folder / "recipe.toml").is_file()
+    if resume and not going_on:
+        notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
+    missing = missing_folders(folder or Path(RUNS))
+    if folder is None:
+        folder = reserve(recipe)
+        missing.insert(0, folder)
+    notes.append(f"{summary(recipe)} -> {folder}")
+    return recipe, notes, folder, missing, going_on
+
+
+def plan(
+    target: str, given: dict[str, Any], epochs: int | None, resume: bool
+) -> tuple[Recipe, list[str], Path | None]:
+    """The resolved recipe, what to tell about it, and the run folder where the target is one."""
+    path = Path(target)
+    if path.is_dir() and (path / "recipe.toml").is_file():
+        if not resume:
+            raise InputError(
+                f"{target} is a run folder; continue it with --resume, or repeat it with: "
+                f"longtail train {shlex.quote(str(path / 'recipe.toml'))}"
+            )
+        recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
+        return recipe, notes, path
+    if target not in shipped():
+        _refuse_runs(path)
+    if resume and not path.exists() and path.parent.name:
+        raise InputError(
+            f"there is no run folder {target}; name one, or repeat the original command with --resume"
+        )
+    recipe, notes = load_recipe(target, given, epochs=epochs)
+    place = given.get("data.path")
+    if place is not None and path.is_dir():
+        raise InputError(f"{target} and --data {place} both name the images; leave out --data")
+    if place is not None and recipe.data.name == "digits":
+        raise InputError(
+            f"{target} trains on digits, which need no --data; to train on your own images: "
+            f"longtail train {shlex.quote(str(place))}"
+        )
+    return *_settle(recipe, notes, given), None
+
+
+def _refuse_runs(path: Path) -> None:
+    """Refuse to train on a folder of runs, whose plots would make poor photographs."""
+    runs = [file.parent for file in sorted(path.glob("*/recipe.toml"))]
+    if runs:
+        raise InputError(
+            f"{path} holds run folders, not classes of images; name one of them, such as {runs[0]}"
+        )
+
+
+def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
+    """Make the data's path absolute; hold out a validation part where there is nothing else to test on."""
+    if recipe.data.path is None:
+        return recipe, notes
+    sections = recipe.model_dump()
+    try:
+        place = str(Path(recipe.data.path).expanduser().resolve())
+        place.encode()
+    except ValueError:
+        raise InputError(
+            f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"
+        ) from None
+    sections["data"]["path"] = place
+    if recipe.data.name == "folder" and is_packed(Path(place)):
+        sections["data"]["name"] = "packed"
+    recipe = validate(sections)
+    if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
+        return recipe, notes
+    source = read_source(recipe.data)
+    if source.test is not None or source.val is not None:
+        return recipe, notes
+    sections["data"]["validation"] = HELD_OUT
+    note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"
+    return validate(sections), [*notes, f"{note} (data.validation={HELD_OUT})"]
+
+
+def summary(recipe: Recipe) -> str:
+    m, o = recipe.model, recipe.optim
+    experts = f"{m.num_experts} expert" + "s" * (m.num_experts > 1)
+    tail = (
+        ""
+        if recipe.data.imbalance_factor is None
+        else f" (imbalance factor {recipe.data.imbalance_factor:g})"
+    )
+    return (
+        f"{recipe.method.name} with {m.name}, {experts}, on {_data_name(recipe)}{tail}: "
+        f"{o.epochs} epochs of batches of {o.batch_size}, seed {recipe.run.seed}"
+    )
+
+
+def _data_name(recipe: Recipe) -> str:
+    own = recipe.data.name in OWN and recipe.data.path is not None
+    return Path(recipe.data.path or "").stem if own else recipe.data.name
+
+
+def default_name(recipe: Recipe) -> str:
+    return "-".join((_data_name(recipe).replace(" ", "_"), recipe.method.name, recipe.model.name))
+
+
+def reserve(recipe: Recipe) -> Path:
+    """A fresh default folder, made at once so that runs started together do not take the same."""
+    while True:
+        folder = next_free(RUNS, default_name(recipe))
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(f"cannot make {folder} ({error.strerror}); choose a folder with --out") from None
+        return folder
+
+
+def newest(recipe: Recipe) -> Path | None:
+    """The default-named run of this very recipe that was made last."""
+    name, found = default_name(recipe), []
+    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
+        number = folder.name.removeprefix(name).removeprefix("-") or "1"
+        with suppress(InputError):
+            if number.isdecimal() and load_recipe(str(folder / "recipe.toml"))[0] == recipe:
+                found.append((int(number), folder))
+    return max(found)[1] if found else None
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """The folder and its parents that do not exist, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def plan_seeds(
+    target: str,
+    seeds: Sequence[int] | None,
+    given: dict[str, Any],
+    epochs: int | None,
+    out: str | Path | None,
+    resume: bool,
+) -> tuple[list[Recipe], list[str], Path]:
+    """A recipe for each seed, what to tell, and the folder of their run folders."""
+    planned = planned_seeds(Path(target))
+    if planned is not None:
+        if not resume or out is not None or seeds not in (None, planned):
+            raise InputError(
+                f"{target} holds runs of seeds {', '.join(map(str, planned))}; continue them with --resume alone"
+            )
+        seeds, parent = planned, Path(target)
+        target = next((str(file) for file in sorted(parent.glob("seed-*/recipe.toml"))), "")
+        if not target:
+            raise InputError(f"{parent}: no run has begun; repeat the original command")
+    seeds = _distinct(seeds)
+    recipe, notes, _ = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False)
+    name = f"{default_name(recipe)}-seeds"
+    if planned is None:
+        parent = Path(out) if out is not None else _newest_seeds(name, seeds, resume) or next_free(RUNS, name)
+        if not (resume and planned_seeds(parent) == list(seeds)):
+            RunFolder(parent).check_free()
+    sections = recipe.model_dump()
+    recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
+    line = summary(recipe).replace(f"seed {seeds[0]}", f"seeds {', '.join(map(str, seeds))}")
+    return recipes, [*notes, f"{line} -> {parent}"], parent
+
+
+def _distinct(seeds: Sequence[int] | None) -> list[int]:
+    found = [whole_number("seed", seed) for seed in seeds or ()]
+    known = [seed for seed in found if seed is not None]
+    if not known or len(set(known)) < len(known):
+        raise InputError(
+            f"seeds {', '.join(map(str, known)) or 'none'} do not fit: give each once, as in 0,1,2"
+        )
+    return known
+
+
+def _newest_seeds(name: str, seeds: Sequence[int], resume: bool) -> Path | None:
+    """The default-named folder of runs of these seeds that was made last, where one is to be continued."""
+    found = []
+    for folder in Path(RUNS).glob(f"{glob.escape(name)}*") if resume else ():
+        number = folder.name.removeprefix(name).removeprefix("-") or "1"
+        if number.isdecimal() and planned_seeds(folder) == list(seeds):
+            found.append((int(number), folder))
+    return max(found)[1] if found else None

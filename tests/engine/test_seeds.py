@@ -1,0 +1,98 @@
+"""Several seeds at once: each run as it would have been alone, one summary, nothing lost and nothing left."""
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import STEPS, TINY, state_of, stop_at, tiny
+
+import longtail
+from longtail.engine import job
+from longtail.engine.train import fit
+from longtail.types import InputError
+
+SEEDS = (3, 7)
+SET = {key: value for key, value in TINY.items() if key not in ("run.seed", "optim.epochs")} | {
+    "optim.epochs": 4
+}
+
+
+def train(out: Path, seeds: tuple[int, ...] | None = SEEDS, **more: Any) -> longtail.SeedRuns:
+    return longtail.train_seeds("icl-digits", seeds, out=out, set=SET, quiet=True, **more)
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a if "seconds" not in str(key))
+    return len(a) == len(b) and all(map(same, a, b)) if isinstance(a, list | tuple) else a == b
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[str, Any]]:
+    parent = tmp_path_factory.mktemp("alone")
+    for seed in SEEDS:
+        fit(tiny(run__seed=seed), str(parent / str(seed)), quiet=True)
+    return lambda seed: state_of(parent / str(seed))
+
+
+def test_each_run_is_bit_for_bit_that_of_its_seed_alone(
+    tmp_path: Path, alone: Callable[[int], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+    load_data = job.load_data
+    monkeypatch.setattr(job, "load_data", lambda *args, **more: loaded.append(1) or load_data(*args, **more))
+    runs = train(tmp_path / "runs")
+    assert len(loaded) == 1  # one copy of the data
+    for seed, folder in zip(SEEDS, runs.folders, strict=True):
+        assert same(state_of(folder.path), alone(seed))  # weights, statistics, momentum, log, generators
+        assert folder.status()["status"] == "done"
+    summary = json.loads((tmp_path / "runs" / "summary.json").read_text("utf-8"))
+    macro = [run.metrics["macro"] for run in runs.runs if run.metrics]
+    assert summary["scores"]["macro"] == {
+        "mean": statistics.fmean(macro), "sd": statistics.stdev(macro), "values": macro,
+    }  # fmt: skip
+
+
+def test_interrupted_runs_go_on_from_the_folder_alone(
+    tmp_path: Path, alone: Callable[[int], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tmp_path / "runs"
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2 * STEPS, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt, match=rf"longtail train {parent} --resume"):
+            train(parent)
+    for seed in SEEDS:
+        status = json.loads((parent / f"seed-{seed}" / "status.json").read_text("utf-8"))
+        assert status["status"] == "interrupted"
+    with pytest.raises(InputError, match="holds runs of seeds 3, 7; continue them with --resume"):
+        longtail.train_seeds(parent, quiet=True)
+    runs = longtail.train_seeds(parent, resume=True, quiet=True)
+    assert runs.seeds == SEEDS
+    for seed, folder in zip(SEEDS, runs.folders, strict=True):
+        assert same(state_of(folder.path), alone(seed))
+
+
+def test_a_refusal_before_the_first_epoch_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 1, InputError("no"))
+    with pytest.raises(InputError, match="no"):
+        train(tmp_path / "a" / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistaken_seeds_are_refused(tmp_path: Path) -> None:
+    for seeds in ((), (1, 1)):
+        with pytest.raises(InputError, match="give each once"):
+            train(tmp_path / "runs", seeds)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(InputError, match="not empty"):
+        train(tmp_path / "full")
+    assert not (tmp_path / "runs").exists()
