@@ -19,6 +19,7 @@ from longtail.engine.objective import Objective, distributed, mixes
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
+from longtail.engine.sgd import PlainSGD
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertResNet
@@ -44,7 +45,7 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     parameters = [p for p in (*job.model.parameters(), *job.method.parameters()) if p.requires_grad]
     rate = stage.peak_lr or o.peak_lr
     on_cuda = job.runtime.device.type == "cuda"
-    optimizer = torch.optim.SGD(
+    optimizer = PlainSGD(
         parameters,
         lr=torch.tensor(rate, device=job.runtime.device)
         if on_cuda
