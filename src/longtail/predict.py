@@ -25,7 +25,6 @@ from longtail.models import ExpertResNet, ModelOptions, build_model
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
 
-BATCH = 256
 DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
 Sources = str | Path | Iterable[str | Path]
 Unreadable = list[tuple[str, str]]
@@ -77,6 +76,11 @@ class Classifier:
             f"{self.folder.path} is not finished: using its weights after epoch {self._description['epoch']} "
             f"of {s['epochs']}"
         )
+
+    @property
+    def _batch_size(self) -> int:
+        size = self._description["image_size"]
+        return evaluation_batch(self.recipe.run.evaluate_batch_size, self.device, size)
 
     def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
         """What each image shows.
@@ -132,10 +136,7 @@ class Classifier:
         counts, predictions = evaluate(
             self.model, self._method, split, self._augment,
             bank=self._description["bank"], device=self.device,
-            batch_size=evaluation_batch(
-                self.recipe.run.evaluate_batch_size, self.device, self._description["image_size"]
-            ),
-            workers=self.recipe.data.workers,
+            batch_size=self._batch_size, workers=self.recipe.data.workers,
         )  # fmt: skip
         more = {
             "split": name,
@@ -167,10 +168,11 @@ class Classifier:
         self, paths: Sequence[Path], unreadable: Unreadable
     ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
         """For each batch the paths, the joint logits (B, C) and each expert's logits (M, B, C)."""
+        size = self._batch_size
 
         def loaded() -> Iterator[Batch]:
-            for start in range(0, len(paths), BATCH):
-                chunk = paths[start : start + BATCH]
+            for start in range(0, len(paths), size):
+                chunk = paths[start : start + size]
                 images, bad = read_images(chunk, self._description["image_size"])
                 unreadable.extend(bad)
                 skipped = {path for path, _ in bad}
