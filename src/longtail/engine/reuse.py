@@ -39,10 +39,13 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
             "instance", split.targets, classes, seed=seed * 64 + position, epoch=view, epochs=stage.epochs
         )
         options = job.recipe
-        for batch in batches(split, order, options.optim.batch_size, device, workers=options.data.workers):
+        shared = job.processes
+        for batch in batches(
+            split, order, options.optim.batch_size, device, workers=options.data.workers, part=shared.part
+        ):
             with job.runtime.autocast():
-                features = network.extract(job.augment.apply(batch.image, batch.index, keys))
-            of_view[batch.index] = features.float().transpose(0, 1)
+                features = network.extract(job.augment.apply(batch.image, shared.part(batch.index), keys))
+            of_view[batch.index] = shared.gather(features, len(batch.index)).float().transpose(0, 1)
     if not again:
         job.model.load_state_dict(network.state_dict())
     return stored
