@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ def make_trouble(trouble: str | None) -> None:
     observe, write = ICL.observe, RunFolder.write
 
     def stopping(self: Any, output: Any, batch: Any, progress: Any) -> None:
-        if progress.epoch == 1:
+        if progress.epoch == 1 and trouble == "stop in epoch 1":
             raise KeyboardInterrupt
+        if progress.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
         observe(self, output, batch, progress)
 
     def full(self: Any, name: str, fill: Any) -> Path:
@@ -48,7 +51,7 @@ def make_trouble(trouble: str | None) -> None:
     def unreadable(*_: Any, **__: Any) -> None:
         raise InputError("rank 1 cannot read", ["a.png"])
 
-    if trouble == "stop in epoch 1":
+    if trouble in ("stop in epoch 1", "ctrl-c in epoch 1"):
         ICL.observe = stopping
     if trouble == "disk of rank 0" and RANK == 0:
         RunFolder.write = full
