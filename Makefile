@@ -36,8 +36,8 @@ static: $(READY)  ## format, lint, types and import contracts
 golden: $(READY)  ## rewrite the golden traces (only after an intended change of numbers; see CHANGELOG)
 	@LONGTAIL_UPDATE_GOLDEN=1 $(PYTEST) -q tests/golden
 
-bench: $(READY)  ## measure speed on this machine, as ratios of alternating runs
-	@$(BIN)/python benchmarks/speed.py
+bench: $(READY)  ## measure speed and growth on this machine, beside what they have to reach (four minutes on two cores)
+	@$(BIN)/python benchmarks/bench.py
 
 docs: $(READY)  ## build the documentation into docs/_build/html; a warning is an error
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

@@ -1,15 +1,18 @@
 """Augmentation on one core: `Augment` against the usual PIL/torchvision pipeline, alternating in one run.
+With a GPU also there: the Triton kernel against the torch form, each launched as usual and replayed as a graph.
 
 python benchmarks/augment.py [--rounds 7] [--json FILE]
 """
 
 import argparse
+import functools
 import json
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import PIL
 import torch
@@ -22,6 +25,8 @@ from longtail.augment import Augment
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 BATCH_SIZE, SIDE, CUTOUT_SIZE = 128, 32, 16
+CHAIN = ("crop", "flip", "autoaugment", "cutout")
+BATCHES = 200  # batches between two marks of its clock
 
 
 class Cutout:
@@ -67,7 +72,7 @@ def measure(rounds: int) -> dict[str, object]:
     images = some_images(BATCH_SIZE)
     pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in images]
     index = torch.arange(BATCH_SIZE)
-    augment = Augment(("crop", "flip", "autoaugment", "cutout"), MEAN, STD, cutout_size=CUTOUT_SIZE)
+    augment = Augment(CHAIN, MEAN, STD, cutout_size=CUTOUT_SIZE)
     usual = usual_pipeline()
     works: dict[str, tuple[Callable[[int], object], int]] = {
         "longtail": (lambda epoch: augment(images, index, seed=0, epoch=epoch), 20),
@@ -96,6 +101,61 @@ def measure(rounds: int) -> dict[str, object]:
     }
 
 
+class Dense(Augment):
+    """The torch form, also where the kernel could run."""
+
+    def form(self, image: Tensor) -> Literal["dense"]:
+        return "dense"
+
+
+def microseconds_per_batch(work: Callable[[], object]) -> float:
+    """Time on the GPU's own clock, which launches count in where the GPU waits for them."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    for _ in range(BATCHES):
+        work()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / BATCHES * 1e3
+
+
+def graph_of(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    work()  # what is prepared or compiled once must not be captured
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph
+
+
+def measure_on_gpu(rounds: int) -> dict[str, object]:
+    """Batches on the GPU, medians of alternating rounds; refuses unequal results."""
+    images, index = some_images(BATCH_SIZE).to("cuda"), torch.arange(BATCH_SIZE, device="cuda")
+    keys = Augment.keys(0, 0, 0, "cuda")
+    options = {"mean": MEAN, "std": STD, "cutout_size": CUTOUT_SIZE}
+    augments = {one.form(images): one for one in (Augment(CHAIN, **options), Dense(CHAIN, **options))}
+    works: dict[str, Callable[[], object]] = {}
+    results = []
+    for form, augment in augments.items():
+        work = functools.partial(augment.apply, images, index, keys)
+        results.append(work())
+        works |= {form: work, f"{form}, graph": graph_of(work).replay}
+    if not all(torch.equal(results[0], result) for result in results):
+        raise SystemExit("the kernel and the torch form differ; the times mean nothing")
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name, work in works.items():
+            spent = microseconds_per_batch(work)
+            if number:
+                times[name].append(spent)
+    return {
+        "us_per_batch": {name: statistics.median(values) for name, values in times.items()},
+        "all_us_per_batch": times,
+        "device": torch.cuda.get_device_name(),
+        "cuda": torch.version.cuda,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -114,6 +174,12 @@ def main() -> None:
     for name, value in medians.items():
         print(f"{name:12s} {value:8.1f}")
     print(f"{'ratio':12s} {result['ratio']:8.1f}")
+    if torch.cuda.is_available():
+        gpu = result["gpu"] = measure_on_gpu(arguments.rounds)
+        print(f"us on {gpu['device']} a batch of {BATCH_SIZE}, the same chain, medians")
+        assert isinstance(gpu["us_per_batch"], dict)
+        for name, value in gpu["us_per_batch"].items():
+            print(f"{name:14s} {value:8.1f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,207 +1,221 @@
-"""The library's steps and evaluation against benchmarks/reference.py: alternating runs, medians, ratios.
+"""The library against benchmarks/reference.py: alternating runs in one process, medians, ratios, targets.
 
     python benchmarks/speed.py [--data DIR] [--rounds 5] [--json FILE]
+    python benchmarks/speed.py --data DIR --workers 12 --whole 10        # and run both programs for 10 epochs
 
-Both sides do the same work, in fp32 on a processor and under fp16 autocast on a GPU: load and augment 128 images
-of CIFAR-100-LT, one update of ResNet-32 with
-3 experts and all losses of the phase, and 500 images of evaluation. DIR is a Parquet folder of CIFAR-100
-(default: $LONGTAIL_DATA/cifar100-lt10); without one, made-up images of the same shape stand in.
+Both sides do the same work: load and augment 128 images of CIFAR-100-LT, one update of ResNet-32 with 3 experts and
+all losses of the phase; and evaluate test images. In fp32 on a processor; on a GPU in bf16 against the plain program's
+fp16. DIR is a Parquet folder of CIFAR-100 (default: $LONGTAIL_DATA/cifar100-lt10); without one, made-up images of the
+same shape stand in. benchmarks/README.md explains the tables.
 """
 
 import argparse
-import io
-import json
-import os
-import statistics
-import sys
-import tempfile
-import time
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-import reference
-from longtail.data import batches, epoch_order
-from longtail.engine.display import Display
-from longtail.engine.evaluate import evaluate
-from longtail.engine.job import build_job
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.runtime import environment
-from longtail.engine.step import StageTraining
-from longtail.recipe import load_recipe
-from longtail.types import Progress
+import start
+from floor import image_flop, product_rate, step_flop
+from parts import PARTS, library_parts, reference_parts
+from record import about, head_line, judge, save, show, table, targets_table
+from sides import ON_CUDA, TEST_IMAGES, TINY, Library, Reference, Sizes, images, load_job, windows
+from timing import compare
+from whole import compose, reused_stage, run_both
 
-PHASES = {
-    "diversity (epoch 0)": 0,
-    "plain (epoch 60)": 60,
-    "contrastive (epoch 120)": 120,
-    "classifier (epoch 180)": 180,
-}
-BATCH, EVALUATED = 128, 500
+VIEWS, EVERY = 4, 5
+QUIET = 1.25  # largest over smallest ratio of a comparison on a machine that does nothing else
 
 
-def made_up(folder):
-    """A Parquet folder of random images in the shape of CIFAR-100."""
-    rng = np.random.default_rng(0)
-    tail = [int(500 * 100 ** (-c / 99)) for c in range(100)]
-    for split, counts in (("train", tail), ("test", 20)):
-        targets = np.repeat(np.arange(100), counts)
-        rows = []
-        for _ in targets:
-            buffer = io.BytesIO()
-            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
-                buffer, "png", compress_level=1
-            )
-            rows.append({"bytes": buffer.getvalue(), "path": None})
-        table = pa.Table.from_pandas(pd.DataFrame({"img": rows, "fine_label": targets}))
-        names = json.dumps(
-            {
-                "info": {
-                    "features": {
-                        "fine_label": {"names": [f"c{i}" for i in range(100)], "_type": "ClassLabel"}
-                    }
-                }
-            }
-        )
-        pq.write_table(
-            table.replace_schema_metadata({"huggingface": names}),
-            Path(folder) / f"{split}-00000-of-00001.parquet",
-        )
-    return str(folder)
+def measure_phases(ours, plain, sizes):
+    """(compared steps and evaluations, seconds of a step's parts by phase and side, FLOP of a step by phase)."""
+    rows, parts, flop = {}, {}, {}
+    repeats = sizes.steps or ours.job.steps_per_epoch
+    for phase, (first, _) in windows(ours.job.recipe).items():
+        ours.phase(first), plain.phase(first)
+        row = compare(ours.step, plain.step, sizes.rounds, repeats)
+        rows[f"step, {phase}"] = row | {"images": sizes.batch}
+        flop[phase] = step_flop(ours, sizes.batch)
+        parts[phase] = {
+            "library": library_parts(ours, sizes.rounds),
+            "reference": reference_parts(plain, sizes.rounds),
+        }
+    row = compare(ours.evaluate, plain.evaluate, sizes.rounds)
+    rows["evaluation"] = row | {"images": len(ours.tested)}
+    return rows, parts, flop
 
 
-class Library:
-    """One step after the other of the shipped recipe."""
-
-    def __init__(self, data):
-        precision = "fp16" if torch.cuda.is_available() else "fp32"
-        changes = {"data.path": data, "model.head": "cosine", "optim.precision": precision}
-        recipe, _ = load_recipe("icl-cifar100-lt", changes)
-        self.job = build_job(recipe, RunFolder("unused"), Display(1, quiet=True))
-
-    def phase(self, epoch):
-        position = int(epoch >= 180)
-        self.training = StageTraining(self.job, position)
-        self.stage = self.training.stage
-        self.progress = Progress(self.stage.name, epoch - 180 * position, self.stage.epochs, epoch, 0, 0)
-        targets = self.job.data.train.targets
-        order = epoch_order("instance", targets, 100, seed=0, epoch=epoch, epochs=200)
-        self.stream = batches(self.job.data.train, order, BATCH, self.job.runtime.device)
-
-    def step(self):
-        self.training.step(next(self.stream), self.progress)
-
-    def evaluate(self):
-        split = self.job.data.test
-        part = replace(
-            split,
-            images=split.images[:EVALUATED],
-            targets=split.targets[:EVALUATED],
-            ids=split.ids[:EVALUATED],
-        )
-        evaluate(
-            self.job.model, self.job.method, part, self.job.augment,
-            bank=self.stage.bank, device=self.job.runtime.device, batch_size=EVALUATED,
-        )  # fmt: skip
-
-
-class Reference:
-    """The same steps of the plain program."""
-
-    def __init__(self, data):
-        images, targets, counts = reference.long_tailed(*reference.read_split(data, "train"), 100)
-        self.loader = reference.make_loader(images, targets, batch_size=BATCH)
-        images, targets = reference.read_split(data, "test")
-        self.test = reference.make_loader(images[:EVALUATED], targets[:EVALUATED], train=False)
-        self.model, self.state = reference.build(100, counts)
-
-    def phase(self, epoch):
-        self.epoch, self.stream = epoch, iter(self.loader)
-        if epoch >= 180:
-            self.optimizer = reference.start_classifier_stage(self.model)
-        else:
-            self.optimizer = reference.make_optimizer(self.model.parameters())
-        self.model.train()
-
-    def step(self):
-        image, target = next(self.stream)
-        reference.train_step(self.model, self.state, self.optimizer, image, target, self.epoch)
-
-    def evaluate(self):
-        reference.evaluate(self.model, self.test)
-
-
-def seconds(call):
-    started = time.perf_counter()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def alternate(ours, plain, rounds):
-    """Medians of `rounds` pairs after one warm-up pair, and the median of the pairs' ratios."""
-    seconds(ours), seconds(plain)
-    pairs = [(seconds(ours), seconds(plain)) for _ in range(rounds)]
-    ratios = [b / a for a, b in pairs]
+def measure_starts(data, rounds):
+    """Seconds from a fresh process to its first step, by side; the two large jobs are started once."""
+    if rounds == 0:
+        return {}
     return {
-        "library_s": statistics.median(a for a, _ in pairs),
-        "reference_s": statistics.median(b for _, b in pairs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        "digits": start.seconds("digits", rounds=rounds),
+        "library": start.seconds("library", data),
+        "reference": start.seconds("reference", data),
     }
 
 
-def measure(data, rounds):
-    ours, plain, rows = Library(data), Reference(data), {}
-    for name, epoch in PHASES.items():
-        ours.phase(epoch), plain.phase(epoch)
-        rows[f"step, {name}"] = alternate(ours.step, plain.step, rounds) | {"images": BATCH}
-    rows[f"evaluation of {EVALUATED} images"] = alternate(ours.evaluate, plain.evaluate, rounds) | {
-        "images": EVALUATED
-    }
-    return rows, environment(ours.job.runtime)
+def composed_runs(rows, job, data, sizes, starts):
+    """Each composed run's seconds by part."""
+    recipe, steps = job.recipe, job.steps_per_epoch
+    runs = {side: compose(rows, recipe, steps, side) for side in ("reference", "library")}
+    if reused := reused_stage(data, sizes, VIEWS):
+        seldom = compose(rows, recipe, steps, "library", EVERY)
+        runs["library, reuse"] = seldom | {"classifier": sum(reused.values())}
+    for name, parts in runs.items():
+        side = name.split(",")[0]
+        first = sum(max(row[f"{side}_first_s"], 0.0) for row in rows.values())
+        parts["start"] = starts.get(side, 0.0) + first
+    return runs
 
 
-def show(rows, rounds):
-    print(f"{'images per second':32} library  reference  ratio (min-max of {rounds} alternating pairs)")
+def warm(parts):
+    """Seconds of a composed run without what happens once."""
+    return sum(value for name, value in parts.items() if name != "start")
+
+
+def judged(rows, parts, runs, starts, workers):
+    """Every target of this kind of machine that was measured."""
+    own = {part: value for part, value in parts["contrastive"]["library"].items() if part != "data"}
+    share = {part: 100 * value / sum(own.values()) for part, value in own.items()}
+    plain, contrastive = (rows[f"step, {phase}"]["library_s"] for phase in ("plain", "contrastive"))
+    ratio = {name: warm(runs["reference"]) / warm(run) for name, run in runs.items()}
+    evaluation = rows["evaluation"]
+    found = [
+        judge("4", share["losses"] + share["statistics"]),
+        judge("5", contrastive / plain),
+        judge("6", share["augmentation"]),
+        *([judge("14", starts["digits"])] if starts else []),
+    ]
+    if ON_CUDA:
+        return [
+            judge("2" if workers else "1", ratio["library"], f"composed, {workers} workers"),
+            judge("3", 1e3 * contrastive),
+            *found,
+            judge("7", 1e3 * evaluation["library_s"] / evaluation["images"] * TEST_IMAGES),
+        ]
+    steps = {name.removeprefix("step, "): row["ratio"] for name, row in rows.items() if row is not evaluation}
+    return [
+        *(judge("9", value, phase) for phase, value in steps.items()),
+        judge("10", ratio["library"], "composed"),
+        *([judge("11", ratio["library, reuse"], "composed")] if "library, reuse" in runs else []),
+        *found,
+        judge("evaluation", evaluation["ratio"]),
+    ]
+
+
+def step_table(rows, rounds):
+    lines = []
     for name, row in rows.items():
-        ours, plain = (row["images"] / row[key] for key in ("library_s", "reference_s"))
-        spread = f"({row['ratio_min']:.2f}-{row['ratio_max']:.2f})"
-        print(f"{name:32} {ours:7.0f}  {plain:9.0f}  {row['ratio']:5.2f} {spread}")
+        ours, plain = (f"{row['images'] / row[key]:.0f}" for key in ("library_s", "reference_s"))
+        lines.append(
+            [name, ours, plain, f"{row['ratio']:.2f}", f"{row['ratio_min']:.2f}-{row['ratio_max']:.2f}"]
+        )
+    title = (
+        f"speed against benchmarks/reference.py: images per second, medians of {rounds} alternating rounds"
+    )
+    return table(title, ["", "library", "reference", "ratio", "min-max"], lines)
+
+
+def part_table(phases):
+    lines = []
+    for phase, sides in phases.items():
+        for side, parts in sides.items():
+            times = [*(parts[part] for part in PARTS), sum(parts.values())]
+            lines.append([f"{phase}, {side}", *(f"{1e3 * value:.1f}" for value in times)])
+    title = "parts of a step, ms (the reference augments as it loads its data)"
+    return table(title, ["", *PARTS, "sum"], lines)
+
+
+def floor_table(rows, flop, one_image, rate):
+    lines = []
+    for name, row in rows.items():
+        work = row["images"] * one_image if name == "evaluation" else flop[name.removeprefix("step, ")]
+        least = work / rate
+        times = [f"{1e3 * value:.1f}" for value in (least, row["library_s"])]
+        lines.append([name, f"{work / 1e9:.1f}", *times, f"{row['library_s'] / least:.2f}"])
+    title = f"floor: the same FLOP in a matrix product, {rate / 1e9:.0f} GFLOP/s"
+    return table(title, ["", "GFLOP", "floor ms", "library ms", "time / floor"], lines)
+
+
+def run_table(runs):
+    parts = list(runs["reference"])
+    lines = [[name, *(f"{runs[name][part]:.0f}" for part in parts), f"{warm(runs[name]):.0f}",
+              f"{warm(runs['reference']) / warm(runs[name]):.2f}",
+              f"{sum(runs['reference'].values()) / sum(runs[name].values()):.2f}"] for name in runs]  # fmt: skip
+    title = "200 epochs, seconds, composed: epochs x steps x median step + evaluations x median evaluation"
+    return table(title, ["", *parts, "sum, no start", "ratio", "ratio with start"], lines)
+
+
+def start_table(starts):
+    lines = [[name, f"{value:.1f}"] for name, value in starts.items()]
+    return table("from a fresh process to the end of its first step, seconds", ["", "s"], lines)
+
+
+def whole_table(both):
+    title = f"both programs, {both['epochs']} epochs, {both['workers']} workers, seconds, all included"
+    ratio = both["reference"] / both["library"]
+    line = [f"{both['library']:.1f}", f"{both['reference']:.1f}", f"{ratio:.2f}"]
+    return table(title, ["library", "reference", "ratio"], [line])
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", metavar="DIR")
+    parser.add_argument("--rounds", type=int, default=Sizes.rounds)
+    parser.add_argument("--steps", type=int, default=Sizes.steps, help="timed as one; 0 is a whole epoch")
+    parser.add_argument("--evaluated", type=int, default=Sizes.evaluated, help="images of an evaluation")
+    parser.add_argument("--starts", type=int, default=3, help="fresh processes that are timed; 0 is none")
+    parser.add_argument("--workers", type=int, default=0, help="of the reference's data loader")
+    parser.add_argument("--whole", type=int, metavar="EPOCHS", help="also run both programs for so long")
+    parser.add_argument("--tiny", action="store_true", help="only show that the program runs")
+    parser.add_argument("--json", metavar="FILE")
+    return parser.parse_args()
+
+
+def measure(args, data):
+    """Everything, as raw figures and as tables."""
+    sizes = TINY if args.tiny else Sizes(evaluated=args.evaluated, steps=args.steps, rounds=args.rounds)
+    torch.backends.cudnn.benchmark = True
+    ours, size = Library(load_job(data, sizes.batch), sizes.evaluated), 256 if args.tiny else 0
+    rate = product_rate(size)
+    rows, parts, flop = measure_phases(ours, Reference(data, sizes, args.workers), sizes)
+    rate, starts = max(rate, product_rate(size)), measure_starts(data, args.starts)
+    runs = composed_runs(rows, ours.job, data, sizes, starts)
+    found = judged(rows, parts, runs, starts, args.workers)
+    tables = [
+        targets_table(found), step_table(rows, sizes.rounds), floor_table(rows, flop, image_flop(ours.job), rate),
+        part_table(parts), run_table(runs),
+    ]  # fmt: skip
+    uneven = [name for name, row in rows.items() if row["ratio_max"] > QUIET * row["ratio_min"]]
+    result = {
+        "uneven": uneven,
+        "rows": rows,
+        "parts": parts,
+        "runs": runs,
+        "starts": starts,
+        "flop_per_s": rate,
+    }
+    if starts:
+        tables.append(start_table(starts))
+    if args.whole:
+        result["whole"] = run_both(data, args.whole, args.workers)
+        tables.append(whole_table(result["whole"]))
+    return result | {"tables": tables, "targets": found}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json")
-    args = parser.parse_args()
-    default = (
-        Path(os.environ.get("LONGTAIL_DATA", Path(__file__).parents[2] / "shared" / "data")) / "cifar100-lt10"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        data = args.data or (str(default) if default.is_dir() else made_up(folder))
-        rows, machine = measure(data, args.rounds)
-        images = "made up" if data.startswith(folder) else "CIFAR-100"
-    print(f"images: {images}")
-    show(rows, args.rounds)
-    if args.json:
-        result = {
-            "command": " ".join(["python", *sys.argv[:1], *(["--rounds", str(args.rounds)])]),
-            "images": images,
-            "machine": machine,
-            "rows": rows,
-        }
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    args = parse()
+    result = about("speed.py")
+    with images(args.data, args.tiny) as (data, shown):
+        result |= {"images": shown} | measure(args, data)
+    print(f"{head_line(result)}; images: {shown}")
+    for each in result["tables"]:
+        show(each)
+    if result["uneven"]:
+        print(f"\nNOT QUIET: the ratios of {'; '.join(result['uneven'])} spread widely; measure again")
+    save(args.json, result)
 
 
 if __name__ == "__main__":

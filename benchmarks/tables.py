@@ -67,17 +67,14 @@ def load():
     return tables
 
 
-def speed(path):
-    result = json.loads(path.read_text("utf-8"))
-    lines = [
-        f"**Speed against `benchmarks/reference.py`**, alternating runs, medians; {machine(result)}", "",
-        "| images per second | library | reference | ratio (min-max) |", "|---|--:|--:|--:|",
-    ]  # fmt: skip
-    for name, r in result["rows"].items():
-        ours, plain = r["images"] / r["library_s"], r["images"] / r["reference_s"]
-        spread = f"{r['ratio_min']:.2f}-{r['ratio_max']:.2f}"
-        lines.append(f"| {name} | {ours:.0f} | {plain:.0f} | {r['ratio']:.2f} ({spread}) |")
-    return "\n".join([*lines, "", f"`{result['command']}`"])
+def measured(path):
+    """The tables of a result file of speed.py, growth.py or probes.py."""
+    result, lines = json.loads(path.read_text("utf-8")), []
+    for each in result["tables"]:
+        rows = [each["head"], ["---", *["--:"] * (len(each["head"]) - 1)], *each["rows"]]
+        lines += [f"**{each['title'][:1].upper()}{each['title'][1:]}**", ""]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
+    return "\n".join([*lines, f"`{result['command']}` ({machine(result)}, commit {result['commit']})"])
 
 
 def augmentation(path):
@@ -89,6 +86,28 @@ def augmentation(path):
     )
 
 
+def loading(path):
+    result = json.loads(path.read_text("utf-8"))
+    lines = [
+        f"**Loading at {result['side']} px on two cores** (crop, flip, normalise), alternating rounds, medians; "
+        f"torch {result['versions']['torch']}, Pillow {result['versions']['pillow']}", "",
+        "| images per second | as they are | ratio (min-max) | 500 x 375 | ratio (min-max) |", "|---|--:|--:|--:|--:|",
+    ]  # fmt: skip
+    sets = [result["sets"][name] for name in ("as they are", "500 x 375")]
+    for side in sets[0]["images_per_s"]:
+        cells = [side]
+        for s in sets:
+            low, high = (s[key].get(side) for key in ("ratio_min", "ratio_max"))
+            ratio = f"{s['ratio'][side]:.2f} ({low:.2f}-{high:.2f})" if side in s["ratio"] else ""
+            cells += [f"{s['images_per_s'][side]:.0f}", ratio]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "| rows of a packed set | ms of a step | MiB after epoch 1, 2, 3 |", "|--:|--:|--:|"]
+    for row in result["growth"]:
+        memory = ", ".join(f"{value:.0f}" for value in row["mib_after_epochs"])
+        lines.append(f"| {row['rows']:,} | {row['ms_a_step']:.2f} | {memory} |")
+    return "\n".join([*lines, "", f"`{result['command']}`"])
+
+
 def pages():
     """(text of tables.md, text for README.md)."""
     tables, full, short = load(), [], []
@@ -98,12 +117,10 @@ def pages():
         full.append("\n".join([text, "", *commands]))
         if name in IN_README:
             short.append(text)
-    path = RESULTS / "speed-2-cores.json"
-    if path.exists():
-        full.append(speed(path))
-    path = RESULTS / "augment-1-core.json"
-    if path.exists():
-        full.append(augmentation(path))
+    for kind in ("speed", "growth", "probes"):
+        full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
+    full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
+    full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]
     return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"
 
 

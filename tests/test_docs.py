@@ -70,7 +70,9 @@ def test_documented_commands_exist() -> None:
     headings = re.findall(r"^## longtail (.+)$", (ROOT / "docs" / "cli.md").read_text("utf-8"), re.MULTILINE)
     program = Path(sys.executable).with_name("longtail")
     for command in ", ".join(headings).split(", "):
-        result = subprocess.run([program, command, "--help"], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [program, *command.split(), "--help"], capture_output=True, text=True, check=False
+        )
         assert result.returncode == 0, f"{command}: {result.stderr}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.loading import read_source
+from longtail.data.packed import is_packed
 from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import next_free
 from longtail.engine.train import fit
@@ -19,6 +20,7 @@ from longtail.types import InputError
 
 RUNS = "runs"
 HELD_OUT = 0.2
+OWN = ("folder", "parquet", "packed")  # sources of the user's own images
 
 
 def train(
@@ -170,8 +172,10 @@ def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple
             f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"
         ) from None
     sections["data"]["path"] = place
+    if recipe.data.name == "folder" and is_packed(Path(place)):
+        sections["data"]["name"] = "packed"
     recipe = validate(sections)
-    if recipe.data.name not in ("folder", "parquet") or "data.validation" in given or recipe.data.validation:
+    if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
         return recipe, notes
     source = read_source(recipe.data)
     if source.test is not None or source.val is not None:
@@ -196,7 +200,7 @@ def _summary(recipe: Recipe) -> str:
 
 
 def _data_name(recipe: Recipe) -> str:
-    own = recipe.data.name in ("folder", "parquet") and recipe.data.path is not None
+    own = recipe.data.name in OWN and recipe.data.path is not None
     return Path(recipe.data.path or "").stem if own else recipe.data.name
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, fie
 
 from longtail.data import DataOptions
 from longtail.data.dataset import counted
+from longtail.data.packed import is_packed
 from longtail.method import Method, MethodOptions, Stage, scaled_epochs, window_starts
 from longtail.methods import find
 from longtail.models import ModelOptions
@@ -145,6 +146,7 @@ def _read(target: str) -> dict[str, Any]:
         text, origin = recipes[target], target
     elif path.is_dir():
         kind = "parquet" if any(path.glob("*.parquet")) or any(path.glob("data/*.parquet")) else "folder"
+        kind = "packed" if is_packed(path) else kind
         sections = _parse(recipes[DEFAULT_FOR_IMAGES], DEFAULT_FOR_IMAGES)
         sections["data"] |= {"name": kind, "path": str(path)}
         return sections

@@ -157,9 +157,13 @@ def test_refusals(operations: tuple[str, ...], changes: dict[str, object], messa
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("operations", [ALL, ("randaugment",)])
-def test_accelerator_gives_the_same_bits(operations: tuple[str, ...], photos: Tensor) -> None:
+@pytest.mark.parametrize("form", ["dense", "kernel"])
+def test_accelerator_gives_the_same_bits(
+    operations: tuple[str, ...], form: str, photos: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images, index = photos.repeat(32, 1, 1, 1), torch.arange(512)
     augment = Augment(operations, MEAN, STD)
+    monkeypatch.setattr(Augment, "form", lambda self, image: "sparse" if image.is_cpu else form)
     expected = augment(images, index, seed=1, epoch=2)
     result = augment(images.cuda(), index.cuda(), seed=1, epoch=2)
     assert torch.equal(result.cpu(), expected)

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from longtail.data import find_images, read_images
-from longtail.data.images import ImageFiles, UnreadableError, check_all, decode, decode_all
+from longtail.data.files import ImageFiles
+from longtail.data.images import UnreadableError, check_all, decode, decode_all
 from longtail.types import InputError
 
 
@@ -120,15 +121,17 @@ def test_read_images_for_prediction(tree):
 
 def test_files_on_disk_give_the_pixels_of_memory(tree):
     root = tree({"a": [7, 8, 9]})
-    files = ImageFiles(tuple(sorted((root / "a").iterdir())), 5)
+    paths = tuple(sorted((root / "a").iterdir()))
+    files = ImageFiles(paths.__getitem__, np.arange(3), np.full((3, 2), 8), 5)
     assert len(files) == 3
-    assert torch.equal(files.take([2, 0]).read(0), read_images([files.paths[2]], 5)[0][0])
+    assert torch.equal(files.take(np.array([2, 0])).read(0), read_images([paths[2]], 5)[0][0])
 
 
 def test_a_file_that_vanishes_is_named(tree):
     root = tree({"a": [7]})
-    files = ImageFiles((root / "a" / "000.png",), 5)
-    files.paths[0].unlink()
+    path = root / "a" / "000.png"
+    files = ImageFiles(lambda row: path, np.arange(1), np.full((1, 2), 8), 5)
+    path.unlink()
     with pytest.raises(InputError, match=r"cannot read image .*000.png"):
         files.read(0)
 
@@ -138,8 +141,9 @@ def test_checking_tells_broken_files(tree):
     paths = sorted((root / "a").iterdir())
     paths[1].write_bytes(b"text")
     paths[2].write_bytes(paths[2].read_bytes()[:-40])
-    assert list(check_all(paths)) == [1, 2]
-    assert check_all(paths[:2]) == {1: "not an image"}
+    sizes, bad = check_all(paths)
+    assert (sizes.tolist(), list(bad)) == ([[8, 8]], [1, 2])
+    assert check_all(paths[:2])[1] == {1: "not an image"}
 
 
 def test_finding_images(tree):

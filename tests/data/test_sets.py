@@ -49,7 +49,7 @@ def test_digits_with_a_tail():
 
 
 def test_every_source_is_described():
-    assert list(sources()) == ["digits", "cifar10", "cifar100", "folder", "parquet"]
+    assert list(sources()) == ["digits", "cifar10", "cifar100", "folder", "parquet", "packed"]
 
 
 @pytest.mark.parametrize(

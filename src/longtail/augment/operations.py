@@ -40,7 +40,7 @@ _FAMILIES: dict[str, Callable[[Tensor, OperationTable, Tensor], Tensor]] = {
     "autocontrast": lambda image, table, row: color.autocontrast(image),
     "equalize": lambda image, table, row: color.equalize(image),
 }
-_NUMBER = {name: number for number, name in enumerate(_FAMILIES)}
+FAMILY = {name: number for number, name in enumerate(_FAMILIES)}
 
 
 def _coefficients(operation: Operation, height: int, width: int) -> geometry.Coefficients | None:
@@ -91,7 +91,7 @@ def build_table(
     for operation in operations:
         affine_map, values = _coefficients(operation, height, width), _lookup(operation)
         name = "geometry" if affine_map else "lookup" if values is not None else operation.name
-        family.append(_NUMBER[name])
+        family.append(FAMILY[name])
         coefficients.append(affine_map or geometry.IDENTITY)
         lookup.append(nothing if values is None else values)
     return OperationTable(

@@ -8,7 +8,7 @@ from jaxtyping import Int, Int64
 from torch import Tensor
 
 _WORD = 0xFFFFFFFF
-_GOLDEN = 0x9E3779B9
+GOLDEN = 0x9E3779B9
 
 TWO_32 = 1 << 32
 
@@ -42,7 +42,9 @@ def _mix(word: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     return word ^ (word >> 15)
 
 
-def draw_bits(index: Int[Tensor, " b"], num_slots: int, keys: Int64[Tensor, "2"]) -> Int64[Tensor, "b s"]:
+def draw_bits(
+    index: Int[Tensor, " b"], num_slots: int, keys: Int64[Tensor, "2"], *, first_slot: int = 0
+) -> Int64[Tensor, "b s"]:
     """Uniform 32-bit integers for each image and slot, by integer arithmetic only: equal on every device.
 
     Args:
@@ -50,25 +52,27 @@ def draw_bits(index: Int[Tensor, " b"], num_slots: int, keys: Int64[Tensor, "2"]
         num_slots: S, how many independent draws each image needs.
         keys: (2,) the two words of `draw_keys` on the index's device; a tensor, so that a captured graph can be
             replayed with those of another epoch.
+        first_slot: number of the first slot.
 
     Returns:
-        (B, S) int64 in [0, 2^32). Row b depends on index[b] alone, column s on the slot number s alone.
+        (B, S) int64 in [0, 2^32). Row b depends on index[b] alone, column s on the slot number first_slot + s alone.
 
     >>> draw_bits(torch.tensor([7]), 2, torch.tensor(draw_keys(seed=0, epoch=0, view=0))).shape
     torch.Size([1, 2])
     """
     first, second = keys.unbind()
     image_word = _mix(_mix((index.long() & _WORD) ^ first) ^ second)
-    slot_word = (torch.arange(num_slots, device=index.device) * _GOLDEN + first) & _WORD
+    slot = torch.arange(first_slot, first_slot + num_slots, device=index.device)
+    slot_word = (slot * GOLDEN + first) & _WORD
     return _mix(_mix(image_word[:, None] ^ slot_word) ^ second)
 
 
-def below(bits: Int[Tensor, "..."], limit: int) -> Int[Tensor, "..."]:
+def below(bits: Int[Tensor, "..."], limit: int | Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     """Turn 32-bit draws into integers in [0, limit): floor(bits * limit / 2^32).
 
     Args:
         bits: draws in [0, 2^32).
-        limit: 1 <= limit < 2^31. The probabilities of two results differ by at most 2^-32.
+        limit: 1 <= limit < 2^31, for all or for each. The probabilities of two results differ by at most 2^-32.
 
     >>> below(torch.tensor([0, 2**31, 2**32 - 1]), 10)
     tensor([0, 5, 9])

@@ -19,6 +19,7 @@ from longtail.augment.policies import (
 from longtail.augment.random import TWO_32, below
 
 NOTHING = Operation("identity")
+CROP_Y, CROP_X, FLIP, CUTOUT_Y, CUTOUT_X, FIRST_STEP = range(6)  # slots
 SLOTS_PER_STEP = 3
 
 

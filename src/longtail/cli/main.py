@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import listing, runs
+from longtail.cli import data, listing, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(data.app)
 
 
 def _version(wanted: bool) -> bool:
@@ -41,17 +42,11 @@ def _version(wanted: bool) -> bool:
 
 @app.callback()
 def _start(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """The options before a command."""
-    if context.invoked_subcommand != "train" and int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        raise typer.BadParameter(
-            f"{os.environ['WORLD_SIZE']} processes were started, and {context.invoked_subcommand} runs in one; "
-            "start it without a launcher"
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return REFUSED
     try:
+        _refuse_processes(words)
         with typer.main.get_command(app).make_context("longtail", words) as context:
             context.command.invoke(context)
         if sys.stdout:
@@ -91,6 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
         return REFUSED
     return 0
+
+
+def _refuse_processes(words: Sequence[str]) -> None:
+    """Refuse, under a launcher of several processes, every command but `train`."""
+    command = next((word for word in words if not word.startswith("-")), "train")
+    count = os.environ.get("WORLD_SIZE") or "1"
+    if command != "train" and count != "1":
+        from longtail.types import InputError
+
+        raise InputError(
+            f"{count} processes were started, and {command} runs in one; start it without a launcher"
+        )
 
 
 def is_first() -> bool:

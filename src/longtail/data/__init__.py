@@ -2,7 +2,8 @@
 
 from longtail.data.batching import batches
 from longtail.data.dataset import LongTailData, Notes, Split
-from longtail.data.images import ImageFiles, find_images, read_images
+from longtail.data.files import ImageFiles
+from longtail.data.images import find_images, read_images
 from longtail.data.loading import load_data, load_test, source_of, sources
 from longtail.data.options import DataOptions
 from longtail.data.profiles import long_tailed_counts

@@ -1,18 +1,22 @@
 """A split and an order become batches."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from longtail.data.dataset import Split
-from longtail.data.images import ImageFiles
+from longtail.data.files import ImageFiles
+from longtail.data.images import Box
 from longtail.types import Batch
 
+Boxes = Callable[[Int[Tensor, " b"], Int[Tensor, "b 2"]], Int[Tensor, "b 4"]]
 _AHEAD = 3
+_BLOCK = 4  # images in one thread's task
 
 
 def batches(
@@ -23,6 +27,7 @@ def batches(
     *,
     workers: int = 0,
     part: Callable[[Tensor], Tensor] | None = None,
+    views: Sequence[Boxes] = (),
 ) -> Iterator[Batch]:
     """Walk through `order` in batches of uint8 images on `device`; the last may be smaller.
 
@@ -36,6 +41,9 @@ def batches(
         device: where the batch goes.
         workers: threads that decode images on disk; 0 decodes in the caller's thread.
         part: picks, from the rows of a batch, those whose images are wanted; target and index are always whole.
+        views: for images on disk: from rows (B,) and their heights and widths (B, 2) to the box of each, (B, 4) top,
+            left, height, width. Each box is cut out of the original image and resized; with V views the batch
+            has V*B images. Without views an image is its centre square.
 
     Raises:
         InputError: an image on disk cannot be read.
@@ -44,7 +52,7 @@ def batches(
     rows = order.to(split.images.device if isinstance(split.images, Tensor) else "cpu")
     chunks = torch.split(rows, batch_size) if len(rows) else ()
     shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
-    for chunk, images in zip(chunks, _images(split.images, shown, workers), strict=True):
+    for chunk, images in zip(chunks, _images(split.images, shown, workers, views), strict=True):
         yield Batch(
             images.to(device, non_blocking=True),
             targets[chunk.to(targets.device)].to(device, non_blocking=True),
@@ -53,24 +61,65 @@ def batches(
 
 
 def _images(
-    images: UInt8[Tensor, "n 3 h w"] | ImageFiles, chunks: tuple[Tensor, ...], workers: int
+    images: UInt8[Tensor, "n 3 h w"] | ImageFiles,
+    chunks: Sequence[Tensor],
+    workers: int,
+    views: Sequence[Boxes],
 ) -> Iterator[Tensor]:
     if isinstance(images, Tensor):
         return (images[chunk] for chunk in chunks)
     if workers == 0:
-        return (images.stack(map(images.read, chunk.tolist())) for chunk in chunks)
-    return _decoded_ahead(images, chunks, workers)
+        return (_read_now(images, chunk, views) for chunk in chunks)
+    return _read_ahead(images, chunks, workers, views)
 
 
-def _decoded_ahead(files: ImageFiles, chunks: tuple[Tensor, ...], workers: int) -> Iterator[Tensor]:
+def _read_now(files: ImageFiles, chunk: Tensor, views: Sequence[Boxes]) -> Tensor:
+    batch, wanted = _empty(files, chunk, views)
+    _fill(batch, files, wanted)
+    return batch
+
+
+def _read_ahead(
+    files: ImageFiles, chunks: Sequence[Tensor], workers: int, views: Sequence[Boxes]
+) -> Iterator[Tensor]:
     pool = ThreadPoolExecutor(workers)
-    waiting: deque[list[Future[Tensor]]] = deque()
+    waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
+
+    def oldest() -> Tensor:
+        batch, tasks = waiting.popleft()
+        for task in tasks:
+            task.result()
+        return batch
+
     try:
         for chunk in chunks:
-            waiting.append([pool.submit(files.read, row) for row in chunk.tolist()])
+            batch, wanted = _empty(files, chunk, views)
+            starts = range(0, len(wanted), _BLOCK)
+            tasks = [pool.submit(_fill, batch[s : s + _BLOCK], files, wanted[s : s + _BLOCK]) for s in starts]
+            waiting.append((batch, tasks))
             if len(waiting) > _AHEAD:
-                yield files.stack(future.result() for future in waiting.popleft())
+                yield oldest()
         while waiting:
-            yield files.stack(future.result() for future in waiting.popleft())
+            yield oldest()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _empty(
+    files: ImageFiles, chunk: Tensor, views: Sequence[Boxes]
+) -> tuple[Tensor, list[tuple[int, Box | None]]]:
+    """Room for a batch, the channels of a pixel side by side, and the row and box of each of its images."""
+    rows = chunk.tolist()
+    sizes = torch.from_numpy(files.sizes[rows])
+    boxes: list[Box | None] = [tuple(box) for view in views for box in view(chunk, sizes).tolist()]
+    wanted = list(zip(rows * max(1, len(views)), boxes or [None] * len(rows), strict=True))
+    shape = (len(wanted), files.image_size, files.image_size, 3)
+    room = np.empty(
+        shape, dtype=np.uint8
+    )  # NumPy asks for huge pages, which are there sooner than many small ones
+    return torch.from_numpy(room).permute(0, 3, 1, 2), wanted
+
+
+def _fill(batch: Tensor, files: ImageFiles, wanted: Sequence[tuple[int, Box | None]]) -> None:
+    for image, (row, box) in zip(batch, wanted, strict=True):
+        image.copy_(files.read(row, box))

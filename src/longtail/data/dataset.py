@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from longtail.data.images import ImageFiles
+from longtail.data.files import ImageFiles
 from longtail.data.options import Triple
 
 
@@ -16,7 +16,8 @@ class Split:
     """Images of one part (train, val or test) with their classes.
 
     Attributes:
-        images: (N, 3, H, W) uint8 in memory, or the files where that would be too large.
+        images: (N, 3, H, W) uint8 in memory, or the files where that would be too large or `resized_crop` cuts boxes
+            out of the original images.
         targets: (N,) class indices in [0, C).
         ids: N names: the path relative to the data's root, or "train/123" (part and row).
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
@@ -39,7 +40,9 @@ class Split:
 
     def take(self, rows: Int[Tensor, " k"]) -> "Split":
         """The images at `rows`, in that order."""
-        images = self.images.take(rows.tolist()) if isinstance(self.images, ImageFiles) else self.images[rows]
+        images = (
+            self.images.take(rows.cpu().numpy()) if isinstance(self.images, ImageFiles) else self.images[rows]
+        )
         return Split(images, self.targets[rows], tuple(self.ids[i] for i in rows.tolist()))
 
 

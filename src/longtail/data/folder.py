@@ -70,7 +70,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
 def _read_part(root: Path, folder: Path) -> Listing:
     inside, class_folders = sorted(folder.iterdir()), _folders(folder)
     files = [list(walk_images(path)) for path in class_folders]
-    paths = np.array([file for group in files for file in group], dtype=object)
+    paths = tuple(file for group in files for file in group)
     if len(paths) == 0:
         if any(path.suffix.lower() in SUFFIXES for path in inside):
             raise InputError(f"{folder} holds images but no class folders; {LAYOUT}")
@@ -81,6 +81,6 @@ def _read_part(root: Path, folder: Path) -> Listing:
         class_names=tuple(path.name for path in class_folders),
         targets=np.repeat(np.arange(len(files)), [len(group) for group in files]),
         ids=tuple(path.relative_to(root).as_posix() for path in paths),
-        fetch=lambda rows: iter(paths[rows]),
-        on_disk=True,
+        fetch=lambda rows: (paths[row] for row in rows),
+        on_disk=paths.__getitem__,
     )

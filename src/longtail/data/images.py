@@ -4,22 +4,25 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from longtail.types import InputError, LocalInputError
+from longtail.data.stored import StoredPixels
+from longtail.types import InputError
 
-Encoded = Path | bytes | NDArray[np.uint8]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+Encoded = Path | bytes | NDArray[np.uint8] | StoredPixels
+Box = tuple[int, int, int, int]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _CHUNK = 1024  # encoded images in memory at a time
@@ -30,40 +33,6 @@ class UnreadableError(Exception):
     """An image could not be decoded; the message is the reason."""
 
 
-@dataclass(frozen=True)
-class ImageFiles:
-    """Images that stay on disk; reading one gives the pixels that loading it into memory would.
-
-    Attributes:
-        paths: N files.
-        image_size: side in pixels of what `read` returns.
-    """
-
-    paths: tuple[Path, ...]
-    image_size: int
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def read(self, row: int) -> UInt8[Tensor, "3 s s"]:
-        """The image at `row`; raises `InputError` where the file cannot be read."""
-        try:
-            return torch.from_numpy(decode(self.paths[row], self.image_size))
-        except UnreadableError as reason:
-            raise LocalInputError(
-                f"cannot read image {self.paths[row]} ({reason}); mend or remove it"
-            ) from None
-
-    def stack(self, images: Iterable[UInt8[Tensor, "3 s s"]]) -> UInt8[Tensor, "n 3 s s"]:
-        """Images that were read, as one tensor; there may be none."""
-        found = list(images)
-        return torch.stack(found) if found else torch.empty((0, 3, *[self.image_size] * 2), dtype=torch.uint8)
-
-    def take(self, rows: Sequence[int]) -> "ImageFiles":
-        """The files at `rows`, in that order."""
-        return ImageFiles(tuple(self.paths[i] for i in rows), self.image_size)
-
-
 def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     """Decode an image, turn it upright, and resize its centre square.
 
@@ -71,7 +40,7 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     averages when it shrinks. An image that is already size x size keeps its exact pixels.
 
     Args:
-        image: a file, an encoded image, or (H, W, 3) pixels.
+        image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
         size: side of the result.
 
     Returns:
@@ -80,17 +49,75 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    try:
-        with _open(image) as opened:
-            ImageOps.exif_transpose(opened, in_place=True)
-            upright = _rgb(opened)
-            side = min(upright.size)
-            left, top = ((length - side) / 2 for length in upright.size)
-            box = (left, top, left + side, top + side)
-            square = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    with _reasons(image), _open(image) as opened:
+        upright = _upright(opened)
+        side = min(upright.size)
+        left, top = ((length - side) / 2 for length in upright.size)
+        box = (left, top, left + side, top + side)
+        square = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
         return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
-    except Exception as error:
-        raise UnreadableError(_reason(image, error)) from error
+
+
+def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> UInt8[Tensor, "3 s s"]:
+    """Decode an image, turn it upright, cut a box out and resize it to size x size.
+
+    Resampling is PyTorch's antialiased bilinear filter on uint8, as in torchvision's tensor transforms. On
+    photographs it is within one grey level of Pillow's, and several times faster.
+
+    Args:
+        image: as for `decode`; of stored pixels the box's rows alone are read.
+        box: top, left, height and width in pixels of the upright image.
+        size: side of the result.
+        draft: let JPEG decoders shrink the image by 2, 4 or 8 as long as the box keeps `size` pixels a side. Large
+            photographs decode faster; grey levels then differ (`benchmarks/loader.py` says by how much).
+
+    Returns:
+        (3, size, size) RGB.
+
+    Raises:
+        UnreadableError: with the reason, whatever was raised.
+    """
+    top, left, height, width = box
+    with _reasons(image):
+        if isinstance(image, StoredPixels):
+            pixels = image.read(top, height)[:, left : left + width]
+        else:
+            with _open(image) as opened:
+                factor = _shrink(opened, min(height, width) // size) if draft else 1
+                upright = _upright(opened)
+                if top + height > upright.height * factor or left + width > upright.width * factor:
+                    raise ValueError("smaller than when the set was listed")
+                if factor == 1:
+                    part = upright.crop((left, top, left + width, top + height))
+                else:
+                    a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
+                    part = upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d))
+                pixels = np.array(part)
+        planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        return interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
+
+
+def decode_small(image: Encoded, short_side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image, turn it upright, and shrink it where its shorter side is longer than `short_side`.
+
+    Raises:
+        UnreadableError: with the reason, whatever was raised.
+    """
+    with _reasons(image), _open(image) as opened:
+        upright = _upright(opened)
+        shorter = min(upright.size)
+        if shorter > short_side:
+            width, height = (length * short_side // shorter for length in upright.size)
+            upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+        return np.array(upright)
+
+
+def measure(image: Encoded) -> tuple[int, int]:
+    """Decode an image and tell the height and width it has upright; raises `UnreadableError`."""
+    with _reasons(image), _open(image) as opened:
+        upright = _upright(opened)
+        upright.load()
+        return upright.height, upright.width
 
 
 def decode_all(
@@ -109,7 +136,7 @@ def decode_all(
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array = pixels.numpy()
     bad: dict[int, str] = {}
-    for row, image in enumerate(_in_threads(lambda image: decode(image, size), images)):
+    for row, image in enumerate(in_threads(lambda image: decode(image, size), images)):
         if isinstance(image, UnreadableError):
             bad[row] = str(image)
         else:
@@ -117,10 +144,19 @@ def decode_all(
     return pixels[: count - len(bad)], bad
 
 
-def check_all(paths: Iterable[Path]) -> dict[int, str]:
-    """Position -> reason of the files that cannot be decoded; each is read once, in threads, and not kept."""
-    checked = enumerate(_in_threads(lambda path: decode(path, 1), paths))
-    return {row: str(result) for row, result in checked if isinstance(result, UnreadableError)}
+def check_all(images: Iterable[Encoded]) -> tuple[Int64[np.ndarray, "n 2"], dict[int, str]]:
+    """Decode each image once, in threads, and keep none.
+
+    Returns:
+        Height and width of the readable ones, and position -> reason of the others.
+    """
+    sizes, bad = [], {}
+    for row, result in enumerate(in_threads(measure, images)):
+        if isinstance(result, UnreadableError):
+            bad[row] = str(result)
+        else:
+            sizes.append(result)
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2), bad
 
 
 def read_images(
@@ -180,7 +216,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def _in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | UnreadableError]:
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | UnreadableError]:
+    """Results in the order of the items, or why there is none; items are taken in chunks, as they are needed."""
+
     def attempt(item: Item) -> Result | UnreadableError:
         try:
             return work(item)
@@ -196,11 +234,27 @@ def _in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 
 
 def _open(image: Encoded) -> Image.Image:
+    if isinstance(image, StoredPixels):
+        image = image.read()
     if isinstance(image, np.ndarray):
         return Image.fromarray(image)
     data = image if isinstance(image, bytes) else image.read_bytes()
     # Pillow tries every other format before WebP; naming it halves the time of a small image.
     return Image.open(io.BytesIO(data), formats=("WEBP",) if data[8:12] == b"WEBP" else None)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image in RGB, turned as its EXIF orientation says."""
+    ImageOps.exif_transpose(image, in_place=True)
+    return _rgb(image)
+
+
+def _shrink(image: Image.Image, most: int) -> int:
+    """Let a JPEG decoder shrink the image by a power of two up to 8 and `most`; returns by how much it will."""
+    width, height = image.size
+    factor = next((factor for factor in (8, 4, 2) if factor <= most), 1)
+    image.draft(None, (width // factor, height // factor))
+    return factor if image.size != (width, height) else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -209,6 +263,15 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@contextmanager
+def _reasons(image: Encoded) -> Iterator[None]:
+    """Turn whatever decoding raises into `UnreadableError` with the reason."""
+    try:
+        yield
+    except Exception as error:
+        raise UnreadableError(_reason(image, error)) from error
 
 
 def _reason(image: Encoded, error: Exception) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from longtail.data.images import Encoded
 from longtail.data.options import Triple
+from longtail.data.stored import StoredPixels
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -22,14 +24,16 @@ class Listing:
         targets: (N,) positions in `class_names`.
         ids: N names.
         fetch: gives the encoded images at sorted rows, in that order.
-        on_disk: the images are files of their own, which may stay on disk.
+        on_disk: gives the image at a row, where images may stay on disk: a file of its own, or stored pixels.
+        sizes: (N, 2) height and width of each in pixels, where that is known and every image is known to be sound.
     """
 
     class_names: tuple[str, ...]
     targets: NDArray[np.int64]
     ids: tuple[str, ...]
     fetch: Callable[[NDArray[np.int64]], Iterable[Encoded]]
-    on_disk: bool = False
+    on_disk: Callable[[int], Path | StoredPixels] | None = None
+    sizes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from longtail.data.cifar import read_cifar
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.digits import read_digits
+from longtail.data.files import ImageFiles
 from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
-from longtail.data.images import ImageFiles, check_all, decode_all
+from longtail.data.images import check_all, decode_all
 from longtail.data.listing import Listing, Source
 from longtail.data.options import DataOptions
+from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import parquet_files, read_parquet
 from longtail.data.profiles import choose
 from longtail.types import InputError
@@ -34,11 +36,14 @@ def sources() -> dict[str, str]:
         "cifar100": "CIFAR-100, 32x32 pixels, 100 classes; downloaded, or --data as for cifar10",
         "folder": "your images: --data PATH with train/CLASS/ and test/CLASS/, or CLASS/ folders alone",
         "parquet": "Parquet files as on the Hugging Face hub: --data PATH with train-*.parquet",
+        "packed": "what `longtail data pack` made of either of these: --data PATH with packed.json",
     }
 
 
-def source_of(path: Path) -> Literal["folder", "parquet"]:
+def source_of(path: Path) -> Literal["folder", "parquet", "packed"]:
     """Which source reads what lies at `path`."""
+    if is_packed(path):
+        return "packed"
     return "parquet" if parquet_files(path) else "folder"
 
 
@@ -128,6 +133,8 @@ def read_source(options: DataOptions) -> Source:
         return read_cifar(options.name, path)
     if path is None:
         raise InputError(f"data.name={options.name} needs the data's place; give it with --data PATH")
+    if options.name == "packed":
+        return read_packed(path)
     return read_folder(path) if options.name == "folder" else read_parquet(path)
 
 
@@ -138,7 +145,8 @@ def _load_train(
     _refuse_few(names, options)
     targets = _by_name(listing, names)
     rows = choose(targets, names, options, default_max)
-    split = _load(listing, targets, rows, size)
+    boxes = "resized_crop" in options.augment
+    split = _load(listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft)
     readable = _present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options)
@@ -161,15 +169,24 @@ def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: i
     return replace(split, unknown_classes=dict(sorted(unknown.items())))
 
 
-def _load(listing: Listing, targets: NDArray[np.int64], rows: NDArray[np.int64], size: int) -> Split:
-    fetched = listing.fetch(rows)
-    if listing.on_disk and len(rows) * 3 * size * size > MEMORY_LIMIT:
-        files = ImageFiles(tuple(path for path in fetched if isinstance(path, Path)), size)
-        bad = check_all(files.paths)
+def _load(
+    listing: Listing,
+    targets: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    size: int,
+    *,
+    keep_on_disk: bool = False,
+    draft: bool = False,
+) -> Split:
+    """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can."""
+    too_large = len(rows) * 3 * size * size > MEMORY_LIMIT
+    if listing.on_disk is not None and (keep_on_disk or too_large):
+        known = listing.sizes
+        sizes, bad = check_all(listing.fetch(rows)) if known is None else (known[rows], {})
         kept = np.delete(np.arange(len(rows)), list(bad))
-        images: torch.Tensor | ImageFiles = files.take(kept.tolist())
+        images: torch.Tensor | ImageFiles = ImageFiles(listing.on_disk, rows[kept], sizes, size, draft)
     else:
-        images, bad = decode_all(fetched, len(rows), size)
+        images, bad = decode_all(listing.fetch(rows), len(rows), size)
         kept = np.delete(np.arange(len(rows)), list(bad))
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
@@ -190,13 +207,11 @@ def _other_draw(source: Source, options: DataOptions) -> list[str]:
 
 
 def _digest(split: Split) -> str:
-    """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, the files' sizes."""
+    """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""
     digest = hashlib.sha256("\n".join(split.ids).encode(errors="surrogateescape"))
     digest.update(split.targets.numpy().tobytes())
     if isinstance(split.images, ImageFiles):
-        digest.update(
-            np.array([path.stat().st_size for path in split.images.paths], dtype=np.int64).tobytes()
-        )
+        digest.update(split.images.stamps().tobytes())
     else:
         digest.update(np.ascontiguousarray(split.images.numpy()).data)
     return digest.hexdigest()

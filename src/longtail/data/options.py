@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 Triple = tuple[float, float, float]
-SourceName = Literal["digits", "cifar10", "cifar100", "folder", "parquet"]
-Operation = Literal["crop", "flip", "autoaugment", "randaugment", "cutout"]
+SourceName = Literal["digits", "cifar10", "cifar100", "folder", "parquet", "packed"]
+Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 
 class DataOptions(BaseModel):
@@ -28,12 +28,15 @@ class DataOptions(BaseModel):
         few_below: a class with fewer training images belongs to "few".
         augment: operations on training images; they are applied in the fixed order of `Augment`.
         crop_padding: pixels of padding before the random crop.
+        crop_scale: smallest and largest share of an image's area that `resized_crop` shows, in (0, 1].
+        draft: let JPEG decoders shrink large photographs by 2, 4 or 8 before `resized_crop`, the box never below
+            `image_size`; faster, and grey levels change (`benchmarks/loader.py` says by how much).
         cutout_size: side of the square that Cutout blanks.
         randaugment_ops: RandAugment's operations for each image.
         randaugment_magnitude: RandAugment's strength, 0..30.
         mean: per channel, of images in [0, 1]. Default: the set's own.
         std: per channel. Default: the set's own.
-        workers: threads that decode images too many for memory.
+        workers: threads that decode images that stay on disk.
         strict: refuse whatever would otherwise be noted (`Notes`).
     """
 
@@ -53,6 +56,8 @@ class DataOptions(BaseModel):
     few_below: int = Field(default=20, ge=0)
     augment: tuple[Operation, ...] = Field(default=(), strict=False)
     crop_padding: int = Field(default=4, ge=0)
+    crop_scale: Annotated[tuple[float, float], Strict(False)] = (0.08, 1.0)
+    draft: bool = False
     cutout_size: int = Field(default=16, ge=1)
     randaugment_ops: int = Field(default=2, ge=1)
     randaugment_magnitude: int = Field(default=10, ge=0, le=30)

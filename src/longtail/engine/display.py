@@ -16,10 +16,12 @@ class Display:
     Args:
         epochs: of the whole run.
         quiet: show nothing at all.
+        name: of this run among others, before each of its lines.
     """
 
-    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
-        self.epochs, self.quiet = epochs, quiet
+    def __init__(self, epochs: int, *, quiet: bool = False, name: str = "") -> None:
+        self.epochs, self.quiet, self.name = epochs, quiet, name
+        self.within: Display | None = None
         self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -32,24 +34,39 @@ class Display:
         )
         self.task = self.bar.add_task("starting", total=None)
 
+    def part(self, name: str) -> "Display":
+        """The display of one of several runs; it shares this one's terminal and is shown while this one is."""
+        part = Display(self.epochs, quiet=self.quiet, name=name)
+        part.within, part.console, part.bar = self, self.console, self.bar
+        part.task = part.bar.add_task(f"{name} starting", total=None)
+        return part
+
     def __enter__(self) -> "Display":
-        self.bar.start()
+        if self.within is None:
+            self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        if self.within is None:
+            self.bar.stop()
 
     def say(self, line: str) -> None:
         """One line that stays."""
+        if self.quiet:
+            return
+        line = f"{self.name}: {line}" if self.name else line
         with suppress(BrokenPipeError):  # whoever read along has seen enough; the run goes on
             self.console.print(line, markup=False)
 
     def step(self, stage: str, epoch: int, done: int, total: int) -> None:
         """`done` of the run's `total` steps are finished."""
         self.bar.update(
-            self.task, description=f"{stage} epoch {epoch}/{self.epochs}", completed=done, total=total
+            self.task,
+            description=f"{self.name} {stage} epoch {epoch}/{self.epochs}".lstrip(),
+            completed=done,
+            total=total,
         )
 
     def epoch(self, record: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from longtail.augment import Augment
-from longtail.data import LongTailData, load_data
+from longtail.data import DataOptions, LongTailData, load_data
 from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.processes import ALONE, Processes
@@ -79,14 +79,29 @@ class Job:
         }
 
 
-def build_job(recipe: Recipe, folder: RunFolder, display: Display, processes: Processes = ALONE) -> Job:
+Load = Callable[[DataOptions, int, torch.device], LongTailData]
+
+
+def load_on(options: DataOptions, seed: int, device: torch.device) -> LongTailData:
+    """The data on a device.
+
+    Args:
+        options: which.
+        seed: draws the validation part, where one is held out.
+        device: where targets and, if they are in memory, images go.
+    """
+    data = load_data(options, seed=seed)
+    splits = {name: getattr(data, name) for name in ("train", "val", "test")}
+    return replace(data, **{name: split and split.to(device) for name, split in splits.items()})
+
+
+def build_job(
+    recipe: Recipe, folder: RunFolder, display: Display, processes: Processes = ALONE, load: Load = load_on
+) -> Job:
     """Data, model and method of a recipe on the machine's device; writes nothing."""
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
-    data = load_data(recipe.data, seed=recipe.run.seed)
-    splits = {name: getattr(data, name) for name in ("train", "val", "test")}
-    held = {name: split and split.to(runtime.device) for name, split in splits.items()}
-    data = replace(data, **held)
+    data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     model = build_model(recipe.model, len(data.class_names), banks)
@@ -108,6 +123,7 @@ def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
         data.mean,
         data.std,
         crop_padding=o.crop_padding,
+        crop_scale=o.crop_scale,
         cutout_size=o.cutout_size,
         randaugment_ops=o.randaugment_ops,
         randaugment_magnitude=o.randaugment_magnitude,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.data import batches, epoch_order
 from longtail.engine.job import Job
+from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 
 
 @torch.no_grad()
@@ -30,21 +31,24 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         return None
     seed, first = job.recipe.run.seed, sum(earlier.epochs for earlier in job.stages[:position])
     split, classes, network = job.data.train, len(job.data.class_names), copy.deepcopy(job.model)
+    cropped = crops_on_reading(job.augment, split)
     views = min(job.recipe.run.reuse_features, stage.epochs)
     stored = torch.empty(views, len(split), network.num_experts, network.feature_dim, device=device)
     for view, of_view in enumerate(stored):
         job.display.say(f"features of view {view + 1} of {views}, kept for the {stage.name} stage")
-        keys = job.augment.keys(seed, first + view, 0, device)
+        keys = view_keys(seed, first + view, 1)
         order = epoch_order(
             "instance", split.targets, classes, seed=seed * 64 + position, epoch=view, epochs=stage.epochs
         )
-        options = job.recipe
         shared = job.processes
-        for batch in batches(
-            split, order, options.optim.batch_size, device, workers=options.data.workers, part=shared.part
-        ):
+        stream = batches(
+            split, order, job.recipe.optim.batch_size, device, workers=job.recipe.data.workers,
+            part=shared.part, views=view_boxes(job.augment, split, keys),
+        )  # fmt: skip
+        for batch in stream:
+            image = show(job.augment, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
             with job.runtime.autocast():
-                features = network.extract(job.augment.apply(batch.image, shared.part(batch.index), keys))
+                features = network.extract(image)
             of_view[batch.index] = shared.gather(features, len(batch.index)).float().transpose(0, 1)
     if not again:
         job.model.load_state_dict(network.state_dict())

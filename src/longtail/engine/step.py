@@ -19,6 +19,7 @@ from longtail.engine.objective import Objective, distributed, mixes
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
+from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertResNet
 from longtail.types import Batch, Progress
@@ -63,13 +64,6 @@ def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
             group["lr"].fill_(rate)
         else:
             group["lr"] = rate
-
-
-def pass_keys(job: Job, progress: Progress) -> Int64[Tensor, "v 2"]:
-    """What the augmentation of each view draws from in an epoch."""
-    views, device = range(job.method.views), job.runtime.device
-    keys = [job.augment.keys(progress.seed, progress.total_epoch, view, device) for view in views]
-    return torch.stack(keys)
 
 
 def restore(optimizer: AcceleratedOptimizer, state: dict[str, Any]) -> None:
@@ -118,8 +112,9 @@ class StageTraining:
         self.meter.start(start.step)
         if self.stored is not None and self.features is not None:
             self.features.copy_(self.stored[start.epoch % len(self.stored)])
-        keys = pass_keys(job, start)
-        for done, batch in enumerate(self._batches(start)):
+        words = view_keys(start.seed, start.total_epoch, job.method.views)
+        keys = words.to(job.runtime.device)
+        for done, batch in enumerate(self._batches(start, words)):
             rate = rate_at(start.epoch * job.steps_per_epoch + done)
             set_rate(self.optimizer, rate)
             progress = replace(start, step=start.step + done)
@@ -137,9 +132,9 @@ class StageTraining:
         job, clip_norm = self.job, self.job.recipe.optim.clip_norm
         index = self.sharing.part(batch.index)
         if self.features is None:
-            views = [job.augment.apply(batch.image, index, key) for key in keys]
-            augmented = replace(batch, image=views[0] if len(views) == 1 else torch.cat(views))
-            outcome = self.objective(augmented, self.stage.bank, progress)
+            cropped = crops_on_reading(job.augment, job.data.train)
+            image = show(job.augment, batch.image, index, keys, cropped=cropped)
+            outcome = self.objective(replace(batch, image=image), self.stage.bank, progress)
         else:
             known = self.features.index_select(0, index).transpose(0, 1)
             outcome = self.objective(batch, self.stage.bank, progress, known)
@@ -152,7 +147,7 @@ class StageTraining:
             job.method.after_step(job.model, progress)
             self.meter.add(outcome.terms, job.method.logits(outcome.output), batch.target)
 
-    def _batches(self, start: Progress) -> Generator[Batch, None, None]:
+    def _batches(self, start: Progress, keys: Int64[Tensor, "v 2"]) -> Generator[Batch, None, None]:
         split, stage = self.job.data.train, self.stage
         if self.stored is not None:  # images without pixels: none is looked at
             split = replace(split, images=split.targets.new_empty(len(split), 3, 0, 0, dtype=torch.uint8))
@@ -163,7 +158,7 @@ class StageTraining:
         options = self.job.recipe
         yield from batches(
             split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
-            part=self.sharing.part,
+            part=self.sharing.part, views=view_boxes(self.job.augment, split, keys),
         )  # fmt: skip
 
     def _rate(self) -> "partial[float]":

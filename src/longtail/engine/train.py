@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from longtail.data import Split
 from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch
-from longtail.engine.job import Job, build_job, describe_job
+from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
@@ -43,27 +43,50 @@ def fit(
         InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
         KeyboardInterrupt: the user stopped it; the folder can be resumed.
     """
-    processes = join_processes()
     folder = RunFolder(out)
-    display = Display(recipe.optim.epochs, quiet=quiet or not processes.is_first)
+    display = Display(recipe.optim.epochs, quiet=quiet or not join_processes().is_first)
+    for _ in training(recipe, folder, display, resume=resume, notes=notes):
+        pass
+    return folder
+
+
+def training(
+    recipe: Recipe,
+    folder: RunFolder,
+    display: Display,
+    *,
+    resume: bool = False,
+    notes: Sequence[str] | None = (),
+    load: Load = load_on,
+) -> Generator[None, None, None]:
+    """`fit` with a pause after each step, in which the caller may do something else.
+
+    Args:
+        recipe: what to do.
+        folder: see `fit`, as are the next two.
+        display: shows it.
+        resume: go on.
+        notes: see `fit`; None also leaves out what there is to tell about the data and the network.
+        load: gives the data.
+    """
+    processes = join_processes()
     with processes.interruptible(), ExitStack() as held:
         if resume and processes.on_first(lambda: _is_done(folder, recipe)):
             display.say(f"{folder.path} is finished; nothing to resume")
-            return folder
+            return
         held.enter_context(display)
         if resume:
             processes.on_first(lambda: _hold(folder, held))
             state = processes.on_first(lambda: load_state(folder, recipe))
-            job = processes.on_each(lambda: build_job(recipe, folder, display, processes))
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load))
             if state is None:
                 processes.on_first(lambda: describe_job(job))
-            _train(job, state, notes)
+            yield from _train(job, state, notes)
         else:
             processes.on_first(folder.check_free)
-            job = processes.on_each(lambda: build_job(recipe, folder, display, processes))
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load))
             processes.on_first(lambda: _take(folder, held))
-            _begin(job, notes)
-    return folder
+            yield from _begin(job, notes)
 
 
 def _is_done(folder: RunFolder, recipe: Recipe) -> bool:
@@ -80,25 +103,25 @@ def _take(folder: RunFolder, held: ExitStack) -> None:
     folder.check_free()
 
 
-def _begin(job: Job, notes: Sequence[str]) -> None:
+def _begin(job: Job, notes: Sequence[str] | None) -> Iterator[None]:
     """Train from the start; what is refused before its first finished epoch leaves nothing behind."""
     try:
         job.processes.on_first(lambda: describe_job(job))
-        _train(job, None, notes)
+        yield from _train(job, None, notes)
     except InputError:
         if job.processes.is_first and not job.folder.checkpoint.is_file():
             job.folder.clear()
         raise
 
 
-def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str]) -> None:
+def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str] | None) -> Iterator[None]:
     try:
-        for line in (*notes, *job.data.notes.lines(), *job.headlines):
+        for line in () if notes is None else (*notes, *job.data.notes.lines(), *job.headlines):
             job.display.say(line)
-        for _ in _run(job, state):
-            pass
+        yield from _run(job, state)
     except BaseException as error:
-        _stopped(job, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
+        _stopped(job, "interrupted" if stopped else "failed")
         raise
     epochs = job.recipe.optim.epochs
     job.processes.on_first(lambda: job.folder.set_status("done", epoch=epochs, epochs=epochs))

@@ -1,0 +1,53 @@
+"""`longtail data`: commands that work with a set of images itself."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.cli.runs import Strict, loading
+
+app = typer.Typer(name="data", help="Work with a set of images itself.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Make `data` a group of commands, also while it has one alone."""
+
+
+@app.command()
+def pack(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Class folders, train/val/test folders, or Parquet files.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder to make.")],
+    short_side: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Shrink images to this shorter side; none is enlarged.")
+    ] = 256,
+    strict: Strict = False,
+) -> None:
+    """Decode a set once and keep its pixels, so that training on large images need not decode them again."""
+    with loading():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from longtail.data.packing import pack
+        from longtail.predict import unreadable_lines
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("packing")
+        counts, bad = pack(
+            Path(path), Path(out), short_side=short_side, strict=strict,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if bad:
+        typer.echo(
+            f"{len(bad)} of {sum(counts.values()) + len(bad)} images could not be read and were left out:",
+            err=True,
+        )
+        for line in unreadable_lines(bad):
+            typer.echo(f"  {line}", err=True)
+    told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")

@@ -1,0 +1,136 @@
+"""A packed set: the images of each part as raw pixels in one file, with an index; what `longtail data pack` makes.
+
+```text
+packed.json          format, version, short_side, source, is_flat; of each part classes, images, bytes, unreadable
+train.pixels         images one after the other, each height x width x 3 bytes: rows of RGB pixels
+train.index.parquet  a row an image: id (bytes), label (position in classes), offset, height, width, checksum
+```
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+
+from longtail.data.listing import Listing, Source
+from longtail.data.stored import StoredPixels
+from longtail.types import InputError
+
+MANIFEST = "packed.json"
+FORMAT, VERSION = "longtail-packed", 1
+NUMBERS = ("label", "offset", "height", "width", "checksum")
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a folder holds a packed set."""
+    return (path / MANIFEST).is_file()
+
+
+def read_packed(root: Path) -> Source:
+    """List a packed set. Its images were sound when they were written, so none is decoded to find out.
+
+    Args:
+        root: the folder.
+
+    Raises:
+        InputError: it is no packed set, of another version, or damaged.
+    """
+    if not is_packed(root):
+        raise InputError(f"{root} has no {MANIFEST}; make a packed set with: longtail data pack PATH -o DIR")
+    try:
+        manifest = json.loads((root / MANIFEST).read_text("utf-8"))
+        if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"format {manifest['format']} {manifest['version']}, not {FORMAT} {VERSION}")
+        parts = {name: _read_part(root, name, part) for name, part in manifest["parts"].items()}
+        left_out = sum(len(part["unreadable"]) for part in manifest["parts"].values())
+        is_flat = bool(manifest["is_flat"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{root} is no sound packed set ({reason}); pack it again") from None
+    said = f"{left_out} unreadable when the set was packed, named in {root / MANIFEST}"
+    return Source(
+        parts.get("train"), parts.get("val"), parts.get("test"),
+        is_flat=is_flat, remarks=(said,) if left_out else (),
+    )  # fmt: skip
+
+
+def write_part(
+    root: Path,
+    name: str,
+    class_names: Sequence[str],
+    images: Iterable[tuple[str, int, UInt8[np.ndarray, "h w 3"]]],
+) -> dict[str, Any]:
+    """Write the pixels and the index of one part; one image at a time is in memory.
+
+    Args:
+        root: the folder, which exists.
+        name: "train", "val" or "test".
+        class_names: C names.
+        images: id, label in [0, C) and pixels of each.
+
+    Returns:
+        The part's entry for the manifest, without the unreadable images.
+    """
+    ids: list[bytes] = []
+    rows: list[tuple[int, ...]] = []
+    end = 0
+    with (root / f"{name}.pixels").open("wb") as file:
+        for identity, label, pixels in images:
+            data = np.ascontiguousarray(pixels).data.cast("B")
+            ids.append(os.fsencode(identity))
+            rows.append((label, end, *pixels.shape[:2], zlib.crc32(data)))
+            end += file.write(data)
+        _to_disk(file)
+    columns = np.array(rows, dtype=np.int64).reshape(-1, len(NUMBERS))
+    table = {"id": pa.array(ids, pa.binary())} | {n: columns[:, i] for i, n in enumerate(NUMBERS)}
+    with (root / f"{name}.index.parquet").open("wb") as file:
+        pq.write_table(pa.table(table), file)
+        _to_disk(file)
+    return {"classes": list(class_names), "images": len(ids), "bytes": end}
+
+
+def write_manifest(root: Path, parts: Mapping[str, Mapping[str, Any]], **more: Any) -> None:
+    """Write packed.json.
+
+    Args:
+        root: the folder, with the parts' files.
+        parts: name -> entry from `write_part`, with `unreadable`.
+        more: short_side, source, is_flat.
+    """
+    content = {"format": FORMAT, "version": VERSION, **more, "parts": parts}
+    with (root / MANIFEST).open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)  # in ASCII: file names need not be valid Unicode
+        _to_disk(file)
+
+
+def _to_disk(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> Listing:
+    pixels = root / f"{name}.pixels"
+    table = pq.read_table(root / f"{name}.index.parquet")
+    columns = {column: table.column(column).to_numpy() for column in NUMBERS}
+    ids = tuple(os.fsdecode(identity) for identity in table.column("id").to_pylist())
+    found, wanted = (pixels.stat().st_size, len(ids)), (part["bytes"], part["images"])
+    if found != wanted:
+        raise ValueError(f"{pixels.name} and its index have {found} bytes and images, not {wanted}")
+    places = [columns[column] for column in ("offset", "height", "width", "checksum")]
+
+    def at(row: int) -> StoredPixels:
+        return StoredPixels(pixels, *(int(column[row]) for column in places))
+
+    def fetch(rows: NDArray[np.int64]) -> Iterator[StoredPixels]:
+        return map(at, rows.tolist())
+
+    sizes = np.stack([columns["height"], columns["width"]], axis=1)
+    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes)

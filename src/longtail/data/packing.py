@@ -1,0 +1,126 @@
+"""`longtail data pack`: a set of any source becomes a packed set, once, so that training need not decode it again."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from longtail.data.images import UnreadableError, decode_small, in_threads
+from longtail.data.listing import Listing, Source
+from longtail.data.loading import read_source, source_of
+from longtail.data.options import DataOptions
+from longtail.data.packed import write_manifest, write_part
+from longtail.types import InputError
+
+PARTS = ("train", "val", "test")
+Unreadable = list[tuple[str, str]]
+
+
+def pack(
+    path: Path,
+    out: Path,
+    *,
+    short_side: int = 256,
+    strict: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, int], Unreadable]:
+    """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
+
+    Images are turned upright; one whose shorter side is longer than `short_side` is shrunk to it by
+    Pillow's bilinear filter, which averages, with its ratio kept; none is enlarged. Every part and every class is
+    packed; a long tail is cut when the set is loaded.
+
+    Args:
+        path: class folders, train/val/test trees, or Parquet files.
+        out: the folder to make; it has its name only once it is whole.
+        short_side: in pixels, >= 1.
+        strict: refuse unreadable images and whatever else reading the source would report.
+        progress: called with the number of images done and of all.
+
+    Returns:
+        Number of images in each part, and (id, reason) of each image that could not be read and was left out.
+
+    Raises:
+        InputError: nothing to pack, `out` exists or cannot be made, or, with `strict`, anything to report.
+    """
+    if short_side < 1:
+        raise InputError(f"short side is {short_side}; give at least 1 pixel")
+    source = _source(path)
+    _check_free(path, out)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.mkdir()
+    except FileExistsError:
+        raise InputError(
+            f"{partial} is there: another process packs into {out}, or was stopped; wait for it, or remove it"
+        ) from None
+    try:
+        counts, bad = _write(source, partial, path, short_side, progress)
+        _check(path, counts, bad, source, strict=strict)
+        partial.rename(out)
+    finally:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(partial)
+    return counts, bad
+
+
+def _source(path: Path) -> Source:
+    kind = source_of(path)
+    if kind == "packed":
+        raise InputError(f"{path} is packed already; give the images it was made of")
+    return read_source(DataOptions(name=kind, path=str(path)))
+
+
+def _check_free(path: Path, out: Path) -> None:
+    if out.exists():
+        raise InputError(f"{out} exists; choose another -o")
+    if not out.parent.is_dir():
+        raise InputError(
+            f"there is no folder {out.parent} to make {out.name} in; make it or choose another -o"
+        )
+    if out.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{out} lies among the images of {path}; choose another -o")
+
+
+def _write(
+    source: Source, folder: Path, path: Path, short_side: int, progress: Callable[[int, int], None]
+) -> tuple[dict[str, int], Unreadable]:
+    listings = {name: getattr(source, name) for name in PARTS if getattr(source, name) is not None}
+    total, done = sum(len(listing.ids) for listing in listings.values()), count(1)
+    entries: dict[str, dict[str, Any]] = {}
+    for name, listing in listings.items():
+        bad: Unreadable = []
+        images = _decoded(listing, short_side, bad, lambda: progress(next(done), total))
+        entries[name] = write_part(folder, name, listing.class_names, images) | {"unreadable": bad}
+    write_manifest(folder, entries, short_side=short_side, source=str(path.resolve()), is_flat=source.is_flat)
+    counts = {name: entry["images"] for name, entry in entries.items()}
+    return counts, [one for entry in entries.values() for one in entry["unreadable"]]
+
+
+def _decoded(
+    listing: Listing, short_side: int, bad: Unreadable, tick: Callable[[], None]
+) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"]]]:
+    """Id, label and pixels of each readable image; the others go into `bad`."""
+    fetched = listing.fetch(np.arange(len(listing.ids)))
+    decoded = in_threads(lambda image: decode_small(image, short_side), fetched)
+    for identity, label, image in zip(listing.ids, listing.targets.tolist(), decoded, strict=True):
+        tick()
+        if isinstance(image, UnreadableError):
+            bad.append((identity, str(image)))
+        else:
+            yield identity, label, image
+
+
+def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:
+    lines = [f"{name} ({reason})" for name, reason in bad]
+    if not any(counts.values()):
+        raise InputError(f"no image of {path} can be read; mend them", lines[:20])
+    if strict and (lines or source.remarks):
+        raise InputError(
+            f"{path} is not clean; mend what follows or leave out --strict", [*lines, *source.remarks]
+        )

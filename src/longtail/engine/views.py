@@ -1,0 +1,59 @@
+"""What a batch's images look like in an epoch: the augmentation of each view, wherever its parts are done."""
+
+from functools import partial
+
+import torch
+from jaxtyping import Float32, Int, Int64, UInt8
+from torch import Tensor
+
+from longtail.augment import Augment
+from longtail.data import ImageFiles, Split
+
+
+def crops_on_reading(augment: Augment, split: Split) -> bool:
+    """Whether the random crop is cut out of images as they are read from disk."""
+    return "resized_crop" in augment.operations and isinstance(split.images, ImageFiles)
+
+
+def view_keys(seed: int, epoch: int, count: int) -> Int64[Tensor, "v 2"]:
+    """What the views of an epoch draw from, in main memory.
+
+    Args:
+        seed: the run's.
+        epoch: epochs finished in the whole run.
+        count: V.
+    """
+    return torch.stack([Augment.keys(seed, epoch, view, "cpu") for view in range(count)])
+
+
+def view_boxes(augment: Augment, split: Split, keys: Int64[Tensor, "v 2"]) -> list["partial[Tensor]"]:
+    """The box of each image in each view, for `batches`; none where `show` does all.
+
+    Args:
+        augment: the recipe's augmentation.
+        split: the images.
+        keys: (V, 2) in main memory.
+    """
+    return [partial(augment.boxes, keys=key) for key in keys] if crops_on_reading(augment, split) else []
+
+
+def show(
+    augment: Augment,
+    image: UInt8[Tensor, "n 3 h w"],
+    index: Int[Tensor, " b"],
+    keys: Int64[Tensor, "v 2"],
+    *,
+    cropped: bool,
+) -> Float32[Tensor, "vb 3 h w"]:
+    """The augmented and normalised views of a batch, one after the other.
+
+    Args:
+        augment: the recipe's augmentation.
+        image: (B, 3, H, W), or, where they were cropped as they were read, (V*B, 3, H, W).
+        index: (B,) position of each image in its split.
+        keys: (V, 2) on the images' device.
+        cropped: whether they were.
+    """
+    images = image.tensor_split(len(keys)) if cropped else [image] * len(keys)
+    views = [augment.apply(one, index, key, cropped=cropped) for one, key in zip(images, keys, strict=True)]
+    return views[0] if len(views) == 1 else torch.cat(views)

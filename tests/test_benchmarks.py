@@ -1,0 +1,148 @@
+"""The benchmark programs run, and what they make of their figures is right."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from longtail.recipe import load_recipe
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def run(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., dict[str, Any]]:
+    """Run a program in this process; returns its result file."""
+
+    def run(program: str, *words: str) -> dict[str, Any]:
+        path = tmp_path / "result.json"
+        monkeypatch.setattr(sys, "argv", [program, *words, "--json", str(path)])
+        load(program).main()
+        result: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return result
+
+    return run
+
+
+def test_speed(run: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    result = run("speed", "--tiny", "--starts", "0")
+    assert result["command"] == "python benchmarks/speed.py --tiny --starts 0"
+    assert {"commit", "machine"} < result.keys()
+    phases = ["step, diversity", "step, plain", "step, contrastive", "step, classifier"]
+    assert list(result["rows"]) == [*phases, "evaluation"]
+    assert all(row["library_s"] > 0 and row["ratio"] > 0 for row in result["rows"].values())
+    parts = result["parts"]["contrastive"]["library"]
+    assert parts["augmentation"] > 0
+    assert parts["forward"] + parts["backward"] > sum(parts.values()) / 2
+    assert {"4", "5", "6", "9", "10"} <= {entry["row"] for entry in result["targets"]}
+    assert "200 epochs, identical work" in capsys.readouterr().out
+
+
+def test_growth(run: Callable[..., dict[str, Any]]) -> None:
+    result = run("growth", "--tiny", "--rounds", "1")
+    one, two = (row["flop"] for row in result["experts"] if row["phase"] == "plain")
+    assert 1.2 < two / one < 1.5
+    small, large = result["classes"]
+    assert small["state_mb"] < large["state_mb"]
+    assert large["state_mb"] == pytest.approx(4 * 3 * (10 * 10 + 10 * 2048) / 1e6, rel=0.01)
+
+
+def test_probes(run: Callable[..., dict[str, Any]]) -> None:
+    result = run("probes", "--tiny", "--rounds", "1")
+    assert [len(times) for times in result["seconds"].values()] == [5, 4, 2]
+
+
+def test_steps_without_a_launcher(
+    load: Callable[[str], ModuleType],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = load("sides").made_up(tmp_path, largest=100, tested=1)
+    monkeypatch.setattr(sys, "argv", ["two_processes.py", data, "2", "4"])
+    load("two_processes").main()
+    assert len(json.loads(capsys.readouterr().out)["steps"]) == 2
+
+
+def test_first_step(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["start.py", "digits"])
+    load("start").main()
+    assert float(capsys.readouterr().out) > 1e9
+
+
+def test_all_targets_on_one_page(
+    load: Callable[[str], ModuleType],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench, judge = load("bench"), load("record").judge
+    found = {
+        "speed": {"targets": [judge("10", 1.31)]},
+        "growth": {"targets": [judge("state", 2000)]},
+        "augment": {"us_per_image": {"longtail": 40.0}},
+    }
+    monkeypatch.setattr(bench, "run", lambda program, words, out: found[program])
+    monkeypatch.setattr(bench.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--out", str(tmp_path)])
+    bench.main()
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert lines["10"].endswith("must reached")
+    assert lines["state"].endswith("MISSED")
+    assert lines["12"].endswith("aim reached")
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "mark"),
+    [
+        ("9", 1.19, "MISSED"), ("9", 1.2, "must reached"), ("9", 1.36, "aim reached"),
+        ("12", 101, "MISSED"), ("12", 99, "must reached"), ("12", 60, "aim reached"),
+        ("14", 6.1, "MISSED"), ("14", 2.0, "must reached"),
+    ],
+)  # fmt: skip
+def test_marks(load: Callable[[str], ModuleType], row: str, value: float, mark: str) -> None:
+    assert load("record").judge(row, value)["mark"] == mark
+
+
+def test_a_composed_run_is_epochs_times_steps_and_evaluations(load: Callable[[str], ModuleType]) -> None:
+    recipe, whole = load_recipe("icl-cifar100-lt")[0], load("whole")
+    rows = {
+        f"step, {phase}": {"library_s": spent, "reference_s": spent}
+        for phase, spent in (("diversity", 1.0), ("plain", 2.0), ("contrastive", 3.0), ("classifier", 0.5))
+    }
+    rows["evaluation"] = {"library_s": 0.5, "reference_s": 1.0, "images": 500}
+    expected = {"diversity": 30.0, "plain": 180.0, "contrastive": 180.0, "classifier": 10.0}
+    parts = whole.compose(rows, recipe, 10, "reference")
+    assert parts == {name: 10 * value for name, value in expected.items()} | {"evaluation": 200 * 20.0}
+    assert whole.compose(rows, recipe, 10, "library", every=5)["evaluation"] == 41 * 10.0
+
+
+def test_sides_are_paired(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = load("timing")
+    times = iter([5.0, 9.0, 1.0, 2.0, 2.0, 6.0, 1.0, 1.0])  # the warm-up, then three pairs
+    monkeypatch.setattr(timing, "seconds", lambda call: next(times))
+    result = timing.compare(lambda: None, lambda: None, rounds=3)
+    assert (result["library_s"], result["reference_s"]) == (1.0, 2.0)
+    assert (result["ratio"], result["ratio_min"], result["ratio_max"]) == (2.0, 1.0, 3.0)
+    assert result["library_first_s"] == 4.0
+
+
+def test_commands_name_no_folder(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["x", "--data", "/a/b/cifar", "--json", "/tmp/x.json", "--rounds", "3"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert load("record")._command("speed.py") == "python benchmarks/speed.py --data cifar --rounds 3"
