@@ -13,6 +13,7 @@ import longtail
 from longtail.cli import main as cli
 from longtail.methods import available
 from longtail.recipe import shipped
+from longtail.types import LocalInputError
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -127,6 +128,38 @@ def test_errors_of_the_machine_are_told_and_faults_of_ours_are_not_hidden(
     lines = cli.explain(error)
     assert bool(lines) == (said is not None)
     assert said is None or said in lines[0]
+
+
+def test_of_several_processes_one_says_what_all_refuse(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    for words in (["train"], ["train", "no-such-recipe"], ["nonsense"]):
+        assert run(*words) == (2, "", "")
+    monkeypatch.setenv("RANK", "0")
+    assert run("train", "no-such-recipe")[2].startswith("error: ")
+
+
+def test_what_one_of_several_processes_alone_met_it_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("longtail.api.train", fails)
+    error: BaseException = LocalInputError("cannot read image a.png")
+    assert run("train", "icl-digits") == (2, "", "error: cannot read image a.png\n")
+    error = MemoryError()
+    assert run("train", "icl-digits")[2].startswith("error: out of memory")
+    error = KeyboardInterrupt("interrupted; continue with: ...")
+    assert run("train", "icl-digits") == (130, "", "")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "report"])
+def test_what_runs_in_one_process_is_refused_in_several(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    code, _, err = run(command, "run", "photos")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert f"4 processes were started, and {command} runs in one; start it without a launcher" in err
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -105,6 +105,14 @@ def test_batches_follow_the_order_and_keep_the_last():
     assert got[0].image.dtype == torch.uint8
 
 
+def test_a_part_holds_its_own_images_and_knows_of_all():
+    order = torch.tensor([4, 0, 3, 3, 1])
+    got = list(batches(split_of(6), order, 2, "cpu", part=lambda rows: rows[1:]))
+    assert [batch.image[:, 0, 0, 0].tolist() for batch in got] == [[0], [3], []]
+    assert [batch.index.tolist() for batch in got] == [[4, 0], [3, 3], [1]]
+    assert torch.cat([batch.target for batch in got]).tolist() == (order % 3).tolist()
+
+
 def test_no_rows_make_no_batches():
     assert list(batches(split_of(6), torch.tensor([], dtype=torch.int64), 2, "cpu")) == []
 

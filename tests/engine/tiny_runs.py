@@ -24,7 +24,7 @@ def tiny(**changes: Any) -> Recipe:
     """The tiny recipe; `optim__epochs=1` changes `optim.epochs`."""
     given = TINY | {key.replace("__", "."): value for key, value in changes.items()}
     if changes.get("method__name", "icl") != "icl":
-        given = {key: value for key, value in given.items() if key in changes or "method." not in key}
+        given = {k: v for k, v in given.items() if k.replace(".", "__") in changes or "method." not in k}
         given["method.name"] = changes["method__name"]
     return load_recipe("icl-digits", given)[0]
 

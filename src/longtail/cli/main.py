@@ -92,8 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse_processes(words: Sequence[str]) -> None:
     """Refuse, under a launcher of several processes, every command but `train`."""
     command = next((word for word in words if not word.startswith("-")), "train")
-    if command != "train" and int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        raise typer.BadParameter(f"{command} runs in one process; start it without a launcher")
+    count = os.environ.get("WORLD_SIZE") or "1"
+    if command != "train" and count != "1":
+        from longtail.types import InputError
+
+        raise InputError(
+            f"{count} processes were started, and {command} runs in one; start it without a launcher"
+        )
 
 
 def is_first() -> bool:

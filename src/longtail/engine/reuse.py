@@ -40,15 +40,16 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         order = epoch_order(
             "instance", split.targets, classes, seed=seed * 64 + position, epoch=view, epochs=stage.epochs
         )
+        shared = job.processes
         stream = batches(
             split, order, job.recipe.optim.batch_size, device, workers=job.recipe.data.workers,
-            views=view_boxes(job.augment, split, keys),
+            part=shared.part, views=view_boxes(job.augment, split, keys),
         )  # fmt: skip
         for batch in stream:
-            image = show(job.augment, batch.image, batch.index, keys.to(device), cropped=cropped)
+            image = show(job.augment, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
             with job.runtime.autocast():
                 features = network.extract(image)
-            of_view[batch.index] = features.float().transpose(0, 1)
+            of_view[batch.index] = shared.gather(features, len(batch.index)).float().transpose(0, 1)
     if not again:
         job.model.load_state_dict(network.state_dict())
     return stored

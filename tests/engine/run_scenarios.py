@@ -1,0 +1,66 @@
+"""Trains tiny runs one after the other, as one process or as one of several; run by test_processes.py."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tiny_runs import tiny
+
+import longtail.engine.job as job_module
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.train import fit
+from longtail.methods.icl import ICL
+from longtail.types import InputError
+
+RANK = int(os.environ.get("RANK", "0"))
+
+
+def run(name: str, out: Path, changes: dict[str, Any], trouble: str | None, resume: bool) -> str:
+    """What became of it: "done", or what it was refused for."""
+    undone = ICL.observe, RunFolder.write, job_module.load_data
+    make_trouble(trouble)
+    try:
+        fit(tiny(**changes), str(out / name), resume=resume, quiet=True)
+    except InputError as error:
+        return f"{error} {error.details}"
+    except KeyboardInterrupt:
+        return "interrupted"
+    finally:
+        ICL.observe, RunFolder.write, job_module.load_data = undone
+    return "done"
+
+
+def make_trouble(trouble: str | None) -> None:
+    observe, write = ICL.observe, RunFolder.write
+
+    def stopping(self: Any, output: Any, batch: Any, progress: Any) -> None:
+        if progress.epoch == 1 and trouble == "stop in epoch 1":
+            raise KeyboardInterrupt
+        if progress.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        observe(self, output, batch, progress)
+
+    def full(self: Any, name: str, fill: Any) -> Path:
+        if name == "state/last.pt":
+            raise InputError("the disk of rank 0 is full")
+        return write(self, name, fill)
+
+    def unreadable(*_: Any, **__: Any) -> None:
+        raise InputError("rank 1 cannot read", ["a.png"])
+
+    if trouble in ("stop in epoch 1", "ctrl-c in epoch 1"):
+        ICL.observe = stopping
+    if trouble == "disk of rank 0" and RANK == 0:
+        RunFolder.write = full
+    if trouble == "images of rank 1" and RANK == 1:
+        job_module.load_data = unreadable
+
+
+if __name__ == "__main__":
+    place, scenarios = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
+    place.mkdir(exist_ok=True)
+    ends = [run(s["name"], place, s["changes"], s["trouble"], s["resume"]) for s in scenarios]
+    (place / "ends.json").write_text(json.dumps(ends), "utf-8")

@@ -1,0 +1,230 @@
+"""Two processes on one batch do what one does: weights, statistics, losses, scores and files."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from test_training import FILES, log_of
+from tiny_runs import STEPS, state_of, stop_at, tiny
+
+from longtail import methods
+from longtail.engine.display import Display
+from longtail.engine.job import build_job
+from longtail.engine.processes import Processes, join_processes
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.train import fit
+from longtail.types import InputError
+
+HERE = Path(__file__).parent
+PLUGINS = HERE / "plugins"
+DEADLINE = 240
+# In another order of summing fp32 rounds differently. A fresh deep network multiplies that by hundreds a step, one
+# whose blocks start as their shortcuts does not.
+STEADY = {"model__zero_init_residual": True, "optim__warmup_epochs": 0, "optim__peak_lr": 0.01}
+WHOLE = STEADY | {"optim__batch_size": 31, "method__classifier_peak_lr": 0.01}
+EPOCH = STEADY | {"optim__epochs": 1, "method__classifier_epochs": 0}
+SAME: dict[str, dict[str, Any]] = {
+    "whole": WHOLE,
+    "stored": WHOLE | {"optim__epochs": 2, "method__classifier_epochs": 1, "run__reuse_features": 1},
+    "replace": EPOCH | {"method__contrastive_mode": "replace", "method__contrastive_start": 0},
+    "last batch of one image": EPOCH | {"optim__batch_size": 83, "optim__peak_lr": 1e-3},
+    "pairs": STEADY | {"method__name": "pairs", "optim__epochs": 1, "optim__clip_norm": 1.0},
+}
+for sampler in ("class_balanced", "square_root", "progressive"):
+    SAME[sampler] = STEADY | {"method__name": "drawn", "method__sampler": sampler, "optim__epochs": 1}
+SAME["progressive"]["optim__epochs"] = 2
+HALF = EPOCH | {"optim__precision": "bf16"}
+
+
+def scenario(
+    name: str, changes: Mapping[str, Any], trouble: str | None = None, resume: bool = False
+) -> dict[str, Any]:
+    return {"name": name, "changes": changes, "trouble": trouble, "resume": resume}
+
+
+MORE = [
+    scenario("half", HALF),
+    scenario("begun by two", WHOLE, "stop in epoch 1"),
+    scenario("begun by one", WHOLE, resume=True),
+    scenario("whole", WHOLE, resume=True),
+    scenario("whole", WHOLE),
+    scenario("full", EPOCH, "disk of rank 0"),
+    scenario("unreadable", EPOCH, "images of rank 1"),
+    scenario("ctrl-c", EPOCH | {"optim__epochs": 2}, "ctrl-c in epoch 1"),  # the last one: the processes have lost each other
+]
+
+
+def environments(count: int) -> list[dict[str, str]]:
+    """Of processes that are to find each other, as a launcher sets them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    own = {"OMP_NUM_THREADS": "1", "LONGTAIL_METHODS": str(PLUGINS), "PYTHONWARNINGS": "error::UserWarning"}
+    return [os.environ | shared | own | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+
+
+@contextmanager
+def started(*commands: Sequence[str], cwd: Path) -> Iterator[list["subprocess.Popen[str]"]]:
+    """One process for each command, together; none outlives the test."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, *words],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+        )
+        for words, env in zip(commands, environments(len(commands)), strict=True)
+    ]
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of one process in one/ and of two in rank-0/, while the second of these was told rank-1/."""
+    place = tmp_path_factory.mktemp("processes")
+    same = [scenario(name, changes) for name, changes in SAME.items()]
+    (place / "two.json").write_text(json.dumps([*same, *MORE]), "utf-8")
+    script = str(HERE / "run_scenarios.py")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, STEPS, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(**WHOLE), str(place / "rank-0/begun by one"), quiet=True)
+    with started(
+        *([script, str(place / f"rank-{rank}"), str(place / "two.json")] for rank in (0, 1)), cwd=place
+    ) as two:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(methods, "__path__", [*methods.__path__, str(PLUGINS)])
+            for name, changes in (SAME | {"half": HALF}).items():
+                fit(tiny(**changes), str(place / "one" / name), quiet=True)
+        for process in two:
+            said = process.communicate(timeout=DEADLINE)
+            assert (process.returncode, *said) == (0, "", "")
+    return place
+
+
+def ends(place: Path, rank: int) -> list[str]:
+    """What became of each scenario in one of the two processes."""
+    found: list[str] = json.loads((place / f"rank-{rank}/ends.json").read_text("utf-8"))
+    return found
+
+
+def assert_near(found: Path, expected: Path) -> None:
+    """Weights to 1e-6; what is measured on deep maps, to 1e-5 of its size; counts exactly."""
+    two, one = state_of(found), state_of(expected)
+    for part in ("model", "method"):
+        assert two[part].keys() == one[part].keys()
+        for name, value in one[part].items():
+            deep = (
+                1e-5 * max(1.0, float(value.abs().max()))
+                if "running" in name or "prototypes" in name
+                else 0.0
+            )
+            limit = 0.0 if "confusion" in name else deep or 1e-6
+            torch.testing.assert_close(
+                two[part][name], value, rtol=0, atol=limit, msg=partial("{}: {}".format, name)
+            )
+    for record, other in zip(two["records"], one["records"], strict=True):
+        assert record["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert (record["train_accuracy"], record["lr"]) == (other["train_accuracy"], other["lr"])
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_two_processes_train_as_one(place: Path, name: str) -> None:
+    assert_near(place / "rank-0" / name, place / "one" / name)
+
+
+def test_what_a_phase_leaves_out_stays_as_it_was(place: Path) -> None:
+    """Weight decay would move a classifier whose gradient is zero instead of none."""
+    start = build_job(tiny(**SAME["replace"]), RunFolder(place), Display(1, quiet=True)).model.state_dict()
+    found = state_of(place / "rank-0/replace")["model"]
+    moved = {name for name in start if not torch.equal(found[name], start[name])}
+    assert moved == {name for name in start if not name.startswith("heads.")}
+
+
+def test_the_samplers_differ(place: Path) -> None:
+    drawn = [
+        log_of(place / "rank-0" / name)[-1]["loss"]
+        for name in ("class_balanced", "square_root", "progressive")
+    ]
+    assert len({loss["cross_entropy"] for loss in drawn}) == 3
+
+
+def test_half_precision(place: Path) -> None:
+    two, one = (log_of(place / where / "half")[0] for where in ("rank-0", "one"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=0.05)
+
+
+def test_scores_are_those_of_one_process(place: Path) -> None:
+    folders = [place / where / "whole/eval/test" for where in ("rank-0", "one")]
+    two, one = (json.loads((folder / "metrics.json").read_text("utf-8")) for folder in folders)
+    exact = ("overall", "macro", "many", "medium", "few", "experts", "worst_class", "num_images", "epoch")
+    assert {key: two[key] for key in exact} == {key: one[key] for key in exact}
+    assert (two["nll"], two["ece"]) == pytest.approx((one["nll"], one["ece"]), abs=1e-5)
+    tables = [pd.read_parquet(folder / "predictions.parquet") for folder in folders]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
+
+
+def test_only_the_first_process_writes(place: Path) -> None:
+    whole = place / "rank-0/whole"
+    assert {str(file.relative_to(whole)) for file in whole.rglob("*") if file.is_file()} == FILES
+    assert [file.name for file in (place / "rank-1").iterdir()] == ["ends.json"]
+    assert json.loads((whole / "env.json").read_text("utf-8"))["processes"] == 2
+
+
+def test_what_one_process_refuses_all_refuse(place: Path) -> None:
+    assert ends(place, 0) == ends(place, 1)
+    *fine, taken, full, unreadable, _ = ends(place, 0)
+    assert set(fine) == {"done", "interrupted"}
+    assert f"{place / 'rank-0/whole'} is not empty" in taken
+    assert full == "the disk of rank 0 is full ()"
+    assert unreadable == "rank 1 cannot read ('a.png',)"
+    assert list((place / "rank-0/full").iterdir()) == []
+    assert not (place / "rank-0/unreadable").exists()
+
+
+def test_a_run_goes_on_with_another_number_of_processes(place: Path) -> None:
+    stopped = place / "rank-0/begun by two"
+    assert json.loads((stopped / "status.json").read_text("utf-8"))["status"] == "interrupted"
+    assert len(log_of(stopped)) == 1
+    fit(tiny(**WHOLE), str(stopped), resume=True, quiet=True)
+    for name in ("begun by one", "begun by two"):
+        assert_near(place / "rank-0" / name, place / "one/whole")
+
+
+def test_ctrl_c_stops_all_and_leaves_a_run_to_go_on_with(place: Path) -> None:
+    """The first process leaves its step at once; the other, in the middle of its own, is not to call that a fault."""
+    status = {"status": "interrupted", "epoch": 1, "epochs": 2}
+    assert json.loads((place / "rank-0/ctrl-c/status.json").read_text("utf-8")) == status
+    assert [ends(place, rank)[-1] for rank in (0, 1)] == ["interrupted"] * 2
+
+
+def test_parts_are_contiguous_and_whole() -> None:
+    for rows in (0, 1, 5, 6):
+        parts = [Processes(rank, 3).part(torch.arange(rows)) for rank in range(3)]
+        assert torch.equal(torch.cat(parts), torch.arange(rows))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_processes_that_cannot_find_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(InputError, match="LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not set"):
+        join_processes()
