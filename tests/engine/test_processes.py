@@ -60,7 +60,9 @@ MORE = [
     scenario("whole", WHOLE),
     scenario("full", EPOCH, "disk of rank 0"),
     scenario("unreadable", EPOCH, "images of rank 1"),
-    scenario("ctrl-c", EPOCH | {"optim__epochs": 2}, "ctrl-c in epoch 1"),  # the last one: the processes have lost each other
+    scenario(
+        "ctrl-c", EPOCH | {"optim__epochs": 2}, "ctrl-c in epoch 1"
+    ),  # the last one: the processes have lost each other
 ]
 
 
