@@ -4,8 +4,8 @@
 
 The plain loop: PIL, torchvision's Resize, CenterCrop, ToTensor and Normalize in a DataLoader without workers, the
 network in eval mode as it was trained, batches of 64, the softmax of the mean logits. Photographs are made up: JPEG
-files of 192 x 192 and of 640 x 480 pixels; the network is ResNet-32 with 3 experts at 32 pixels. Both sides have to agree
-to 1e-5 where both sides resize alike (the square files), or the program stops.
+files of 192 x 192 and of 640 x 480 pixels; the network is ResNet-32 with 3 experts at 32 pixels. Both sides have to
+agree to 1e-5 where both sides resize alike (the square files), or the program stops.
 """
 
 import argparse

@@ -117,7 +117,7 @@ def pages():
         full.append("\n".join([text, "", *commands]))
         if name in IN_README:
             short.append(text)
-    for kind in ("speed", "growth", "probes"):
+    for kind in ("speed", "predict", "seeds", "growth", "probes"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
     full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]

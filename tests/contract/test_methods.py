@@ -1,6 +1,6 @@
 """What every method must hold to; each file in `longtail/methods/` is tested without being named here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -129,6 +129,22 @@ def test_terms_are_finite_named_scalars_at_every_edge(name: str, num_experts: in
         method.start_epoch(progress)
         output, batch = example(method, seed=seed)
         check(step(method, output, batch, progress), output)
+
+
+@methods
+def test_what_a_step_does_hangs_on_its_phase_alone(name: str) -> None:
+    """Where phases are equal a recorded step is replayed, which sees nothing of the progress."""
+    found: dict[Hashable, tuple[Mapping[str, Tensor], dict[str, Tensor]]] = {}
+    for progress in moments(build(name)):
+        method = build(name)
+        phase = method.phase(progress)
+        if phase is None:
+            return
+        terms = step(method, *example(method), progress)
+        expected, state = found.setdefault(phase, (terms, snapshot(method)))
+        assert terms.keys() == expected.keys()
+        assert all(torch.equal(terms[key], value) for key, value in expected.items())
+        assert not changed(method, state)
 
 
 @methods
