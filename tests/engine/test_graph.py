@@ -11,9 +11,10 @@ from tiny_runs import EPOCHS, STEPS, tiny
 from torch import Tensor
 
 from longtail.engine.display import Display
-from longtail.engine.graph import WARM_UP, RecordedStep, Recorder
+from longtail.engine.graph import WARM_UP, RecordedStep
 from longtail.engine.job import build_job
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.sgd import PlainSGD
 from longtail.engine.step import StageTraining
 from longtail.methods.icl import ICL
 from longtail.types import Progress
@@ -26,6 +27,7 @@ class Again:
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
+        self.kept: list[Tensor] = []
 
     def ready(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -41,13 +43,27 @@ class Again:
 
 
 class Refusing(Again):
+    """Fails in the middle of a step, after the gradients are there, as a capture may."""
+
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+        with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+            patch.setattr(PlainSGD, "step", fail)
+            held = {tensor: tensor.clone() for tensor in self.kept}
+            try:
+                with torch.enable_grad():
+                    work()
+            finally:
+                for tensor, value in held.items():  # a capture does nothing
+                    tensor.copy_(value)
+        raise AssertionError
 
 
 def train(
     tmp_path: Path,
-    recorder: Recorder | None,
+    recorder: Again | None,
     phase: Callable[[Progress], Hashable | None] | None = None,
     **more: Any,
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]], list[str]]:
@@ -56,7 +72,9 @@ def train(
     job = build_job(tiny(**changes, **more), RunFolder(tmp_path / "job"), Display(1, quiet=True))
     training, said = StageTraining(job, 0), list[str]()
     if recorder is not None:
-        training._do = RecordedStep(training.step, phase or job.method.phase, recorder, said.append)
+        recorder.kept = [*job.model.buffers(), *job.method.buffers()]
+        forget = training.optimizer.zero_grad
+        training._do = RecordedStep(training.step, phase or job.method.phase, recorder, forget, said.append)
     log = []
     for epoch in range(LENGTH):
         steps = training.epoch(Progress("feature", epoch, LENGTH, epoch, epoch * STEPS, 3))

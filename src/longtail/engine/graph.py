@@ -73,6 +73,7 @@ class RecordedStep:
         step: does a step and waits for nothing.
         phase: of a place in the run; None where steps must not be recorded. See `Method.phase`.
         recorder: records.
+        forget: drops the gradients that a recording left when it failed half-way.
         say: told, once, why nothing is recorded.
     """
 
@@ -81,9 +82,10 @@ class RecordedStep:
         step: Step,
         phase: Callable[[Progress], Hashable | None],
         recorder: Recorder,
+        forget: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        self._step, self._phase, self._recorder, self._say = step, phase, recorder, say
+        self._step, self._phase, self._recorder, self._forget, self._say = step, phase, recorder, forget, say
         self._recordings: dict[Hashable, _Recording] = {}
         self._works = True
 
@@ -118,6 +120,7 @@ class RecordedStep:
             return self._recorder.record(lambda: self._step(recording.batch, recording.keys, progress))
         except RuntimeError as error:
             self._works = False
+            self._forget()
             reason = str(error).splitlines()[0]
             self._say(
                 f"steps are not recorded as a CUDA graph ({reason}); going on without, with the same results"

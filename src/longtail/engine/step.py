@@ -99,7 +99,9 @@ class StageTraining:
         alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
         if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
             recorder = CudaRecorder(job.runtime.device)
-            self._do = RecordedStep(self.step, job.method.phase, recorder, job.display.say)
+            self._do = RecordedStep(
+                self.step, job.method.phase, recorder, self.optimizer.zero_grad, job.display.say
+            )
 
     def epoch(self, start: Progress) -> Generator[None, None, dict[str, Any]]:
         """Every image of the sampler's order once; pauses after each step.
