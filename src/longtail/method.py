@@ -118,6 +118,9 @@ class Method(nn.Module, ABC):
         num_experts: M.
         feature_dim: D.
 
+    Where several processes train together, each calls the same functions with the whole batch, so a method need not
+    know; only the images in `batch.image` are those of one process, unless the method overrides `prepare`.
+
     State that must survive a checkpoint and follow the device is a registered buffer, or a module that has some;
     parameters of the method (a projection, say) that take gradients are trained with the network's in every stage.
     """
