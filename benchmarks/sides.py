@@ -22,6 +22,7 @@ import reference
 from longtail.engine import train
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
+from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.models import build_model
@@ -97,7 +98,9 @@ def load_job(data, batch, **changes):
         "optim.batch_size": batch,
     }
     given |= {key.replace("__", "."): value for key, value in changes.items()}
-    return build_job(load_recipe(RECIPE, given)[0], RunFolder("unused"), Display(1, quiet=True))
+    return build_job(
+        load_recipe(RECIPE, given)[0], RunFolder("unused"), Display(1, quiet=True), join_processes()
+    )
 
 
 def windows(recipe):

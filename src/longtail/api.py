@@ -9,7 +9,7 @@ from typing import Any
 from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
-from longtail.planning import given_keys, missing_folders, plan_seeds, prepare, whole_number
+from longtail.planning import given_keys, plan_seeds, prepare, whole_number
 from longtail.predict import load
 from longtail.recipe import Recipe
 from longtail.report import Run, SeedRuns
@@ -100,26 +100,28 @@ def train_seeds(
         InputError: something given cannot be used.
         KeyboardInterrupt: stopped by the user; the message says how to continue.
     """
+    if join_processes().count > 1:
+        raise InputError(
+            "several seeds at once run in one process; start them without a launcher, or one by one"
+        )
     given = given_keys(set, data=data, method=method, model=model, strict=strict)
-    recipes, notes, parent = plan_seeds(
+    recipes, notes, runs, missing = plan_seeds(
         str(target), seeds, given, whole_number("epochs", epochs), out, resume
     )
-    missing, runs = missing_folders(parent), SeedRuns(parent, [recipe.run.seed for recipe in recipes])
     going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]
     try:
         runs.write_plan()
         fit_together(recipes, runs.folders, resume=going_on, quiet=quiet, notes=notes)
-    except KeyboardInterrupt:
-        if runs.begun:
-            again = f"longtail train {shlex.quote(str(parent))} --resume"
-            raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
-        runs.clear()
-        _remove_empty(missing)
-        raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
-    except InputError:
-        if not runs.worth_keeping:
+    except (KeyboardInterrupt, InputError) as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        if not any(going_on) and not (runs.begun if stopped else runs.worth_keeping):
             runs.clear()
             _remove_empty(missing)
+            if stopped:
+                raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+        if stopped:
+            again = f"longtail train {shlex.quote(str(runs.path))} --resume"
+            raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise
     runs.summarise()
     return runs

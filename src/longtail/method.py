@@ -154,8 +154,9 @@ class Method(nn.Module, ABC):
         """What may be recorded once and replayed: at equal phases all steps do the same operations on tensors.
 
         A replay runs none of the method's Python, so whatever `prepare`, `observe`, `loss` and `after_step` take from
-        `progress`, or from an attribute that is no tensor, has to be settled by the phase. None, the default, is never
-        recorded: every step runs as it is written.
+        `progress`, or from an attribute that is no tensor, has to be settled by the phase, and tensors that outlive a
+        step are changed in place. None, the default, is never recorded: every step runs as it is written; so it does
+        for a subclass that overrides one of these and not `phase`.
         """
         return None
 

@@ -12,7 +12,7 @@ from longtail.data.loading import read_source
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.recipe import Recipe, load_recipe, shipped, validate
-from longtail.report import planned_seeds
+from longtail.report import SeedRuns, planned_seeds
 from longtail.types import InputError
 
 RUNS = "runs"
@@ -61,7 +61,7 @@ def prepare(
         notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
     missing = missing_folders(folder or Path(RUNS))
     if folder is None:
-        folder = reserve(recipe)
+        folder = reserve(default_name(recipe))
         missing.insert(0, folder)
     notes.append(f"{summary(recipe)} -> {folder}")
     return recipe, notes, folder, missing, going_on
@@ -133,8 +133,9 @@ def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple
     return validate(sections), [*notes, f"{note} (data.validation={HELD_OUT})"]
 
 
-def summary(recipe: Recipe) -> str:
+def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
     m, o = recipe.model, recipe.optim
+    drawn = f"seeds {', '.join(map(str, seeds))}" if seeds else f"seed {recipe.run.seed}"
     experts = f"{m.num_experts} expert" + "s" * (m.num_experts > 1)
     tail = (
         ""
@@ -143,7 +144,7 @@ def summary(recipe: Recipe) -> str:
     )
     return (
         f"{recipe.method.name} with {m.name}, {experts}, on {_data_name(recipe)}{tail}: "
-        f"{o.epochs} epochs of batches of {o.batch_size}, seed {recipe.run.seed}"
+        f"{o.epochs} epochs of batches of {o.batch_size}, {drawn}"
     )
 
 
@@ -156,10 +157,10 @@ def default_name(recipe: Recipe) -> str:
     return "-".join((_data_name(recipe).replace(" ", "_"), recipe.method.name, recipe.model.name))
 
 
-def reserve(recipe: Recipe) -> Path:
+def reserve(name: str) -> Path:
     """A fresh default folder, made at once so that runs started together do not take the same."""
     while True:
-        folder = next_free(RUNS, default_name(recipe))
+        folder = next_free(RUNS, name)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -192,9 +193,9 @@ def plan_seeds(
     epochs: int | None,
     out: str | Path | None,
     resume: bool,
-) -> tuple[list[Recipe], list[str], Path]:
-    """A recipe for each seed, what to tell, and the folder of their run folders."""
-    planned = planned_seeds(Path(target))
+) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
+    """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
+    planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
     if planned is not None:
         if not resume or out is not None or seeds not in (None, planned):
             raise InputError(
@@ -206,15 +207,19 @@ def plan_seeds(
             raise InputError(f"{parent}: no run has begun; repeat the original command")
     seeds = _distinct(seeds)
     recipe, notes, _ = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False)
-    name = f"{default_name(recipe)}-seeds"
-    if planned is None:
-        parent = Path(out) if out is not None else _newest_seeds(name, seeds, resume) or next_free(RUNS, name)
-        if not (resume and planned_seeds(parent) == list(seeds)):
-            RunFolder(parent).check_free()
     sections = recipe.model_dump()
     recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
-    line = summary(recipe).replace(f"seed {seeds[0]}", f"seeds {', '.join(map(str, seeds))}")
-    return recipes, [*notes, f"{line} -> {parent}"], parent
+    name = f"{default_name(recipe)}-seeds"
+    if parent is None and resume:
+        parent = _newest_seeds(name, recipes)
+    missing = missing_folders(parent or Path(RUNS))
+    if parent is None:
+        parent = reserve(name)
+        missing.insert(0, parent)
+    runs = SeedRuns(parent, seeds)
+    if not (resume and planned_seeds(parent) == seeds):
+        RunFolder(parent).check_free()
+    return recipes, [*notes, f"{summary(recipe, seeds)} -> {parent}"], runs, missing
 
 
 def _distinct(seeds: Sequence[int] | None) -> list[int]:
@@ -227,11 +232,19 @@ def _distinct(seeds: Sequence[int] | None) -> list[int]:
     return known
 
 
-def _newest_seeds(name: str, seeds: Sequence[int], resume: bool) -> Path | None:
-    """The default-named folder of runs of these seeds that was made last, where one is to be continued."""
-    found = []
-    for folder in Path(RUNS).glob(f"{glob.escape(name)}*") if resume else ():
+def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:
+    """The default-named folder of runs of these very recipes that was made last."""
+    found, seeds = [], [recipe.run.seed for recipe in recipes]
+    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
         number = folder.name.removeprefix(name).removeprefix("-") or "1"
-        if number.isdecimal() and planned_seeds(folder) == list(seeds):
-            found.append((int(number), folder))
+        with suppress(InputError):
+            if number.isdecimal() and planned_seeds(folder) == seeds and _begun_as(folder, recipes):
+                found.append((int(number), folder))
     return max(found)[1] if found else None
+
+
+def _begun_as(folder: Path, recipes: Sequence[Recipe]) -> bool:
+    """Whether some of these runs have begun there, and all that have are of these recipes."""
+    known = {folder / f"seed-{recipe.run.seed}" / "recipe.toml": recipe for recipe in recipes}
+    begun = [file for file in known if file.is_file()]
+    return bool(begun) and all(load_recipe(str(file))[0] == known[file] for file in begun)

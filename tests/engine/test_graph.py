@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_runs import EPOCHS, STEPS, tiny
+from tiny_runs import STEPS, tiny
 from torch import Tensor
 
 from longtail.engine.display import Display
-from longtail.engine.graph import WARM_UP, RecordedStep
+from longtail.engine.graph import WARM_UP, RecordedStep, phase_of
 from longtail.engine.job import build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.sgd import PlainSGD
@@ -27,15 +27,18 @@ class Again:
 
     def __init__(self) -> None:
         self.recorded = self.replayed = 0
-        self.kept: list[Tensor] = []
+        self.lasting: Callable[[], dict[str, Tensor]] = dict
 
     def ready(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         self.recorded += 1
+        places = {name: tensor.data_ptr() for name, tensor in self.lasting().items()}
 
         def replay() -> None:
+            now = self.lasting()  # a graph would write where they were
+            assert {name: now[name].data_ptr() for name in places} == places
             self.replayed += 1
             work()
 
@@ -51,7 +54,7 @@ class Refusing(Again):
 
         with pytest.MonkeyPatch.context() as patch, torch.no_grad():
             patch.setattr(PlainSGD, "step", fail)
-            held = {tensor: tensor.clone() for tensor in self.kept}
+            held = {tensor: tensor.clone() for tensor in self.lasting().values()}
             try:
                 with torch.enable_grad():
                     work()
@@ -59,6 +62,19 @@ class Refusing(Again):
                 for tensor, value in held.items():  # a capture does nothing
                     tensor.copy_(value)
         raise AssertionError
+
+
+def lasting(training: StageTraining) -> dict[str, Tensor]:
+    """What outlives a step: weights, statistics, momentum, sums."""
+    job, meter = training.job, training.meter
+    momentum = {
+        f"momentum {n}": s["momentum_buffer"] for n, s in enumerate(training.optimizer.state.values())
+    }
+    sums = {
+        f"{kind} {names}": t for kind in ("_sums", "_first_bad") for names, t in vars(meter)[kind].items()
+    }
+    counts = {"correct": meter._correct, "step": meter._step}
+    return job.model.state_dict() | job.method.state_dict() | momentum | sums | counts
 
 
 def train(
@@ -69,12 +85,13 @@ def train(
 ) -> tuple[dict[str, Tensor], list[dict[str, Any]], list[str]]:
     """Some epochs of the feature stage: weights and statistics at the end, the epochs' log, what was said."""
     changes = {"optim__epochs": LENGTH + 2, "method__diversity_stop": 2, "method__contrastive_start": 3}
-    job = build_job(tiny(**changes, **more), RunFolder(tmp_path / "job"), Display(1, quiet=True))
+    job = build_job(tiny(**(changes | more)), RunFolder(tmp_path / "job"), Display(1, quiet=True))
     training, said = StageTraining(job, 0), list[str]()
     if recorder is not None:
-        recorder.kept = [*job.model.buffers(), *job.method.buffers()]
-        forget = training.optimizer.zero_grad
-        training._do = RecordedStep(training.step, phase or job.method.phase, recorder, forget, said.append)
+        recorder.lasting = lambda: lasting(training)
+        training._recorded = RecordedStep(
+            phase or job.method.phase, recorder, training.optimizer.zero_grad, said.append
+        )
     log = []
     for epoch in range(LENGTH):
         steps = training.epoch(Progress("feature", epoch, LENGTH, epoch, epoch * STEPS, 3))
@@ -95,10 +112,12 @@ def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path) -> None:
     recorder = Again()
     plain, recorded = train(tmp_path, None), train(tmp_path, recorder)
     assert same(plain[0], recorded[0])
+    counts = [epoch.pop("replayed_steps") for epoch in recorded[1]]
     assert plain[1] == recorded[1]
     # two full batches and a smaller one an epoch; diversity in epochs 0-1, neither in 2, contrast in 3-4
     assert recorder.recorded == 2
-    assert recorder.replayed == 2 * (2 * 2 - WARM_UP)
+    assert recorder.replayed == sum(counts) == 2 * (2 * 2 - WARM_UP)
+    assert counts == [0, 1, 0, 0, 1]
     assert recorded[2] == []
 
 
@@ -135,6 +154,33 @@ def test_every_batch_has_its_own_images_and_every_epoch_its_own_views(tmp_path: 
     assert len(set(seen)) == len(seen) == LENGTH * STEPS
 
 
+def test_memory_that_moves_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_epoch = ICL.start_epoch
+
+    def moving(self: ICL, progress: Progress) -> None:
+        start_epoch(self, progress)
+        self.confusion.counts = self.confusion.counts.clone()
+
+    monkeypatch.setattr(ICL, "start_epoch", moving)
+    with pytest.raises(AssertionError, match="confusion"):
+        train(tmp_path, Again(), method__diversity_stop=0, method__contrastive_start=5)
+
+
+def test_a_subclass_that_changes_a_step_is_not_recorded_by_its_parents_phases() -> None:
+    class Ramp(ICL):
+        def loss(self, *args: Any) -> Any:
+            return super().loss(*args)
+
+    class Named(Ramp):
+        def phase(self, progress: Progress) -> Any:
+            return progress.stage, progress.epoch
+
+    here = Progress("feature", 0, 2, 0, 0, 0)
+    for method, recorded in ((ICL, True), (Ramp, False), (Named, True)):
+        made = method(method.Options(name="x"), torch.ones(3, dtype=torch.int64), 2, 4)
+        assert (phase_of(made)(here) is not None) == recorded
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records CUDA graphs, needs a GPU")
 @pytest.mark.parametrize("streams", [False, True])
 def test_cuda_graphs_do_what_plain_steps_do(tmp_path: Path, streams: bool) -> None:
@@ -142,6 +188,13 @@ def test_cuda_graphs_do_what_plain_steps_do(tmp_path: Path, streams: bool) -> No
     on = {"run__device": "cuda", "optim__peak_lr": 1e-3}
     plain = train(tmp_path, None, run__graphs=False, **on)
     recorded = train(tmp_path, None, run__graphs=True, run__expert_streams=streams, **on)
-    assert EPOCHS
+    assert "replayed_steps" not in plain[1][0]
+    assert [epoch["replayed_steps"] for epoch in recorded[1]] == [
+        0,
+        1,
+        0,
+        0,
+        1,
+    ]  # a smaller batch is not seen often enough
     for name, value in plain[0].items():
         torch.testing.assert_close(recorded[0][name], value, rtol=1e-4, atol=1e-5, msg=name)

@@ -160,10 +160,11 @@ class Augment:
         Returns:
             (B, 3, H, W) float32 in channels_last layout.
         """
+        index = index.to(image.device, non_blocking=True)
         if "resized_crop" in self.operations and not cropped:
             sizes = torch.stack([torch.full_like(index, side) for side in image.shape[-2:]], dim=1)
             image = crop_resize(image, self.boxes(index, sizes, keys), image.shape[-1])
-        prepared, index = self._prepare(image), index.to(image.device, non_blocking=True)
+        prepared = self._prepare(image)
         if prepared.fused:
             return prepared.fused(image, index, keys)
         if self.operations:

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Exit as end:
         return end.exit_code
     except KeyboardInterrupt as stop:
-        if is_first():
+        if runs.is_first():
             _say(str(stop) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = explain(error)
         if not lines:
             raise
-        if is_first() or not _is_known_to_all(error):
+        if runs.is_first() or not _is_known_to_all(error):
             _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
         return REFUSED
     return 0
@@ -99,11 +99,6 @@ def _refuse_processes(words: Sequence[str]) -> None:
         raise InputError(
             f"{count} processes were started, and {command} runs in one; start it without a launcher"
         )
-
-
-def is_first() -> bool:
-    """Whether this process is the one, of several that a launcher started, that talks."""
-    return (os.environ.get("RANK") or "0") == "0"
 
 
 def _is_known_to_all(error: Exception) -> bool:

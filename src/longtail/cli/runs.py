@@ -37,6 +37,17 @@ def loading() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def launched_processes() -> int:
+    """How many processes a launcher says that it started."""
+    size = os.environ.get("WORLD_SIZE") or "1"
+    return int(size) if size.isdecimal() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one, of several that a launcher started, that talks."""
+    return launched_processes() == 1 or (os.environ.get("RANK") or "0") == "0"
+
+
 def whole_number(word: str) -> int:
     """The number that a word says."""
     try:
@@ -107,7 +118,7 @@ def train(
         _print([str(several.path)] if quiet else ["", *report.summary_lines(several)])
         return
     run = api.train(target, seed=seed, **options)
-    if (os.environ.get("RANK") or "0") != "0":  # of several processes, the first says it
+    if not is_first():  # of several processes, the first says it
         return
     if quiet:
         typer.echo(run.path)

@@ -53,8 +53,11 @@ def batches(
     chunks = torch.split(rows, batch_size) if len(rows) else ()
     shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
     for chunk, images in zip(chunks, _images(split.images, shown, workers, views), strict=True):
+        staged = (
+            torch.device(device).type == "cuda" and not images.is_cuda
+        )  # else the copy waits for the device
         yield Batch(
-            images.to(device, non_blocking=True),
+            (images.pin_memory() if staged else images).to(device, non_blocking=True),
             targets[chunk.to(targets.device)].to(device, non_blocking=True),
             chunk.to(device, non_blocking=True),
         )

@@ -21,7 +21,8 @@ class Predictions:
     """What a model says of each image of a split, in order.
 
     Attributes:
-        labels: (N, K) the K best class indices of all experts together, the most probable first, equal ones in order.
+        labels: (N, K) the K best class indices of all experts together, the most probable first, and of equal ones,
+            where K > 1, the lower.
         confidences: (N, K) float32 probability of each.
         experts: (N, M) class index that each expert would choose alone.
     """
@@ -35,7 +36,11 @@ class Predictions:
         cls, logits: Float[Tensor, "n c"], expert_logits: Float[Tensor, "m n c"], top_k: int = 1
     ) -> "Predictions":
         """From joint and single logits, on their device."""
-        confidences, labels = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+        probabilities = logits.softmax(dim=-1)
+        if top_k == 1:
+            confidences, labels = probabilities.max(dim=-1, keepdim=True)
+        else:
+            confidences, labels = probabilities.sort(dim=-1, descending=True, stable=True)
         return cls(labels[:, :top_k], confidences[:, :top_k], expert_logits.argmax(dim=-1).T)
 
     @classmethod

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from longtail.method import Method
 from longtail.types import Batch, Progress
 
 WARM_UP = 3
+HOOKS = ("prepare", "observe", "loss", "after_step", "expert_logits", "logits")
 
 Step = Callable[[Batch, Int[Tensor, "v 2"], Progress], None]
 
@@ -31,7 +33,9 @@ class CudaRecorder:
     """CUDA graphs that share one pool of memory; they must not run at the same time."""
 
     def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        here = torch.cuda.current_stream(device)  # a run among others has one of its own already
+        new = here == torch.cuda.default_stream(device)
+        self._stream = torch.cuda.Stream(device) if new else here  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     @contextmanager
@@ -48,6 +52,14 @@ class CudaRecorder:
             work()
         replay: Callable[[], None] = graph.replay
         return replay
+
+
+def phase_of(method: Method) -> Callable[[Progress], Hashable | None]:
+    """The method's own phases; none where a class changes what a step does and leaves it to its parent to name them."""
+    lines = type(method).__mro__
+    named = next(place for place, line in enumerate(lines) if "phase" in vars(line))
+    changed = any(hook in vars(line) for line in lines[:named] for hook in HOOKS)
+    return (lambda _: None) if changed else method.phase
 
 
 @dataclass
@@ -70,7 +82,6 @@ class RecordedStep:
     fails, every step is.
 
     Args:
-        step: does a step and waits for nothing.
         phase: of a place in the run; None where steps must not be recorded. See `Method.phase`.
         recorder: records.
         forget: drops the gradients that a recording left when it failed half-way.
@@ -79,33 +90,40 @@ class RecordedStep:
 
     def __init__(
         self,
-        step: Step,
         phase: Callable[[Progress], Hashable | None],
         recorder: Recorder,
         forget: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        self._step, self._phase, self._recorder, self._forget, self._say = step, phase, recorder, forget, say
+        self._phase, self._recorder, self._forget, self._say = phase, recorder, forget, say
+        self._replayed = 0
         self._recordings: dict[Hashable, _Recording] = {}
         self._works = True
 
-    def __call__(self, batch: Batch, keys: Int[Tensor, "v 2"], progress: Progress) -> None:
+    def __call__(self, step: Step, batch: Batch, keys: Int[Tensor, "v 2"], progress: Progress) -> None:
+        """Do a step, by a replay where there is one; `step` does it and waits for nothing."""
         phase = self._phase(progress)
         if phase is None or not self._works:
-            self._step(batch, keys, progress)
+            step(batch, keys, progress)
             return
         recording = self._find((phase, batch.image.shape, batch.image.dtype), batch, keys)
         if recording.replay is None and recording.steps >= WARM_UP:
-            recording.replay = self._record(recording, progress)
+            recording.replay = self._record(step, recording, progress)
         recording.steps += 1
         if recording.replay is None:
             with self._recorder.ready() if self._works else nullcontext():
-                self._step(batch, keys, progress)
+                step(batch, keys, progress)
             return
         for kept, new in zip(_tensors(recording.batch), _tensors(batch), strict=True):
             kept.copy_(new)
         recording.keys.copy_(keys)
         recording.replay()
+        self._replayed += 1
+
+    def take_count(self) -> int:
+        """How many steps were replayed since this was last asked."""
+        count, self._replayed = self._replayed, 0
+        return count
 
     def _find(self, key: Hashable, batch: Batch, keys: Tensor) -> _Recording:
         if key not in self._recordings:
@@ -115,9 +133,9 @@ class RecordedStep:
             self._recordings[key] = _Recording(own, keys.clone())
         return self._recordings[key]
 
-    def _record(self, recording: _Recording, progress: Progress) -> Callable[[], None] | None:
+    def _record(self, step: Step, recording: _Recording, progress: Progress) -> Callable[[], None] | None:
         try:
-            return self._recorder.record(lambda: self._step(recording.batch, recording.keys, progress))
+            return self._recorder.record(lambda: step(recording.batch, recording.keys, progress))
         except RuntimeError as error:
             self._works = False
             self._forget()

@@ -156,7 +156,8 @@ def join_processes() -> Processes:
         InputError: the environment names several processes but not how they find each other.
     """
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        size = os.environ.get("WORLD_SIZE") or "1"
+        if not size.isdecimal() or int(size) == 1:
             return ALONE
         missing = [name for name in LAUNCHED if not os.environ.get(name)]
         if missing:

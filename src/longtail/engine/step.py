@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from longtail.data import batches, epoch_order
-from longtail.engine.graph import CudaRecorder, RecordedStep
+from longtail.engine.graph import CudaRecorder, RecordedStep, phase_of
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
 from longtail.engine.objective import Objective, distributed, mixes
@@ -55,6 +55,8 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
         weight_decay=o.weight_decay if stage.weight_decay is None else stage.weight_decay,
         fused=job.runtime.device.type in ("cpu", "cuda"),
     )
+    for parameter in parameters:  # all from the start: one may get its first gradient later than the others
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter) if o.momentum else None
     return job.runtime.prepare_optimizer(optimizer)
 
 
@@ -95,20 +97,22 @@ class StageTraining:
         self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
         self.sharing = ALONE if mixes(job.method) else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
-        self._do = self.step
+        self._recorded: RecordedStep | None = None
         alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
         if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
-            recorder = CudaRecorder(job.runtime.device)
-            self._do = RecordedStep(
-                self.step, job.method.phase, recorder, self.optimizer.zero_grad, job.display.say
+            self._recorded = RecordedStep(
+                phase_of(job.method),
+                CudaRecorder(job.runtime.device),
+                self.optimizer.zero_grad,
+                job.display.say,
             )
 
     def epoch(self, start: Progress) -> Generator[None, None, dict[str, Any]]:
         """Every image of the sampler's order once; pauses after each step.
 
         Returns:
-            For the log: last learning rate, mean of each term over the epoch's steps, training accuracy, and where
-            features were reused, of how many views.
+            For the log: last learning rate, mean of each term over the epoch's steps, training accuracy; where
+            features are reused, of how many views; on CUDA, how many steps were replayed.
         """
         job, o, rate_at = self.job, self.job.recipe.optim, self._rate()
         job.method.start_epoch(start)
@@ -121,14 +125,19 @@ class StageTraining:
             rate = rate_at(start.epoch * job.steps_per_epoch + done)
             set_rate(self.optimizer, rate)
             progress = replace(start, step=start.step + done)
-            self._do(batch, keys, progress)
+            if self._recorded is None:
+                self.step(batch, keys, progress)
+            else:
+                self._recorded(self.step, batch, keys, progress)
             self.meter.count(len(batch.target))
             job.display.step(
                 self.stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * job.steps_per_epoch
             )
             yield
-        stored = {} if self.stored is None else {"stored_views": len(self.stored)}
-        return {"lr": rate} | stored | self.meter.read()
+        more = {} if self.stored is None else {"stored_views": len(self.stored)}
+        if self._recorded is not None:
+            more["replayed_steps"] = self._recorded.take_count()
+        return {"lr": rate} | more | self.meter.read()
 
     def step(self, batch: Batch, keys: Int64[Tensor, "v 2"], progress: Progress) -> None:
         """One update from one batch of uint8 images, each seen once for each of the keys; waits for nothing."""

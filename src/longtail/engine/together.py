@@ -10,11 +10,9 @@ import torch
 from longtail.engine.checkpoint import random_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.job import load_on
-from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import training
 from longtail.recipe import Recipe
-from longtail.types import InputError
 
 
 def fit_together(
@@ -42,10 +40,6 @@ def fit_together(
         InputError: as `fit`, for the first run that has something; the others stop where they are and can be resumed.
         KeyboardInterrupt: the user stopped it; all can be resumed.
     """
-    if join_processes().count > 1:
-        raise InputError(
-            "several seeds at once run in one process; start them without a launcher, or one by one"
-        )
     load = functools.cache(load_on)
     display = Display(recipes[0].optim.epochs, quiet=quiet)
     runs: list[Generator[None, None, None]] = []

@@ -147,6 +147,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         for total_epoch in range(start, stop):
             yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
+        del training  # its momentum, recordings and stored features make room for those of the next stage
     last = job.stages[-1]
     with torch.no_grad():
         job.method.finalize(job.model)

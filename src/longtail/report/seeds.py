@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,22 @@ class SeedRuns:
 
     def write_plan(self) -> None:
         """Write down which seeds are to be run, so that the folder alone is enough to go on."""
-        RunFolder(self.path).write_json(FILE, {"seeds": list(self.seeds), "scores": None})
+        if not (self.path / FILE).is_file():
+            RunFolder(self.path).write_json(FILE, {"seeds": list(self.seeds), "scores": None})
 
     def clear(self) -> None:
-        """Remove the runs, and with them the folder's own content."""
-        RunFolder(self.path).clear()
+        """Remove the runs and the summary, but no run that another process is training."""
+        for folder in self.folders:
+            if not folder.path.is_dir():
+                continue
+            try:
+                with folder.locked():
+                    folder.clear()
+            except InputError:
+                return
+            with suppress(OSError):
+                folder.path.rmdir()
+        (self.path / FILE).unlink(missing_ok=True)
 
     @property
     def summary(self) -> dict[str, Any]:
