@@ -1,9 +1,10 @@
-"""Several seeds at once against the same seeds one after another: whole runs, everything counted.
+"""Several seeds at once against the same seeds one after another: the training alone, and everything counted.
 
-    python benchmarks/seeds.py [--data DIR] [--seeds 8] [--epochs 4] [--json FILE]
+    python benchmarks/seeds.py [--data DIR] [--seeds 8] [--epochs 20] [--json FILE]
 
-The shipped recipe for CIFAR-100-LT, without evaluation before the end. Both ways train the same runs; the program
-stops if their scores differ on a processor, where they have to be equal bit for bit.
+The shipped recipe for CIFAR-100-LT, without evaluation before the end. The first epoch, in which kernels are chosen
+and steps recorded, is not counted as training. Both ways train the same runs; the program stops if their scores
+differ: at all on a processor, by more than 0.03 on a GPU.
 """
 
 import argparse
@@ -23,8 +24,14 @@ def seconds(call):
     return found, time.perf_counter() - began
 
 
+def trained(runs, *, together):
+    """Seconds of the epochs after the first: of all runs at once, or the sum over the runs."""
+    spans = [[record["train_seconds"] for record in run.log[1:]] for run in runs]
+    return max(map(sum, spans)) if together else sum(map(sum, spans))
+
+
 def measure(data, seeds, epochs, folder):
-    """Seconds of both ways, by name."""
+    """Seconds of both ways, by name: of training, and of everything."""
     changes = {"optim.precision": PRECISION, "run.evaluate_every": 0}
     given = {"data": data, "epochs": epochs, "set": changes, "quiet": True}
     train(RECIPE, seed=99, out=folder / "warm", **given)  # libraries load, kernels are chosen
@@ -34,10 +41,14 @@ def measure(data, seeds, epochs, folder):
 
     one, separately = seconds(alone)
     many, together = seconds(lambda: train_seeds(RECIPE, seeds, out=folder / "together", **given))
-    pairs = zip(one, many.runs, strict=True)
-    if not ON_CUDA and any(a.metrics != b.metrics for a, b in pairs):
-        raise SystemExit("the runs differ; the times mean nothing")
-    return {"one after another": separately, "at once": together}
+    for a, b in zip(one, many.runs, strict=True):
+        off = abs(a.metrics["overall"] - b.metrics["overall"])
+        if off > (0.03 if ON_CUDA else 0.0):
+            raise SystemExit(f"the runs differ by {off:.3f} in overall accuracy; the times mean nothing")
+    return {
+        "one after another": {"training": trained(one, together=False), "everything": separately},
+        "at once": {"training": trained(many.runs, together=True), "everything": together},
+    }
 
 
 def main():
@@ -46,19 +57,21 @@ def main():
     )
     parser.add_argument("--data", metavar="DIR")
     parser.add_argument("--seeds", type=int, default=8, help="how many")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--tiny", action="store_true", help="only show that the program runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     result = about("seeds.py")
     with images(args.data, args.tiny) as (data, shown), TemporaryDirectory() as folder:
         times = measure(data, range(args.seeds), args.epochs, Path(folder))
-    ratio = times["one after another"] / times["at once"]
+    ratio = {kind: times["one after another"][kind] / times["at once"][kind] for kind in times["at once"]}
     title = f"{args.seeds} seeds, {args.epochs} epochs of {RECIPE} each, seconds"
-    tables = [table(title, ["", "s"], [[name, f"{value:.1f}"] for name, value in times.items()])]
-    found = [judge("8", ratio)] if ON_CUDA else []
+    rows = [[name, *(f"{value:.1f}" for value in spans.values())] for name, spans in times.items()]
+    rows.append(["ratio", *(f"{value:.2f}" for value in ratio.values())])
+    tables = [table(title, ["", "training", "everything"], rows)]
+    found = [judge("8", ratio["training"])] if ON_CUDA else []
     tables += [targets_table(found)] if found else []
-    print(f"{head_line(result)}; images: {shown}; at once {ratio:.2f} times as fast")
+    print(f"{head_line(result)}; images: {shown}")
     for each in tables:
         show(each)
     save(

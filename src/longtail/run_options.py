@@ -42,7 +42,8 @@ class RunOptions(BaseModel):
         evaluate_batch_size: images a batch in evaluation; changes no score; 0 chooses by device and image size.
         device: "auto" takes CUDA where it is there, else the processor.
         threads: of the processor's arithmetic; 0 leaves it to PyTorch (one a core). Results differ in rounding.
-        graphs: on CUDA, record the steps of methods that name their phases and replay them; changes no result.
+        graphs: on CUDA, record the steps of methods that name their phases and replay them (not in fp16, nor in
+            several processes); changes results by rounding at most; `replayed_steps` in the log counts them.
         expert_streams: in a recorded step, let the experts' branches run side by side; changes no result.
         reuse_features: K > 0 computes the features of a stage that trains classifiers alone in its first K epochs and
             uses them again in turn. Faster; equal to 0 up to the K-th epoch, not after it.

@@ -12,6 +12,7 @@ from tiny_runs import STEPS, TINY, state_of, stop_at, tiny
 
 import longtail
 from longtail.engine import job
+from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.types import InputError
 
@@ -85,6 +86,30 @@ def test_a_refusal_before_the_first_epoch_leaves_nothing(
     with pytest.raises(InputError, match="no"):
         train(tmp_path / "a" / "runs")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_touches_no_run_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = tmp_path / "runs"
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1, KeyboardInterrupt())  # before the first epoch is finished
+        with pytest.raises(KeyboardInterrupt):
+            train(parent)
+    before = sorted(parent.rglob("*"))
+    with RunFolder(parent / "seed-3").locked():  # as if another process were training
+        with pytest.raises(InputError, match="another process is training"):
+            longtail.train_seeds(parent, resume=True, quiet=True)
+        with pytest.raises(InputError, match="not empty"):
+            train(parent)
+    assert sorted(parent.rglob("*")) == before
+
+
+def test_a_refused_resume_keeps_the_summary(tmp_path: Path) -> None:
+    parent = tmp_path / "runs"
+    train(parent)
+    summary = (parent / "summary.json").read_text("utf-8")
+    with pytest.raises(InputError, match="another recipe"):
+        longtail.train_seeds(parent, resume=True, set={"optim.peak_lr": "0.02"}, quiet=True)
+    assert (parent / "summary.json").read_text("utf-8") == summary
 
 
 def test_mistaken_seeds_are_refused(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class ImageFiles:
         return replace(self, rows=self.rows[rows], sizes=self.sizes[rows])
 
     def stamps(self) -> Int64[np.ndarray, " n"]:
-        """What tells that an image has changed: the size of its file, or the checksum of its stored pixels."""
+        """What tells images apart unread: the size of a file, or the checksum noted when it was packed."""
         return np.array([_stamp(self.image(row)) for row in self.rows.tolist()], dtype=np.int64)
 
 
