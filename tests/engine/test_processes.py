@@ -27,7 +27,7 @@ from longtail.types import InputError
 
 HERE = Path(__file__).parent
 PLUGINS = HERE / "plugins"
-DEADLINE = 240
+DEADLINE = 600
 # In another order of summing fp32 rounds differently. A fresh deep network multiplies that by hundreds a step, one
 # whose blocks start as their shortcuts does not.
 STEADY = {"model__zero_init_residual": True, "optim__warmup_epochs": 0, "optim__peak_lr": 0.01}
@@ -60,7 +60,9 @@ MORE = [
     scenario("whole", WHOLE),
     scenario("full", EPOCH, "disk of rank 0"),
     scenario("unreadable", EPOCH, "images of rank 1"),
-    scenario("ctrl-c", EPOCH | {"optim__epochs": 2}, "ctrl-c in epoch 1"),  # the last one: the processes have lost each other
+    scenario(
+        "ctrl-c", EPOCH | {"optim__epochs": 2}, "ctrl-c in epoch 1"
+    ),  # the last one: the processes have lost each other
 ]
 
 
