@@ -27,7 +27,7 @@ from longtail.types import InputError
 
 HERE = Path(__file__).parent
 PLUGINS = HERE / "plugins"
-DEADLINE = 240
+DEADLINE = 600
 # In another order of summing fp32 rounds differently. A fresh deep network multiplies that by hundreds a step, one
 # whose blocks start as their shortcuts does not.
 STEADY = {"model__zero_init_residual": True, "optim__warmup_epochs": 0, "optim__peak_lr": 0.01}

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from operator import mul
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -86,7 +86,7 @@ class Processes:
         if self.count == 1:
             return [own]
         found: list[Any] | None = [None] * self.count if self.is_first else None
-        dist.gather_object(own, found)
+        dist.gather_object(own, found, group=_messengers())
         return [own] if found is None else found
 
     def on_first(self, action: Callable[[], Result]) -> Result:
@@ -100,7 +100,7 @@ class Processes:
         told: list[Any] = [None, None]
         if self.is_first:
             told = list(_attempt(action))
-        dist.broadcast_object_list(told)
+        dist.broadcast_object_list(told, group=_messengers())
         result: Result = _settle(told[0], told[1])
         return result
 
@@ -114,7 +114,7 @@ class Processes:
             return action()
         done, error = _attempt(action)
         errors: list[InputError | None] = [None] * self.count
-        dist.all_gather_object(errors, error)
+        dist.all_gather_object(errors, error, group=_messengers())
         result: Result = _settle(done, next((found for found in errors if found is not None), None))
         return result
 
@@ -166,8 +166,23 @@ def join_processes() -> Processes:
                 "start them with torchrun or accelerate launch, or unset WORLD_SIZE"
             )
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     return Processes(dist.get_rank(), dist.get_world_size())
+
+
+@cache
+def _messengers() -> dist.ProcessGroup:
+    """The same processes once more, for messages between them.
+
+    `DistributedDataParallel` never lets go of the group it computes with. A thread of that group which still held the
+    last message when the interpreter ends would abort the process; the threads of this group are waited for.
+    """
+    return cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
+
+
+def _leave() -> None:
+    _messengers.cache_clear()
+    dist.destroy_process_group()
 
 
 def _attempt(action: Callable[[], Result]) -> tuple[Result | None, InputError | None]:
