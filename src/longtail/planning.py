@@ -206,6 +206,8 @@ def plan_seeds(
         if not target:
             raise InputError(f"{parent}: no run has begun; repeat the original command")
     seeds = _distinct(seeds)
+    if "run.seed" in given:
+        raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
     recipe, notes, _ = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False)
     sections = recipe.model_dump()
     recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
@@ -216,9 +218,14 @@ def plan_seeds(
     if parent is None:
         parent = reserve(name)
         missing.insert(0, parent)
-    runs = SeedRuns(parent, seeds)
-    if not (resume and planned_seeds(parent) == seeds):
+    begun = planned_seeds(parent)
+    if resume and begun is not None and begun != seeds:
+        raise InputError(
+            f"{parent} holds runs of seeds {', '.join(map(str, begun))}; continue just those, or choose another --out"
+        )
+    if not (resume and begun):
         RunFolder(parent).check_free()
+    runs = SeedRuns(parent, seeds)
     return recipes, [*notes, f"{summary(recipe, seeds)} -> {parent}"], runs, missing
 
 

@@ -30,6 +30,8 @@ def test_several_seeds_end_in_one_table(
     assert "is finished" in run("train", "icl-digits", *SMALL, "--seeds", "5,1", "--resume")[2]
     assert run("train", folder, "--resume", "--quiet")[:2] == (0, f"{folder}\n")
     assert "continue them with --resume alone" in refused("train", folder, "--resume", "--seeds", "2")
+    other = ("--seeds", "5,1,2", "--out", folder, "--resume")
+    assert "holds runs of seeds 5, 1; continue just those" in refused("train", "icl-digits", *SMALL, *other)
     assert run("train", "icl-digits", *SMALL, "--seeds", "2", "--quiet")[1] == f"{folder}-2\n"
     assert run("compare", *sorted(folder.glob("seed-*")))[0] == 0
 
@@ -38,9 +40,10 @@ def test_several_seeds_end_in_one_table(
     ("words", "said"),
     [
         (("--seeds", "1,1"), "give each once"),
-        (("--seeds", "a"), "'a' is not a whole number"),
+        (("--seeds", "a"), "no list of whole numbers, such as 0,1,2"),
         (("--seeds", ""), "an empty word"),
         (("--seeds", "-1"), "run.seed = -1 does not fit"),
+        (("--seeds", "1", "--set", "run.seed=2"), "run.seed = 2 and several seeds are both given"),
         (("--seeds", "1", "--seed", "2"), "--seed and --seeds are both given"),
     ],
 )

@@ -222,7 +222,10 @@ def compare(
 
 def _numbers(words: str) -> list[int]:
     """0,1,2 as numbers."""
-    return [whole_number(word) for word in words.split(",")]
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--seeds {words!r} is no list of whole numbers, such as 0,1,2") from None
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:
