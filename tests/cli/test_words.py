@@ -131,6 +131,7 @@ def test_errors_of_the_machine_are_told_and_faults_of_ours_are_not_hidden(
 
 
 def test_of_several_processes_one_says_what_all_refuse(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     for words in (["train"], ["train", "no-such-recipe"], ["nonsense"]):
         assert run(*words) == (2, "", "")
@@ -142,6 +143,7 @@ def test_what_one_of_several_processes_alone_met_it_says(run: Run, monkeypatch: 
     def fails(*_: object, **__: object) -> None:
         raise error
 
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr("longtail.api.train", fails)
     error: BaseException = LocalInputError("cannot read image a.png")
