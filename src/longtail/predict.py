@@ -21,7 +21,7 @@ from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, prediction_table, write_evaluation
 from longtail.method import Method
-from longtail.models import ExpertResNet, ModelOptions, build_model
+from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
 
@@ -157,7 +157,7 @@ class Classifier:
         if self._method_state:
             self._method.load_state_dict(self._method_state)
 
-    def _build_model(self) -> ExpertResNet:
+    def _build_model(self) -> ExpertModel:
         d, state = self._description, self._weights
         model = build_model(ModelOptions(**d["model"]), len(self.classes), (d["bank"],))
         self._method_state = {k[7:]: state.pop(k) for k in list(state) if k.startswith("method.")}

@@ -20,11 +20,18 @@ def normalize_globally(model: nn.Module) -> None:
 
 
 def _global(norm: nn.BatchNorm2d) -> nn.Module:
-    if norm.weight.is_cuda:
+    if norm.weight.is_cuda and type(norm) is nn.BatchNorm2d:
         synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
         return synchronized
+    if norm.weight.is_cuda:
+        from timm import layers  # knows timm's norms with an activation
+
+        converted: nn.Module = layers.convert_sync_batchnorm(norm)  # type: ignore[attr-defined, no-untyped-call]
+        return converted
     copy = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
     copy.load_state_dict(norm.state_dict())
+    if type(norm) is not nn.BatchNorm2d:
+        copy.after = nn.Sequential(getattr(norm, "drop", nn.Identity()), getattr(norm, "act", nn.Identity()))
     return copy
 
 
@@ -32,9 +39,18 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """`nn.SyncBatchNorm` for processors, where torch has none: equal to batch norm of all parts joined.
 
     A part may be empty. Sums are taken in fp64, as torch's own kernel for processors does.
+
+    Attributes:
+        after: what follows at once, in norms of timm that hold their activation; nothing else.
     """
 
+    after: nn.Module | None = None
+
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        output = self._normalized(input)
+        return output if self.after is None else self.after(output)
+
+    def _normalized(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if not self.training:
             return super().forward(input)
         normalized: tuple[Tensor, ...] = _Normalize.apply(input, self.weight, self.bias, self.eps)
