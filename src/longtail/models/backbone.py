@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
+from longtail.models.layers import LastMap
 from longtail.types import InputError
 
 Triple = tuple[float, float, float]
@@ -156,6 +157,12 @@ class ExpertBackbone(ExpertModel):
         if parts[0] == "trunk":
             return 0 if parts[1] == "stem" else int(parts[2]) + 1
         return self.num_stages if parts[2] == "tail" else self.shared_stages + int(parts[3]) + 1
+
+    def last_maps(self) -> list[nn.Module]:
+        return [
+            next(part for part in (*expert.modules(), *self.trunk.modules()) if isinstance(part, LastMap))
+            for expert in self.experts
+        ]
 
     def _branch(self, expert: int, shared: Tensor) -> Float[Tensor, "b d"]:
         vector: Tensor = self.experts[expert](shared)

@@ -74,6 +74,15 @@ class ExpertModel(nn.Module, ABC):
     def depth(self, name: str) -> int:
         """How deep a parameter lies: 0 in the stem, s + 1 in stage s, and so on; the classifiers lie deepest."""
 
+    @abstractmethod
+    def last_maps(self) -> list[nn.Module]:
+        """For each expert the module whose output (B, D, h, w) is its last map: what is pooled into its features.
+
+        With gates this is the gated map, for that is what the classifier sees. Of a transformer, whose classifier may
+        look at a token of its own alone, it is the map of the image's tokens before the last block. The modules change
+        nothing; they are places where a map can be read and a gradient taken.
+        """
+
     def stacked(
         self, branches: Sequence[Callable[[], Tensor]], reads: Sequence[Tensor]
     ) -> Float[Tensor, "m b d"]:

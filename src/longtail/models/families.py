@@ -1,10 +1,14 @@
 """timm's networks taken apart into stem, stages and tail, family by family."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from longtail.models.layers import LastMap
 
 
 class Parts(NamedTuple):
@@ -37,6 +41,20 @@ class _Tokens(nn.Module):
         return normed
 
 
+class _TokenMap(nn.Module):
+    """Shows the image's tokens as a map, and hands all tokens on as they are."""
+
+    def __init__(self, prefix_tokens: int) -> None:
+        super().__init__()
+        self.prefix_tokens, self.last_map = prefix_tokens, LastMap()
+
+    def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
+        prefix, grid = tokens[:, : self.prefix_tokens], tokens[:, self.prefix_tokens :]
+        side = math.isqrt(grid.shape[1])  # images are square
+        seen = self.last_map(grid.mT.unflatten(2, (side, side)))
+        return torch.cat([prefix, seen.flatten(2).mT], dim=1)
+
+
 class _TokenTail(nn.Module):
     """A vision transformer's way from tokens to one vector."""
 
@@ -51,31 +69,37 @@ class _TokenTail(nn.Module):
         return vector
 
 
+def _pooled(*layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(LastMap(), *layers)
+
+
 def _resnet(net: Any) -> Parts:
     stem = nn.Sequential(net.conv1, net.bn1, net.act1, net.maxpool)
-    return Parts(stem, (net.layer1, net.layer2, net.layer3, net.layer4), net.global_pool)
+    return Parts(stem, (net.layer1, net.layer2, net.layer3, net.layer4), _pooled(net.global_pool))
 
 
 def _efficientnet(net: Any) -> Parts:
     *early, last = net.blocks
     stages = (*early, nn.Sequential(last, net.conv_head, net.bn2))
-    return Parts(nn.Sequential(net.conv_stem, net.bn1), stages, net.global_pool)
+    return Parts(nn.Sequential(net.conv_stem, net.bn1), stages, _pooled(net.global_pool))
 
 
 def _mobilenet(net: Any) -> Parts:
-    tail = nn.Sequential(net.global_pool, net.conv_head, net.norm_head, net.act2, net.flatten)
+    tail = _pooled(net.global_pool, net.conv_head, net.norm_head, net.act2, net.flatten)
     return Parts(nn.Sequential(net.conv_stem, net.bn1), tuple(net.blocks), tail)
 
 
 def _convnext(net: Any) -> Parts:
-    tail = nn.Sequential(net.norm_pre, net.head.global_pool, net.head.norm, net.head.flatten)
+    tail = _pooled(net.norm_pre, net.head.global_pool, net.head.norm, net.head.flatten)
     return Parts(net.stem, tuple(net.stages), tail)
 
 
 def _vit(net: Any) -> Parts:
     if net.global_pool not in ("token", "avg") or net.attn_pool is not None:
         raise ValueError(f"it pools by {net.global_pool!r}")
-    blocks, pool, prefix = tuple(net.blocks), net.global_pool, net.num_prefix_tokens
+    *early, last = net.blocks
+    pool, prefix = net.global_pool, net.num_prefix_tokens
+    blocks = (*early, nn.Sequential(_TokenMap(prefix), last))
     tail = _TokenTail(net.norm, net.fc_norm, pool, prefix)
     return Parts(_Tokens(net), blocks, tail, owned=2)
 

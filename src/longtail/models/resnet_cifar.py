@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.models.experts import ExpertModel, HeadKind
-from longtail.models.layers import BasicBlock, ConvBN, FusionGate
+from longtail.models.layers import BasicBlock, ConvBN, FusionGate, LastMap
 
 WIDTHS = (16, 32, 64)
 
@@ -79,6 +79,7 @@ class ExpertResNet(ExpertModel):
         )
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
+        self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
         self.add_heads(
             num_classes, num_experts, WIDTHS[-1],
             head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
@@ -103,4 +104,10 @@ class ExpertResNet(ExpertModel):
         last: Tensor = maps[-1]
         if self.gates:
             last = last * self.gates[expert](maps[expert % 2])
+        last = self.pooled[expert](last)
         return last.mean(dim=(2, 3), dtype=torch.float32)
+<<<<<<< HEAD
+=======
+
+    def last_maps(self) -> list[nn.Module]:
+        return list(self.pooled)
