@@ -28,11 +28,7 @@ def _global(norm: nn.BatchNorm2d) -> nn.Module:
 
         converted: nn.Module = layers.convert_sync_batchnorm(norm)  # type: ignore[attr-defined, no-untyped-call]
         return converted
-    copy = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
-    copy.load_state_dict(norm.state_dict())
-    if type(norm) is not nn.BatchNorm2d:
-        copy.after = nn.Sequential(getattr(norm, "drop", nn.Identity()), getattr(norm, "act", nn.Identity()))
-    return copy
+    return GlobalBatchNorm(norm)
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
@@ -40,15 +36,19 @@ class GlobalBatchNorm(nn.BatchNorm2d):
 
     A part may be empty. Sums are taken in fp64, as torch's own kernel for processors does.
 
-    Attributes:
-        after: what follows at once, in norms of timm that hold their activation; nothing else.
+    Args:
+        like: the batch norm to take the place of; an activation that it holds, as timm's do, is kept.
     """
 
-    after: nn.Module | None = None
+    def __init__(self, like: nn.BatchNorm2d) -> None:
+        super().__init__(like.num_features, like.eps, like.momentum, device=like.weight.device)
+        self.load_state_dict(like.state_dict())
+        follows = (getattr(like, name, nn.Identity()) for name in ("drop", "act"))
+        self.after = nn.Identity() if type(like) is nn.BatchNorm2d else nn.Sequential(*follows)
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        output = self._normalized(input)
-        return output if self.after is None else self.after(output)
+        output: Tensor = self.after(self._normalized(input))
+        return output
 
     def _normalized(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if not self.training:

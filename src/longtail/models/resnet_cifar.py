@@ -106,8 +106,6 @@ class ExpertResNet(ExpertModel):
             last = last * self.gates[expert](maps[expert % 2])
         last = self.pooled[expert](last)
         return last.mean(dim=(2, 3), dtype=torch.float32)
-<<<<<<< HEAD
-=======
 
     def last_maps(self) -> list[nn.Module]:
         return list(self.pooled)
