@@ -172,8 +172,8 @@ def _no_such(target: str, recipes: list[str]) -> str:
     path = Path(target)
     if path.is_file():
         return (
-            f"{target} is neither a table of images nor a recipe; give its folder, a .csv, .parquet, .txt or .json file "
-            f"that lists images, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
+            f"{target} is neither a table of images nor a recipe; give its folder, a .csv, .parquet, .txt or .json "
+            f"file that lists images, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
         )
     near = difflib.get_close_matches(target, recipes, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from longtail.data.cifar import read_cifar
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.digits import read_digits
-from longtail.data.files import ImageFiles
 from longtail.data.file_list import list_files, read_lists
+from longtail.data.files import ImageFiles
 from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
-from longtail.data.images import check_all, decode_all, walk_images
+from longtail.data.images import check_all, decode_all
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source
 from longtail.data.options import DataOptions, OwnSource
@@ -28,8 +28,16 @@ from longtail.data.table import read_table
 from longtail.types import InputError
 
 MEMORY_LIMIT = 2**30
-_PLAIN = {"folder": read_folder, "parquet": read_parquet, "packed": read_packed}
-_ROOTED = {"table": read_table, "list": read_lists, "inaturalist": read_inaturalist}
+_PLAIN: dict[str, Callable[[Path], Source]] = {
+    "folder": read_folder,
+    "parquet": read_parquet,
+    "packed": read_packed,
+}
+_ROOTED: dict[str, Callable[[Path, Path | None], Source]] = {
+    "table": read_table,
+    "list": read_lists,
+    "inaturalist": read_inaturalist,
+}
 
 
 def sources() -> dict[str, str]:
@@ -54,7 +62,7 @@ def source_of(path: Path) -> OwnSource:
         return "packed"
     if suffix in (".csv", ".tsv") or (suffix == ".parquet" and not holds_images(path)):
         return "table"
-    if parquet_files(path) or (any(path.glob("*.parquet")) and not any(walk_images(path))):
+    if parquet_files(path):
         return "parquet"
     if suffix == ".txt" or (suffix is None and list_files(path)):
         return "list"
@@ -132,7 +140,9 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size)
     absent = _absent(test, class_names)
-    notes = Notes(test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading)
+    notes = Notes(
+        test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading
+    )
     _refuse_if_strict(notes, options)
     return test, notes
 
@@ -148,11 +158,12 @@ def read_source(options: DataOptions) -> Source:
         return read_cifar(options.name, path)
     if path is None:
         raise InputError(f"data.name={options.name} needs the data's place; give it with --data PATH")
-    if options.name in _ROOTED:
-        return _ROOTED[options.name](path, None if options.root is None else Path(options.root).expanduser())
-    if options.root is not None:
+    root = None if options.root is None else Path(options.root).expanduser()
+    if root is not None and options.name not in _ROOTED:
         raise InputError(f"data.root is for {', '.join(_ROOTED)}; leave it out for data.name={options.name}")
-    return _PLAIN[options.name](path)
+    if root is not None and not root.is_dir():
+        raise InputError(f"data.root = {root} is no folder; give the one that the paths start from")
+    return _ROOTED[options.name](path, root) if options.name in _ROOTED else _PLAIN[options.name](path)
 
 
 def _load_train(

@@ -97,7 +97,9 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     repeated = len(rows.paths) - len(kept)
     remarks = [*rows.remarks, *_alike(rows.labels)]
     if repeated:
-        remarks.append(f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once")
+        remarks.append(
+            f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once"
+        )
     parts = np.array(rows.parts if rows.parts is not None else ["train"] * len(rows.paths))[kept]
     listings = {
         part: _listing(rows, kept[parts == part], root, part) for part in PARTS if np.any(parts == part)
@@ -148,7 +150,7 @@ def _listing(rows: Rows, kept: NDArray[np.int64], root: Path, part: str) -> List
 
 
 def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: str) -> None:
-    if any(os.path.exists(root / path) for path in paths):  # noqa: PTH110: a name with a NUL is no error there
+    if any(os.path.exists(root / path) for path in paths):  # noqa: PTH110
         return
     hint = "; folders are divided by /, not by \\" if any("\\" in path for path in paths) else ""
     raise InputError(

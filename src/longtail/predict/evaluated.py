@@ -68,7 +68,8 @@ class Evaluated:
         if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
             options = self._options(strict, path=str(data))
         else:
-            options = self._options(strict, name=kind, path=str(data))
+            root = self.recipe.data.root if kind == own else None
+            options = self._options(strict, name=kind, path=str(data), root=root)
         return self._free_name(data), *load_test(options, self.classes)
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
