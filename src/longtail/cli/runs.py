@@ -70,6 +70,13 @@ def train(
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Another network; see `longtail models`.")
     ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Begin with ImageNet weights (downloaded unless installed).")
+    ] = False,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Begin with these weights: safetensors or a state dict."),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Length; the recipe's windows scale with it."),
@@ -100,10 +107,14 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
-    given = _pairs(set_ or [])
+    given: dict[str, Any] = dict(_pairs(set_ or []))
     with loading():
         from longtail import api, report
 
+    if pretrained:
+        given["model.pretrained"] = True
+    if weights is not None:
+        given["model.weights"] = weights
     options: dict[str, Any] = {
         "data": data, "method": method, "model": model, "epochs": epochs, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,

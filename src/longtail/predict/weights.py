@@ -7,7 +7,7 @@ from typing import Any
 import safetensors
 import torch
 
-from longtail.models import ExpertResNet, ModelOptions, build_model
+from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.types import InputError
 
 DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
@@ -35,7 +35,7 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
         raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
 
 
-def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertResNet, Tensors]:
+def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel, Tensors]:
     """The network with its weights, ready to evaluate, and the state of the method that was stored with them."""
     network = {name: value for name, value in tensors.items() if not name.startswith(METHOD)}
     method = {name.removeprefix(METHOD): v for name, v in tensors.items() if name.startswith(METHOD)}
