@@ -114,7 +114,7 @@ def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple
     sections = recipe.model_dump()
     try:
         place = str(Path(recipe.data.path).expanduser().resolve())
-        place.encode()
+        (place + (recipe.data.root or "")).encode()
     except ValueError:
         raise InputError(
             f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"

@@ -14,6 +14,7 @@ import torch
 
 from longtail.data import DataOptions, Split, load_data, load_test, source_of
 from longtail.data.loading import read_source
+from longtail.data.packing import pack
 from longtail.types import InputError
 
 TEXTS = ["007", "7", "NA", "nan", "None", "true", "1e5", "null"]
@@ -219,7 +220,10 @@ def test_images_may_stay_on_disk(photos, threads):
 def test_held_out_groups_are_whole(photos):
     groups = ["a", "a", "a", "b", "b", "c", "c", "c", "d", "d"] * 3
     rows = [(f"{v}.png", "fox" if v < 20 else "owl", f"{groups[v]}{v // 10}") for v in range(30)]
-    data = load(table(photos, [("path", "label", "group"), *rows]), validation=0.3)
+    file = table(photos, [("path", "label", "group"), *rows])
+    data = load(file, validation=0.3)
+    pack(file, photos / "packed")
+    assert load(photos / "packed", validation=0.3).val.ids == data.val.ids
     group = {path: name for path, _, name in rows}
     sides = [{group[path] for path in part.ids} for part in (data.train, data.val)]
     assert not sides[0] & sides[1]
@@ -234,7 +238,7 @@ def test_held_out_groups_are_whole(photos):
         ([], r"no column of text called path \(columns: none\)"),
         (
             [("a", "label"), ("0.png", "x")],
-            r"no column of text called path \(columns: a, label\); name one path or file",
+            r"no column of text called path \(columns: a, label\); in the first line, name one path or file",
         ),
         ([("path", "age"), ("0.png", "x")], r"no column of text called label \(columns: path, age\)"),
         ([("path", "label")], "photos.csv names no image"),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict
 
 Triple = tuple[float, float, float]
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
-SourceName = Literal["digits", "cifar10", "cifar100"] | OwnSource
+SourceName = Literal["digits", "cifar10", "cifar100", OwnSource]
 Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 

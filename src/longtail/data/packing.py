@@ -98,7 +98,9 @@ def _write(
     for name, listing in listings.items():
         bad: Unreadable = []
         images = _decoded(listing, short_side, bad, lambda: progress(next(done), total))
-        entries[name] = write_part(folder, name, listing.class_names, images) | {"unreadable": bad}
+        groups = listing.groups and dict(zip(listing.ids, listing.groups, strict=True))
+        part = write_part(folder, name, listing.class_names, images, groups)
+        entries[name] = part | {"unreadable": bad}
     write_manifest(folder, entries, short_side=short_side, source=str(path.resolve()), is_flat=source.is_flat)
     counts = {name: entry["images"] for name, entry in entries.items()}
     return counts, [one for entry in entries.values() for one in entry["unreadable"]]

@@ -142,7 +142,10 @@ def _image_column(file: Path, schema: pa.Schema, features: dict[str, Any]) -> st
         if name in holding:
             return str(name)
     columns = ", ".join(schema.names)
-    raise InputError(f"no image column in {file} (columns: {columns}); expected bytes in `img` or `image`")
+    raise InputError(
+        f"no image column in {file} (columns: {columns}); expected bytes in `img` or `image`, or "
+        "paths in one file, given by its own name"
+    )
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

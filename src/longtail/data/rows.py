@@ -26,7 +26,7 @@ class Rows:
         origin: the file or folder it was read from, for messages.
         paths: (N,) files, relative to the root or absolute.
         labels: (N,) classes.
-        places: (N,) where each row stands, such as "line 7 of photos.csv"; a function of the row.
+        places: (N,) where each row stands, such as "line 7 of photos.csv".
         parts: (N,) "train", "val" or "test"; None where there are no parts.
         groups: (N,) groups; None where there are none.
         columns: name -> (N,) of all columns.
@@ -91,6 +91,7 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     Raises:
         InputError: no rows, a file with two labels or in two parts, or no file of a part exists.
     """
+    root = root.absolute()
     if not rows.paths:
         raise InputError(f"{rows.origin} names no image; give a row for each")
     kept = _distinct(rows, root)

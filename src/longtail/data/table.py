@@ -157,7 +157,8 @@ def _choose(file: Path, names: Sequence[str]) -> dict[str, str]:
         if taken[role] is None:
             there = ", ".join(names) or "none"
             raise InputError(
-                f"{file} has no column of text called {role} (columns: {there}); name one {' or '.join(known[:3])}"
+                f"{file} has no column of text called {role} (columns: {there}); in the first line, name one "
+                f"{' or '.join(known[:3])}"
             )
     return {role: name for role, name in taken.items() if name is not None}
 
@@ -177,17 +178,19 @@ def _refuse_empty(role: str, name: str, values: Sequence[str], places: Sequence[
         raise InputError(f"{places[empty[0]]}{more}: no {name}; fill it in, or remove the row")
     if role == "path":
         return  # a file's name may be any bytes
-    broken = next(
-        (row for row, value in enumerate(values) if not value.isprintable() and _no_text(value)), None
-    )
+    broken = next((row for row, value in enumerate(values) if _is_no_text(value)), None)
     if broken is not None:
         raise InputError(
             f"{places[broken]}: {name} {values[broken]!r} is no UTF-8 text; save the table as UTF-8"
         )
 
 
-def _no_text(value: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in value)
+def _is_no_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _parts(name: str, values: Sequence[str], places: Sequence[str]) -> list[str]:
