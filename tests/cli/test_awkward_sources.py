@@ -87,7 +87,7 @@ def test_a_test_part_in_another_order_never_shifts_classes(run: Run, tmp_path: P
         "path,label\nimages/250 1.png,NA\nimages/0 2.png,zebra\nimages/120 3.png,007\nimages/0 4.png,NA\n"
     )
     assert run("evaluate", tmp_path / "run", "--data", other)[0] == 0
-    scores = pd.read_csv(tmp_path / "run/eval/others.csv/per_class.csv", dtype=str, keep_default_na=False)
+    scores = pd.read_csv(tmp_path / "run/eval/others/per_class.csv", dtype=str, keep_default_na=False)
     assert dict(zip(scores["class"], scores["correct"], strict=True)) == {
         "007": "1",
         "NA": "1",

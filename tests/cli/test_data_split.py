@@ -60,7 +60,7 @@ def test_splitting_and_training_on_it(
     assert kept == {(row["path"], row["label"], row["split"]) for row in written}
     assert json.loads((folder / "eval/test/metrics.json").read_text())["num_images"] == 3
     assert run("evaluate", folder, "--data", table)[0] == 0
-    scores = [json.loads((folder / "eval" / n / "metrics.json").read_text()) for n in ("test", "splits.csv")]
+    scores = [json.loads((folder / "eval" / n / "metrics.json").read_text()) for n in ("test", "splits")]
     assert scores[0]["nll"] == scores[1]["nll"]
     assert run("data", "pack", table, "-o", tmp_path / "packed")[1].startswith(
         f"{tmp_path}/packed: 11 train, 2 val, 3"

@@ -78,7 +78,7 @@ def single(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
             raise InputError(
                 f"{several[0].parent} has {names}, both for {part}; remove one, or give the one to read by its name"
             )
-    return {part: several[0] for part, several in files.items()}
+    return {part: files[part][0] for part in PARTS if part in files}
 
 
 def source_of_rows(rows: Rows, root: Path) -> Source:
@@ -156,7 +156,7 @@ def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: st
     hint = "; folders are divided by /, not by \\" if any("\\" in path for path in paths) else ""
     raise InputError(
         f"none of the {len(paths):,} {part} images that {origin} names exists, such as {root / paths[0]}{hint}; paths "
-        f"start from {root}, choose another folder with --set data.root=DIR"
+        f"start from {root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
     )
 
 
