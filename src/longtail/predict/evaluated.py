@@ -77,7 +77,7 @@ class Evaluated:
         return o.model_copy(update={"image_size": self.image_size, "strict": strict or o.strict, **changed})
 
     def _free_name(self, data: Path) -> str:
-        """The folder's or file's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
+        """The set's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
         place = data.resolve()
         name = place.stem if place.is_file() else place.name
         own = f"{place.parent.name}-{name}" if name in ("test", "val") else name
