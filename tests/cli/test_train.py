@@ -131,7 +131,9 @@ def test_a_folder_of_runs_is_no_folder_of_images(refused: Refused, tmp_path: Pat
         (tmp_path / "runs" / name / "recipe.toml").touch()
     for more in ((), ("--resume",)):
         assert "runs holds run folders" in refused("train", "runs", *more)
-    assert "a.txt is a file; give its folder" in refused("train", Path("a.txt").write_text("") or "a.txt")
+    assert "a.md is neither a table of images nor a recipe; give its folder" in refused(
+        "train", Path("a.md").write_text("") or "a.md"
+    )
 
 
 def test_a_folder_of_runs_may_bear_the_name_of_a_recipe(run: Run) -> None:

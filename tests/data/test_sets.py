@@ -49,7 +49,17 @@ def test_digits_with_a_tail():
 
 
 def test_every_source_is_described():
-    assert list(sources()) == ["digits", "cifar10", "cifar100", "folder", "parquet", "packed"]
+    assert list(sources()) == [
+        "digits",
+        "cifar10",
+        "cifar100",
+        "folder",
+        "parquet",
+        "table",
+        "list",
+        "inaturalist",
+        "packed",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from longtail.cli.data_split import Root, split
 from longtail.cli.runs import Strict, loading
 
 app = typer.Typer(name="data", help="Work with a set of images itself.", no_args_is_help=True)
@@ -19,12 +20,13 @@ def _group() -> None:
 @app.command()
 def pack(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="Class folders, train/val/test folders, or Parquet files.")
+        str, typer.Argument(metavar="PATH", help="Any source of your own images; see `longtail datasets`.")
     ],
     out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder to make.")],
     short_side: Annotated[
         int, typer.Option(metavar="N", min=1, help="Shrink images to this shorter side; none is enlarged.")
     ] = 256,
+    root: Root = None,
     strict: Strict = False,
 ) -> None:
     """Decode a set once and keep its pixels, so that training on large images need not decode them again."""
@@ -39,8 +41,8 @@ def pack(
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("packing")
         counts, bad = pack(
-            Path(path), Path(out), short_side=short_side, strict=strict,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            Path(path), Path(out), short_side=short_side, root=None if root is None else Path(root),
+            strict=strict, progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if bad:
         typer.echo(
@@ -51,3 +53,6 @@ def pack(
             typer.echo(f"  {line}", err=True)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")
+
+
+app.command()(split)

@@ -61,7 +61,10 @@ Strict = Annotated[
 
 def train(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A shipped recipe, a recipe.toml, or a folder of images.")
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A shipped recipe, a recipe.toml, a folder or table of images."
+        ),
     ],
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Where the images are.")] = None,
     method: Annotated[

@@ -15,7 +15,7 @@ SPLITS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, or PATH/CLASS/IMAGE"
+LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, PATH/CLASS/IMAGE, or a table of paths and labels"
 
 
 def read_folder(root: Path) -> Source:
@@ -76,6 +76,10 @@ def _read_part(root: Path, folder: Path) -> Listing:
             raise InputError(f"{folder} holds images but no class folders; {LAYOUT}")
         if parquet_files(folder):
             raise InputError(f"{folder} holds Parquet files; read them with: --set data.name=parquet")
+        if any(folder.glob("*.parquet")):
+            raise InputError(
+                f"{folder} holds Parquet files; name them train-*.parquet and test-*.parquet, or give one of them"
+            )
         raise InputError(f"no images in {folder}; {LAYOUT}")
     return Listing(
         class_names=tuple(path.name for path in class_folders),

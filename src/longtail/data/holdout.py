@@ -1,13 +1,21 @@
 """The validation part: images of each class held out of training."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from longtail.data.assigning import VAL, assign
 
 _STREAM = 0x686F6C64  # keeps these draws apart from others that use the same seed
 
 
 def hold_out(
-    targets: NDArray[np.int64], num_classes: int, fraction: float, seed: int
+    targets: NDArray[np.int64],
+    num_classes: int,
+    fraction: float,
+    seed: int,
+    groups: Sequence[str] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Divide rows into train and validation, class by class, as a function of the seed alone.
 
@@ -16,10 +24,14 @@ def hold_out(
         num_classes: C.
         fraction: share of each class held out, rounded to whole images, in [0, 1); one image always stays.
         seed: >= 0.
+        groups: N names, "" for an image by itself; whole groups are held out, see `assign`.
 
     Returns:
         The sorted rows of train and of validation.
     """
+    if groups is not None and fraction > 0:
+        parts = assign(targets, num_classes, val=fraction, groups=groups, seed=seed)
+        return np.flatnonzero(parts != VAL), np.flatnonzero(parts == VAL)
     held = []
     for c in range(num_classes):
         rows = np.flatnonzero(targets == c)

@@ -3,7 +3,8 @@
 ```text
 packed.json          format, version, short_side, source, is_flat; of each part classes, images, bytes, unreadable
 train.pixels         images one after the other, each height x width x 3 bytes: rows of RGB pixels
-train.index.parquet  a row an image: id (bytes), label (position in classes), offset, height, width, checksum
+train.index.parquet  a row an image: id (bytes), label (position in classes), offset, height, width, checksum; group
+                     (bytes) where the set has groups
 ```
 """
 
@@ -67,6 +68,7 @@ def write_part(
     name: str,
     class_names: Sequence[str],
     images: Iterable[tuple[str, int, UInt8[np.ndarray, "h w 3"]]],
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write the pixels and the index of one part; one image at a time is in memory.
 
@@ -75,6 +77,7 @@ def write_part(
         name: "train", "val" or "test".
         class_names: C names.
         images: id, label in [0, C) and pixels of each.
+        groups: id -> group; None where there are none.
 
     Returns:
         The part's entry for the manifest, without the unreadable images.
@@ -91,6 +94,8 @@ def write_part(
         _to_disk(file)
     columns = np.array(rows, dtype=np.int64).reshape(-1, len(NUMBERS))
     table = {"id": pa.array(ids, pa.binary())} | {n: columns[:, i] for i, n in enumerate(NUMBERS)}
+    if groups is not None:
+        table["group"] = pa.array([os.fsencode(groups[os.fsdecode(one)]) for one in ids], pa.binary())
     with (root / f"{name}.index.parquet").open("wb") as file:
         pq.write_table(pa.table(table), file)
         _to_disk(file)
@@ -133,4 +138,7 @@ def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> Listing:
         return map(at, rows.tolist())
 
     sizes = np.stack([columns["height"], columns["width"]], axis=1)
-    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes)
+    groups = None
+    if "group" in table.column_names:
+        groups = tuple(os.fsdecode(group) for group in table.column("group").to_pylist())
+    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes, groups)

@@ -56,6 +56,11 @@ def parquet_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
+def holds_images(file: Path) -> bool:
+    """Whether a Parquet file has a column of encoded images."""
+    return any(_holds_bytes(field.type) for field in _open(file).schema_arrow)
+
+
 def _read_part(split: str, files: list[Path], label_columns: Sequence[str]) -> Listing:
     schema = _open(files[0]).schema_arrow
     features = _features(schema)
@@ -137,7 +142,10 @@ def _image_column(file: Path, schema: pa.Schema, features: dict[str, Any]) -> st
         if name in holding:
             return str(name)
     columns = ", ".join(schema.names)
-    raise InputError(f"no image column in {file} (columns: {columns}); expected bytes in `img` or `image`")
+    raise InputError(
+        f"no image column in {file} (columns: {columns}); expected bytes in `img` or `image`, or "
+        "paths in one file, given by its own name"
+    )
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:

@@ -68,7 +68,8 @@ class Evaluated:
         if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
             options = self._options(strict, path=str(data))
         else:
-            options = self._options(strict, name=kind, path=str(data))
+            root = self.recipe.data.root if kind == own else None
+            options = self._options(strict, name=kind, path=str(data), root=root)
         return self._free_name(data), *load_test(options, self.classes)
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
@@ -76,9 +77,10 @@ class Evaluated:
         return o.model_copy(update={"image_size": self.image_size, "strict": strict or o.strict, **changed})
 
     def _free_name(self, data: Path) -> str:
-        """The folder's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
+        """The set's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
         place = data.resolve()
-        own = f"{place.parent.name}-{place.name}" if place.name in ("test", "val") else place.name
+        name = place.stem if place.is_file() else place.name
+        own = f"{place.parent.name}-{name}" if name in ("test", "val") else name
         names = chain([own], (f"{own}-{number}" for number in count(2)))
         return next(name for name in names if self._origin(name) in (None, str(place)))
 

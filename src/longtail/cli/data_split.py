@@ -1,0 +1,107 @@
+"""`longtail data split`: a table that says which image is for training, validation and test."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longtail.cli.runs import loading
+
+if TYPE_CHECKING:
+    from longtail.data.dividing import Division
+
+Root = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Where the paths of a table start. [default: its own folder]"),
+]
+SHOWN = 20  # classes at each end of a long table
+
+
+def split(
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Class folders, a table, lists or annotations of images.")
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="CSV file to write.")],
+    test: Annotated[float, typer.Option(metavar="SHARE", help="Share of each class to test on.")] = 0.2,
+    val: Annotated[float, typer.Option(metavar="SHARE", help="Share of each class to validate on.")] = 0.0,
+    min_test: Annotated[
+        int, typer.Option(metavar="N", help="Test images of each class, if that is no more than half of it.")
+    ] = 1,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="Keep groups whole: folder:DEPTH, column:NAME or regex:PATTERN. [default: the column group, if any]",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
+    root: Root = None,
+    again: Annotated[bool, typer.Option("--again", help="Divide a set anew that has parts already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+) -> None:
+    """Divide images into train, val and test, class by class, and write down which is where."""
+    with loading():
+        import pandas as pd
+
+        from longtail.cli.csv_file import check_free, write_csv
+        from longtail.data.dividing import divide
+
+    file = Path(out)
+    check_free(file, overwrite=overwrite)
+    found = divide(
+        Path(path), file.parent, test=test, val=val, min_test=min_test, group_by=group_by, seed=seed,
+        root=None if root is None else Path(root), again=again,
+    )  # fmt: skip
+    columns = {"path": found.paths, "label": found.labels, "split": found.parts}
+    if found.groups is not None:
+        columns["group"] = found.groups
+    write_csv(iter([pd.DataFrame(columns, dtype=object)]), file, overwrite=overwrite)
+    chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
+    by = "" if found.groups is None else f", by {group_by or 'the column group'}"
+    lines = [
+        *found.said,
+        *_table(found),
+        "",
+        f"{', '.join(filter(None, chosen))}{by}, seed {seed}",
+        *_unmet(found),
+    ]
+    for line in (
+        *lines,
+        f"{out}: {len(found.paths):,} images; train on them with: longtail train {shlex.quote(out)}",
+    ):
+        typer.echo(line)
+
+
+def _table(found: "Division") -> list[str]:
+    """Images of each class in each part, the largest class first; of many classes both ends."""
+    from longtail.report.text import printable
+
+    rows = [(printable(name), *n) for name, n in sorted(found.counts.items(), key=lambda c: -sum(c[1]))]
+    totals = [sum(n[part] for n in found.counts.values()) for part in range(3)]
+    width = max(5, *(len(name) for name, *_ in rows))
+    lines = [f"{name:<{width}}{a:>8,}{b:>8,}{c:>8,}" for name, a, b, c in rows]
+    if len(lines) > 2 * SHOWN + 1:
+        lines[SHOWN:-SHOWN] = [f"... {len(lines) - 2 * SHOWN:,} more classes ..."]
+    header = f"{'class':<{width}}{'train':>8}{'val':>8}{'test':>8}"
+    return [header, *lines, f"{'all':<{width}}{totals[0]:>8,}{totals[1]:>8,}{totals[2]:>8,}"]
+
+
+def _unmet(found: "Division") -> list[str]:
+    """What could not be had, class by class."""
+    from longtail.report.text import printable
+
+    lines = [
+        (
+            "not evaluated, all its images are for training",
+            [f"{n} ({why})" for n, why in found.not_evaluated.items()],
+        ),
+        ("fewer test images than asked for", [f"{n} ({count})" for n, count in found.below.items()]),
+        ("files that do not exist, left out", list(found.missing)),
+    ]
+    told = []
+    for text, names in lines:
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        if names:
+            told.append(f"{text}: {', '.join(map(printable, names[:SHOWN]))}{more}")
+    return told

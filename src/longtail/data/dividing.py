@@ -1,0 +1,197 @@
+"""`longtail data split`: a set whose images are files becomes a table with a part for each image."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.data.assigning import TEST, TRAIN, VAL, assign
+from longtail.data.grouping import group_names
+from longtail.data.loading import read_source, source_of
+from longtail.data.options import DataOptions
+from longtail.data.rows import PARTS, ordered
+from longtail.types import InputError
+
+
+@dataclass(frozen=True)
+class Division:
+    """A set divided into parts; of the N images all exist.
+
+    Attributes:
+        paths: N files, relative to the table's folder.
+        labels: N classes.
+        parts: N of "train", "val" and "test".
+        groups: N groups, "" for an image by itself; None where there are none.
+        counts: class -> its images in train, val and test.
+        not_evaluated: class without an image outside train -> why.
+        below: class -> its test images, where they are fewer than asked for.
+        missing: files that do not exist and were left out.
+        said: how the source was read, and what was odd about it.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[str, ...]
+    parts: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    counts: Mapping[str, tuple[int, int, int]]
+    not_evaluated: Mapping[str, str]
+    below: Mapping[str, int]
+    missing: tuple[str, ...]
+    said: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Every image of a set: where it is, its name and class, and what a table says of it."""
+
+    files: tuple[Path, ...]
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    columns: Mapping[str, tuple[str, ...]]
+    said: tuple[str, ...]
+
+    def existing(self) -> tuple["_Pool", tuple[str, ...]]:
+        """Those whose files exist, and the other files."""
+        there = [os.path.isfile(file) for file in self.files]  # noqa: PTH113
+
+        def kept(values: Sequence[str]) -> tuple[str, ...]:
+            return tuple(value for value, exists in zip(values, there, strict=True) if exists)
+
+        files = tuple(file for file, exists in zip(self.files, there, strict=True) if exists)
+        missing = tuple(str(file) for file, exists in zip(self.files, there, strict=True) if not exists)
+        groups = None if self.groups is None else kept(self.groups)
+        columns = {name: kept(values) for name, values in self.columns.items()}
+        return _Pool(files, kept(self.ids), kept(self.labels), groups, columns, self.said), missing
+
+
+def divide(
+    path: Path,
+    folder: Path,
+    *,
+    test: float = 0.2,
+    val: float = 0.0,
+    min_test: int = 1,
+    group_by: str | None = None,
+    seed: int = 0,
+    root: Path | None = None,
+    again: bool = False,
+) -> Division:
+    """Divide a set into train, validation and test, class by class; see `assign` for how.
+
+    Args:
+        path: class folders, a table, lists or annotations.
+        folder: where the table is to lie; its paths start from there.
+        test: share of each class, in [0, 1).
+        val: share of each class, in [0, 1); both together leave something to train on.
+        min_test: test images wanted of each class, as far as these are no more than half of it.
+        group_by: `folder:DEPTH`, `column:NAME` or `regex:PATTERN`, see `group_names`. Default: the table's column
+            `group`, where it has one.
+        seed: >= 0.
+        root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
+        again: where the set has parts already, divide all of its images anew.
+
+    Raises:
+        InputError: shares that do not fit, images that are no files, a set that has parts already, fewer than two
+            classes, an image without a group, or no class that could be tested.
+    """
+    _check_shares(test, val, min_test)
+    pool, missing = _pool(path, root, again=again).existing()
+    names = ordered(pool.labels)
+    if len(names) < 2:
+        raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
+    groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
+    position = {name: c for c, name in enumerate(names)}
+    targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
+    parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=groups, seed=seed)
+    _check_whole(groups, parts)
+    table = np.stack(
+        [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
+    )
+    if not table[:, [VAL, TEST]].any():
+        why = "one image" if groups is None else "one group, or is needed whole for another class"
+        raise InputError(f"nothing of {path} can be held out: every class has {why}; choose other groups")
+    counts = {name: (int(a), int(b), int(c)) for name, (a, b, c) in zip(names, table, strict=True)}
+    base = folder.resolve()
+    return Division(
+        paths=tuple(Path(os.path.relpath(file.absolute(), base)).as_posix() for file in pool.files),
+        labels=pool.labels,
+        parts=tuple(PARTS[part] for part in parts.tolist()),
+        groups=groups,
+        counts=counts,
+        not_evaluated=_not_evaluated(counts, pool.labels, groups, TEST if test else VAL),
+        below={name: n[TEST] for name, n in counts.items() if test and 0 < n[TEST] < min_test},
+        missing=missing,
+        said=pool.said,
+    )
+
+
+def _check_shares(test: float, val: float, min_test: int) -> None:
+    if not (0 <= test < 1 and 0 <= val < 1 and 0 < test + val < 1):
+        raise InputError(
+            f"--test {test:g} and --val {val:g} leave nothing for a part; give shares of 1, such as 0.2"
+        )
+    if min_test < 0:
+        raise InputError(f"--min-test {min_test} does not fit; give a number of images, 0 or more")
+
+
+def _pool(path: Path, root: Path | None, *, again: bool) -> _Pool:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give class folders, a table, lists or annotations")
+    kind = source_of(path)
+    if kind in ("packed", "parquet"):
+        raise InputError(
+            f"the images of {path} are no files, so a table cannot name them; train with --set data.validation=0.2"
+        )
+    source = read_source(DataOptions(name=kind, path=str(path), root=None if root is None else str(root)))
+    parts = {name: listing for name in PARTS if (listing := getattr(source, name)) is not None}
+    if not again and list(parts) != ["train"]:
+        raise InputError(
+            f"{path} has parts already ({', '.join(parts)}); train on it as it is, or divide all of its images anew "
+            "with --again"
+        )
+    listings = list(parts.values())
+    columns = [name for name in listings[0].columns if all(name in listing.columns for listing in listings)]
+    grouped = all(listing.groups is not None for listing in listings)
+    return _Pool(
+        files=tuple(
+            Path(str(at(row))) for each in listings if (at := each.on_disk) for row in range(len(each.ids))
+        ),
+        ids=tuple(identity for each in listings for identity in each.ids),
+        labels=tuple(each.class_names[c] for each in listings for c in each.targets.tolist()),
+        groups=tuple(group for each in listings for group in each.groups or ()) if grouped else None,
+        columns={name: tuple(value for each in listings for value in each.columns[name]) for name in columns},
+        said=(*source.reading, *source.remarks),
+    )
+
+
+def _check_whole(groups: Sequence[str] | None, parts: NDArray[np.int64]) -> None:
+    """Make sure that no group straddles."""
+    place: dict[str, int] = {}
+    for group, part in zip(groups or (), parts.tolist(), strict=False):
+        if group and place.setdefault(group, part) != part:
+            raise AssertionError(f"group {group} is in two parts")
+
+
+def _not_evaluated(
+    counts: Mapping[str, tuple[int, int, int]],
+    labels: Sequence[str],
+    groups: Sequence[str] | None,
+    evaluated: int,
+) -> dict[str, str]:
+    """Class without an image to evaluate on -> why."""
+    groups_of: dict[str, set[str | int]] = {name: set() for name in counts}
+    for row, label in enumerate(labels):
+        groups_of[label].add((groups[row] if groups is not None else "") or row)
+
+    def why(name: str) -> str:
+        if sum(counts[name]) == 1:
+            return "one image"
+        if len(groups_of[name]) == 1:
+            return f"{sum(counts[name])} images in one group"
+        return "too few images" if groups is None else f"{len(groups_of[name])} groups that do not divide"
+
+    return {name: why(name) for name, images in counts.items() if images[evaluated] == 0}

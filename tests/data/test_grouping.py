@@ -1,0 +1,42 @@
+"""Which images belong together."""
+
+import pytest
+
+from longtail.data.grouping import group_names
+from longtail.types import InputError
+
+PATHS = ["train/fox/cam1/IMG_7_a.jpg", "Test/lynx/cam1/IMG_7_b.jpg", "fox/cam2/IMG_8.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "groups"),
+    [
+        ("folder:1", ["fox", "lynx", "fox"]),
+        ("folder:2", ["cam1", "cam1", "cam2"]),
+        ("regex:IMG_[0-9]+", ["IMG_7", "IMG_7", "IMG_8"]),
+        ("regex:(cam.)/IMG_([0-9]+)", ["cam1/7", "cam1/7", "cam2/8"]),
+        ("column:patient", ["p", "p", "7"]),
+    ],
+)
+def test_groups(spec, groups):
+    assert group_names(spec, PATHS, {"patient": ["p", "p", "7"]}) == groups
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ("folder", "give folder:DEPTH, column:NAME or regex:PATTERN"),
+        ("folder:0", "not understood"),
+        ("folder:x", "not understood"),
+        ("camera:1", "not understood"),
+        ("folder:3", "3 of 3 images no group, such as 'train/fox/cam1/IMG_7_a.jpg'"),
+        ("column:age", "no column 'age'; columns: none"),
+        ("regex:(", "no regular expression"),
+        ("regex:_b", "2 of 3 images"),
+        ("regex:(x)?", "3 of 3 images"),
+    ],
+)
+def test_what_is_refused(spec, named):
+    with pytest.raises(InputError, match="--group-by") as refused:
+        group_names(spec, PATHS, {})
+    assert named in str(refused.value)
