@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from longtail.data.loading import read_source
+from longtail.data.loading import read_source, source_of
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.recipe import Recipe, load_recipe, shipped, validate
@@ -17,7 +17,7 @@ from longtail.types import InputError
 
 RUNS = "runs"
 HELD_OUT = 0.2
-OWN = ("folder", "parquet", "packed")  # sources of the user's own images
+OWN = ("folder", "parquet", "packed", "table", "list", "inaturalist")  # sources of the user's own images
 
 
 def given_keys(
@@ -88,7 +88,7 @@ def plan(
         )
     recipe, notes = load_recipe(target, given, epochs=epochs)
     place = given.get("data.path")
-    if place is not None and path.is_dir():
+    if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
     if place is not None and recipe.data.name == "digits":
         raise InputError(
@@ -120,8 +120,12 @@ def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple
             f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"
         ) from None
     sections["data"]["path"] = place
+    if recipe.data.root is not None:
+        sections["data"]["root"] = str(Path(recipe.data.root).expanduser().resolve())
     if recipe.data.name == "folder" and is_packed(Path(place)):
         sections["data"]["name"] = "packed"
+    if recipe.data.name in OWN and "data.path" in given and "data.name" not in given:
+        sections["data"]["name"] = source_of(Path(place))
     recipe = validate(sections)
     if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
         return recipe, notes

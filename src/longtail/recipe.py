@@ -11,9 +11,8 @@ import tomli_w
 import torch
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator
 
-from longtail.data import DataOptions
+from longtail.data import DataOptions, source_of
 from longtail.data.dataset import counted
-from longtail.data.packed import is_packed
 from longtail.method import Method, MethodOptions, Stage, scaled_epochs, window_starts
 from longtail.methods import find
 from longtail.models import ModelOptions
@@ -144,11 +143,9 @@ def _read(target: str) -> dict[str, Any]:
     recipes, path = shipped(), Path(target)
     if target in recipes:
         text, origin = recipes[target], target
-    elif path.is_dir():
-        kind = "parquet" if any(path.glob("*.parquet")) or any(path.glob("data/*.parquet")) else "folder"
-        kind = "packed" if is_packed(path) else kind
+    elif path.is_dir() or (path.is_file() and source_of(path) != "folder"):
         sections = _parse(recipes[DEFAULT_FOR_IMAGES], DEFAULT_FOR_IMAGES)
-        sections["data"] |= {"name": kind, "path": str(path)}
+        sections["data"] |= {"name": source_of(path), "path": str(path)}
         return sections
     elif path.suffix == ".toml" and path.is_file():
         text, origin = _text(path), target
@@ -175,7 +172,8 @@ def _no_such(target: str, recipes: list[str]) -> str:
     path = Path(target)
     if path.is_file():
         return (
-            f"{target} is a file; give its folder, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
+            f"{target} is neither a table of images nor a recipe; give its folder, a .csv, .parquet, .txt or .json file "
+            f"that lists images, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
         )
     near = difflib.get_close_matches(target, recipes, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"

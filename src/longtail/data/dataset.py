@@ -48,7 +48,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Notes:
-    """What a person should know about the data before believing a number; `strict` refuses all of it.
+    """What a person should know about the data before believing a number; `strict` refuses all but `reading`.
 
     Attributes:
         unreadable: (path, reason) of each image that was skipped.
@@ -56,7 +56,8 @@ class Notes:
         not_tested: classes without an image in the part used for evaluation (test, else val).
         single_image: classes with a single image; it stays in train.
         empty_classes: classes without any readable training image; they are no classes of the model.
-        remarks: further lines, on how the source was read.
+        remarks: further lines, on what is odd about the source.
+        reading: how the source was read, where there was a choice; no fault.
     """
 
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -65,6 +66,7 @@ class Notes:
     single_image: tuple[str, ...] = ()
     empty_classes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()
 
     def lines(self, shown: int | None = 10) -> list[str]:
         """One line for each kind of note, with the first `shown` names (None: all); empty where all is well."""

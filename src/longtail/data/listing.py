@@ -1,7 +1,7 @@
 """What a source hands over: images listed with their classes, not yet decoded."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ class Listing:
         fetch: gives the encoded images at sorted rows, in that order.
         on_disk: gives the image at a row, where images may stay on disk: a file of its own, or stored pixels.
         sizes: (N, 2) height and width of each in pixels, where that is known and every image is known to be sound.
+        groups: N names: images that must not be divided between parts share one; "" is an image by itself.
+        columns: name -> N values of each column of the table that lists the images.
     """
 
     class_names: tuple[str, ...]
@@ -34,6 +36,8 @@ class Listing:
     fetch: Callable[[NDArray[np.int64]], Iterable[Encoded]]
     on_disk: Callable[[int], Path | StoredPixels] | None = None
     sizes: NDArray[np.int64] | None = None
+    groups: tuple[str, ...] | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Source:
         max_count: its own largest class for a long tail; None: the largest there is.
         is_flat: it knows no parts; `train` is all of it.
         num_train: training images of the whole published set; None: unknown.
-        remarks: what a person should know of how it was read.
+        remarks: what is odd about it.
+        reading: how it was read, where there was a choice.
     """
 
     train: Listing | None
@@ -63,3 +68,4 @@ class Source:
     is_flat: bool = False
     num_train: int | None = None
     remarks: tuple[str, ...] = ()
+    reading: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,17 +14,22 @@ from longtail.data.cifar import read_cifar
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.digits import read_digits
 from longtail.data.files import ImageFiles
+from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
-from longtail.data.images import check_all, decode_all
+from longtail.data.images import check_all, decode_all, walk_images
+from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source
-from longtail.data.options import DataOptions
+from longtail.data.options import DataOptions, OwnSource
 from longtail.data.packed import is_packed, read_packed
-from longtail.data.parquet import parquet_files, read_parquet
+from longtail.data.parquet import holds_images, parquet_files, read_parquet
 from longtail.data.profiles import choose
+from longtail.data.table import read_table
 from longtail.types import InputError
 
 MEMORY_LIMIT = 2**30
+_PLAIN = {"folder": read_folder, "parquet": read_parquet, "packed": read_packed}
+_ROOTED = {"table": read_table, "list": read_lists, "inaturalist": read_inaturalist}
 
 
 def sources() -> dict[str, str]:
@@ -36,15 +40,25 @@ def sources() -> dict[str, str]:
         "cifar100": "CIFAR-100, 32x32 pixels, 100 classes; downloaded, or --data as for cifar10",
         "folder": "your images: --data PATH with train/CLASS/ and test/CLASS/, or CLASS/ folders alone",
         "parquet": "Parquet files as on the Hugging Face hub: --data PATH with train-*.parquet",
-        "packed": "what `longtail data pack` made of either of these: --data PATH with packed.json",
+        "table": "a CSV or Parquet file with the columns path, label and, where wanted, split and group: --data FILE",
+        "list": "lines `path label` as of ImageNet-LT: --data FILE, or a folder with *train*.txt and *test*.txt",
+        "inaturalist": "annotations as of iNaturalist: --data FILE, or a folder with train*.json and val*.json",
+        "packed": "what `longtail data pack` made of one of these: --data PATH with packed.json",
     }
 
 
-def source_of(path: Path) -> Literal["folder", "parquet", "packed"]:
+def source_of(path: Path) -> OwnSource:
     """Which source reads what lies at `path`."""
+    suffix = path.suffix.lower() if path.is_file() else None
     if is_packed(path):
         return "packed"
-    return "parquet" if parquet_files(path) else "folder"
+    if suffix in (".csv", ".tsv") or (suffix == ".parquet" and not holds_images(path)):
+        return "table"
+    if parquet_files(path) or (any(path.glob("*.parquet")) and not any(walk_images(path))):
+        return "parquet"
+    if suffix == ".txt" or (suffix is None and list_files(path)):
+        return "list"
+    return "inaturalist" if suffix == ".json" or (suffix is None and annotation_files(path)) else "folder"
 
 
 def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
@@ -81,6 +95,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         single_image=_with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in class_names),
         remarks=(*source.remarks, *_other_draw(source, options)),
+        reading=source.reading,
     )
     _refuse_if_strict(notes, options)
     return LongTailData(
@@ -117,7 +132,7 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size)
     absent = _absent(test, class_names)
-    notes = Notes(test.unreadable, test.unknown_classes, absent, remarks=source.remarks)
+    notes = Notes(test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading)
     _refuse_if_strict(notes, options)
     return test, notes
 
@@ -133,9 +148,11 @@ def read_source(options: DataOptions) -> Source:
         return read_cifar(options.name, path)
     if path is None:
         raise InputError(f"data.name={options.name} needs the data's place; give it with --data PATH")
-    if options.name == "packed":
-        return read_packed(path)
-    return read_folder(path) if options.name == "folder" else read_parquet(path)
+    if options.name in _ROOTED:
+        return _ROOTED[options.name](path, None if options.root is None else Path(options.root).expanduser())
+    if options.root is not None:
+        raise InputError(f"data.root is for {', '.join(_ROOTED)}; leave it out for data.name={options.name}")
+    return _PLAIN[options.name](path)
 
 
 def _load_train(

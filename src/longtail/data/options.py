@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
 Triple = tuple[float, float, float]
-SourceName = Literal["digits", "cifar10", "cifar100", "folder", "parquet", "packed"]
+OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
+SourceName = Literal["digits", "cifar10", "cifar100"] | OwnSource
 Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 
@@ -15,6 +16,7 @@ class DataOptions(BaseModel):
     Attributes:
         name: the source, see `longtail.data.sources`.
         path: file or folder of the data (`--data`); `digits` needs none, CIFAR is downloaded without one.
+        root: folder that the paths of a table, list or annotations start from. Default: the one it lies in.
         imbalance_factor: largest class / smallest class, >= 1; None keeps the counts as they are.
         profile: how the class sizes fall in between, see `long_tailed_counts`.
         max_count: size of the largest class. Default with an imbalance factor: the largest class there is
@@ -45,6 +47,7 @@ class DataOptions(BaseModel):
 
     name: SourceName
     path: str | None = None
+    root: str | None = None
     imbalance_factor: float | None = Field(default=None, ge=1)
     profile: Literal["exponential", "pareto", "step"] = "exponential"
     max_count: int | None = Field(default=None, ge=1)

@@ -27,6 +27,7 @@ def pack(
     out: Path,
     *,
     short_side: int = 256,
+    root: Path | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, int], Unreadable]:
@@ -37,9 +38,10 @@ def pack(
     packed; a long tail is cut when the set is loaded.
 
     Args:
-        path: class folders, train/val/test trees, or Parquet files.
+        path: any source of your own images.
         out: the folder to make; it has its name only once it is whole.
         short_side: in pixels, >= 1.
+        root: folder that the paths of a table, list or annotations start from. Default: the one it lies in.
         strict: refuse unreadable images and whatever else reading the source would report.
         progress: called with the number of images done and of all.
 
@@ -51,7 +53,7 @@ def pack(
     """
     if short_side < 1:
         raise InputError(f"short side is {short_side}; give at least 1 pixel")
-    source = _source(path)
+    source = _source(path, root)
     _check_free(path, out)
     partial = out.with_name(f".{out.name}.partial")
     try:
@@ -70,11 +72,11 @@ def pack(
     return counts, bad
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, root: Path | None) -> Source:
     kind = source_of(path)
     if kind == "packed":
         raise InputError(f"{path} is packed already; give the images it was made of")
-    return read_source(DataOptions(name=kind, path=str(path)))
+    return read_source(DataOptions(name=kind, path=str(path), root=None if root is None else str(root)))
 
 
 def _check_free(path: Path, out: Path) -> None:

@@ -56,6 +56,11 @@ def parquet_files(path: Path) -> dict[str, list[Path]]:
     return found
 
 
+def holds_images(file: Path) -> bool:
+    """Whether a Parquet file has a column of encoded images."""
+    return any(_holds_bytes(field.type) for field in _open(file).schema_arrow)
+
+
 def _read_part(split: str, files: list[Path], label_columns: Sequence[str]) -> Listing:
     schema = _open(files[0]).schema_arrow
     features = _features(schema)

@@ -1,0 +1,79 @@
+"""Lists of files in the form of ImageNet-LT and Places-LT: a line an image, its path and then its label."""
+
+from pathlib import Path
+
+from longtail.data.images import SUFFIXES
+from longtail.data.listing import Source
+from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
+from longtail.types import InputError
+
+
+def list_files(folder: Path) -> dict[str, list[Path]]:
+    """Part -> the lists of a folder, such as `ImageNet_LT_train.txt`; empty where none is of its training images."""
+    found = files_of_parts(folder, "*.txt")
+    lists = {part: [file for file in files if _is_list(file)] for part, files in found.items()}
+    return {part: files for part, files in lists.items() if files} if lists.get("train") else {}
+
+
+def read_lists(path: Path, root: Path | None = None) -> Source:
+    """One list, or a folder with a list of each part.
+
+    The label is a line's last word, a number or a name; what comes before it is the path, which may hold spaces.
+
+    Args:
+        path: a list; or a folder with `*train*.txt` and, where there are, `*val*.txt` and `*test*.txt`.
+        root: the folder that paths start from. Default: that of the lists.
+
+    Raises:
+        InputError: no list, two for one part, a line without path or label, or see `source_of_rows`.
+    """
+    files = {"train": path} if path.is_file() else single(list_files(path))
+    if not files:
+        raise InputError(f"no lists in {path}; expected lines `path label` in *train*.txt, *val*.txt, *test*.txt")
+    paths: list[str] = []
+    labels: list[str] = []
+    places: list[str] = []
+    parts: list[str] = []
+    for part, file in files.items():
+        for number, line in enumerate(_text(file).split("\n"), 1):
+            if line.strip():
+                name, label = _pair(file, number, line)
+                paths.append(name)
+                labels.append(label)
+                places.append(f"line {number} of {file.name}")
+                parts.append(part)
+    read = ", ".join(file.name for file in files.values())
+    rows = Rows(
+        origin=path, paths=paths, labels=labels, places=places,
+        parts=None if path.is_file() else parts,
+        reading=() if path.is_file() else (f"{path}: read the lists {read} (data.name=list)",),
+    )  # fmt: skip
+    return source_of_rows(rows, root or (path.parent if path.is_file() else path))
+
+
+def _pair(file: Path, number: int, line: str) -> tuple[str, str]:
+    words = line.rstrip("\r").rsplit(maxsplit=1)
+    if len(words) < 2 or _is_image(words[1]):
+        raise InputError(
+            f"line {number} of {file} has no label: {line.strip()[:80]!r}; write the path, a space and the label"
+        )
+    return words[0], words[1]
+
+
+def _is_list(file: Path) -> bool:
+    """Whether a file's first line is an image and a word."""
+    with file.open("rb") as opened:
+        words = opened.readline(4096).decode("utf-8-sig", "replace").rsplit(maxsplit=1)
+    return len(words) == 2 and _is_image(words[0]) and not _is_image(words[1])
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot read {file} as text ({reason}); save it as UTF-8") from None

@@ -1,0 +1,168 @@
+"""Rows that name a file and its class become a source: what tables, file lists and annotations have in common."""
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longtail.data.folder import SPLITS
+from longtail.data.listing import Listing, Source
+from longtail.types import InputError
+
+PARTS = ("train", "val", "test")
+_PART = {name: part for part, names in SPLITS.items() for name in names}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a table says, a value a row in each column; everything is text.
+
+    Attributes:
+        origin: the file or folder it was read from, for messages.
+        paths: (N,) files, relative to the root or absolute.
+        labels: (N,) classes.
+        places: (N,) where each row stands, such as "line 7 of photos.csv"; a function of the row.
+        parts: (N,) "train", "val" or "test"; None where there are no parts.
+        groups: (N,) groups; None where there are none.
+        columns: name -> (N,) of all columns.
+        reading: how it was read where there was a choice.
+        remarks: what a person should know of it.
+    """
+
+    origin: Path
+    paths: Sequence[str]
+    labels: Sequence[str]
+    places: Sequence[str]
+    parts: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reading: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def part_of(word: str) -> str | None:
+    """The part that a word means, in any case: "Validation" is val; None for another word."""
+    return _PART.get(word.strip().lower())
+
+
+def part_in_name(file: Path) -> str | None:
+    """The part that a file's name speaks of: `ImageNet_LT_train.txt` and `train2018.json` are train."""
+    words = "".join(letter if letter.isalpha() else " " for letter in file.stem.lower()).split()
+    return next((part for word in words for part in PARTS if word.startswith(part)), None)
+
+
+def files_of_parts(folder: Path, pattern: str) -> dict[str, list[Path]]:
+    """Part -> the files of a folder whose names match and speak of it."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for file in sorted(folder.glob(pattern)):
+        part = part_in_name(file)
+        if part is not None and file.is_file() and not file.name.startswith("."):
+            found[part].append(file)
+    return dict(found)
+
+
+def single(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
+    """The one file of each part.
+
+    Raises:
+        InputError: two for one part.
+    """
+    for part, several in files.items():
+        if len(several) > 1:
+            names = " and ".join(file.name for file in several[:2])
+            raise InputError(
+                f"{several[0].parent} has {names}, both for {part}; remove one, or give the one to read by its name"
+            )
+    return {part: several[0] for part, several in files.items()}
+
+
+def source_of_rows(rows: Rows, root: Path) -> Source:
+    """The source that rows describe; a row said twice counts once.
+
+    Args:
+        rows: the rows.
+        root: the folder that relative paths start from.
+
+    Raises:
+        InputError: no rows, a file with two labels or in two parts, or no file of a part exists.
+    """
+    if not rows.paths:
+        raise InputError(f"{rows.origin} names no image; give a row for each")
+    kept = _distinct(rows, root)
+    repeated = len(rows.paths) - len(kept)
+    remarks = [*rows.remarks, *_alike(rows.labels)]
+    if repeated:
+        remarks.append(f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once")
+    parts = np.array(rows.parts if rows.parts is not None else ["train"] * len(rows.paths))[kept]
+    listings = {
+        part: _listing(rows, kept[parts == part], root, part) for part in PARTS if np.any(parts == part)
+    }
+    return Source(
+        listings.get("train"), listings.get("val"), listings.get("test"), is_flat=rows.parts is None,
+        remarks=tuple(remarks), reading=rows.reading,
+    )  # fmt: skip
+
+
+def ordered(labels: Sequence[str]) -> tuple[str, ...]:
+    """The distinct labels in order: as numbers where all of them are plain whole numbers, else as text."""
+    names = set(labels)
+    numbers = all(name.isascii() and name.isdecimal() and (name == "0" or name[0] != "0") for name in names)
+    return tuple(sorted(names, key=int) if numbers else sorted(names))
+
+
+def _distinct(rows: Rows, root: Path) -> NDArray[np.int64]:
+    """The first row of each file."""
+    first: dict[str, int] = {}
+    for row, path in enumerate(rows.paths):
+        at = first.setdefault(os.path.normpath(os.path.join(root, path)), row)  # noqa: PTH118
+        for kind, values in (("label", rows.labels), ("part", rows.parts)):
+            if values is not None and values[at] != values[row]:
+                raise InputError(
+                    f"{path} has two {kind}s: {values[at]!r} ({rows.places[at]}) and {values[row]!r} "
+                    f"({rows.places[row]}); an image needs one, so remove a row"
+                )
+    return np.array(list(first.values()), dtype=np.int64)
+
+
+def _listing(rows: Rows, kept: NDArray[np.int64], root: Path, part: str) -> Listing:
+    wanted = kept.tolist()
+    paths = tuple(rows.paths[row] for row in wanted)
+    labels = [rows.labels[row] for row in wanted]
+    _refuse_all_missing(rows.origin, paths, root, part)
+    names = ordered(labels)
+    position = {name: c for c, name in enumerate(names)}
+    return Listing(
+        class_names=names,
+        targets=np.array([position[label] for label in labels], dtype=np.int64),
+        ids=paths,
+        fetch=lambda chosen: (root / paths[row] for row in chosen),
+        on_disk=lambda row: root / paths[row],
+        groups=None if rows.groups is None else tuple(rows.groups[row] for row in wanted),
+        columns={name: tuple(values[row] for row in wanted) for name, values in rows.columns.items()},
+    )
+
+
+def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: str) -> None:
+    if any(os.path.exists(root / path) for path in paths):  # noqa: PTH110: a name with a NUL is no error there
+        return
+    hint = "; folders are divided by /, not by \\" if any("\\" in path for path in paths) else ""
+    raise InputError(
+        f"none of the {len(paths):,} {part} images that {origin} names exists, such as {root / paths[0]}{hint}; paths "
+        f"start from {root}, choose another folder with --set data.root=DIR"
+    )
+
+
+def _alike(labels: Sequence[str]) -> list[str]:
+    """What to say of classes whose names look the same."""
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(labels)):
+        spellings[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    same = [" = ".join(map(repr, names)) for names in spellings.values() if len(names) > 1]
+    more = f" and {len(same) - 10} more" if len(same) > 10 else ""
+    told = "classes that differ in spaces, capitals or the form of letters alone, kept apart"
+    return [f"{told}: {', '.join(same[:10])}{more}"] if same else []
