@@ -29,7 +29,9 @@ def read_lists(path: Path, root: Path | None = None) -> Source:
     """
     files = {"train": path} if path.is_file() else single(list_files(path))
     if not files:
-        raise InputError(f"no lists in {path}; expected lines `path label` in *train*.txt, *val*.txt, *test*.txt")
+        raise InputError(
+            f"no lists in {path}; expected lines `path label` in *train*.txt, *val*.txt, *test*.txt"
+        )
     paths: list[str] = []
     labels: list[str] = []
     places: list[str] = []

@@ -39,7 +39,9 @@ def read_inaturalist(path: Path, root: Path | None = None) -> Source:
     """
     files = {"train": path} if path.is_file() else single(annotation_files(path))
     if not files:
-        raise InputError(f"no annotations in {path}; expected train*.json with images, annotations and categories")
+        raise InputError(
+            f"no annotations in {path}; expected train*.json with images, annotations and categories"
+        )
     contents = {part: _read(file) for part, file in files.items()}
     reading = []
     if contents.get("test", {}).get("annotations") == []:
@@ -48,7 +50,9 @@ def read_inaturalist(path: Path, root: Path | None = None) -> Source:
     if "val" in contents and "test" not in contents:
         contents["test"] = contents.pop("val")
         files["test"] = files["val"]
-        reading.append(f"{files['val'].name} is the test part, for there are no other labelled images to test on")
+        reading.append(
+            f"{files['val'].name} is the test part, for there are no other labelled images to test on"
+        )
     columns: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
     unlabelled = 0
     for part, content in contents.items():
@@ -97,7 +101,9 @@ def _pairs(file: Path, content: Mapping[str, Any]) -> tuple[list[tuple[str, str]
             "file_name, annotations with image_id and category_id, categories with id and name"
         ) from None
     if lost:
-        raise InputError(f"{file} has an annotation of {lost[0]}, which it does not list; mend or fetch it again")
+        raise InputError(
+            f"{file} has an annotation of {lost[0]}, which it does not list; mend or fetch it again"
+        )
     bare = images.keys() - {image for image, _ in said}
     return [(images[image], names[category]) for image, category in said], len(bare)
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from longtail.data.cifar import read_cifar
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.digits import read_digits
-from longtail.data.files import ImageFiles
 from longtail.data.file_list import list_files, read_lists
+from longtail.data.files import ImageFiles
 from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
 from longtail.data.images import check_all, decode_all, walk_images
@@ -132,7 +132,9 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size)
     absent = _absent(test, class_names)
-    notes = Notes(test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading)
+    notes = Notes(
+        test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading
+    )
     _refuse_if_strict(notes, options)
     return test, notes
 

@@ -97,7 +97,9 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     repeated = len(rows.paths) - len(kept)
     remarks = [*rows.remarks, *_alike(rows.labels)]
     if repeated:
-        remarks.append(f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once")
+        remarks.append(
+            f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once"
+        )
     parts = np.array(rows.parts if rows.parts is not None else ["train"] * len(rows.paths))[kept]
     listings = {
         part: _listing(rows, kept[parts == part], root, part) for part in PARTS if np.any(parts == part)

@@ -150,7 +150,8 @@ def _choose(file: Path, names: Sequence[str]) -> dict[str, str]:
     lowered = {name.lower(): name for name in reversed(names)}
     roles = {"path": PATH, "label": LABEL, "split": PART, "group": GROUP}
     taken = {
-        role: next((lowered[word] for word in known if word in lowered), None) for role, known in roles.items()
+        role: next((lowered[word] for word in known if word in lowered), None)
+        for role, known in roles.items()
     }
     for role, known in (("path", PATH), ("label", LABEL)):
         if taken[role] is None:
@@ -176,9 +177,13 @@ def _refuse_empty(role: str, name: str, values: Sequence[str], places: Sequence[
         raise InputError(f"{places[empty[0]]}{more}: no {name}; fill it in, or remove the row")
     if role == "path":
         return  # a file's name may be any bytes
-    broken = next((row for row, value in enumerate(values) if not value.isprintable() and _no_text(value)), None)
+    broken = next(
+        (row for row, value in enumerate(values) if not value.isprintable() and _no_text(value)), None
+    )
     if broken is not None:
-        raise InputError(f"{places[broken]}: {name} {values[broken]!r} is no UTF-8 text; save the table as UTF-8")
+        raise InputError(
+            f"{places[broken]}: {name} {values[broken]!r} is no UTF-8 text; save the table as UTF-8"
+        )
 
 
 def _no_text(value: str) -> bool:

@@ -116,7 +116,11 @@ def _begin(job: Job, notes: Sequence[str] | None) -> Iterator[None]:
 
 def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str] | None) -> Iterator[None]:
     try:
-        for line in () if notes is None else (*notes, *job.data.notes.reading, *job.data.notes.lines(), *job.headlines):
+        for line in (
+            ()
+            if notes is None
+            else (*notes, *job.data.notes.reading, *job.data.notes.lines(), *job.headlines)
+        ):
             (job.display.within or job.display).say(line)
         yield from _run(job, state)
     except BaseException as error:

@@ -31,8 +31,8 @@ def duplicate_rows(looks: Sequence[Look]) -> list[tuple[Literal["exact", "near"]
     for digests in ((one.content for one in looks), (one.pixels for one in looks)):
         _link_equal(same, digests)
     firsts = np.flatnonzero(same == np.arange(len(looks)))
-    hashes = np.array([looks[row].hash for row in firsts], dtype=np.uint64)
-    thumbs = np.array([looks[row].thumb for row in firsts], dtype=np.uint8).reshape(len(firsts), -1)
+    hashes = np.array([looks[row].hash for row in firsts.tolist()], dtype=np.uint64)
+    thumbs = np.array([looks[row].thumb for row in firsts.tolist()], dtype=np.uint8).reshape(len(firsts), -1)
     near = np.arange(len(looks))
     near[firsts] = firsts[alike(hashes, thumbs)]
     exact = _together(same)

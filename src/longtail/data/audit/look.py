@@ -118,4 +118,4 @@ def _is_transparent(image: Image.Image) -> bool:
         image = image.convert("RGBA")
     if "A" not in image.getbands():
         return "transparency" in image.info
-    return image.getchannel("A").getextrema()[0] < 255
+    return bool((np.asarray(image.getchannel("A")) < 255).any())

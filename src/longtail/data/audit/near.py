@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
+from numpy.typing import NDArray
 
 DISTANCE = 7  # bits in which the hashes of two images that look alike may differ
 ALIKE = 0.98  # least correlation of their thumbnails
@@ -72,7 +73,7 @@ def _near(
 def _distance(one: UInt64[np.ndarray, "a 1"], other: UInt64[np.ndarray, "1 b"]) -> UInt8[np.ndarray, "a b"]:
     """Number of bits in which hashes differ."""
     differing = one ^ other
-    counts = _BITS[differing & np.uint64(0xFFFF)]
+    counts: NDArray[np.uint8] = _BITS[differing & np.uint64(0xFFFF)]
     for shift in (16, 32, 48):
         counts += _BITS[(differing >> np.uint64(shift)) & np.uint64(0xFFFF)]
     return counts
