@@ -25,7 +25,8 @@ def plot_counts(audit: Audit, folder: RunFolder) -> str:
         axes = figure.add_subplot()
         for group in GROUPS:
             ranks = [rank for rank, name in enumerate(groups, 1) if groups[name] == group]
-            _points(axes, ranks, [counts[rank - 1] for rank in ranks], group)
+            if ranks:
+                _points(axes, ranks, [counts[rank - 1] for rank in ranks], group)
         _count_axis(axes, counts)
         _class_axis(axes, list(groups))
         noun = "images" if audit.is_flat else "training images"

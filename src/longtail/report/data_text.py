@@ -114,7 +114,7 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
     if not audit.duplicates:
         yield "No image is there twice, and no two look alike."
         return
-    for kind, what in (("exact", "the same"), ("near", "alike, though not the same")):
+    for kind, what in (("exact", "that are the same"), ("near", "that look alike")):
         sets = [found for found in audit.duplicates if found.kind == kind]
         if not sets:
             continue
@@ -136,7 +136,8 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
 
 def _told(found: Duplicates, wording: Wording) -> str:
     marks = [mark for mark, applies in (("LEAK", found.leaks), ("LABELS DIFFER", found.conflicts)) if applies]
-    return f"{', '.join(marks)}{': ' if marks else ''}{wording.list(found.paths)}"
+    names = [f"{path} [{label}]" for path, label in zip(found.paths, found.classes, strict=True)]
+    return f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
 
 
 def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
@@ -185,6 +186,9 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
         (len(audit.unknown_classes), "class", "without training images, add some or divide anew", split),
     ]  # fmt: skip
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
-    count = len(audit.classes)
-    train = f"Train on {counted(count, 'class')}: longtail train {path}"
-    yield from [f"{number}. {line}" for number, line in enumerate([*lines[: _STEPS - 1], train], 1)]
+    if len(audit.classes) > 1:
+        lines = [
+            *lines[: _STEPS - 1],
+            f"{counted(len(audit.classes), 'class')} to train on: longtail train {path}",
+        ]
+    yield from (f"{number}. {line}" for number, line in enumerate(lines[:_STEPS], 1))

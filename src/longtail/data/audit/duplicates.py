@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from longtail.data.audit.look import Look
+from longtail.data.audit.look import THUMB, Look
 from longtail.data.audit.near import alike, link
 
 _TAIL = 4096  # bytes at the end of a file; beginnings are alike in many
@@ -32,7 +32,7 @@ def duplicate_rows(looks: Sequence[Look]) -> list[tuple[Literal["exact", "near"]
         _link_equal(same, digests)
     firsts = np.flatnonzero(same == np.arange(len(looks)))
     hashes = np.array([looks[row].hash for row in firsts.tolist()], dtype=np.uint64)
-    thumbs = np.array([looks[row].thumb for row in firsts.tolist()], dtype=np.uint8).reshape(len(firsts), -1)
+    thumbs = np.array([looks[row].thumb for row in firsts.tolist()], dtype=np.uint8).reshape(-1, THUMB**2)
     near = np.arange(len(looks))
     near[firsts] = firsts[alike(hashes, thumbs)]
     exact = _together(same)

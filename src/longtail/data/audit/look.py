@@ -55,7 +55,7 @@ def look(image: Encoded) -> Look:
             factor = shrink(opened, min(opened.size) // (2 * _SIDE))
             upright = turn_upright(opened)
             if _is_transparent(opened):
-                odd.append("transparent, which is left out")
+                odd.append("with transparency, which is left out")
             whole = factor == 1 and opened.format not in ("JPEG", "MPO")
             pixels = _digest(np.asarray(upright)) if whole else content
             grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
@@ -91,8 +91,8 @@ def _oddities(image: Image.Image) -> list[str]:
     width, height = image.size
     size = f"{width:,} x {height:,} pixels"
     found = {
-        "CMYK, made for print": image.mode == "CMYK",
-        "16 bits a value, of which 8 are kept": _has_sixteen_bits(image),
+        "in CMYK, made for print": image.mode == "CMYK",
+        "with 16 bits a value, of which 8 are kept": _has_sixteen_bits(image),
         "animated, of which the first frame is kept": _is_animated(image),
         f"very small ({size})": min(width, height) < SMALL,
         f"very long and narrow ({size})": max(width, height) > NARROW * min(width, height),

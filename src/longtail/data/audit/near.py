@@ -27,13 +27,13 @@ def alike(hashes: UInt64[np.ndarray, " n"], thumbs: UInt8[np.ndarray, "n 256"]) 
         thumbs: of the same images.
     """
     labels = np.arange(len(hashes))
-    shows = np.flatnonzero(thumbs.std(axis=1) >= FLAT)
+    shows = np.flatnonzero(_deviation(thumbs) >= FLAT)
     for band in range(_BANDS):
         keys = (hashes[shows] >> np.uint64(8 * band)) & np.uint64(255)
         order = np.argsort(keys, kind="stable")
         ends = np.flatnonzero(np.diff(keys[order], append=np.uint64(256))) + 1
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            for one, other in _near(hashes, shows[order[start:end]]):
+            for one, other in _near(hashes, labels, shows[order[start:end]]):
                 _link_alike(labels, thumbs, one, other)
     return labels
 
@@ -58,16 +58,18 @@ def link(
 
 
 def _near(
-    hashes: UInt64[np.ndarray, " n"], rows: Int64[np.ndarray, " m"]
+    hashes: UInt64[np.ndarray, " n"], labels: Int64[np.ndarray, " n"], rows: Int64[np.ndarray, " m"]
 ) -> Iterator[tuple[Int64[np.ndarray, " k"], Int64[np.ndarray, " k"]]]:
-    """Pairs among `rows` whose hashes differ in few bits, a block at a time."""
+    """Pairs among `rows` that are not linked yet and whose hashes differ in few bits, a block at a time."""
     for top in range(0, len(rows), _BLOCK):
         upper = rows[top : top + _BLOCK]
         for left in range(top, len(rows), _BLOCK):
             lower = rows[left : left + _BLOCK]
-            i, j = np.nonzero(_distance(hashes[upper][:, None], hashes[lower][None]) <= DISTANCE)
-            later = upper[i] != lower[j] if left > top else i < j
-            yield upper[i[later]], lower[j[later]]
+            apart = labels[upper][:, None] != labels[lower][None]
+            if apart.any():
+                apart &= _distance(hashes[upper][:, None], hashes[lower][None]) <= DISTANCE
+                i, j = np.nonzero(np.triu(apart) if left == top else apart)
+                yield upper[i], lower[j]
 
 
 def _distance(one: UInt64[np.ndarray, "a 1"], other: UInt64[np.ndarray, "1 b"]) -> UInt8[np.ndarray, "a b"]:
@@ -93,6 +95,14 @@ def _link_alike(
         one, other = one[_PAIRS:], other[_PAIRS:]
         fresh = labels[one] != labels[other]
         one, other = one[fresh], other[fresh]
+
+
+def _deviation(thumbs: UInt8[np.ndarray, "n 256"]) -> NDArray[np.float32]:
+    """Standard deviation of each thumbnail, without a copy of them all."""
+    mean = thumbs.mean(axis=1, dtype=np.float32)
+    square = np.einsum("ij,ij->i", thumbs, thumbs, dtype=np.float32) / thumbs.shape[1]
+    deviation: NDArray[np.float32] = np.sqrt(np.maximum(square - mean**2, 0))
+    return deviation
 
 
 def _standard(thumbs: UInt8[np.ndarray, "k 256"]) -> np.ndarray:
