@@ -23,10 +23,11 @@ def plot_counts(audit: Audit, folder: RunFolder) -> str:
     with styled():
         figure = new_figure(max(7.2, min(len(counts), ALL_NAMED) * 0.24), 4.4)
         axes = figure.add_subplot()
+        size = 26 if len(counts) <= ALL_NAMED else 14 if len(counts) <= 1000 else 8
         for group in GROUPS:
             ranks = [rank for rank, name in enumerate(groups, 1) if groups[name] == group]
             if ranks:
-                _points(axes, ranks, [counts[rank - 1] for rank in ranks], group)
+                _points(axes, ranks, [counts[rank - 1] for rank in ranks], group, size=size)
         _count_axis(axes, counts)
         _class_axis(axes, list(groups))
         noun = "images" if audit.is_flat else "training images"
@@ -37,19 +38,19 @@ def plot_counts(audit: Audit, folder: RunFolder) -> str:
         axes.set_ylabel(f"{noun} of the class")
         legend = axes.legend(
             loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3, frameon=False, fontsize=8,
-            borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2,
+            borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2, markerscale=(26 / size) ** 0.5,
         )  # fmt: skip
         legend.set_in_layout(False)
         return save(figure, folder, "counts.png")
 
 
-def _points(axes: Axes, ranks: Sequence[int], counts: Sequence[int], group: str) -> None:
-    """The group's classes; of many, small marks that stand close together."""
+def _points(axes: Axes, ranks: Sequence[int], counts: Sequence[int], group: str, *, size: float) -> None:
+    """The group's classes, with marks of `size` square points."""
     color, mark = GROUP_COLORS[group], GROUP_MARKS[group]
     said = {"many": f"more than {MANY_ABOVE}", "medium": "in between", "few": f"fewer than {FEW_BELOW}"}
     noun = "class" if len(ranks) == 1 else "classes"
     axes.scatter(
-        ranks, counts, marker=mark, color=color, s=26, edgecolors="white", linewidths=0.4, zorder=3,
+        ranks, counts, marker=mark, color=color, s=size, linewidths=0, zorder=3,
         label=f"{group} ({said[group]}): {len(ranks):,} {noun}", clip_on=False,
     )  # fmt: skip
 

@@ -155,7 +155,9 @@ def _remarks(source: Source, listings: dict[str, Listing]) -> tuple[str, ...]:
     for listing in listings.values():
         for name in listing.class_names:
             alike[_plain(name)].add(name)
-    twins = [" and ".join(ascii(name) for name in sorted(names)) for names in alike.values() if len(names) > 1]
+    twins = [
+        " and ".join(ascii(name) for name in sorted(names)) for names in alike.values() if len(names) > 1
+    ]
     return (*source.remarks, *(f"class names that look alike: {names}" for names in twins))
 
 

@@ -31,9 +31,9 @@ def alike(hashes: UInt64[np.ndarray, " n"], thumbs: UInt8[np.ndarray, "n 256"]) 
     for band in range(_BANDS):
         keys = (hashes[shows] >> np.uint64(8 * band)) & np.uint64(255)
         order = np.argsort(keys, kind="stable")
-        ends = np.flatnonzero(np.diff(keys[order], append=np.uint64(256))) + 1
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            for one, other in _near(hashes, labels, shows[order[start:end]]):
+        edges = np.flatnonzero(np.diff(keys[order])) + 1
+        for rows in np.split(shows[order], edges):
+            for one, other in _near(hashes, labels, rows):
                 _link_alike(labels, thumbs, one, other)
     return labels
 
