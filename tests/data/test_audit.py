@@ -284,6 +284,13 @@ def test_what_loading_found_is_in_the_contract(folder):
     assert contents.keys() == check(root).contents().keys()
 
 
+def test_of_a_named_set_the_counts_are_told():
+    data = load_data(DataOptions(name="digits"))
+    audit = audit_loaded(data, None)
+    assert list(audit.counts["train"].values()) == data.class_counts.tolist()
+    assert audit.duplicates == ()
+
+
 def test_a_look_at_pixels_is_a_look_at_their_file():
     image = photo(0)
     stored, file = look(np.asarray(image)), look(saved(image, "PNG"))

@@ -23,7 +23,7 @@ def plot_counts(audit: Audit, folder: RunFolder) -> str:
     with styled():
         figure = new_figure(max(7.2, min(len(counts), ALL_NAMED) * 0.24), 4.4)
         axes = figure.add_subplot()
-        size = 26 if len(counts) <= ALL_NAMED else 14 if len(counts) <= 1000 else 8
+        size = 26.0 if len(counts) <= ALL_NAMED else 14.0 if len(counts) <= 1000 else 8.0
         for group in GROUPS:
             ranks = [rank for rank, name in enumerate(groups, 1) if groups[name] == group]
             if ranks:
