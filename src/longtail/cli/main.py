@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, listing, predicting, runs
+from longtail.cli import data, data_check, listing, predicting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
+data.app.command("check")(data_check.check)
 app.add_typer(data.app)
 
 

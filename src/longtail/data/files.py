@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from longtail.data.images import Box, UnreadableError, decode, decode_box
+from longtail.data.images import Box, decode, decode_box
+from longtail.data.opening import UnreadableError
 from longtail.data.stored import StoredPixels
 from longtail.types import LocalInputError
 

@@ -1,10 +1,8 @@
 """From encoded images to uint8 squares: finding files, decoding, resizing."""
 
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -13,24 +11,20 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
 from longtail.types import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-Encoded = Path | bytes | NDArray[np.uint8] | StoredPixels
 Box = tuple[int, int, int, int]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _CHUNK = 1024  # encoded images in memory at a time
 _BLOCK = 16  # images in one thread's task
-
-
-class UnreadableError(Exception):
-    """An image could not be decoded; the message is the reason."""
 
 
 def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
@@ -49,8 +43,8 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    with _reasons(image), _open(image) as opened:
-        upright = _upright(opened)
+    with reasons(image), open_image(image) as opened:
+        upright = turn_upright(opened)
         side = min(upright.size)
         left, top = ((length - side) / 2 for length in upright.size)
         box = (left, top, left + side, top + side)
@@ -78,13 +72,13 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
         UnreadableError: with the reason, whatever was raised.
     """
     top, left, height, width = box
-    with _reasons(image):
+    with reasons(image):
         if isinstance(image, StoredPixels):
             pixels = image.read(top, height)[:, left : left + width]
         else:
-            with _open(image) as opened:
-                factor = _shrink(opened, min(height, width) // size) if draft else 1
-                upright = _upright(opened)
+            with open_image(image) as opened:
+                factor = shrink(opened, min(height, width) // size) if draft else 1
+                upright = turn_upright(opened)
                 if top + height > upright.height * factor or left + width > upright.width * factor:
                     raise ValueError("smaller than when the set was listed")
                 if factor == 1:
@@ -103,8 +97,8 @@ def decode_small(image: Encoded, short_side: int) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         UnreadableError: with the reason, whatever was raised.
     """
-    with _reasons(image), _open(image) as opened:
-        upright = _upright(opened)
+    with reasons(image), open_image(image) as opened:
+        upright = turn_upright(opened)
         shorter = min(upright.size)
         if shorter > short_side:
             width, height = (length * short_side // shorter for length in upright.size)
@@ -114,8 +108,8 @@ def decode_small(image: Encoded, short_side: int) -> UInt8[np.ndarray, "h w 3"]:
 
 def measure(image: Encoded) -> tuple[int, int]:
     """Decode an image and tell the height and width it has upright; raises `UnreadableError`."""
-    with _reasons(image), _open(image) as opened:
-        upright = _upright(opened)
+    with reasons(image), open_image(image) as opened:
+        upright = turn_upright(opened)
         upright.load()
         return upright.height, upright.width
 
@@ -231,53 +225,3 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
             blocks = [chunk[start : start + _BLOCK] for start in range(0, len(chunk), _BLOCK)]
             for results in pool.map(lambda block: [attempt(item) for item in block], blocks):
                 yield from results
-
-
-def _open(image: Encoded) -> Image.Image:
-    if isinstance(image, StoredPixels):
-        image = image.read()
-    if isinstance(image, np.ndarray):
-        return Image.fromarray(image)
-    data = image if isinstance(image, bytes) else image.read_bytes()
-    # Pillow tries every other format before WebP; naming it halves the time of a small image.
-    return Image.open(io.BytesIO(data), formats=("WEBP",) if data[8:12] == b"WEBP" else None)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """The image in RGB, turned as its EXIF orientation says."""
-    ImageOps.exif_transpose(image, in_place=True)
-    return _rgb(image)
-
-
-def _shrink(image: Image.Image, most: int) -> int:
-    """Let a JPEG decoder shrink the image by a power of two up to 8 and `most`; returns by how much it will."""
-    width, height = image.size
-    factor = next((factor for factor in (8, 4, 2) if factor <= most), 1)
-    image.draft(None, (width // factor, height // factor))
-    return factor if image.size != (width, height) else 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-@contextmanager
-def _reasons(image: Encoded) -> Iterator[None]:
-    """Turn whatever decoding raises into `UnreadableError` with the reason."""
-    try:
-        yield
-    except Exception as error:
-        raise UnreadableError(_reason(image, error)) from error
-
-
-def _reason(image: Encoded, error: Exception) -> str:
-    empty = image.stat().st_size == 0 if isinstance(image, Path) and image.exists() else image == b""
-    if empty:
-        return "empty"
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    return str(error) or type(error).__name__

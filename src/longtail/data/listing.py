@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.images import Encoded
+from longtail.data.opening import Encoded
 from longtail.data.options import Triple
 from longtail.data.stored import StoredPixels
 

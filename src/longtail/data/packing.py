@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from longtail.data.images import UnreadableError, decode_small, in_threads
+from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import read_source, source_of
+from longtail.data.opening import UnreadableError
 from longtail.data.options import DataOptions
 from longtail.data.packed import write_manifest, write_part
 from longtail.types import InputError

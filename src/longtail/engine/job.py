@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from accelerate import Accelerator
 
 from longtail.augment import Augment
 from longtail.data import DataOptions, LongTailData, load_data
+from longtail.data.audit import audit_loaded
 from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.processes import ALONE, Processes
@@ -158,9 +160,18 @@ def describe_job(job: Job) -> None:
             labels = (data.class_names[index] for index in split.targets.tolist())
             images += ((path, label, name) for path, label in zip(split.ids, labels, strict=True))
     folder.write_text("splits.csv", _csv(images))
+    folder.write_json("audit.json", audit_loaded(data, _root(o)).contents())
     if data.notes.unreadable:
         folder.write_text("unreadable.csv", _csv([("path", "reason"), *data.notes.unreadable]))
     folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)
+
+
+def _root(options: DataOptions) -> Path | None:
+    """The folder that the images' names are relative to; None for sets that are no files of the user's."""
+    if options.root is not None:
+        return Path(options.root)
+    path = None if options.path is None else Path(options.path)
+    return path.parent if path is not None and path.is_file() else path
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -1,0 +1,77 @@
+"""`longtail data check`: what is wrong with a set of images, before anything is trained on it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.cli.runs import loading
+
+PROBLEMS = 1
+
+
+def check(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", help="Class folders, train/val/test folders, a table, or Parquet files."
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Also write the full lists and a picture there."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE", help="What belongs together: folder:DEPTH, column:NAME or regex:PATTERN."
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the paths of a table start; default: beside the table."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with status 1 where a problem was found.")
+    ] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Shorten no list.")] = False,
+) -> None:
+    """Count the classes, and find unreadable, odd and duplicate images and what cannot be tested."""
+    with loading():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from longtail.data.audit import check
+        from longtail.engine.run_folder import RunFolder
+        from longtail.report.data_files import write_audit
+        from longtail.report.data_text import Wording, audit_lines
+
+    if out is not None:
+        _check_free(Path(path), Path(out))
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("looking at images")
+        audit = check(
+            Path(path), root=None if root is None else Path(root), group_by=group_by,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    folder = None if out is None else RunFolder(out)
+    wording = Wording(path, group_by, None if out is None else Path(out), show_all)
+    typer.echo("\n".join(audit_lines(audit, wording)))
+    if folder is not None:
+        folder.create()
+        typer.echo(f"\n{out}: {', '.join(write_audit(audit, folder))}")
+    if strict and audit.has_problems:
+        raise typer.Exit(PROBLEMS)
+
+
+def _check_free(path: Path, out: Path) -> None:
+    """Refuse a folder that holds something, or that a later look at the images would take for one of theirs."""
+    from longtail.types import InputError
+
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; give -o a folder that is new or empty")
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty; give -o a folder that is new or empty")
+    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{out} lies among the images of {path}; choose another -o")

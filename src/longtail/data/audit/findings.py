@@ -1,0 +1,156 @@
+"""What is known of a set of images before anything is trained on it, and the form it has in audit.json."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+PARTS = ("train", "val", "test")
+ENOUGH = 10  # test images of a class below which its accuracy says too little
+
+
+class Duplicates(NamedTuple):
+    """Images of which one would do.
+
+    Attributes:
+        kind: "exact", the same bytes or pixels, or "near", which look alike.
+        paths: N names.
+        splits: N parts.
+        classes: N classes.
+    """
+
+    kind: Literal["exact", "near"]
+    paths: tuple[str, ...]
+    splits: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def leaks(self) -> bool:
+        """Whether it lies in several parts, so that a model is tested on what it was trained on."""
+        return len(set(self.splits)) > 1
+
+    @property
+    def conflicts(self) -> bool:
+        """Whether it has several labels, of which one alone can be right."""
+        return len(set(self.classes)) > 1
+
+
+class LeakingGroup(NamedTuple):
+    """A group (burst, camera, patient) with images in several parts."""
+
+    group: str
+    splits: tuple[str, ...]
+    images: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a set of images.
+
+    Attributes:
+        counts: part -> class -> readable images; every part lists every class.
+        is_flat: the set knows no parts yet; all of it is listed as train.
+        held_out: class -> test images that a set without parts would get; empty where it has parts.
+        unreadable: (path, reason) of each image that could not be read.
+        suspicious: (path, reason) of images that were read and are out of the ordinary.
+        duplicates: images that the set holds more than once; first those that leak, then those that conflict.
+        leaking_groups: groups with images in several parts.
+        num_groups: how many groups there are; None where none were asked for.
+        remarks: what a person should know of how the set was read.
+        checked_near: whether images that look alike were searched for.
+    """
+
+    counts: Mapping[str, Mapping[str, int]]
+    is_flat: bool = False
+    held_out: Mapping[str, int] = field(default_factory=dict)
+    unreadable: tuple[tuple[str, str], ...] = ()
+    suspicious: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[Duplicates, ...] = ()
+    leaking_groups: tuple[LeakingGroup, ...] = ()
+    num_groups: int | None = None
+    remarks: tuple[str, ...] = ()
+    checked_near: bool = True
+
+    @cached_property
+    def tested(self) -> Mapping[str, int]:
+        """Class -> images to test on: the test part, else the validation part, else what would be held out."""
+        return self.counts.get("test", self.counts.get("val", self.held_out))
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Classes with training images, the largest first."""
+        train = self.counts.get("train", {})
+        return tuple(sorted((name for name, count in train.items() if count), key=lambda c: (-train[c], c)))
+
+    @property
+    def unknown_classes(self) -> dict[str, int]:
+        """Class without a training image -> its images in other parts, which no model can name."""
+        total: Counter[str] = Counter()
+        for part, counts in self.counts.items():
+            if part != "train":
+                total.update(counts)
+        return {name: count for name, count in total.items() if count and name not in set(self.classes)}
+
+    @property
+    def not_tested(self) -> tuple[str, ...]:
+        """Classes of training without an image to test on; none where nothing is known of a test."""
+        return tuple(name for name in self.classes if self.tested and not self.tested.get(name))
+
+    @property
+    def too_small(self) -> tuple[str, ...]:
+        """Classes of training with fewer than ENOUGH images to test on, but some."""
+        return tuple(name for name in self.classes if 0 < self.tested.get(name, 0) < ENOUGH)
+
+    @property
+    def single_image(self) -> tuple[str, ...]:
+        """Classes with one training image."""
+        return tuple(name for name in self.classes if self.counts["train"][name] == 1)
+
+    @property
+    def leaks(self) -> tuple[Duplicates, ...]:
+        """Duplicates across parts."""
+        return tuple(found for found in self.duplicates if found.leaks)
+
+    @property
+    def conflicts(self) -> tuple[Duplicates, ...]:
+        """Duplicates with different labels."""
+        return tuple(found for found in self.duplicates if found.conflicts)
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether anything was found that makes a score wrong or leaves one out."""
+        found: Sequence[object] = (
+            *(self.unreadable, self.leaks, self.conflicts, self.leaking_groups),
+            *(self.unknown_classes, self.not_tested, self.single_image),
+        )
+        return any(found)
+
+    def contents(self) -> dict[str, Any]:
+        """What audit.json holds."""
+        return {
+            "counts": {part: dict(counts) for part, counts in self.counts.items()},
+            "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+            "duplicates": [
+                {
+                    name: list(value) if isinstance(value, tuple) else value
+                    for name, value in one._asdict().items()
+                }
+                for one in self.duplicates
+            ],
+            "leaking_groups": [one._asdict() | {"splits": list(one.splits)} for one in self.leaking_groups],
+            "not_tested": list(self.not_tested),
+            "single_image": list(self.single_image),
+            "too_small": list(self.too_small),
+            "suspicious": [{"path": path, "reason": reason} for path, reason in self.suspicious],
+            "unknown_classes": self.unknown_classes,
+            "remarks": list(self.remarks),
+            "checked_near": self.checked_near,
+        }
+
+
+def worst_first(found: Sequence[Duplicates]) -> tuple[Duplicates, ...]:
+    """Duplicates in the order in which they deserve a look: leaks, conflicts, exact ones, large ones."""
+    return tuple(
+        sorted(found, key=lambda d: (not d.leaks, not d.conflicts, d.kind, -len(d.paths), d.paths[0]))
+    )

@@ -1,0 +1,46 @@
+"""What loading a set has found out anyway, for the run that trains on it."""
+
+from collections import Counter
+from pathlib import Path
+
+from longtail.data.audit.duplicates import duplicate_files
+from longtail.data.audit.findings import PARTS, Audit, Duplicates, worst_first
+from longtail.data.dataset import LongTailData, Split
+
+
+def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
+    """The counts and notes of loaded images, and which of their files are the same; nothing is decoded again.
+
+    Args:
+        data: as loaded.
+        root: what the images' names are relative to, where they are files.
+    """
+    splits = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
+    counts = {part: _counts(split, data.class_names) for part, split in splits.items()}
+    for part, split in splits.items():
+        counts[part] |= split.unknown_classes
+    return Audit(
+        counts=counts,
+        unreadable=data.notes.unreadable,
+        duplicates=() if root is None else _same_files(splits, data.class_names, root),
+        remarks=data.notes.remarks,
+        checked_near=False,
+    )
+
+
+def _counts(split: Split, class_names: tuple[str, ...]) -> dict[str, int]:
+    found = Counter(split.targets.tolist())
+    return {name: found[index] for index, name in enumerate(class_names)}
+
+
+def _same_files(splits: dict[str, Split], class_names: tuple[str, ...], root: Path) -> tuple[Duplicates, ...]:
+    images = [
+        (identity, part, class_names[target])
+        for part, split in splits.items()
+        for identity, target in zip(split.ids, split.targets.tolist(), strict=True)
+    ]
+    found = []
+    for rows in duplicate_files([root / identity for identity, _, _ in images]):
+        paths, parts, classes = zip(*(images[row] for row in rows), strict=True)
+        found.append(Duplicates("exact", paths, parts, classes))
+    return worst_first(found)

@@ -1,0 +1,121 @@
+"""One look at an image: is it sound, is it odd, and what tells it apart from others."""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from longtail.data.opening import Encoded, open_image, read_file, reasons, shrink, turn_upright
+from longtail.data.stored import StoredPixels
+
+SMALL = 32  # pixels of the shorter side below which an image is very small
+NARROW = 5  # times as long as wide, or wide as long
+HUGE = 2**25  # pixels
+THUMB = 16  # side of the thumbnail that near duplicates are compared by
+_SIDE, _KEPT = 32, 8  # the perceptual hash: pixels a side, and frequencies a side
+_WAVES = np.cos(np.pi * np.outer(np.arange(_KEPT), 2 * np.arange(_SIDE) + 1) / (2 * _SIDE))
+
+
+class Look(NamedTuple):
+    """What is known of an image after it was seen once.
+
+    Attributes:
+        content: digest of the file's bytes.
+        pixels: digest of the upright RGB pixels where all were decoded, else as `content`.
+        hash: 64 bits that change little when the image does.
+        thumb: (256,) uint8, the image as 16 x 16 grey values.
+        odd: what is suspicious about it, as "kind" or "kind (detail)".
+    """
+
+    content: bytes
+    pixels: bytes
+    hash: int
+    thumb: NDArray[np.uint8]
+    odd: tuple[str, ...]
+
+
+def look(image: Encoded) -> Look:
+    """Read and decode an image once.
+
+    Args:
+        image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
+
+    Raises:
+        UnreadableError: with the reason.
+    """
+    with reasons(image):
+        if isinstance(image, StoredPixels):
+            image = image.read()
+        data = image if isinstance(image, bytes | np.ndarray) else read_file(image)
+        content = _digest(data)
+        with open_image(data) as opened:
+            odd = _oddities(opened)
+            factor = shrink(opened, min(opened.size) // (2 * _SIDE))
+            upright = turn_upright(opened)
+            if _is_transparent(opened):
+                odd.append("with transparency, which is left out")
+            whole = factor == 1 and opened.format not in ("JPEG", "MPO")
+            pixels = _digest(np.asarray(upright)) if whole else content
+            grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+            values = np.asarray(grey, dtype=np.float32)
+    thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3))
+    return Look(content, pixels, perceptual_hash(values), thumb.round().astype(np.uint8).ravel(), tuple(odd))
+
+
+def perceptual_hash(grey: NDArray[np.float32]) -> int:
+    """64 bits: which of the lowest 8 x 8 frequencies of an image lie above their median.
+
+    Scaling, compression and changes of brightness or contrast flip few of them.
+
+    Args:
+        grey: (32, 32) grey values.
+
+    Source: the DCT hash of C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
+    """
+    waves = _WAVES @ grey @ _WAVES.T
+    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
+
+
+def _digest(data: bytes | NDArray[np.uint8]) -> bytes:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).digest()
+    digest = hashlib.sha256(str(data.shape).encode())
+    digest.update(np.ascontiguousarray(data).data)
+    return digest.digest()
+
+
+def _oddities(image: Image.Image) -> list[str]:
+    """What the header says that is out of the ordinary."""
+    width, height = image.size
+    size = f"{width:,} x {height:,} pixels"
+    found = {
+        "in CMYK, made for print": image.mode == "CMYK",
+        "with 16 bits a value, of which 8 are kept": _has_sixteen_bits(image),
+        "animated, of which the first frame is kept": _is_animated(image),
+        f"very small ({size})": min(width, height) < SMALL,
+        f"very long and narrow ({size})": max(width, height) > NARROW * min(width, height),
+        f"huge ({size})": width * height > HUGE,
+    }
+    return [kind for kind, applies in found.items() if applies]
+
+
+def _has_sixteen_bits(image: Image.Image) -> bool:
+    if image.format not in ("PNG", "TIFF"):
+        return image.mode.startswith("I;16")
+    return image.mode.startswith("I") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+
+
+def _is_animated(image: Image.Image) -> bool:
+    """Several frames or pages; the second picture that phones hide in a JPEG does not count."""
+    return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel of a decoded image lets its background through."""
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if "A" not in image.getbands():
+        return "transparency" in image.info
+    return bool((np.asarray(image.getchannel("A")) < 255).any())

@@ -1,0 +1,116 @@
+"""Opening encoded images within bounds, turning them upright, and saying why one cannot be read."""
+
+import io
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from longtail.data.stored import StoredPixels
+
+Encoded = Path | bytes | NDArray[np.uint8] | StoredPixels
+MAX_PIXELS = 2**27  # of an image: 134 million, 0.4 GB as RGB
+MAX_BYTES = 2**30  # of a file
+_LARGE = 2**25  # pixels from which on images are decoded one at a time, so that threads do not add up
+_large = threading.Lock()
+_TOO_LARGE = f"too large: more than {MAX_PIXELS:,} pixels"
+
+# Pillow warns of what it takes for a decompression bomb at two thirds of our own limit, which refuses.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class UnreadableError(Exception):
+    """An image could not be decoded; the message is the reason."""
+
+
+@contextmanager
+def open_image(image: Encoded) -> Iterator[Image.Image]:
+    """An image with its header read and its pixels not yet decoded; of an animation, its first frame.
+
+    The header's size is looked at before anything is decoded, so that a small file which claims
+    to hold a huge image costs nothing.
+
+    Args:
+        image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
+
+    Raises:
+        UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or a PostScript program.
+        Exception: whatever Pillow raises for what is no image.
+    """
+    if isinstance(image, StoredPixels):
+        image = image.read()
+    if isinstance(image, np.ndarray):
+        yield Image.fromarray(image)
+        return
+    data = image if isinstance(image, bytes) else read_file(image)
+    try:
+        # Pillow tries every other format before WebP; naming it halves the time of a small image.
+        opened = Image.open(io.BytesIO(data), formats=("WEBP",) if data[8:12] == b"WEBP" else None)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UnreadableError(_TOO_LARGE) from None
+    with opened:
+        pixels = opened.width * opened.height
+        if pixels > MAX_PIXELS:
+            raise UnreadableError(_TOO_LARGE)
+        if opened.format == "EPS":  # decoding it would run Ghostscript
+            raise UnreadableError("a PostScript program, not an image")
+        with _large if pixels > _LARGE else nullcontext():
+            yield opened
+
+
+def turn_upright(image: Image.Image) -> Image.Image:
+    """The image in 8-bit RGB, turned as its EXIF orientation says; transparency is left out, 16 bits become 8."""
+    ImageOps.exif_transpose(image, in_place=True)
+    return _rgb(image)
+
+
+def shrink(image: Image.Image, most: int) -> int:
+    """Let a JPEG decoder shrink the image by a power of two up to 8 and `most`; returns by how much it will."""
+    width, height = image.size
+    factor = next((factor for factor in (8, 4, 2) if factor <= most), 1)
+    image.draft(None, (width // factor, height // factor))
+    return factor if image.size != (width, height) else 1
+
+
+@contextmanager
+def reasons(image: Encoded) -> Iterator[None]:
+    """Turn whatever decoding raises into `UnreadableError` with the reason."""
+    try:
+        yield
+    except Exception as error:
+        raise UnreadableError(_reason(image, error)) from error
+
+
+def read_file(file: Path) -> bytes:
+    """The bytes of a file; raises `UnreadableError` where it is too large or no regular file."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise UnreadableError("not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise UnreadableError(f"too large: more than {MAX_BYTES:,} bytes")
+    return file.read_bytes()
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):  # of which nobody knows what is black and what is white
+        raise UnreadableError("32 bits a value, not 8 or 16")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _reason(image: Encoded, error: Exception) -> str:
+    empty = image.stat().st_size == 0 if isinstance(image, Path) and image.is_file() else image == b""
+    if empty:
+        return "empty"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,46 @@
+"""The files that `longtail data check -o DIR` leaves."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from longtail.data.audit import Audit
+from longtail.engine.run_folder import RunFolder
+from longtail.report.data_text import groups_of
+
+
+def write_audit(audit: Audit, folder: RunFolder) -> list[str]:
+    """Write audit.json, counts.csv, duplicates.csv and, where a class has training images, counts.png.
+
+    Args:
+        audit: what was found.
+        folder: where; it exists.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        InputError: the file system refuses.
+    """
+    from longtail.report.data_plot import plot_counts  # matplotlib: only where something is drawn
+
+    groups, parts = groups_of(audit), list(audit.counts)
+    names = [*groups, *audit.unknown_classes]
+    counts = [(name, groups.get(name, ""), *(audit.counts[part][name] for part in parts)) for name in names]
+    copies = [
+        (number, one.kind, *row, *("yes" if said else "no" for said in (one.leaks, one.conflicts)))
+        for number, one in enumerate(audit.duplicates, 1)
+        for row in zip(one.paths, one.splits, one.classes, strict=True)
+    ]
+    header = ("set", "kind", "path", "split", "class", "across_parts", "labels_differ")
+    folder.write_json("audit.json", audit.contents())
+    folder.write_text("counts.csv", _csv([("class", "group", *parts), *counts]))
+    folder.write_text("duplicates.csv", _csv([header, *copies]))
+    drawn = [plot_counts(audit, folder)] if groups else []
+    return ["audit.json", "counts.csv", *drawn, "duplicates.csv"]
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    table = io.StringIO(newline="")
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()

@@ -1,0 +1,194 @@
+"""What `longtail data check` says of a set of images, as lines of text for a terminal."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from longtail.data.audit import ENOUGH, Audit, Duplicates
+from longtail.data.audit.check import HELD_OUT
+from longtail.data.dataset import counted
+from longtail.metrics import class_groups
+from longtail.metrics.groups import GROUPS
+from longtail.report.text import printable, table_lines
+
+MANY_ABOVE, FEW_BELOW = 100, 20
+PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
+_CLASSES, _NAMES = 20, 5  # rows of the table, and names in a list, that are shown without `all`
+_STEPS = 5  # lines under "What to do"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How an audit is told.
+
+    Attributes:
+        path: what was checked, as it was given.
+        group_by: the rule for groups, if one was given.
+        out: the folder with the full lists, if there is one.
+        show_all: shorten nothing.
+    """
+
+    path: str
+    group_by: str | None = None
+    out: Path | None = None
+    show_all: bool = False
+
+    def list(self, names: Sequence[str]) -> str:
+        """Names on one line; the rest is counted."""
+        shown = [printable(name) for name in (names if self.show_all else names[:_NAMES])]
+        rest = len(names) - len(shown)
+        return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def groups_of(audit: Audit) -> dict[str, str]:
+    """Class -> many, medium or few, the largest class first."""
+    train = audit.counts.get("train", {})
+    counts = torch.tensor([train[name] for name in audit.classes], dtype=torch.int64)
+    return dict(zip(audit.classes, class_groups(counts, MANY_ABOVE, FEW_BELOW), strict=True))
+
+
+def audit_lines(audit: Audit, wording: Wording) -> list[str]:
+    """Everything that was found, the counts first and what to do last."""
+    sections = (_parts, _classes, _files, _duplicates, _tests, _groups, _next_steps)
+    return [line for section in sections for line in section(audit, wording)]
+
+
+def _parts(audit: Audit, wording: Wording) -> Iterator[str]:
+    yield f"Images of {printable(wording.path)}"
+    rows = [
+        ("all, not divided" if audit.is_flat else PART_NAMES[part], f"{sum(counts.values()):,}",
+         f"{sum(count > 0 for count in counts.values()):,}")
+        for part, counts in audit.counts.items()
+    ]  # fmt: skip
+    yield from table_lines(("part", "images", "classes"), rows)
+    yield from map(printable, audit.remarks)
+
+
+def _classes(audit: Audit, wording: Wording) -> Iterator[str]:
+    if not audit.classes:
+        return
+    yield ""
+    groups, train = groups_of(audit), audit.counts["train"]
+    header = ("class", "group", *("images" if audit.is_flat else PART_NAMES[part] for part in audit.counts))
+    rows = [
+        (name, group, *(f"{counts[name]:,}" for counts in audit.counts.values()))
+        for name, group in groups.items()
+    ]
+    hidden = 0 if wording.show_all else len(rows) - _CLASSES
+    if hidden > 0:
+        half = _CLASSES // 2
+        rows = [*rows[:half], (f"... {hidden:,} more", *([""] * (len(header) - 1))), *rows[-half:]]
+    yield from table_lines(header, rows, left=(0, 1))
+    first, last = audit.classes[0], audit.classes[-1]
+    yield (
+        f"Imbalance factor {train[first] / train[last]:,.1f}: {train[first]:,} images of {printable(first)}, "
+        f"{train[last]:,} of {printable(last)}."
+    )
+    said = (f"more than {MANY_ABOVE} images", f"{FEW_BELOW} to {MANY_ABOVE}", f"fewer than {FEW_BELOW}")
+    sizes = [sum(group == name for group in groups.values()) for name in GROUPS]
+    told = [f"{name} ({what}): {size:,}" for name, what, size in zip(GROUPS, said, sizes, strict=True)]
+    yield f"Classes: {', '.join(told)}."
+
+
+def _files(audit: Audit, wording: Wording) -> Iterator[str]:
+    yield "\nFiles"
+    if not audit.unreadable:
+        yield "Every image can be read."
+    else:
+        bad = [f"{path} ({reason})" for path, reason in audit.unreadable]
+        yield f"{counted(len(bad), 'image')} cannot be read: {wording.list(bad)}"
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for path, reason in audit.suspicious:
+        kind, bracket, detail = reason.partition(" (")
+        kinds[kind].append(f"{path}{bracket}{detail}")
+    for kind, paths in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        yield f"{counted(len(paths), 'image')} {kind}: {wording.list(paths)}"
+
+
+def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
+    yield "\nDuplicates"
+    if not audit.duplicates:
+        yield "No image is there twice, and no two look alike."
+        return
+    for kind, what in (("exact", "that are the same"), ("near", "that look alike")):
+        sets = [found for found in audit.duplicates if found.kind == kind]
+        if not sets:
+            continue
+        images = sum(len(found.paths) for found in sets)
+        across, torn = sum(found.leaks for found in sets), sum(found.conflicts for found in sets)
+        sorts = [
+            f"{number:,} {text}"
+            for number, text in ((across, "across parts"), (torn, "with different labels"))
+            if number
+        ]
+        yield f"{counted(images, 'image')} {what}, in {counted(len(sets), 'set')}" + (
+            f" ({', '.join(sorts)})" if sorts else ""
+        )
+        shown = sets if wording.show_all else sets[:_NAMES]
+        yield from (f"  {_told(found, wording)}" for found in shown)
+        if len(sets) > len(shown):
+            yield f"  and {counted(len(sets) - len(shown), 'more set')}"
+
+
+def _told(found: Duplicates, wording: Wording) -> str:
+    marks = [mark for mark, applies in (("LEAK", found.leaks), ("LABELS DIFFER", found.conflicts)) if applies]
+    names = [f"{path} [{label}]" for path, label in zip(found.paths, found.classes, strict=True)]
+    return f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
+
+
+def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
+    yield "\nTesting"
+    if audit.held_out:
+        yield f"There is no test part; training holds out {HELD_OUT:.0%} of each class, and of that this is said:"
+    said = [
+        (audit.not_tested, "not tested: no image to test on"),
+        (audit.too_small, f"too few to say: fewer than {ENOUGH} images to test on"),
+        (audit.single_image, "with a single training image"),
+        (list(audit.unknown_classes), "without a training image, so that no model can name them"),
+    ]
+    found = [f"{counted(len(names), 'class')} {text}: {wording.list(names)}" for names, text in said if names]
+    yield from found or [f"Every class has at least {ENOUGH} images to test on."]
+
+
+def _groups(audit: Audit, wording: Wording) -> Iterator[str]:
+    if audit.num_groups is None:
+        return
+    yield f"\nGroups by {wording.group_by or 'the set itself'}"
+    if not audit.leaking_groups:
+        yield f"None of {counted(audit.num_groups, 'group')} lies in several parts."
+        return
+    told = [f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups]
+    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} lie in several parts: {wording.list(told)}"
+
+
+def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
+    yield "\nWhat to do"
+    path = shlex.quote(wording.path)
+    split = f"longtail data split {path} -o splits.csv"
+    if wording.group_by:
+        split += f" --group-by {shlex.quote(wording.group_by)}"
+    full = (
+        f"longtail data check {path} -o audit"
+        if wording.out is None
+        else f"less {shlex.quote(str(wording.out / 'duplicates.csv'))}"
+    )
+    untested = len(set(audit.not_tested) | set(audit.single_image))
+    steps = [
+        (len(audit.leaking_groups), "group", "in several parts, divide anew", split),
+        (len(audit.leaks), "set", "of duplicates across parts, keep each in one part", full),
+        (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
+        (len(audit.unreadable), "image", "unreadable, mend or remove", f"longtail data check {path} --all"),
+        (untested, "class", "without a test, add images or divide anew", split),
+        (len(audit.unknown_classes), "class", "without training images, add some or divide anew", split),
+    ]  # fmt: skip
+    lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
+    if len(audit.classes) > 1:
+        lines = [
+            *lines[: _STEPS - 1],
+            f"{counted(len(audit.classes), 'class')} to train on: longtail train {path}",
+        ]
+    yield from (f"{number}. {line}" for number, line in enumerate(lines[:_STEPS], 1))

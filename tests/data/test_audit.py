@@ -1,0 +1,299 @@
+"""What is found in a set of images, and what is not."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from longtail.data import DataOptions, load_data
+from longtail.data.audit import Audit, audit_loaded, check
+from longtail.data.audit import near as near_module
+from longtail.data.audit.duplicates import duplicate_files
+from longtail.data.audit.look import look
+from longtail.data.audit.near import DISTANCE, alike, link
+from longtail.data.opening import UnreadableError
+from longtail.types import InputError
+
+
+def photo(seed, size=(96, 80)):
+    """A picture with large and small things in it, unlike that of any other seed."""
+    rng = np.random.default_rng(seed)
+    coarse, fine = (
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
+        for side in (5, 17)
+    )
+    return Image.blend(coarse, fine, 0.3)
+
+
+def saved(image, kind="JPEG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a tree: path -> what to write, an image (as JPEG or by its suffix) or bytes."""
+
+    def make(files):
+        for name, content in files.items():
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                content.save(path)
+        return tmp_path / "photos"
+
+    return make
+
+
+def test_a_clean_set(folder):
+    files = {f"{part}/{name}/{n}.jpg": photo((len(part), ord(name), n))
+             for part, count in (("train", 12), ("test", 10)) for name in "ab" for n in range(count)}  # fmt: skip
+    audit = check(folder(files))
+    assert audit.counts == {"train": {"a": 12, "b": 12}, "test": {"a": 10, "b": 10}}
+    assert not audit.has_problems
+    assert audit == Audit(counts=audit.counts)
+
+
+def test_unreadable_images_are_named_and_not_counted(folder):
+    whole = saved(photo(0))
+    root = folder(
+        {"a/1.jpg": whole, "a/2.jpg": b"", "b/3.jpg": whole[:-600], "b/4.png": b"text", "b/5.jpg": photo(1)}
+    )
+    audit = check(root)
+    assert [path for path, _ in audit.unreadable] == ["a/2.jpg", "b/3.jpg", "b/4.png"]
+    assert ("a/2.jpg", "empty") in audit.unreadable
+    assert audit.counts == {"train": {"a": 1, "b": 1}}
+    assert audit.has_problems
+
+
+def test_odd_images_are_named(folder):
+    deep = Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16)
+    glass, opaque = photo(1).convert("RGBA"), photo(2).convert("RGBA")
+    glass.putalpha(128)
+    root = folder({
+        "a/print.jpg": photo(0).convert("CMYK"), "a/glass.png": glass, "a/opaque.png": opaque, "a/deep.png": deep,
+        "a/moving.gif": saved(photo(3), "GIF", save_all=True, append_images=[photo(4)]),
+        "a/tiny.png": photo(5, (31, 40)), "a/just.png": photo(6, (32, 32)), "b/long.png": photo(7, (201, 40)),
+        "b/plain.png": photo(8, (200, 40)),
+    })  # fmt: skip
+    found = {Path(path).stem: reason for path, reason in check(root).suspicious}
+    assert found == {
+        "print": "in CMYK, made for print",
+        "glass": "with transparency, which is left out",
+        "deep": "with 16 bits a value, of which 8 are kept",
+        "moving": "animated, of which the first frame is kept",
+        "tiny": "very small (31 x 40 pixels)",
+        "long": "very long and narrow (201 x 40 pixels)",
+    }
+
+
+def test_sixteen_bits_of_colour_are_noticed():
+    import struct
+    import zlib
+
+    rows = b"".join(b"\0" + bytes(range(192)) for _ in range(32))
+    header = struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    )
+    assert look(data).odd == ("with 16 bits a value, of which 8 are kept",)
+
+
+def test_duplicates_are_found_where_they_are(folder):
+    one, other = saved(photo(0)), photo(1)
+    root = folder({
+        "train/a/1.jpg": one, "train/a/2.jpg": one,
+        "train/b/3.png": other, "test/b/4.bmp": other,
+        "train/b/5.jpg": photo(2), "test/a/6.jpg": photo(2).resize((60, 50)),
+        "train/a/7.jpg": photo(3),
+    })  # fmt: skip
+    found = [(d.kind, d.paths, d.leaks, d.conflicts) for d in check(root).duplicates]
+    assert found == [
+        ("near", ("train/b/5.jpg", "test/a/6.jpg"), True, True),
+        ("exact", ("train/b/3.png", "test/b/4.bmp"), True, False),
+        ("exact", ("train/a/1.jpg", "train/a/2.jpg"), False, False),
+    ]
+
+
+def test_a_copy_of_a_copy_stands_with_what_looks_like_it(folder):
+    one = saved(photo(0))
+    root = folder(
+        {"a/1.jpg": one, "a/2.jpg": one, "b/3.jpg": saved(photo(0), quality=30), "b/4.jpg": photo(1)}
+    )
+    found = {(d.kind, d.paths) for d in check(root).duplicates}
+    assert found == {("exact", ("a/1.jpg", "a/2.jpg")), ("near", ("a/1.jpg", "a/2.jpg", "b/3.jpg"))}
+
+
+CHANGES = {
+    "half the size": lambda image: image.resize((48, 40)),
+    "poorer": lambda image: Image.open(io.BytesIO(saved(image, quality=25))),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "flatter": lambda image: ImageEnhance.Contrast(image).enhance(0.7),
+    "grey": lambda image: image.convert("L"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_that_leave_an_image_alike(change):
+    pairs = [(photo(seed), CHANGES[change](photo(seed))) for seed in range(20)]
+    looks = [look(saved(image)) for pair in pairs for image in pair]
+    labels = labels_of(looks)
+    assert (labels[::2] == labels[1::2]).mean() >= 0.9
+    assert len(set(labels)) >= 20
+
+
+def labels_of(looks):
+    hashes = np.array([one.hash for one in looks], dtype=np.uint64)
+    return alike(hashes, np.stack([one.thumb for one in looks]))
+
+
+def test_other_images_are_not_alike():
+    assert len(set(labels_of([look(saved(photo(seed))) for seed in range(200)]))) == 200
+
+
+def test_flat_images_are_not_compared():
+    flat = [look(saved(Image.new("RGB", (64, 64), (value,) * 3), "PNG")) for value in (90, 91, 200)]
+    assert labels_of(flat).tolist() == [0, 1, 2]
+
+
+def test_no_pair_within_the_distance_is_lost(monkeypatch):
+    monkeypatch.setattr(near_module, "_BLOCK", 16)
+    rng = np.random.default_rng(0)
+    hashes, thumb = (
+        rng.integers(0, 2**64, 400, dtype=np.uint64),
+        rng.integers(0, 256, (1, 256), dtype=np.uint8),
+    )
+    for row in range(0, 400, 2):
+        bits = rng.choice(64, rng.integers(0, DISTANCE + 3), replace=False)
+        hashes[row + 1] = hashes[row] ^ np.bitwise_or.reduce(
+            np.uint64(1) << bits.astype(np.uint64), initial=np.uint64(0)
+        )
+    distance = np.array([[int(a ^ b).bit_count() for b in hashes] for a in hashes])
+    expected = np.arange(400)
+    link(expected, *np.nonzero(distance <= DISTANCE))
+    found = alike(hashes, np.repeat(thumb, 400, axis=0))
+    assert np.array_equal(found, expected)
+    assert 100 < (found < np.arange(400)).sum() < 200
+
+
+def test_links_join_chains_whatever_their_order():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = rng.integers(0, 30, (2, 20))
+        labels, slow = np.arange(30), np.arange(30)
+        link(labels, one, other)
+        for _ in range(30):
+            for a, b in zip(one, other, strict=True):
+                slow[[a, b]] = min(slow[a], slow[b])
+        assert np.array_equal(labels, slow)
+
+
+def test_testing_with_parts(folder):
+    files = {f"train/{name}/{n}.jpg": photo((1, ord(name), n)) for name, count in {"a": 3, "b": 2, "c": 1}.items()
+             for n in range(count)}  # fmt: skip
+    files |= {f"test/a/{n}.jpg": photo((2, n)) for n in range(10)}
+    files |= {f"test/b/{n}.jpg": photo((3, n)) for n in range(9)} | {"test/x/0.jpg": photo((4, 0))}
+    audit = check(folder(files))
+    assert audit.classes == ("a", "b", "c")
+    assert (audit.not_tested, audit.too_small, audit.single_image) == (("c",), ("b",), ("c",))
+    assert audit.unknown_classes == {"x": 1}
+    assert audit.counts["train"]["x"] == 0
+
+
+def test_testing_where_nothing_is_divided_yet(folder):
+    files = {f"{name}/{n}.jpg": photo((ord(name), n)) for name, count in {"a": 48, "b": 12, "c": 2}.items()
+             for n in range(count)}  # fmt: skip
+    audit = check(folder(files))
+    assert audit.is_flat
+    assert audit.held_out == {"a": 10, "b": 2, "c": 0}
+    assert (audit.not_tested, audit.too_small) == (("c",), ("b",))
+
+
+def test_groups_that_straddle(folder):
+    root = folder({
+        f"{part}/{name}/{cam}/{n}.jpg": photo((len(part), ord(name), ord(cam[-1]), n))
+        for part, name, cam in (
+            ("train", "a", "cam1"), ("test", "b", "cam1"), ("train", "a", "cam2"), ("test", "b", "cam3"),
+        )
+        for n in range(2)
+    })  # fmt: skip
+    audit = check(root, group_by="folder:2")
+    assert [tuple(one) for one in audit.leaking_groups] == [("cam1", ("train", "test"), 4)]
+    assert audit.num_groups == 3
+    assert check(root).num_groups is None
+    with pytest.raises(InputError, match="folder:4"):
+        check(root, group_by="folder:4")
+
+
+def test_classes_that_only_look_alike_are_told(folder):
+    root = folder(
+        {"train/café/1.jpg": photo(0), "train/b/1.jpg": photo(1), "test/cafe\u0301/1.jpg": photo(2)}
+    )
+    assert check(root).remarks == (r"class names that look alike: 'cafe\u0301' and 'caf\xe9'",)
+
+
+def test_nothing_readable_at_all(folder):
+    audit = check(folder({"a/1.jpg": b"", "b/1.jpg": b"no"}))
+    assert (audit.classes, audit.duplicates, len(audit.unreadable)) == ((), (), 2)
+
+
+def test_progress_reaches_the_end(folder):
+    steps = []
+    check(folder({"a/1.jpg": photo(0), "b/1.jpg": b""}), progress=lambda *step: steps.append(step))
+    assert steps == [(1, 2), (2, 2)]
+
+
+def test_files_are_compared_by_their_bytes(tmp_path):
+    contents = [b"x" * 9000, b"y" + b"x" * 8999, b"x" * 9000, b"z", b"", b"", b"x" * 8999 + b"y"]
+    files = [tmp_path / str(number) for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    assert duplicate_files([*files, tmp_path / "absent"]) == [[0, 2], [4, 5]]
+
+
+def test_what_loading_found_is_in_the_contract(folder):
+    one = saved(photo(0))
+    root = folder({
+        "train/a/1.jpg": one, "train/a/2.jpg": photo(1), "train/b/1.jpg": photo(2), "train/b/2.jpg": b"",
+        "test/b/1.jpg": one, "test/x/1.jpg": photo(3),
+    })  # fmt: skip
+    data = load_data(DataOptions(name="folder", path=str(root)))
+    contents = json.loads(json.dumps(audit_loaded(data, root).contents()))
+    assert contents == {
+        "counts": {"train": {"a": 2, "b": 1}, "test": {"a": 0, "b": 1, "x": 1}},
+        "unreadable": [{"path": "train/b/2.jpg", "reason": "empty"}],
+        "duplicates": [
+            {
+                "kind": "exact", "paths": ["train/a/1.jpg", "test/b/1.jpg"], "splits": ["train", "test"],
+                "classes": ["a", "b"],
+            }
+        ],
+        "leaking_groups": [], "not_tested": ["a"], "single_image": ["b"], "too_small": ["b"], "suspicious": [],
+        "unknown_classes": {"x": 1}, "remarks": [], "checked_near": False,
+    }  # fmt: skip
+    assert contents.keys() == check(root).contents().keys()
+
+
+def test_of_a_named_set_the_counts_are_told():
+    data = load_data(DataOptions(name="digits"))
+    audit = audit_loaded(data, None)
+    assert list(audit.counts["train"].values()) == data.class_counts.tolist()
+    assert audit.duplicates == ()
+
+
+def test_a_look_at_pixels_is_a_look_at_their_file():
+    image = photo(0)
+    stored, file = look(np.asarray(image)), look(saved(image, "PNG"))
+    assert (stored.pixels, stored.hash) == (file.pixels, file.hash)
+    with pytest.raises(UnreadableError, match="not an image"):
+        look(b"text")
