@@ -1,12 +1,15 @@
 """A run's weights as a file: what rebuilds the network lies in it beside the tensors."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import safetensors
+import safetensors.torch
 import torch
 
+from longtail.engine.run_folder import RunFolder
 from longtail.models import ExpertResNet, ModelOptions, build_model
 from longtail.types import InputError
 
@@ -33,6 +36,20 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
+
+
+def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
+    """Give a run's weights another description; the tensors stay as they are."""
+    _, tensors = read_weights(folder.path)
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    folder.write("weights/last.safetensors", lambda file: file.write(packed))
+    folder.write_json("weights/model.json", description)
+
+
+def weights_digest(run: Path) -> str:
+    """A hash of the file of weights, with its description."""
+    with (run / "weights" / "last.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
 
 
 def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertResNet, Tensors]:
