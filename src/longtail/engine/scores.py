@@ -59,6 +59,13 @@ def prediction_table(ids: tuple[str, ...], predictions: Predictions, names: tupl
     return pd.DataFrame(columns)
 
 
+def withhold(table: pd.DataFrame, least: float) -> pd.DataFrame:
+    """The table with an empty label where the confidence is below `least`."""
+    abstained = table["confidence"] < least
+    label = table["label"].mask(abstained, "")
+    return table.assign(label=label, abstained=abstained, best_label=table["label"])
+
+
 def write_evaluation(
     folder: RunFolder,
     name: str,

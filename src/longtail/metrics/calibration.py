@@ -70,7 +70,8 @@ def risk_coverage(
     Returns:
         Rows from everything kept to 1 % kept: `threshold` (kept is what is at least as confident), `coverage` (the
         share kept, a little above the round percentage where confidences are equal), `images`, `error` (share of the
-        kept that is wrong), and for each group `coverage_<group>` and `error_<group>`; None without images.
+        kept that is wrong), and for each group `images_<group>`, `coverage_<group>` and `error_<group>`; None where
+        it has none.
 
     Source: El-Yaniv and Wiener, JMLR 2010; by group as in Jones et al., ICLR 2021.
 
@@ -98,6 +99,7 @@ def risk_coverage(
         row["error"] = int(wrong_all[kept - 1]) / kept
         for index, name in enumerate(group_names):
             n, every = int(kept_of[kept - 1, index]), int(kept_of[-1, index])
+            row[f"images_{name}"] = n
             row[f"coverage_{name}"] = n / every if every else None
             row[f"error_{name}"] = int(wrong_of[kept - 1, index]) / n if n else None
         rows.append(row)

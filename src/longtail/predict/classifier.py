@@ -17,7 +17,7 @@ from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
-from longtail.engine.scores import Classes, prediction_table, write_evaluation
+from longtail.engine.scores import Classes, prediction_table, withhold, write_evaluation
 from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.method import Method
 from longtail.models import build_model
@@ -25,7 +25,14 @@ from longtail.predict.evaluated import Evaluated
 from longtail.predict.prior import Prior, class_mix, prior_name
 from longtail.predict.sources import ImageSources, Sources
 from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
-from longtail.predict.weights import Tensors, read_weights, rebuild, weights_digest, write_description
+from longtail.predict.weights import (
+    Tensors,
+    read_weights,
+    rebuild,
+    training_counts,
+    weights_digest,
+    write_description,
+)
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
 
@@ -64,11 +71,10 @@ class Classifier:
         model, method_state = rebuild(self.description, tensors)
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
         self.num_experts = self.model.num_experts
-        counts = _counts_by_name(folder, self.classes)
+        counts = training_counts(folder, self.classes)
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
         self._stage = next(s for s in reversed(self.recipe.stages()) if s.bank == self.description["bank"])
-        self._images = Evaluated(folder, self.recipe, self.classes, self.description["image_size"])
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
         self._augment = Augment((), self.description["mean"], self.description["std"])
@@ -93,15 +99,23 @@ class Classifier:
         """What logits are divided by before the softmax; 1 where none was fitted."""
         return float(self.description.get("temperature", 1.0))
 
+    def mix(self, prior: Prior | None) -> dict[str, float] | None:
+        """The share of each class that a prior stands for, in the order of `classes`; None for None."""
+        if prior is None:
+            return None
+        shares = class_mix(prior, self.classes, self._known.counts).tolist()
+        return dict(zip(self.classes, shares, strict=True))
+
     def decision(self, prior: Prior | None = None) -> Decision:
         """How logits become probabilities.
 
         Args:
             prior: the class mix expected in use, see `class_mix`; None leaves predictions as the method gives them.
         """
-        if prior is None:
+        shares = self.mix(prior)
+        if shares is None:
             return Decision(self.temperature)
-        mix = class_mix(prior, self.classes, self._known.counts)
+        mix = torch.tensor(list(shares.values()), dtype=torch.float64)
         own = self._method.assumed_log_prior(self._stage).cpu().double().log_softmax(dim=-1)
         return Decision(self.temperature, (mix.log() - own).float().to(self.device))
 
@@ -178,7 +192,7 @@ class Classifier:
         for ids, logits, each in self._infer(paths, unreadable):
             predictions = Predictions.joined([Predictions.of(logits, each, top_k, decision)])
             table = prediction_table(ids, predictions, self.classes)
-            yield table if abstain_below is None else _withheld(table, abstain_below)
+            yield table if abstain_below is None else withhold(table, abstain_below)
 
     def evaluate(
         self, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
@@ -199,8 +213,7 @@ class Classifier:
         if data is not None:
             more["data"] = str(Path(data).resolve())
         if prior is not None:
-            mix = class_mix(prior, self.classes, self._known.counts).tolist()
-            more["prior"] = dict(zip(self.classes, mix, strict=True))
+            more["prior"] = self.mix(prior)
         return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
 
     def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:
@@ -235,6 +248,10 @@ class Classifier:
     def fingerprint(self) -> str:
         """Changes with the weights and with the temperature."""
         return weights_digest(self.folder.path)
+
+    @property
+    def _images(self) -> Evaluated:
+        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -274,20 +291,3 @@ class Classifier:
         bank = self.description["bank"]
         for _, logits, each in infer(self.model, self._method, loaded(), self._augment, bank):
             yield names.popleft(), logits, each
-
-
-def _withheld(table: pd.DataFrame, least: float) -> pd.DataFrame:
-    """The table with an empty label where the confidence is below `least`."""
-    abstained = table["confidence"] < least
-    label = table["label"].mask(abstained, "")
-    return table.assign(label=label, abstained=abstained, best_label=table["label"])
-
-
-def _counts_by_name(folder: RunFolder, classes: tuple[str, ...]) -> torch.Tensor:
-    """(C,) training images of each class, found by its name and not by its place."""
-    counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
-    if counts.keys() != set(classes):
-        raise InputError(
-            f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"
-        )
-    return torch.tensor([counts[name] for name in classes])

@@ -60,3 +60,13 @@ def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertResNet
     model = build_model(options, len(description["classes"]), (description["bank"],))
     model.load_state_dict(network)
     return model.eval(), method
+
+
+def training_counts(folder: RunFolder, classes: tuple[str, ...]) -> torch.Tensor:
+    """(C,) training images of each class, found by its name and not by its place."""
+    counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
+    if counts.keys() != set(classes):
+        raise InputError(
+            f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"
+        )
+    return torch.tensor([counts[name] for name in classes])
