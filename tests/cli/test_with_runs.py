@@ -148,7 +148,10 @@ def test_predict_skips_what_it_cannot_read_and_says_so(
     assert "cannot be read" in refused(
         "predict", finished, images / "bad.png", "-o", tmp_path / "b", details=True
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "out.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"images", "out.csv", "out.unreadable.csv"}
+    assert rows((tmp_path / "out.unreadable.csv").read_text()) == [
+        {"path": str(images / "bad.png"), "reason": "not an image"}
+    ]
 
 
 def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_path: Path) -> None:
@@ -160,15 +163,21 @@ def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_pat
     assert "not a run folder" in refused("predict", digits, digits)
 
 
-def test_predict_on_a_full_disk_leaves_no_file(
-    refused: Refused, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_predict_on_a_full_disk_keeps_what_there_is(
+    run: Run, refused: Refused, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
-    assert "No space left" in refused("predict", finished, digits / "0", "-o", tmp_path / "out.csv")
-    assert list(tmp_path.iterdir()) == []
+    words = ("predict", finished, digits / "0", "-o", tmp_path / "out.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        assert "No space left" in refused(*words)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv.partial"]
+    monkeypatch.setattr("longtail.predict.classifier.infer", lambda *_: iter(()))  # nothing is computed again
+    assert run(*words, "--resume").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert len(rows((tmp_path / "out.csv").read_text())) == 50
 
 
 def test_report_says_what_the_files_say(run: Run, own: Path) -> None:

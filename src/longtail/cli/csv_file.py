@@ -57,6 +57,8 @@ def write_csv(
 
 def write_table(table: "pd.DataFrame", file: TextIO, *, header: bool) -> int:
     """Append a piece of a table to an open CSV file; returns its number of rows."""
+    flags = {name: table[name].map({True: "true", False: "false"}) for name in table.select_dtypes("bool")}
+    table = table.assign(**flags) if flags else table
     table.to_csv(file, index=False, header=header, float_format="%.6f", lineterminator="\n")
     return len(table)
 

@@ -1,19 +1,24 @@
-"""The command that names what images show: parsing, one call, and what a person reads."""
+"""Commands that name what images show and make confidences honest: parsing, one call, and what a person reads."""
 
 import os
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longtail.cli.runs import RunArgument, Strict, loading
+from longtail.cli.runs import PriorOption, RunArgument, Strict, loading
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from longtail.predict import Classifier, Unreadable
+    from longtail.cli.predictions_file import PredictionsFile
+    from longtail.predict import Classifier, ImageSources, Unreadable
+
+DOUBTFUL = 0.5  # a confidence below this is worth a look
 
 
 def predict(
@@ -25,42 +30,211 @@ def predict(
         ),
     ],
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FILE", help="CSV file. [default: standard output]")
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="CSV file, or Parquet for *.parquet. [default: print CSV]"
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option(metavar="N", min=1, help="Classes named for each image.")] = 1,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, max=1, help="Leave the label empty below this confidence."),
+    ] = None,
+    prior: PriorOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the FILE of a command that was stopped.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     strict: Strict = False,
 ) -> None:
     """Name what images show, with confidence and each expert's vote."""
     with loading():
-        from longtail.cli.csv_file import check_free, write_csv, write_table
-        from longtail.data import find_images
-        from longtail.predict import load, unreadable_error, unreadable_lines
+        from longtail.cli.predictions_file import PredictionsFile
+        from longtail.predict import ImageSources, load
 
-    file = None if out in (None, "-") else Path(str(out))
+    file = None if out in (None, "-") else PredictionsFile(Path(str(out)))
+    options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior}
+    if file is None and resume:
+        raise typer.BadParameter("--resume goes on with a file; name it with -o FILE")
     if file is not None:
-        check_free(file, overwrite=overwrite)
-    paths = find_images(_listed(sources))
+        file.check_free(resume=resume, overwrite=overwrite)
+        if resume and file.is_finished:
+            _say([f"{file.out} is finished; nothing to resume"])
+            return
+    images = ImageSources(_listed(sources))
     classifier = load(run)
-    bad: "Unreadable" = []
     if classifier.note:
-        _print([classifier.note], err=True)
-
-    def check() -> None:
-        if bad and (strict or len(bad) == len(paths)):
-            raise unreadable_error(bad)
-
-    tables = _with_progress(classifier, paths, bad, top_k)
-    if file is not None:
-        rows = write_csv(tables, file, overwrite=overwrite, check=check)
+        _say([classifier.note])
+    work = Work(classifier, images, options, strict)
+    if file is None:
+        work.print()
     else:
-        rows = sum(write_table(table, sys.stdout, header=number == 0) for number, table in enumerate(tables))
-        check()
-    if bad:
-        _print([f"{len(bad)} of {len(paths)} images could not be read and were skipped:"], err=True)
-        _print([f"  {line}" for line in unreadable_lines(bad)], err=True)
-    if file is not None:
-        _print([f"{rows} prediction{'s' * (rows != 1)} in {file}"], err=True)
+        again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
+        work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
+
+
+def calibrate(
+    run: RunArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Images the run was not trained on, in class folders. [default: its own validation part]",
+        ),
+    ] = None,
+    strict: Strict = False,
+) -> None:
+    """Fit the temperature that makes a run's confidences honest, and keep it with the weights."""
+    with loading():
+        from longtail.predict import load
+
+    classifier = load(run)
+    if classifier.note:
+        _say([classifier.note])
+    before, found = classifier.temperature, classifier.calibrate(data, strict=strict)
+    typer.echo(
+        f"temperature {found:.3f} (before: {before:.3f}), fitted on {classifier.description['temperature_from']}"
+    )
+    typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
+
+
+@dataclass
+class Work:
+    """What one `predict` command has to do."""
+
+    classifier: "Classifier"
+    images: "ImageSources"
+    options: dict[str, Any]
+    strict: bool
+
+    def __post_init__(self) -> None:
+        self.bad: Unreadable = []
+        self.tally = Tally()
+
+    def print(self) -> None:
+        """Predictions on standard output, as they come."""
+        from longtail.cli.csv_file import write_table
+
+        for table in self._tables():
+            write_table(table, sys.stdout, header=self.tally.rows == 0)
+            self.tally.add(table)
+        self._check()
+        _say([*self._skipped(), *self.tally.lines()])
+
+    def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
+        """Predictions into a file, which can be gone on with whatever stops the command."""
+        try:
+            with file.opened(self._settings(), resume=resume):
+                if file.done:
+                    _say([f"going on after {len(file.done):,} images in {file.partial}"])
+                for table in self._tables(file.done):
+                    file.add(table)
+                self._check(kept=file.rows)
+                for table in file.tables():
+                    self.tally.add(table)
+                file.finish(self.bad)
+        except KeyboardInterrupt:
+            if not file.rows:
+                raise KeyboardInterrupt(
+                    "interrupted before the first prediction; nothing was written"
+                ) from None
+            raise KeyboardInterrupt(
+                f"interrupted with {file.rows:,} predictions in {file.partial}; continue with: {again}"
+            ) from None
+        rows = self.tally.rows
+        where = [f"listed in {file.unreadable}"] if self.bad else []
+        _say(
+            [
+                *self._skipped(),
+                *where,
+                *self.tally.lines(),
+                f"{rows:,} prediction{'s' * (rows != 1)} in {file.out}",
+            ]
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        """What has to be the same for rows to belong into one file."""
+        prior = self.classifier.mix(self.options["prior"])
+        return self.options | {"prior": prior, "weights": self.classifier.fingerprint}
+
+    def _tables(self, done: Container[str] = ()) -> Iterator["pd.DataFrame"]:
+        """The tables of predictions, with a bar on standard error where that is a terminal."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        speed = TextColumn("{task.fields[speed]}")
+        columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+            total = self.images.count()
+            left = (path for path in self.images if str(path) not in done)
+            begun = sum(1 for path in self.images if str(path) in done) if done else 0
+            task, rows = bar.add_task("", total=total, completed=begun, speed=""), 0
+            for table in self.classifier.stream(left, self.bad, **self.options):
+                yield table
+                rows += len(table)
+                speed_now = f"{bar.tasks[0].speed or 0:,.0f} images/s"
+                bar.update(task, completed=begun + rows + len(self.bad), speed=speed_now)
+
+    def _check(self, kept: int = 0) -> None:
+        """Refuse unreadable images, where that was asked for or nothing else was given."""
+        from longtail.predict import unreadable_error
+
+        if self.bad and (self.strict or not (kept or self.tally.rows)):
+            raise unreadable_error(self.bad)
+
+    def _skipped(self) -> list[str]:
+        from longtail.predict import unreadable_lines
+
+        if not self.bad:
+            return []
+        total = self.tally.rows + len(self.bad)
+        head = f"{len(self.bad):,} of {total:,} images could not be read and were skipped:"
+        return [head, *(f"  {line}" for line in unreadable_lines(self.bad))]
+
+
+@dataclass
+class Tally:
+    """Counts over the rows of all pieces.
+
+    Attributes:
+        rows: images.
+        doubtful: those whose experts disagree, or whose confidence is low.
+        abstained: those left without a label.
+    """
+
+    rows: int = 0
+    doubtful: int = 0
+    abstained: int = 0
+
+    def add(self, table: "pd.DataFrame") -> None:
+        self.rows += len(table)
+        self.doubtful += int(((table["agreement"] < 1) | (table["confidence"] < DOUBTFUL)).sum())
+        if "abstained" in table:
+            self.abstained += int(table["abstained"].sum())
+
+    def lines(self) -> list[str]:
+        """What a person should look at."""
+        lines = []
+        if self.abstained:
+            lines.append(
+                f"{self.abstained:,} of {self.rows:,} images have no label: their confidence is too low"
+            )
+        if self.doubtful:
+            lines.append(
+                f"{self.doubtful:,} of {self.rows:,} images are worth a person's look (experts disagree, or confidence "
+                f"below {DOUBTFUL}): sort by agreement, then by confidence"
+            )
+        return lines
+
+
+def _words(options: dict[str, Any], strict: bool) -> list[str]:
+    """Options as they are given on the command line."""
+    words = ["--top-k", str(options["top_k"])] if options["top_k"] != 1 else []
+    for name in ("abstain_below", "prior"):
+        if options[name] is not None:
+            words += [f"--{name.replace('_', '-')}", str(options[name])]
+    return [*words, "--strict"] if strict else words
 
 
 def _listed(sources: Sequence[str]) -> list[str]:
@@ -78,22 +252,6 @@ def _listed(sources: Sequence[str]) -> list[str]:
     return found
 
 
-def _with_progress(
-    classifier: "Classifier", paths: list[Path], bad: "Unreadable", top_k: int
-) -> Iterator["pd.DataFrame"]:
-    """The tables of predictions, with a bar on standard error where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task, done = bar.add_task("predicting", total=len(paths)), 0
-        for table in classifier.stream(paths, bad, top_k=top_k):
-            yield table
-            done += len(table)
-            bar.update(task, completed=done + len(bad))
-
-
-def _print(lines: Sequence[object], *, err: bool = False) -> None:
+def _say(lines: Sequence[object]) -> None:
     for line in lines:
-        typer.echo(str(line), err=err)
+        typer.echo(str(line), err=True)

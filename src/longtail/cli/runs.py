@@ -58,6 +58,16 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse what would otherwise be skipped and reported.")
 ]
 
+PriorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prior",
+        metavar="uniform|train|FILE",
+        help="Class mix expected in use; FILE is CSV with class,weight or a JSON object. "
+        "[default: the method's own]",
+    ),
+]
+
 
 def train(
     target: Annotated[
@@ -150,17 +160,19 @@ def evaluate(
             help="A folder with test/ or with a folder for each class. [default: the run's own]",
         ),
     ] = None,
+    prior: PriorOption = None,
     strict: Strict = False,
 ) -> None:
     """Score a run on its own test part or on other images."""
     with loading():
         from longtail.predict import load
-        from longtail.report import evaluation_lines
+        from longtail.report import abstaining_lines, evaluation_lines
 
     classifier = load(run)
     _note(classifier)
-    metrics = classifier.evaluate(data, strict=strict)
-    _print(evaluation_lines(metrics, classifier.folder.path))
+    metrics = classifier.evaluate(data, strict=strict, prior=prior)
+    place = classifier.folder.path
+    _print([*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"])])
 
 
 def report(run: RunArgument) -> None:

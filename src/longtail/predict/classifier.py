@@ -1,7 +1,9 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,29 @@ import pandas as pd
 import torch
 
 from longtail.augment import Augment
-from longtail.data import find_images, read_images
+from longtail.data import read_images
+from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
-from longtail.engine.scores import Classes, prediction_table, write_evaluation
+from longtail.engine.scores import Classes, prediction_table, withhold, write_evaluation
+from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.method import Method
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
+from longtail.predict.prior import Prior, class_mix, prior_name
+from longtail.predict.sources import ImageSources, Sources
 from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
-from longtail.predict.weights import Tensors, read_weights, rebuild
+from longtail.predict.weights import (
+    Tensors,
+    read_weights,
+    rebuild,
+    training_counts,
+    weights_digest,
+    write_description,
+)
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
-
-Sources = str | Path | Iterable[str | Path]
 
 
 def load(run: str | Path, *, device: str = "auto") -> "Classifier":
@@ -60,9 +71,10 @@ class Classifier:
         model, method_state = rebuild(self.description, tensors)
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
         self.num_experts = self.model.num_experts
-        counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
+        counts = training_counts(folder, self.classes)
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
+        self._stage = next(s for s in reversed(self.recipe.stages()) if s.bank == self.description["bank"])
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
         self._augment = Augment((), self.description["mean"], self.description["std"])
@@ -82,16 +94,51 @@ class Classifier:
         size = self.description["image_size"]
         return evaluation_batch(self.recipe.run.evaluate_batch_size, self.device, size)
 
-    def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the softmax; 1 where none was fitted."""
+        return float(self.description.get("temperature", 1.0))
+
+    def mix(self, prior: Prior | None) -> dict[str, float] | None:
+        """The share of each class that a prior stands for, in the order of `classes`; None for None."""
+        if prior is None:
+            return None
+        shares = class_mix(prior, self.classes, self._known.counts).tolist()
+        return dict(zip(self.classes, shares, strict=True))
+
+    def decision(self, prior: Prior | None = None) -> Decision:
+        """How logits become probabilities.
+
+        Args:
+            prior: the class mix expected in use, see `class_mix`; None leaves predictions as the method gives them.
+        """
+        shares = self.mix(prior)
+        if shares is None:
+            return Decision(self.temperature)
+        mix = torch.tensor(list(shares.values()), dtype=torch.float64)
+        own = self._method.assumed_log_prior(self._stage).cpu().double().log_softmax(dim=-1)
+        return Decision(self.temperature, (mix.log() - own).float().to(self.device))
+
+    def predict(
+        self,
+        sources: Sources,
+        *,
+        top_k: int = 1,
+        prior: Prior | None = None,
+        abstain_below: float | None = None,
+    ) -> pd.DataFrame:
         """What each image shows.
 
         Args:
             sources: image files and folders, searched through.
             top_k: classes named for each image, >= 1.
+            prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
+            abstain_below: leave `label` empty where the confidence is below this, in [0, 1].
 
         Returns:
-            One row an image: path, label, confidence, agreement (share of the experts that choose the label),
-            expert_1 ... expert_M, then label_2, confidence_2, ... Probabilities are in [0, 1].
+            One row an image: path, label, confidence, agreement (share of the experts that choose the best class),
+            expert_1 ... expert_M, then label_2, confidence_2, ...; with `abstain_below` also abstained and
+            best_label. Probabilities are in [0, 1] and calibrated, where the run has a temperature.
 
         Raises:
             InputError: a source does not exist or holds no image, or no image at all can be read.
@@ -99,56 +146,121 @@ class Classifier:
         Images that cannot be read are left out and named in a warning.
         """
         bad: Unreadable = []
-        tables = list(self.stream(_find(sources), bad, top_k=top_k))
+        given = {"top_k": top_k, "prior": prior, "abstain_below": abstain_below}
+        tables = list(self.stream(ImageSources(sources), bad, **given))  # type: ignore[arg-type]
         if not tables:
             raise unreadable_error(bad)
         if bad:
             warnings.warn(f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}", stacklevel=2)
         return pd.concat(tables, ignore_index=True)
 
-    def predict_proba(self, sources: Sources) -> np.ndarray:
-        """Probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
+    def predict_proba(self, sources: Sources, *, prior: Prior | None = None) -> np.ndarray:
+        """Calibrated probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
         bad: Unreadable = []
-        parts = [logits.softmax(dim=-1).cpu().numpy() for _, logits, _ in self._infer(_find(sources), bad)]
+        decision = self.decision(prior)
+        parts = [
+            decision(logits).softmax(dim=-1).cpu().numpy()
+            for _, logits, _ in self._infer(ImageSources(sources), bad)
+        ]
         if bad:
             raise unreadable_error(bad)
         return np.concatenate(parts)
 
     def stream(
-        self, paths: Sequence[Path], unreadable: Unreadable, *, top_k: int = 1
+        self,
+        paths: Iterable[Path],
+        unreadable: Unreadable,
+        *,
+        top_k: int = 1,
+        prior: Prior | None = None,
+        abstain_below: float | None = None,
     ) -> Iterator[pd.DataFrame]:
         """`predict` in pieces, so that any number of images takes the same memory.
 
         Args:
-            paths: image files.
+            paths: image files, taken from it as they are needed.
             unreadable: filled with (path, reason) of the images that are left out.
-            top_k: see `predict`.
+            top_k: see `predict`, as are the others.
+            prior: the class mix.
+            abstain_below: least confidence.
         """
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; give 1 or more")
+        if abstain_below is not None and not 0 <= abstain_below <= 1:
+            raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
+        decision = self.decision(prior)
         for ids, logits, each in self._infer(paths, unreadable):
-            predictions = Predictions.joined([Predictions.of(logits, each, top_k)])
-            yield prediction_table(ids, predictions, self.classes)
+            predictions = Predictions.joined([Predictions.of(logits, each, top_k, decision)])
+            table = prediction_table(ids, predictions, self.classes)
+            yield table if abstain_below is None else withhold(table, abstain_below)
 
-    def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
+    def evaluate(
+        self, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+    ) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
-        images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
-        name, split, _ = images.own(strict) if data is None else images.other(Path(data), strict)
-        counts, predictions = evaluate(
-            self.model, self._method, split, self._augment,
-            bank=self.description["bank"], device=self.device,
-            batch_size=self._batch_size, workers=self.recipe.data.workers,
-        )  # fmt: skip
+        decision = self.decision(prior)
+        name, split, _ = self._images.own(strict) if data is None else self._images.other(Path(data), strict)
+        evaluation = evaluate(self.model, self._method, split, self._augment, **self._how, decision=decision)
         more = {
-            "split": name,
+            "split": name if prior is None else f"{name}-prior-{prior_name(prior)}",
             "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
             "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
         }
+        if "temperature_from" in self.description:
+            more["temperature_from"] = self.description["temperature_from"]
         if data is not None:
             more["data"] = str(Path(data).resolve())
-        return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
+        if prior is not None:
+            more["prior"] = self.mix(prior)
+        return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
+
+    def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:
+        """Fit the temperature anew, use it from now on, and write it into the run's weights.
+
+        Args:
+            data: a root with `test/` or a tree of class folders with images that the run was not trained on; default:
+                the run's own validation part.
+            strict: refuse unreadable images, unknown classes and classes without images.
+
+        Returns:
+            The temperature.
+
+        Raises:
+            InputError: the run has no validation part, or the images do not settle a temperature.
+        """
+        if data is None:
+            name, split, _ = self._images.validation(strict)
+        else:
+            name, split, _ = self._images.other(Path(data), strict)
+        found = temperature_of(self.model, self._method, split, self._augment, **self._how)
+        if found is None:
+            raise InputError(
+                f"{len(split.targets)} images of {name} settle no temperature: all of them are named rightly, or no "
+                "better than by chance; give more images with --data PATH"
+            )
+        self.description |= temperature_entry(found, name)
+        write_description(self.folder, self.description)
+        return found
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the weights and with the temperature."""
+        return weights_digest(self.folder.path)
+
+    @property
+    def _images(self) -> Evaluated:
+        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {
+            "bank": self.description["bank"],
+            "device": self.device,
+            "batch_size": self._batch_size,
+            "workers": self.recipe.data.workers,
+        }
 
     def _start_method(self, state: Tensors) -> None:
         """Bring the method to where training left it, by way of a network of the shape that it was started with."""
@@ -159,28 +271,23 @@ class Classifier:
             self._method.load_state_dict(state)
 
     def _infer(
-        self, paths: Sequence[Path], unreadable: Unreadable
+        self, paths: Iterable[Path], unreadable: Unreadable
     ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
         """For each batch the paths, the joint logits (B, C) and each expert's logits (M, B, C)."""
-        size = self._batch_size
+        remaining, size, names = iter(paths), self._batch_size, deque[tuple[str, ...]]()
 
         def loaded() -> Iterator[Batch]:
-            for start in range(0, len(paths), size):
-                chunk = paths[start : start + size]
+            while chunk := list(islice(remaining, size)):
                 images, bad = read_images(chunk, self.description["image_size"])
                 unreadable.extend(bad)
                 skipped = {path for path, _ in bad}
-                rows = [start + n for n, path in enumerate(chunk) if str(path) not in skipped]
-                if rows:
-                    index = torch.tensor(rows, device=self.device)
+                names.append(tuple(str(path) for path in chunk if str(path) not in skipped))
+                if names[-1]:
+                    index = torch.arange(len(images), device=self.device)
                     yield Batch(images.to(self.device), torch.zeros_like(index), index)
+                else:
+                    names.pop()
 
-        for batch, logits, each in infer(
-            self.model, self._method, loaded(), self._augment, self.description["bank"]
-        ):
-            ids = tuple(str(paths[row]) for row in batch.index.tolist())
-            yield ids, logits, each
-
-
-def _find(sources: Sources) -> list[Path]:
-    return find_images([sources] if isinstance(sources, str | Path) else list(sources))
+        bank = self.description["bank"]
+        for _, logits, each in infer(self.model, self._method, loaded(), self._augment, bank):
+            yield names.popleft(), logits, each

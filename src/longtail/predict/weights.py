@@ -1,12 +1,15 @@
 """A run's weights as a file: what rebuilds the network lies in it beside the tensors."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import safetensors
+import safetensors.torch
 import torch
 
+from longtail.engine.run_folder import RunFolder
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.types import InputError
 
@@ -35,6 +38,20 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
         raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
 
 
+def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
+    """Give a run's weights another description; the tensors stay as they are."""
+    _, tensors = read_weights(folder.path)
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    folder.write("weights/last.safetensors", lambda file: file.write(packed))
+    folder.write_json("weights/model.json", description)
+
+
+def weights_digest(run: Path) -> str:
+    """A hash of the file of weights, with its description."""
+    with (run / "weights" / "last.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+
+
 def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel, Tensors]:
     """The network with its weights, ready to evaluate, and the state of the method that was stored with them."""
     network = {name: value for name, value in tensors.items() if not name.startswith(METHOD)}
@@ -43,3 +60,13 @@ def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel,
     model = build_model(options, len(description["classes"]), (description["bank"],))
     model.load_state_dict(network)
     return model.eval(), method
+
+
+def training_counts(folder: RunFolder, classes: tuple[str, ...]) -> torch.Tensor:
+    """(C,) training images of each class, found by its name and not by its place."""
+    counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
+    if counts.keys() != set(classes):
+        raise InputError(
+            f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"
+        )
+    return torch.tensor([counts[name] for name in classes])

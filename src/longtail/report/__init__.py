@@ -1,5 +1,6 @@
 """What a run has to say, finished or not, read from its folder alone: tables for the terminal, and plots."""
 
+from longtail.report.abstaining import abstaining_lines
 from longtail.report.run import Run
 from longtail.report.seeds import SeedRuns, planned_seeds, summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
@@ -7,6 +8,7 @@ from longtail.report.text import comparison_lines, evaluation_lines, report_line
 __all__ = [
     "Run",
     "SeedRuns",
+    "abstaining_lines",
     "comparison_lines",
     "evaluation_lines",
     "planned_seeds",

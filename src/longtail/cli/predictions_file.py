@@ -1,0 +1,236 @@
+"""Predictions as a CSV or Parquet file that grows beside its name and gets it only once it is whole.
+
+While images are predicted, FILE.partial grows: one JSON line that says what is predicted and how, then one line an
+image. JSON lines, whatever FILE will be, because a line that a killed process tore is known by its missing end, and
+because names with line breaks or bytes that are no Unicode fit into one.
+"""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from longtail.cli.csv_file import check_free, write_table
+from longtail.types import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+if sys.platform != "win32":
+    import fcntl
+
+ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
+
+
+class PredictionsFile:
+    """The predictions of one command on their way into a file.
+
+    Args:
+        out: the file; Parquet where its name ends in .parquet, otherwise CSV.
+
+    Attributes:
+        partial: where the rows lie until the file is whole.
+        unreadable: where the images are listed that could not be read, if any.
+        done: the images predicted by the command that this one goes on from.
+        rows: how many rows there are.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.partial = out.with_name(f"{out.name}.partial")
+        self.unreadable = out.with_name(f"{out.stem}.unreadable.csv")
+        self.done: set[str] = set()
+        self.rows = 0
+        self._file: BinaryIO | None = None
+        self._settings: dict[str, Any] = {}
+
+    @property
+    def is_finished(self) -> bool:
+        return self.out.is_file() and not self.partial.is_file()
+
+    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a file that exists, unless the command says what to do with it, or that could not be made.
+
+        Raises:
+            InputError: see above.
+        """
+        check_free(self.out, overwrite=overwrite or resume)
+        if self.partial.exists() and not resume and not overwrite:
+            raise InputError(
+                f"{self.partial} is left of a command that was stopped; go on with --resume, or start anew with "
+                "--overwrite"
+            )
+
+    @contextmanager
+    def opened(self, settings: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
+        """Hold the partial file; the rows written stay in it whatever happens.
+
+        Args:
+            settings: what has to be the same for a later command to go on with this one's rows.
+            resume: go on with the rows that are there, if any.
+
+        Raises:
+            InputError: the partial file was begun with other settings, is damaged or in use.
+        """
+        self._settings = dict(settings)
+        going_on = resume and self.partial.is_file()
+        with self._writing():
+            self._file = self.partial.open("r+b" if going_on else "ab")
+        with self._file:
+            _lock(self._file, self.partial)
+            try:
+                if going_on:
+                    self._read_done()
+                else:
+                    self._begin()
+                yield
+            finally:
+                if self.rows == 0 and not going_on:
+                    self.partial.unlink(missing_ok=True)
+
+    def add(self, table: "pd.DataFrame") -> None:
+        """Append a piece of the table.
+
+        Raises:
+            InputError: the file system refuses; what was written before stays, and can be gone on with.
+        """
+        columns = [table[name].tolist() for name in table.columns]
+        with self._writing():
+            first = [] if self.rows else [{"columns": list(table.columns)}]
+            self._append([*first, *(list(row) for row in zip(*columns, strict=True))])
+        self.rows += len(table)
+
+    def tables(self) -> Iterator["pd.DataFrame"]:
+        """All rows, in pieces."""
+        import pandas as pd
+
+        with self.partial.open("rb") as file:
+            next(file)
+            columns = json.loads(next(file, b'{"columns": []}'))["columns"]
+            while rows := [json.loads(line) for line in islice(file, ROWS)]:
+                table = pd.DataFrame(rows, columns=columns)
+                yield table.astype({name: "float32" for name in columns if name.startswith("confidence")})
+
+    def finish(self, unreadable: Sequence[tuple[str, str]] = ()) -> None:
+        """Write the file from the rows and give it its name; the partial one goes.
+
+        Args:
+            unreadable: (path, reason) of the images left out.
+
+        Raises:
+            InputError: the file system refuses; the partial file stays.
+        """
+        temporary = self.out.with_name(f".{self.out.name}.whole")
+        write = _write_parquet if self.out.suffix.lower() == ".parquet" else _write_csv
+        with self._writing():
+            try:
+                write(self.tables(), temporary)
+                self.unreadable.unlink(missing_ok=True)
+                if unreadable:
+                    _write_rows(self.unreadable, [("path", "reason"), *unreadable])
+                temporary.replace(self.out)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self.partial.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        assert self._file is not None
+        with self._writing():
+            self._file.truncate(0)
+            self._append([{"settings": self._settings}])
+
+    def _read_done(self) -> None:
+        """Take over what is whole in the partial file, and cut off what is not."""
+        assert self._file is not None
+        end = 0
+        for number, line in enumerate(self._file):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                found = json.loads(line)
+                if number == 0:
+                    self._check_settings(found["settings"])
+                elif number == 1:
+                    found["columns"]
+                else:
+                    self.done.add(found[0])
+            except (ValueError, LookupError, TypeError):
+                raise InputError(f"{self.partial} is damaged; start anew with --overwrite") from None
+            end += len(line)
+        self.rows = len(self.done)
+        if end == 0:
+            self._begin()
+        else:
+            self._file.truncate(end)
+            self._file.seek(end)
+
+    def _check_settings(self, before: Mapping[str, Any]) -> None:
+        changed = [key for key in self._settings if before.get(key) != self._settings[key]]
+        if changed:
+            raise InputError(
+                f"{self.partial} was begun with other settings ({', '.join(changed)}); repeat the first command with "
+                "--resume, or start anew with --overwrite"
+            )
+
+    def _append(self, lines: list[Any]) -> None:
+        assert self._file is not None
+        self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode("ascii"))
+        self._file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self.out}: {error.strerror or error}; free some space and repeat the command with "
+                "--resume, or choose another -o"
+            ) from error
+
+
+def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
+    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _write_csv(tables: Iterator["pd.DataFrame"], out: Path) -> None:
+    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for number, table in enumerate(tables):
+            write_table(table, file, header=number == 0)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
+    """One row group a piece; bytes of a name that are no Unicode are written out, for Parquet has no others."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with out.open("wb") as file:
+        writer = None
+        for table in tables:
+            table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
+            piece = pa.Table.from_pandas(table, preserve_index=False)
+            writer = writer or pq.ParquetWriter(file, piece.schema)
+            writer.write_table(piece)
+        if writer:
+            writer.close()
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep a second command from going on with the same rows."""
+    if sys.platform == "win32":  # has no such locks
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another command is writing {path}; wait for it, or choose another -o") from None
+    except OSError:  # a file system without locks
+        return
