@@ -95,11 +95,16 @@ def _group(axes: Axes, classes: pd.DataFrame, group: str) -> None:
 
 
 def name_points(
-    axes: Axes, points: Sequence[tuple[float, float, str]], *, size: float = 8, color: str = INK
+    axes: Axes,
+    points: Sequence[tuple[float, float, str]],
+    *,
+    size: float = 8,
+    color: str = INK,
+    avoid: Sequence[Bbox] = (),
 ) -> None:
     """Write each name beside its point, on the first side where it covers no other name and no point."""
     marks = [axes.transData.transform((x, y)) for x, y, _ in points]
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
+    taken = [*avoid, *(Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks)]
     sides = [
         ((0, 6), "center", "bottom"),
         ((0, -6), "center", "top"),

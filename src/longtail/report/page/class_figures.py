@@ -6,119 +6,106 @@ import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from longtail.report.class_plot import name_points
+from longtail.report.facts import BandPoint, ClassSize, RankedCount, SizeDecile
 from longtail.report.page.svg import COLORS, TEXT, new_figure
 from longtail.report.run import GROUPS
 from longtail.report.style import GROUP_MARKS
 
 Numbers = NDArray[np.float64]
+FREE = 12  # up to that many classes names keep off the whiskers
 HEAT = tuple(COLORS[f"heat-{level}"] for level in range(1, 6))
 
 
-def class_size(
-    train: Numbers,
-    recall: Numbers,
-    groups: Sequence[str],
-    *,
-    interval: tuple[Numbers, Numbers] | None,
-    named: Sequence[tuple[float, float, str]],
-    band: Sequence[tuple[float, float, float, float]],
-    edges: Sequence[float],
-) -> Figure:
-    """Recall of each class against its training images.
-
-    Args:
-        train: (K,) training images, at least 1.
-        recall: (K,) in [0, 1].
-        groups: K of many, medium, few.
-        interval: (K,) lower and upper ends of whiskers in [0, 1]; None for none.
-        named: (training images, recall, name) of the classes to be named.
-        band: (training images, lower quartile, median, upper quartile) along the running median.
-        edges: training images at which a group ends.
-    """
+def class_size(size: ClassSize) -> Figure:
+    """Recall of each class against its training images, the form "named" or "dots"."""
     figure = new_figure()
     axes = figure.add_subplot()
-    _size_axis(axes, train, edges)
+    train = np.array([point.train_images for point in size.points], dtype=np.float64)
+    recall = np.array([point.recall for point in size.points], dtype=np.float64)
+    _size_axis(axes, train.min(), train.max(), size.edges)
     _percent(axes)
-    _median(axes, band)
-    if interval is not None:
-        axes.vlines(train, 100 * interval[0], 100 * interval[1], color=COLORS["edge"], linewidth=1, zorder=2)
+    _median(axes, size.band)
+    boxes: list[Bbox] = []
+    if size.form == "named":
+        low, high = np.array([point.interval for point in size.points], dtype=np.float64).T
+        axes.vlines(train, 100 * low, 100 * high, color=COLORS["edge"], linewidth=1, zorder=2)
     for group in GROUPS:
-        chosen = np.array([other == group for other in groups], dtype=bool)
+        chosen = np.array([point.group == group for point in size.points], dtype=bool)
         axes.scatter(
             train[chosen], 100 * recall[chosen], s=26 if len(train) > 60 else 44, marker=GROUP_MARKS[group],
             color=COLORS[group], edgecolors=COLORS["ground"], linewidths=0.6, zorder=3, clip_on=False,
         )  # fmt: skip
     figure.canvas.draw()
-    points = [(x, 100 * y, name) for x, y, name in named]
-    name_points(axes, points, size=TEXT - 1, color=COLORS["text"])
+    if size.form == "named" and len(train) <= FREE:
+        boxes = _whiskers(axes, train, low, high)
+    named = [point for point in size.points if point.name in set(size.named)]
+    points = [(float(point.train_images), 100 * (point.recall or 0.0), point.name) for point in named]
+    name_points(axes, points, size=TEXT - 1, color=COLORS["text"], avoid=boxes)
     return figure
 
 
-def class_size_bins(
-    train: Numbers,
-    recall: Numbers,
-    band: Sequence[tuple[float, float, float, float]],
-    edges: Sequence[float],
-) -> Figure:
-    """As `class_size` for so many classes that marks would cover each other: darker where more classes lie."""
+def class_size_bins(size: ClassSize) -> Figure:
+    """The form "bins", for so many classes that marks would cover each other: darker where more classes lie."""
     figure = new_figure()
     axes = figure.add_subplot()
-    _size_axis(axes, train, edges)
+    ends = [end for cell in size.bins for end in cell.images]
+    _size_axis(axes, min(ends), max(ends), size.edges)
     _percent(axes)
-    low, high = np.log10(train.min() / 1.2), np.log10(max(train.max(), train.min() + 1) * 1.2)
-    across, up = np.linspace(low, high, 25), np.linspace(0, 1 + 1e-9, 21)
-    count, _, _ = np.histogram2d(np.log10(train), recall, bins=(across, up))
-    for column, row in np.argwhere(count > 0).tolist():
-        level = min(4, int(5 * np.log1p(count[column, row]) / np.log1p(count.max() + 1)))
-        left, right = 10 ** across[column], 10 ** across[column + 1]
-        axes.fill_between([left, right], 100 * up[row], 100 * up[row + 1], color=HEAT[level], linewidth=0)
-    _median(axes, band)
+    most = max(cell.classes for cell in size.bins)
+    for cell in size.bins:
+        low, high = cell.recall
+        axes.fill_between(
+            cell.images, 100 * low, 100 * high, color=HEAT[level(cell.classes, most) - 1], linewidth=0
+        )
+    _median(axes, size.band)
     return figure
 
 
-def shares(labels: Sequence[str], parts: Sequence[Sequence[float]], names: Sequence[str]) -> Figure:
-    """Stacked shares of classes, one bar a size.
-
-    Args:
-        labels: what each bar stands for, from the smallest classes to the largest.
-        parts: for each bar its shares in [0, 1], which add up to 1.
-        names: what each share means.
-    """
+def shares(deciles: Sequence[SizeDecile]) -> Figure:
+    """The form "shares": how many images of a class are right, stacked, one bar for classes of similar size."""
     figure = new_figure(height=300)
     axes = figure.add_subplot()
-    bottom = np.zeros(len(labels))
-    colors = (COLORS["few"], COLORS["heat-2"], COLORS["heat-3"], COLORS["heat-5"])
-    for number, name in enumerate(names):
-        height = 100 * np.array([part[number] for part in parts])
+    bottom = np.zeros(len(deciles))
+    parts = {
+        "none right": (COLORS["few"], [part.none for part in deciles]),
+        "up to half": (COLORS["heat-2"], [part.up_to_half for part in deciles]),
+        "over half": (COLORS["heat-3"], [part.over_half for part in deciles]),
+        "all right": (COLORS["many"], [part.all_right for part in deciles]),
+    }
+    for name, (color, values) in parts.items():
+        height = 100 * np.array(values)
         axes.bar(
-            range(len(labels)), height, bottom=bottom, width=0.86, color=colors[number],
+            range(len(deciles)), height, bottom=bottom, width=0.86, color=color,
             edgecolor=COLORS["ground"], linewidth=0.6, label=name,
         )  # fmt: skip
         bottom += height
     _percent(axes)
     axes.set_ylim(0, 100)
     axes.set_ylabel("classes")
-    axes.set_xlabel("training images of the class")
-    step = max(1, len(labels) // 4)
-    axes.set_xticks(range(0, len(labels), step), [labels[place] for place in range(0, len(labels), step)])
+    axes.set_xlabel("training images of the class, up to")
+    step = max(1, -(-len(deciles) // 5))
+    places = range(0, len(deciles), step)
+    axes.set_xticks(places, [f"{deciles[place].train_images[1]:,}" for place in places])
     figure.legend(
         loc="outside upper left", ncols=2, frameon=False, handlelength=1, columnspacing=1.4, fontsize=TEXT - 1
     )
     return figure
 
 
-def counts_by_rank(counts: Numbers, groups: Sequence[str], edges: Sequence[float]) -> Figure:
+def counts_by_rank(ranked: Sequence[RankedCount], edges: Sequence[float]) -> Figure:
     """Training images of each class, from the largest to the smallest.
 
     Args:
-        counts: (C,) at least 1, falling.
-        groups: C of many, medium, few.
+        ranked: the classes, most images first.
         edges: training images at which a group ends.
     """
+    counts = np.array([max(row.train_images, 1) for row in ranked], dtype=np.float64)
+    groups = [row.group for row in ranked]
     figure = new_figure(height=220)
     axes = figure.add_subplot()
     axes.set_yscale("log")
@@ -128,15 +115,18 @@ def counts_by_rank(counts: Numbers, groups: Sequence[str], edges: Sequence[float
         if not chosen:
             continue
         left, right = rank[chosen[0]] - 0.5, rank[chosen[-1]] + 0.5
-        ends = np.append(rank[chosen] - 0.5, right)
         heights = counts[chosen]
-        axes.stairs(heights, ends, baseline=0.8, fill=True, color=COLORS[group], linewidth=0)
+        starts = _steps(heights)
+        ends = np.append(left + starts, right)
+        axes.stairs(heights[starts], ends, baseline=0.8, fill=True, color=COLORS[group], linewidth=0)
         name = f"{group} ({len(chosen):,})"
         axes.text((left + right) / 2, heights.max() * 1.25, name, ha="center", va="bottom")
     axes.set_ylim(0.8, counts.max() * 4)
     axes.set_xlim(0.5, len(counts) + 0.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("classes, largest first")
     axes.set_ylabel("training images")
     for edge in edges:
@@ -157,11 +147,10 @@ def matrix_svg(
     """
     paths: list[list[str]] = [[] for _ in range(5)]
     for true, predicted, images in cells:
-        level = min(4, int(5 * np.log1p(images - 1) / np.log1p(max(largest - 1, 1))))
-        paths[level].append(f"M{predicted} {true}h1v1h-1z")
+        paths[level(images, largest) - 1].append(f"M{predicted} {true}h1v1h-1z")
     filled = "".join(
-        f'<path d="{"".join(path)}" style="fill:var(--heat-{level})"/>'
-        for level, path in enumerate(paths, 1)
+        f'<path d="{"".join(path)}" style="fill:var(--heat-{shade})"/>'
+        for shade, path in enumerate(paths, 1)
         if path
     )
     return Markup(
@@ -175,8 +164,19 @@ def matrix_svg(
     )
 
 
-def _size_axis(axes: Axes, train: Numbers, edges: Sequence[float]) -> None:
-    smallest, largest = float(train.min()), float(train.max())
+def _steps(heights: Numbers) -> NDArray[np.int64]:
+    """Where a falling curve changes, at most at 200 places: more cannot be seen."""
+    changes = np.flatnonzero(np.diff(heights, prepend=np.inf))
+    kept = np.linspace(0, len(changes) - 1, min(len(changes), 200)).astype(np.int64)
+    return changes[kept]
+
+
+def level(number: int, most: int) -> int:
+    """A shade from 1 (few) to 5 (most), by the logarithm."""
+    return 1 + min(4, int(5 * np.log1p(number - 1) / np.log1p(max(most - 1, 1))))
+
+
+def _size_axis(axes: Axes, smallest: float, largest: float, edges: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(smallest / 1.25, largest * 1.25)
     axes.xaxis.set_major_locator(
@@ -199,10 +199,18 @@ def _percent(axes: Axes) -> None:
     axes.grid(axis="y", color=COLORS["grid"], linewidth=0.8)
 
 
-def _median(axes: Axes, band: Sequence[tuple[float, float, float, float]]) -> None:
+def _whiskers(axes: Axes, train: Numbers, low: Numbers, high: Numbers) -> list[Bbox]:
+    """Where whiskers are, so that no name is written over them."""
+    lower = axes.transData.transform(np.column_stack([train, 100 * low]))
+    upper = axes.transData.transform(np.column_stack([train, 100 * high]))
+    return [Bbox.from_extents(a - 1, b, c + 1, d) for (a, b), (c, d) in zip(lower, upper, strict=True)]
+
+
+def _median(axes: Axes, band: Sequence[BandPoint]) -> None:
     """The running median with its quartiles."""
     if len(band) < 2:
         return
-    x, low, middle, high = np.array(band).T
-    axes.fill_between(x, 100 * low, 100 * high, color=COLORS["edge"], alpha=0.2, linewidth=0, zorder=1)
-    axes.plot(x, 100 * middle, color=COLORS["quiet"], linewidth=2, zorder=2)
+    x = [point.train_images for point in band]
+    low, high = ([100 * getattr(point, end) for point in band] for end in ("low", "high"))
+    axes.fill_between(x, low, high, color=COLORS["edge"], alpha=0.2, linewidth=0, zorder=1)
+    axes.plot(x, [100 * point.median for point in band], color=COLORS["quiet"], linewidth=2, zorder=2)
