@@ -48,7 +48,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One score: "overall", "macro", "many", "medium" or "few"; value and interval are None where nothing was tested."""
+    """One score, named overall, macro, many, medium or few; value and interval are None where nothing was tested."""
 
     name: str
     value: float | None
