@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import HOSTILE, made_up_run
 
 from longtail.report import Run, write_page
+from report_runs import HOSTILE, made_up_run
 
 Visit = Callable[..., Any]
 WIDTHS = (360, 768, 1280)

@@ -8,8 +8,10 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from longtail.report.page.parts import Part
+from longtail.report.text import printable
 
 
 def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
@@ -25,6 +27,7 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
         loader=PackageLoader("longtail.report.page", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -38,6 +41,11 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
         script_hash=_hash(script),
         version=version,
     )
+
+
+def _printable(value: Any) -> Any:
+    """Text without what cannot be printed: a name may hold anything."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def as_data(value: Any) -> str:

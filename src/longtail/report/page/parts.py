@@ -1,5 +1,6 @@
 """What the templates are given: text that is ready to be shown, tables, pictures."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,13 +81,17 @@ def cent(value: float | None, images: int | None = None) -> str:
     """A fraction in per cent: whole below 1,000 images, else with one decimal."""
     if value is None:
         return "-"
-    decimals = 1 if images is not None and images >= 1000 else 0
-    return f"{100 * value:.{decimals}f} %"
+    return f"{_hundred(value, images)} %"
 
 
-def span(low: float | None, high: float | None, images: int | None = None) -> str:
+def span(interval: tuple[float, float] | None, images: int | None = None) -> str:
     """An interval in per cent."""
-    if low is None or high is None:
+    if interval is None:
         return "-"
-    decimals = 1 if images is not None and images >= 1000 else 0
-    return f"{100 * low:.{decimals}f}-{100 * high:.{decimals}f} %"
+    return f"{_hundred(interval[0], images)}-{_hundred(interval[1], images)} %"
+
+
+def _hundred(value: float, images: int | None) -> str:
+    """Halves are rounded up, as a browser does."""
+    decimals = images is not None and images >= 1000
+    return f"{100 * value:.1f}" if decimals else str(math.floor(100 * value + 0.5))

@@ -15,7 +15,7 @@
   if (data.matrix) matrix(data.matrix);
 
   function classTable({ rows, groups, step }) {
-    const [NAME, GROUP, TRAIN, TEST, RIGHT, LOW, HIGH, PRECISION, TAKEN, CONFIDENCE] = Array(10).keys();
+    const [NAME, GROUP, TRAIN, TEST, RIGHT, LOW, HIGH, SAID, SAID_RIGHT, TAKEN, CONFIDENCE, REMARK] = Array(12).keys();
     const table = $("class-table"), body = table.tBodies[0], heads = [...table.querySelectorAll("thead th")];
     const find = $("find"), group = $("group"), hide = $("hide"), more = $("more");
     const elements = new Map([...body.rows].map((row, place) => [place, row]));
@@ -25,8 +25,9 @@
     const columns = {
       class: (p) => rows[p][NAME], group: (p) => rows[p][GROUP], train: (p) => rows[p][TRAIN],
       test: (p) => rows[p][TEST], right: (p) => rows[p][RIGHT], recall: (p) => p,
-      precision: (p) => rows[p][PRECISION], taken: (p) => taken(p), confidence: (p) => rows[p][CONFIDENCE],
+      precision: (p) => precision(rows[p]), taken: (p) => taken(p), confidence: (p) => rows[p][CONFIDENCE],
     };
+    const precision = (row) => (row[SAID] ? row[SAID_RIGHT] / row[SAID] : null);
     const thinLast = new Set(["recall", "precision", "confidence"]);
     const taken = (p) => (rows[p][TAKEN] < 0 ? null : rows[rows[p][TAKEN]][NAME]);
     let state = { sort: "recall", down: false }, order = [], shown = step;
@@ -77,17 +78,22 @@
       cells[2].textContent = number(row[TRAIN]);
       cells[3].textContent = number(row[TEST]);
       cells[4].textContent = row[TEST] ? `${number(row[RIGHT])} of ${number(row[TEST])}` : "";
-      const [bar, value, range, rough] = cells[5].children;
-      if (few(place)) cells[5].textContent = row[TEST] ? "too few to say" : "not tested";
-      else {
+      const [bar, value, range, rough, remark] = cells[5].children;
+      remark.textContent = row[REMARK] ?? "";
+      if (!row[REMARK]) remark.remove();
+      if (few(place)) {
+        for (const part of [bar, range, rough]) part.remove();
+        value.replaceWith(row[TEST] ? "too few to say" : "not tested");
+      } else {
         bar.style.cssText = `--v:${+(row[RIGHT] / row[TEST]).toFixed(3)};--l:${row[LOW]};--h:${row[HIGH]}`;
         value.textContent = cent(row[RIGHT] / row[TEST]);
         range.textContent = `${Math.round(100 * row[LOW])}-${Math.round(100 * row[HIGH])}`;
         if (row[TEST] >= 30) rough.remove();
       }
-      cells[6].textContent = row[PRECISION] === null ? "" : cent(row[PRECISION]);
+      cells[6].textContent = !row[SAID] ? (row[TEST] ? "never said" : "")
+        : row[SAID] < ENOUGH ? `${row[SAID_RIGHT]} of ${row[SAID]}` : cent(precision(row));
       cells[7].textContent = taken(place) ?? "";
-      cells[8].textContent = row[CONFIDENCE] === null ? "" : cent(row[CONFIDENCE]);
+      cells[8].textContent = row[CONFIDENCE] === null || few(place) ? "" : cent(row[CONFIDENCE]);
       return copy;
     }
 
@@ -119,7 +125,7 @@
       const names = ["class", "group", "train_images", "test_images", "correct", "recall", "precision", "mistaken_for"];
       const lines = order.map((p) => {
         const row = rows[p];
-        return [row[NAME], groups[row[GROUP]], row[TRAIN], row[TEST], row[RIGHT], row[TEST] ? row[RIGHT] / row[TEST] : "", row[PRECISION], taken(p)];
+        return [row[NAME], groups[row[GROUP]], row[TRAIN], row[TEST], row[RIGHT], row[TEST] ? row[RIGHT] / row[TEST] : "", precision(row), taken(p)];
       });
       const text = [names, ...lines].map((line) => line.map(cell).join(",")).join("\r\n") + "\r\n";
       try {
