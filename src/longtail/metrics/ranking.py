@@ -16,7 +16,7 @@ def beta_binomial(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tu
         images: (C,) images, above 0.
 
     Returns:
-        The mean in (0, 1) and the concentration in [1, 10,000]; a large one says that the classes are alike.
+        The mean in (0, 1) and the concentration in [0.05, 10,000]; a large one says that the classes are alike.
     """
     from scipy.optimize import minimize
     from scipy.special import betaln, expit, logit
@@ -30,8 +30,8 @@ def beta_binomial(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tu
         return -float((times * (betaln(k + a, n - k + b) - betaln(a, b))).sum())
 
     start = logit((correct.sum() + 0.5) / (images.sum() + 1))
-    bounds = [(-8.0, 8.0), (0.0, np.log(1e4))]
-    found = [minimize(surprise, (start, size), method="L-BFGS-B", bounds=bounds) for size in (1.0, 5.0)]
+    bounds = [(-8.0, 8.0), (np.log(0.05), np.log(1e4))]
+    found = [minimize(surprise, (start, size), method="L-BFGS-B", bounds=bounds) for size in (0.0, 5.0)]
     best = min(found, key=lambda fit: float(fit.fun))
     return float(expit(best.x[0])), float(np.exp(best.x[1]))
 

@@ -10,11 +10,9 @@ from longtail.metrics.intervals import FEW_SOURCES, wilson
 from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ClassRow
-from longtail.report.facts.words import count
+from longtail.report.facts.words import ENOUGH, SURE, count
 from longtail.report.run import GROUPS
 
-ENOUGH = 10  # test images from which on a recall is shown
-SURE = 30  # and from which on it is not called rough
 DIFFERENT = 0.05  # chance below which classes are said to differ
 
 

@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import BandPoint, Classes, ClassSize, SizeBin, SizeDecile
+from longtail.report.facts.words import ENOUGH
 from longtail.report.run import Run
 
 ALL_NAMED, ALL_DRAWN = 30, 500

@@ -8,10 +8,9 @@ from numpy import ndarray
 
 from longtail.metrics.intervals import wilson
 from longtail.metrics.reliability import equal_mass_bins, risk_coverage
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
-from longtail.report.facts.words import of_hundred, whole
+from longtail.report.facts.words import ENOUGH, count, hits, of_hundred, whole
 from longtail.report.run import GROUPS, Run
 
 DRAWN_FROM = 200  # images below which there is no diagram
@@ -102,11 +101,11 @@ def _says(
 
     def judged(told: Reliability) -> str:
         if low <= told.confidence <= high:
-            return "on average as sure as it is right"
+            return f"as sure as it is right, as far as {count(len(e.right), 'image')} tell"
         return "surer than it is right" if told.confidence > high else "less sure than it is right"
 
     yield (
-        f"On average it says {whole(before.confidence)} % and is right on {of_hundred(before.accuracy)} of 100: "
+        f"On average it says {whole(before.confidence)} % and is right on {hits(int(e.right.sum()), len(e.right))}: "
         f"{judged(before)}."
     )
     if after is not None:

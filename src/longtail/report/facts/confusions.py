@@ -5,9 +5,9 @@ import pandas as pd
 from jaxtyping import Int
 from numpy import ndarray
 
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Confusions, Matrix, Pair, Prediction, Sink
+from longtail.report.facts.words import ENOUGH
 from longtail.report.run import GROUPS
 
 MOST_PAIRS, LEAST_IMAGES, SHOWN_WRONG = 20, 2, 3

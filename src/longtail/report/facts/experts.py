@@ -7,10 +7,9 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from longtail.metrics.pairs import macro_weights, paired_gain
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Agreement, ExpertRow, Experts, Gain
-from longtail.report.facts.words import of_hundred, whole
+from longtail.report.facts.words import ENOUGH, hits, whole
 from longtail.report.run import GROUPS, Run
 
 SCORES = ("overall", "macro", *GROUPS)
@@ -81,12 +80,15 @@ def _worth(e: Evaluation, gains: tuple[Gain, ...]) -> Iterator[str]:
 def _agreed(e: Evaluation, agreement: tuple[Agreement, ...]) -> Iterator[str]:
     united, _, split = agreement
     if united.images >= ENOUGH and united.accuracy is not None:
-        told = f"All agree on {whole(united.share)} % of images and are right on {of_hundred(united.accuracy)} of 100"
+        told = f"All agree on {whole(united.share)} % of images and are right on {_hits(united)}"
         apart = [part for part in agreement[1:] if part.images >= ENOUGH]
         if apart:
-            images = sum(part.images for part in apart)
-            right = sum(part.images * (part.accuracy or 0) for part in apart)
-            told += f"; where they do not, on {of_hundred(right / images)}"
+            told += f"; where they do not, on {_hits(*apart)}"
         yield told + "."
     if split.images >= ENOUGH:
         yield f"They are split on {whole(split.share)} %: have a person look at those."
+
+
+def _hits(*parts: Agreement) -> str:
+    right = sum(part.images * (part.accuracy or 0) for part in parts)
+    return hits(round(right), sum(part.images for part in parts))

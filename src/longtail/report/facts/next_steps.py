@@ -6,16 +6,16 @@ from itertools import islice
 
 import numpy as np
 
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Confidence, Data, Step
 from longtail.report.facts.sections import Classes, Confusions
-from longtail.report.facts.words import classes, count, listed, of_hundred, whole
+from longtail.report.facts.words import ENOUGH, classes, count, listed, of_hundred, whole
 from longtail.report.run import GROUPS, Run
 
 MOST = 5
 SURE = 0.9
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
+WORTH = 0.9  # share of the errors that a threshold may leave
 
 
 def unseen_steps(run: Run, found: Data) -> tuple[Step, ...]:
@@ -28,7 +28,7 @@ def next_steps(
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
     steps = (
-        *_finish(run), *_mend(found), *_review(run, e), *_merge(pairs), *_collect(run, ranked), *_threshold(run, sure),
+        *_finish(run), *_mend(found), *_review(run, e), *_merge(pairs), *_collect(run, ranked), *_threshold(run, e, sure),
     )  # fmt: skip
     return steps[:MOST]
 
@@ -95,18 +95,19 @@ def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
         yield Step(told, "longtail data check FOLDER")
 
 
-def _threshold(run: Run, sure: Confidence) -> Iterator[Step]:
-    every = sure.answered[0]
-    better = [row for row in sure.answered[1:] if row.error is not None and row.coverage < 1]
-    if not better or not every.error:
-        return
-    halved = [row for row in better if (row.error or 0) <= every.error / 2]
-    row = (halved or better)[0]
+def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
+    """The first threshold that halves the errors, else the highest, where it takes away a tenth of them."""
+    every = float((~e.right).mean())
+    rows = [row for row in sure.answered if row.error is not None]
+    row = next((row for row in rows if (row.error or 0) <= every / 2), rows[-1])
     threshold = float(np.floor(100 * row.threshold) / 100)
-    left = 1 - row.coverage
+    answered = e.confidence >= threshold
+    error = float((~e.right[answered]).mean())
+    if answered.all() or len(e.right) < ENOUGH or error > WORTH * every:
+        return
     told = (
-        f"Leave the {whole(left)} % of images below {100 * threshold:.0f} % to a person: errors fall from "
-        f"{of_hundred(every.error)} to {of_hundred(row.error or 0)} of 100."
+        f"Leave the {whole(1 - float(answered.mean()))} % of images below {100 * threshold:.0f} % to a person: errors "
+        f"fall from {of_hundred(every)} to {of_hundred(error)} of 100."
     )
     yield Step(
         told, f"longtail predict {_name(run)} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}"

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from longtail.metrics.intervals import macro_interval, source_bootstrap, wilson
-from longtail.report.facts.class_rows import ENOUGH
 from longtail.report.facts.evaluation import PARTS, Evaluation
 from longtail.report.facts.sections import Classes, Interval, ScoreRow, Verdict
-from longtail.report.facts.words import between, classes, listed, of_hundred, whole
+from longtail.report.facts.words import ENOUGH, between, classes, hits, listed, of_hundred, whole
 from longtail.report.run import GROUPS, Run
 
 SCORES = ("overall", "macro", *GROUPS)
@@ -26,6 +25,8 @@ def unseen_verdict(run: Run) -> Verdict:
         )
         return Verdict((), (told,))
     images = metrics["num_images"]
+    if not images:
+        return Verdict((), ("Not evaluated: there were no images of the model's classes.",))
     rows = tuple(
         ScoreRow(
             key,
@@ -36,12 +37,14 @@ def unseen_verdict(run: Run) -> Verdict:
         )
         for key in SCORES
     )
-    sentences = []
-    if metrics["overall"] is not None:
-        part = PARTS[str(run.split)]
-        sentences.append(f"Of 100 {part} images it names {of_hundred(metrics['overall'])} correctly.")
-    again = "its images are no longer in the run folder, so nothing is said about how sure these scores are."
-    return Verdict(rows, (*sentences, f"Only the scores of epoch {metrics['epoch']} are known; {again}"))
+    return Verdict(
+        rows,
+        (
+            f"Of 100 {PARTS[str(run.split)]} images it names {of_hundred(metrics['overall'])} correctly.",
+            f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
+            "is said about how sure they are.",
+        ),
+    )
 
 
 def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
@@ -129,7 +132,7 @@ def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:
 
 def _none_singled_out(e: Evaluation, ranked: Classes) -> str:
     tested, least, most = int(e.tested.sum()), int(e.images[e.tested].min()), int(e.images.max())
-    if ranked.luck_at_zero >= 1:
+    if ranked.luck_at_zero >= 1 and not ranked.differ:
         images = f"{most} {e.part} image{'s' * (most != 1)} each"
         typical = f"{ranked.typical_images:.0f} {e.part} images in the middle class"
         left = f"0 of {most}" if least == most else "no right image"
@@ -162,9 +165,9 @@ def _sureness(e: Evaluation) -> Iterator[str]:
     if not images:
         yield f"It is nowhere {100 * SURE_AT:.0f} % sure."
         return
-    hits = f"{right} of {images}" if images < ENOUGH else f"{of_hundred(right / images)} of 100"
-    told = f"When {100 * SURE_AT:.0f} % sure ({whole(images / len(sure))} % of images) it is right on {hits}"
+    told = f"When {100 * SURE_AT:.0f} % sure ({whole(images / len(sure))} % of images) it is right on {hits(right, images)}"
     if rare.sum() >= ENOUGH:
         share = float(sure[rare].mean())
-        told += f"; it is that sure of {'only ' * (share < sure.mean())}{whole(share)} % of rare ones"
+        less = "only " if share < sure.mean() else ""
+        told += f"; it is that sure of {less}{whole(share)} % of rare ones"
     yield told + "."

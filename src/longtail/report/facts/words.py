@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from longtail.report.facts.sections import Interval
 
 LISTED = 5
+ENOUGH = 10  # images of a class from which on its recall is shown
+SURE = 30  # and from which on it is not called rough
 
 
 def whole(value: float, images: int = 0) -> str:
@@ -50,6 +52,15 @@ def listed(names: Sequence[str], most: int = LISTED) -> str:
     """
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def hits(right: int, images: int) -> str:
+    """So many of a hundred, or the bare counts where the images are too few for that.
+
+    >>> hits(45, 50), hits(9, 10)
+    ('90 of 100', '9 of 10')
+    """
+    return f"{of_hundred(right / images)} of 100" if images >= SURE else f"{right} of {images}"
 
 
 def of_hundred(value: float) -> str:
