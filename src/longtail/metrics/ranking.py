@@ -83,17 +83,46 @@ def benjamini_hochberg(chance: Float[ndarray, " n"], level: float = FALSE_DISCOV
     return kept
 
 
+def typical(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tuple[float, Bool[ndarray, " c"]]:
+    """The recall of a group's middle classes, which an outlier does not move, and which these are.
+
+    A quarter of the classes is left out at either end of the recalls (one of three), the rest is pooled.
+
+    Args:
+        correct: (C,) right images.
+        images: (C,) images, above 0.
+
+    Example:
+        >>> typical(np.array([1, 8, 9, 9]), np.array([10, 10, 10, 10]))
+        (0.85, array([False,  True,  True, False]))
+    """
+    order = np.argsort(correct / images, kind="stable")
+    cut = max(len(order) // 4, int(len(order) == 3))
+    middle = np.zeros(len(order), dtype=bool)
+    middle[order[cut : len(order) - cut]] = True
+    return float(correct[middle].sum() / images[middle].sum()), middle
+
+
 def singled_out(
-    correct: Num[ndarray, " c"], images: Num[ndarray, " c"], rate: Float[ndarray, " c"]
+    correct: Num[ndarray, " c"], images: Num[ndarray, " c"], group: Int[ndarray, " c"]
 ) -> tuple[Bool[ndarray, " c"], Bool[ndarray, " c"], Float[ndarray, " c"]]:
     """Classes clearly weaker, and clearly stronger, than their group; and the two-sided chance of each.
+
+    A class is compared with its group's typical recall. That is known from R other images only, so a class of n images
+    is judged as n R / (n + R) of them: a huge class does not stand out against a few small ones.
 
     Args:
         correct: (C,) right images.
         images: (C,) images, above 0; effective numbers where images depend on each other.
-        rate: (C,) the mean recall of each class's group.
+        group: (C,) group indices.
     """
-    low, high = tails(correct, images, rate)
+    rate, others = np.zeros(len(images)), np.zeros(len(images))
+    for which in (group == g for g in np.unique(group)):
+        middle_rate, middle = typical(correct[which], images[which])
+        rate[which] = middle_rate
+        others[which] = images[which][middle].sum() - np.where(middle, images[which], 0)
+    share = others / (images + others)
+    low, high = tails(correct * share, images * share, rate)
     chance = np.minimum(1.0, 2 * np.minimum(low, high))
     kept = benjamini_hochberg(chance)
     return kept & (low < high), kept & (low > high), chance

@@ -55,7 +55,7 @@ __all__ = [
     "Agreement", "Answered", "BandPoint", "ClassRow", "ClassSize", "Classes", "Confidence", "Confusions", "Data",
     "Duplicate", "ExpertRow", "Experts", "Facts", "Gain", "Head", "LeakingGroup", "Matrix", "Pair", "Prediction",
     "RankedCount", "Reliability", "ReliabilityBin", "Repeat", "RiskLine", "ScoreRow", "Series", "Sink", "SizeBin",
-    "SizeDecile", "Step", "Training", "Verdict", "collect",
+    "SizeDecile", "Step", "Training", "Verdict", "class_rows", "collect", "read_evaluation", "verdict",
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ DIFFERENT = 0.05  # chance below which classes are said to differ
 def class_rows(e: Evaluation) -> Classes:
     """Every class, worst first; then those with too few images to say, then those not tested."""
     rate, score = _rates(e)
-    weak, strong, chance = _standing(e, rate)
+    weak, strong, chance = _standing(e)
     rows = _rows(e, weak, strong)
     thin = e.images < ENOUGH
     order = np.lexsort((np.arange(len(rows)), score, thin, ~e.tested))
@@ -53,13 +53,13 @@ def _rates(e: Evaluation) -> tuple[Float[ndarray, " c"], Float[ndarray, " c"]]:
 
 
 def _standing(
-    e: Evaluation, rate: Float[ndarray, " c"]
+    e: Evaluation,
 ) -> tuple[Bool[ndarray, " c"], Bool[ndarray, " c"], Float[ndarray, " c"]]:
     """Which classes are clearly weak or strong in their group, among those with enough images to say."""
-    weak, strong, chance = np.zeros(len(rate), bool), np.zeros(len(rate), bool), np.ones(len(rate))
+    weak, strong, chance = np.zeros(len(e.names), bool), np.zeros(len(e.names), bool), np.ones(len(e.names))
     enough = e.images >= ENOUGH
     if enough.any():
-        found = singled_out(e.worth_correct[enough], e.worth[enough], rate[enough])
+        found = singled_out(e.worth_correct[enough], e.worth[enough], e.group[enough])
         weak[enough], strong[enough], chance[enough] = found
     return weak, strong, chance
 
@@ -93,7 +93,7 @@ def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"])
     rows = []
     for c, name in enumerate(e.names):
         tested, sources = images[c] > 0, None if e.sources is None else int(e.sources[c])
-        few_sources = tested and sources is not None and sources < FEW_SOURCES
+        few_sources = sources is not None and sources < min(FEW_SOURCES, images[c])
         rows.append(
             ClassRow(
                 name=name,

@@ -27,10 +27,8 @@ def next_steps(
     run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, sure: Confidence, found: Data
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
-    steps = (
-        *_finish(run), *_mend(found), *_review(run, e), *_merge(pairs), *_collect(run, ranked), *_threshold(run, e, sure),
-    )  # fmt: skip
-    return steps[:MOST]
+    first = (*_finish(run), *_mend(found), *_review(run, e), *_merge(pairs))
+    return (*first, *_collect(run, ranked), *_threshold(run, e, sure))[:MOST]
 
 
 def _name(run: Run) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from longtail.metrics.intervals import macro_interval, source_bootstrap, wilson
 from longtail.report.facts.evaluation import PARTS, Evaluation
 from longtail.report.facts.sections import Classes, Interval, ScoreRow, Verdict
-from longtail.report.facts.words import ENOUGH, between, classes, hits, listed, of_hundred, whole
+from longtail.report.facts.words import ENOUGH, SURE, between, classes, hits, listed, of_hundred, whole
 from longtail.report.run import GROUPS, Run
 
 SCORES = ("overall", "macro", *GROUPS)
@@ -116,8 +116,8 @@ def _rare(e: Evaluation, row: ScoreRow, few_below: int) -> Iterator[str]:
     where = ""
     if (e.group == GROUPS.index("many")).any() and errors.any():
         total = int(errors.sum())
-        share = f"{whole(common / total)} %" if total >= ENOUGH else f"{common} of {total}"
-        where = f" {share} of their errors name a common class."
+        share = f"{whole(common / total)} % of their" if total >= ENOUGH else f"{common} of their {total}"
+        where = f" {share} errors name a common class."
     yield f"{who}: {of_hundred(row.value)}{_range(row)}.{where}"
 
 
@@ -126,6 +126,8 @@ def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:
         yield f"Never predicted: {classes(len(ranked.never_predicted))}: {listed(ranked.never_predicted)}."
     if ranked.weakest:
         yield f"Clearly weakest: {listed(ranked.weakest)}."
+    elif ranked.strongest:
+        yield f"No class is clearly weak for its group. Clearly strongest: {listed(ranked.strongest)}."
     elif int(e.tested.sum()) > 1:
         yield _none_singled_out(e, ranked)
 
@@ -165,9 +167,11 @@ def _sureness(e: Evaluation) -> Iterator[str]:
     if not images:
         yield f"It is nowhere {100 * SURE_AT:.0f} % sure."
         return
-    told = f"When {100 * SURE_AT:.0f} % sure ({whole(images / len(sure))} % of images) it is right on {hits(right, images)}"
+    share = f"{whole(images / len(sure))} % of images"
+    told = f"When {100 * SURE_AT:.0f} % sure ({share}) it is right on {hits(right, images)}"
     if rare.sum() >= ENOUGH:
-        share = float(sure[rare].mean())
-        less = "only " if share < sure.mean() else ""
-        told += f"; it is that sure of {less}{whole(share)} % of rare ones"
+        surely, every = int(sure[rare].sum()), int(rare.sum())
+        less = "only " if surely / every < sure.mean() else ""
+        share = f"{whole(surely / every)} %" if every >= SURE else f"{surely} of {every}"
+        told += f"; it is that sure of {less}{share} of rare ones"
     yield told + "."
