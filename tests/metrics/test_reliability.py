@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from longtail.metrics.reliability import equal_mass_bins, risk_coverage
+from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
 
 
 def made_up(images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,8 +56,8 @@ def test_true_confidences_keep_within_the_band_and_boasts_do_not() -> None:
 
 def test_coverage_and_error_by_hand() -> None:
     confidence = np.array([0.9, 0.5, 0.7, 0.5, 0.2])
-    coverage, error, threshold = risk_coverage(confidence, np.array([True, False, False, True, True]))
+    coverage, error, threshold = error_by_coverage(confidence, np.array([True, False, False, True, True]))
     assert threshold.tolist() == [0.9, 0.7, 0.5, 0.2]
     assert coverage.tolist() == pytest.approx([0.2, 0.4, 0.8, 1.0])
     assert error.tolist() == pytest.approx([0, 0.5, 0.5, 0.4])
-    assert len(risk_coverage(np.array([]), np.array([], bool))[0]) == 0
+    assert len(error_by_coverage(np.array([]), np.array([], bool))[0]) == 0

@@ -55,7 +55,7 @@ def equal_mass_bins(confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]
     return Bins(images, mean, accuracy, low, high)
 
 
-def risk_coverage(
+def error_by_coverage(
     confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]
 ) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"], Float[ndarray, " k"]]:
     """What answering only the surest images costs and buys.
@@ -69,7 +69,7 @@ def risk_coverage(
         share of wrong ones among these, and t.
 
     Example:
-        >>> coverage, error, _ = risk_coverage(np.array([0.9, 0.5, 0.5, 0.2]), np.array([True, True, False, False]))
+        >>> coverage, error, _ = error_by_coverage(np.array([0.9, 0.5, 0.5, 0.2]), np.array([True, True, False, False]))
         >>> coverage, error.round(2)
         (array([0.25, 0.75, 1.  ]), array([0.  , 0.33, 0.5 ]))
     """

@@ -7,9 +7,10 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from longtail.metrics.intervals import wilson
-from longtail.metrics.reliability import equal_mass_bins, risk_coverage
+from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
+from longtail.report.facts.sections import Interval
 from longtail.report.facts.words import ENOUGH, count, hits, of_hundred, whole
 from longtail.report.run import GROUPS, Run
 
@@ -25,6 +26,7 @@ def confidence(run: Run, e: Evaluation) -> Confidence:
     temperature = metrics.get("temperature")
     before = _reliability(e.uncalibrated, e.right)
     after = None if temperature is None else _reliability(e.confidence, e.right)
+    low, high = (float(end[0]) for end in wilson(np.array([e.right.sum()]), np.array([len(e.right)])))
     lines, answered = _risk(e), tuple(_answered(e, share) for share in COVERAGES)
     return Confidence(
         temperature=temperature,
@@ -34,7 +36,8 @@ def confidence(run: Run, e: Evaluation) -> Confidence:
         ece_after=metrics.get("ece_calibrated"),
         risk=lines,
         answered=answered,
-        sentences=(*_says(e, before, after, temperature), *_buys(e, answered)),
+        upper=high,
+        sentences=(*_says(e, before, after, temperature, (low, high)), *_buys(e, answered)),
     )
 
 
@@ -60,7 +63,7 @@ def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
     lines = []
     for name, mine in _members(e):
         images = int(mine.sum())
-        coverage, error, _ = risk_coverage(e.confidence[mine], e.right[mine])
+        coverage, error, _ = error_by_coverage(e.confidence[mine], e.right[mine])
         told = np.flatnonzero(np.round(coverage * images) >= ENOUGH)
         if len(told):
             at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
@@ -70,7 +73,7 @@ def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
 
 def _answered(e: Evaluation, share: float) -> Answered:
     """The highest threshold that still answers this share of all images, and what it does to each group."""
-    coverage, _, thresholds = risk_coverage(e.confidence, e.right)
+    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
     threshold = float(thresholds[min(int(np.searchsorted(coverage, share - 1e-9)), len(thresholds) - 1)])
     answered = e.confidence >= threshold
     groups = [mine for _, mine in _members(e)][1:]
@@ -92,12 +95,16 @@ def _answered(e: Evaluation, share: float) -> Answered:
 
 
 def _says(
-    e: Evaluation, before: Reliability, after: Reliability | None, temperature: float | None
+    e: Evaluation,
+    before: Reliability,
+    after: Reliability | None,
+    temperature: float | None,
+    interval: Interval,
 ) -> Iterator[str]:
     if len(e.right) < ENOUGH:
         yield f"Too few {e.part} images to say."
         return
-    low, high = (float(end[0]) for end in wilson(np.array([e.right.sum()]), np.array([len(e.right)])))
+    low, high = interval
 
     def judged(told: Reliability) -> str:
         if low <= told.confidence <= high:
@@ -120,6 +127,6 @@ def _buys(e: Evaluation, answered: tuple[Answered, ...]) -> Iterator[str]:
         f"Answering only when at least {whole(some.threshold)} % sure ({whole(some.coverage)} % of images) "
         f"takes errors from {of_hundred(whole_.error)} to {of_hundred(some.error)} of 100."
     )
-    common, rare = (some.group_coverage[g] for g in (0, 2))
+    common, rare = (some.group_coverage[g] for g in (0, e.rarest or 0))
     if common is not None and rare is not None and rare < common:
         yield f"It then answers {whole(common)} % of common and {whole(rare)} % of rare classes' images."

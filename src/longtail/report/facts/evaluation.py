@@ -103,6 +103,12 @@ class Evaluation:
         )
         return table.sort_values("images", ascending=False, kind="stable", ignore_index=True)
 
+    @cached_property
+    def rarest(self) -> int | None:
+        """The group of the rare classes: few, or medium where no few are tested but many are; None without either."""
+        many, medium, few = (bool(which.any()) for which in self.of_groups()[1:])
+        return 2 if few else 1 if medium and many else None
+
     def of_groups(self) -> Bool[ndarray, "4 c"]:
         """Which tested classes are in: all, many, medium, few."""
         return np.stack([self.tested, *(self.tested & (self.group == g) for g in range(len(GROUPS)))])

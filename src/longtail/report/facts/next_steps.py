@@ -28,7 +28,7 @@ def next_steps(
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
     first = (*_finish(run), *_mend(found), *_review(run, e), *_merge(pairs))
-    return (*first, *_collect(run, ranked), *_threshold(run, e, sure))[:MOST]
+    return (*first, *_collect(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))[:MOST]
 
 
 def _name(run: Run) -> str:
@@ -91,6 +91,18 @@ def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
             f"Collect training images of {classes(len(rare))} with few, the weakest first: {listed(rare, 3)}."
         )
         yield Step(told, "longtail data check FOLDER")
+
+
+def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
+    """Where it boasts by more than luck explains and no temperature is fitted."""
+    if sure.temperature is not None or len(e.right) < ENOUGH or sure.before.confidence <= sure.upper:
+        return
+    held_out = float(run.recipe["data"].get("validation", 0)) > 0
+    told = (
+        f"Fit a temperature: on {count(len(e.right), 'image')} it says {whole(sure.before.confidence)} % and is right "
+        f"on {whole(sure.before.accuracy)} %."
+    )
+    yield Step(told, f"longtail calibrate {_name(run)}{'' if held_out else ' --data FOLDER'}")
 
 
 def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:

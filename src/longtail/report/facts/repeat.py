@@ -1,17 +1,16 @@
 """Everything needed to repeat the run, and the words of the report."""
 
 import shlex
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from longtail.recipe import load_recipe, shipped
+from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.run import Run
+from longtail.types import InputError
 
 NAMED = ("digits", "cifar10", "cifar100")  # data with a recipe of their own
-OWN = "icl-images"
 MACHINE = (
     ("device", "device"), ("device_name", "name"), ("cpu_count", "processor cores"), ("threads", "threads"),
     ("processes", "processes"), ("system", "system"),
@@ -38,7 +37,7 @@ GLOSSARY = (
 def repeat(run: Run, e: Evaluation | None) -> Repeat:
     """The section, from recipe.toml, env.json and the log."""
     environment = run.json("env.json") or {}
-    name, changes = _nearest(run.recipe)
+    name, changes = _nearest(run)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(
         command=f"longtail train {shlex.quote(run.path.resolve().name + '/recipe.toml')}",
@@ -54,28 +53,31 @@ def repeat(run: Run, e: Evaluation | None) -> Repeat:
     )
 
 
-def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    sections = recipe.model_dump(mode="json")
     return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
 
-def _nearest(recipe: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, str, str], ...]]:
+def _nearest(run: Run) -> tuple[str, tuple[tuple[str, str, str], ...]]:
     """The shipped recipe on the same kind of data with the fewest changes; where the images lie is none."""
-    mine = _flat(recipe)
-    kind, best = mine["data.name"], None
+    try:
+        mine = _flat(load_recipe(str(run.path / "recipe.toml"))[0])
+    except InputError:  # of another version, or of a method that is not installed here
+        return "", ()
+    kind, found = mine["data.name"], []
     for name in shipped():
-        theirs = _flat(tomllib.loads(load_recipe(name)[0].to_toml()))
-        if (theirs["data.name"] == kind) if kind in NAMED else (name == OWN):
-            changes = tuple(_changes(theirs, mine))
-            if best is None or len(changes) < len(best[1]):
-                best = name, changes
-    return best or ("", ())
+        theirs = _flat(load_recipe(name)[0])
+        if theirs["data.name"] == kind or not {theirs["data.name"], kind} & set(NAMED):
+            found.append((name, tuple(_changes(theirs, mine))))
+    return min(found, key=lambda one: len(one[1]), default=("", ()))
 
 
 def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    same_method = theirs["method.name"] == mine["method.name"]
-    for key in sorted(theirs.keys() | mine.keys()):
-        foreign = key.startswith("method.") and not same_method and key not in mine
-        if theirs.get(key) != mine.get(key) and key != "data.path" and not foreign:
+    foreign = {"data.path"} if mine["data.name"] in NAMED else {"data.path", "data.name"}
+    if theirs["method.name"] != mine["method.name"]:
+        foreign |= {key for key in theirs if key.startswith("method.") and key not in mine}
+    for key in sorted((theirs.keys() | mine.keys()) - foreign):
+        if theirs.get(key) != mine.get(key):
             yield key, _told(theirs.get(key)), _told(mine.get(key))
 
 

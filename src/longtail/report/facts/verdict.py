@@ -1,6 +1,6 @@
 """Is it any good, and for whom? The scores with their intervals, and the sentences that hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
     data = run.recipe["data"]
     said = (
         *_overall(e, rows[0]),
-        *_rare(e, rows[-1], int(data.get("few_below", 20))),
+        *_rare(e, rows[2:], int(data.get("few_below", 20)), int(data.get("many_above", 100))),
         *_outliers(e, ranked),
         *_untold(e, ranked),
         *_sureness(e),
@@ -102,12 +102,13 @@ def _range(row: ScoreRow) -> str:
     return f" ({between(row.interval)})" if row.interval else ""
 
 
-def _rare(e: Evaluation, row: ScoreRow, few_below: int) -> Iterator[str]:
-    rare = e.group[e.target] == GROUPS.index("few")
-    images = int(rare.sum())
-    if not images or row.value is None:
+def _rare(e: Evaluation, rows: Sequence[ScoreRow], few_below: int, many_above: int) -> Iterator[str]:
+    if e.rarest is None:
         return
-    who = f"Rare classes (fewer than {few_below} training images)"
+    rare, row = e.group[e.target] == e.rarest, rows[e.rarest]
+    images = int(rare.sum())
+    size = f"fewer than {few_below}" if e.rarest == GROUPS.index("few") else f"{few_below} to {many_above}"
+    who = f"Rare classes ({size} training images)"
     if images < ENOUGH:
         yield f"{who}: {int(e.right[rare].sum())} of {images} images, too few to say more."
         return
@@ -118,7 +119,7 @@ def _rare(e: Evaluation, row: ScoreRow, few_below: int) -> Iterator[str]:
         total = int(errors.sum())
         share = f"{whole(common / total)} % of their" if total >= ENOUGH else f"{common} of their {total}"
         where = f" {share} errors name a common class."
-    yield f"{who}: {of_hundred(row.value)}{_range(row)}.{where}"
+    yield f"{who}: {of_hundred(row.value or 0.0)}{_range(row)}.{where}"
 
 
 def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:
@@ -160,7 +161,7 @@ def _untold(e: Evaluation, ranked: Classes) -> Iterator[str]:
 
 
 def _sureness(e: Evaluation) -> Iterator[str]:
-    sure, rare = e.confidence >= SURE_AT, e.group[e.target] == GROUPS.index("few")
+    sure, rare = e.confidence >= SURE_AT, e.group[e.target] == e.rarest
     images, right = int(sure.sum()), int((sure & e.right).sum())
     if len(sure) < ENOUGH:
         return
