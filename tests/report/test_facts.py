@@ -168,6 +168,21 @@ def test_luck_leaves_classes_of_three_without_a_hit(tmp_path: Path) -> None:
     assert "Too few test images to say: 1,200 classes." in found.verdict.sentences
 
 
+def test_rare_classes_are_the_medium_ones_where_none_has_few(tmp_path: Path) -> None:
+    found = facts(tmp_path, num_classes=6, images=[30] * 4 + [0, 0])
+    assert found.verdict.rows[-1].value is None
+    (said,) = [s for s in found.verdict.sentences if s.startswith("Rare classes")]
+    medium = found.verdict.rows[3]
+    assert said.startswith(f"Rare classes (20 to 100 training images): {100 * (medium.value or 0):.0f} (")
+
+
+def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) -> None:
+    for temperature in (None, 1.5):
+        found = facts(tmp_path / str(temperature), images=100, temperature=temperature)
+        commands = [step.command for step in found.next]
+        assert ("longtail calibrate run --data FOLDER" in commands) == (temperature is None)
+
+
 def test_validation_is_called_validation(tmp_path: Path) -> None:
     found = facts(tmp_path, split="val", temperature=1.4)
     assert found.head.part == "validation"
