@@ -205,8 +205,9 @@ def _write_log(path: Path, ran: int, epochs: int, split: str, metrics: dict[str,
         feature = epoch < epochs - 1
         loss = {"parallel": 2.0 / (epoch + 1), "diversity": -0.1} if feature else {"logit_adjustment": 1.0}
         record: dict[str, Any] = {
-            "epoch": epoch, "stage": "feature" if feature else "classifier", "stage_epoch": epoch, "lr": 0.1 / (1 + epoch),
-            "loss": loss, "train_accuracy": 0.9 * (epoch + 1) / epochs, "seconds": 2.0,
+            "epoch": epoch, "stage": "feature" if feature else "classifier", "stage_epoch": epoch,
+            "loss": loss, "lr": 0.1 / (1 + epoch), "train_accuracy": 0.9 * (epoch + 1) / epochs,
+            "seconds": 2.0,
         }  # fmt: skip
         if metrics is not None and (epoch % 2 or epoch == ran - 1):
             part = (epoch + 1) / ran

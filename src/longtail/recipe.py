@@ -286,7 +286,7 @@ def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[st
     sections, changes = recipe.model_dump(exclude_none=True), []
     for section, options in (("method", recipe.method), ("optim", recipe.optim)):
         for key, value in scaled_epochs(options, old, epochs).items():
-            if f"{section}.{key}" not in keep:
+            if f"{section}.{key}" not in keep and (value or getattr(options, key)):
                 changes.append(f"{key} {getattr(options, key)} -> {value}")
                 sections[section][key] = value
     sections["optim"]["epochs"] = epochs

@@ -16,6 +16,10 @@ class OptimOptions(BaseModel):
         peak_lr: learning rate at the top of the cosine, unless a stage has its own.
         warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
         clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
+        layer_decay: a layer one place further from the classifiers learns at this share of the rate of the next; 1
+            gives all the same rate. Pretrained layers want less than fresh ones.
+        frozen_stages: this many of the network's first stages, and its stem, keep their weights and statistics.
+        frozen_epochs: they do so in the first epochs of each of the run's stages alone; 0: always.
         precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
     """
 
@@ -30,6 +34,9 @@ class OptimOptions(BaseModel):
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0)
     clip_norm: float = Field(0.0, ge=0)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    frozen_stages: int = Field(0, ge=0)
+    frozen_epochs: Annotated[int, Field(ge=0), Epochs("window")] = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
 
 

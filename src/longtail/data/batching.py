@@ -108,6 +108,7 @@ def _read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@torch.inference_mode(False)  # threads fill it, and they know nothing of the caller's mode
 def _empty(
     files: ImageFiles, chunk: Tensor, views: Sequence[Boxes]
 ) -> tuple[Tensor, list[tuple[int, Box | None]]]:

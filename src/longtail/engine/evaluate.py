@@ -12,7 +12,7 @@ from longtail.data import Split, batches
 from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.metrics import EvaluationCounts
-from longtail.models import ExpertResNet, fold_batch_norm
+from longtail.models import ExpertModel, fold_batch_norm
 from longtail.types import Batch
 
 
@@ -66,7 +66,7 @@ def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
 
 @torch.inference_mode()
 def infer(
-    model: ExpertResNet, method: Method, stream: Iterator[Batch], augment: Augment, bank: str
+    model: ExpertModel, method: Method, stream: Iterator[Batch], augment: Augment, bank: str
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
     """Batches with their joint logits (B, C) and each expert's logits (M, B, C); the model stays as it is."""
     folded = fold_batch_norm(model)
@@ -76,7 +76,7 @@ def infer(
 
 
 def evaluate(
-    model: ExpertResNet,
+    model: ExpertModel,
     method: Method,
     split: Split,
     augment: Augment,

@@ -20,21 +20,37 @@ def normalize_globally(model: nn.Module) -> None:
 
 
 def _global(norm: nn.BatchNorm2d) -> nn.Module:
-    if norm.weight.is_cuda:
+    if norm.weight.is_cuda and type(norm) is nn.BatchNorm2d:
         synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
         return synchronized
-    copy = GlobalBatchNorm(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
-    copy.load_state_dict(norm.state_dict())
-    return copy
+    if norm.weight.is_cuda:
+        from timm import layers  # knows timm's norms with an activation
+
+        converted: nn.Module = layers.convert_sync_batchnorm(norm)  # type: ignore[attr-defined, no-untyped-call]
+        return converted
+    return GlobalBatchNorm(norm)
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
     """`nn.SyncBatchNorm` for processors, where torch has none: equal to batch norm of all parts joined.
 
     A part may be empty. Sums are taken in fp64, as torch's own kernel for processors does.
+
+    Args:
+        like: the batch norm to take the place of; an activation that it holds, as timm's do, is kept.
     """
 
+    def __init__(self, like: nn.BatchNorm2d) -> None:
+        super().__init__(like.num_features, like.eps, like.momentum, device=like.weight.device)
+        self.load_state_dict(like.state_dict())
+        follows = (getattr(like, name, nn.Identity()) for name in ("drop", "act"))
+        self.after = nn.Identity() if type(like) is nn.BatchNorm2d else nn.Sequential(*follows)
+
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        output: Tensor = self.after(self._normalized(input))
+        return output
+
+    def _normalized(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         if not self.training:
             return super().forward(input)
         normalized: tuple[Tensor, ...] = _Normalize.apply(input, self.weight, self.bias, self.eps)

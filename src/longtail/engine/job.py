@@ -19,7 +19,7 @@ from longtail.engine.runtime import environment, start_runtime
 from longtail.engine.scores import Classes
 from longtail.method import Method, Stage
 from longtail.metrics import class_groups
-from longtail.models import ExpertResNet, build_model, count_parameters
+from longtail.models import ExpertModel, build_model, count_parameters
 from longtail.recipe import Recipe
 
 
@@ -31,7 +31,7 @@ class Job:
     folder: RunFolder
     runtime: Accelerator
     data: LongTailData
-    model: ExpertResNet
+    model: ExpertModel
     method: Method
     augment: Augment
     stages: tuple[Stage, ...]
@@ -96,15 +96,25 @@ def load_on(options: DataOptions, seed: int, device: torch.device) -> LongTailDa
 
 
 def build_job(
-    recipe: Recipe, folder: RunFolder, display: Display, processes: Processes = ALONE, load: Load = load_on
+    recipe: Recipe,
+    folder: RunFolder,
+    display: Display,
+    processes: Processes = ALONE,
+    load: Load = load_on,
+    *,
+    begin: bool = True,
 ) -> Job:
-    """Data, model and method of a recipe on the machine's device; writes nothing."""
+    """Data, model and method of a recipe on the machine's device; writes nothing.
+
+    Args:
+        begin: start from the weights that the recipe names; a run that goes on has its own.
+    """
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
     data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
-    model = build_model(recipe.model, len(data.class_names), banks)
+    model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
     if processes.count > 1:
         normalize_globally(model)

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
-from longtail.models import ExpertResNet
+from longtail.models import ExpertModel
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -43,7 +43,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        model: ExpertResNet,
+        model: ExpertModel,
         method: Method,
         precision: Callable[[], AbstractContextManager[Any]],
         processes: Processes = ALONE,

@@ -1,7 +1,8 @@
 """A stage's step: from a batch of images to moved weights."""
 
 import fnmatch
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,34 +23,44 @@ from longtail.engine.schedule import learning_rate
 from longtail.engine.sgd import PlainSGD
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
-from longtail.models import ExpertResNet
+from longtail.models import ExpertModel
 from longtail.types import Batch, Progress
 
 
-def freeze(model: ExpertResNet, stage: Stage) -> None:
-    """Let only the stage's parameters, and its bank of classifiers, take gradients; put batch norm into its mode."""
+def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
+    """Let only the stage's parameters, and its bank of classifiers, take gradients; put batch norm into its mode.
+
+    Args:
+        model: the network.
+        stage: the run's stage.
+        frozen_stages: so many of the network's first stages, and its stem, are left as they are whatever the stage
+            trains, statistics of batch norm included.
+    """
+    frozen = set()
     for name, parameter in model.named_parameters():
         spare = name.startswith("heads.") and not name.startswith(f"heads.{stage.bank}.")
         wanted = any(fnmatch.fnmatchcase(name, pattern) for pattern in stage.trainable)
-        parameter.requires_grad_(wanted and not spare)
+        if frozen_stages and model.depth(name) <= frozen_stages:
+            frozen.add(parameter)
+        parameter.requires_grad_(wanted and not spare and parameter not in frozen)
     model.train()
-    if stage.batch_norm == "eval":
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and not module.weight.requires_grad:
-                module.eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and not module.weight.requires_grad:
+            module.train(stage.batch_norm == "train" and module.weight not in frozen)
 
 
 def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     """SGD over the parameters that the stage trains, with fresh momentum."""
     o = job.recipe.optim
-    parameters = [p for p in (*job.model.parameters(), *job.method.parameters()) if p.requires_grad]
     rate = stage.peak_lr or o.peak_lr
     on_cuda = job.runtime.device.type == "cuda"
+    groups = list(_groups(job))
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    for group in groups:  # a recorded step reads it anew, hence a tensor, one for each group
+        own = rate * group["share"]
+        group["lr"] = torch.tensor(own, device=job.runtime.device) if on_cuda else own
     optimizer = PlainSGD(
-        parameters,
-        lr=torch.tensor(rate, device=job.runtime.device)
-        if on_cuda
-        else rate,  # a recorded step reads it anew
+        groups,
         momentum=o.momentum,
         nesterov=o.nesterov,
         weight_decay=o.weight_decay if stage.weight_decay is None else stage.weight_decay,
@@ -60,13 +71,26 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     return job.runtime.prepare_optimizer(optimizer)
 
 
+def _groups(job: Job) -> Iterator[dict[str, Any]]:
+    """The parameters to be trained, those that learn at an equal share of the rate together."""
+    decay, shares = job.recipe.optim.layer_decay, defaultdict(list)
+    last = max(job.model.depth(name) for name, _ in job.model.named_parameters())
+    for name, parameter in job.model.named_parameters():
+        if parameter.requires_grad:
+            shares[decay ** (last - job.model.depth(name))].append(parameter)
+    shares[1.0] += [parameter for parameter in job.method.parameters() if parameter.requires_grad]
+    for share, parameters in shares.items():
+        if parameters:
+            yield {"params": parameters, "share": share}
+
+
 def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
-    """Give every parameter this learning rate; one that lies in a tensor stays in it."""
+    """Give every parameter its share of this learning rate; one that lies in a tensor stays in it."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(rate * group["share"])
         else:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
 
 def restore(optimizer: AcceleratedOptimizer, state: dict[str, Any]) -> None:
@@ -88,7 +112,7 @@ class StageTraining:
 
     def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:
         self.job, self.position, self.stage = job, position, job.stages[position]
-        freeze(job.model, self.stage)
+        self._freeze(epoch=None)
         self.optimizer = build_optimizer(job, self.stage)
         if state is not None:
             restore(self.optimizer, state)
@@ -101,7 +125,7 @@ class StageTraining:
         alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
         if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
             self._recorded = RecordedStep(
-                phase_of(job.method),
+                self._phase(),
                 CudaRecorder(job.runtime.device),
                 self.optimizer.zero_grad,
                 job.display.say,
@@ -115,6 +139,7 @@ class StageTraining:
             features are reused, of how many views; on CUDA, how many steps were replayed.
         """
         job, o, rate_at = self.job, self.job.recipe.optim, self._rate()
+        self._freeze(start.epoch)
         job.method.start_epoch(start)
         self.meter.start(start.step)
         if self.stored is not None and self.features is not None:
@@ -158,6 +183,22 @@ class StageTraining:
         with torch.no_grad():
             job.method.after_step(job.model, progress)
             self.meter.add(outcome.terms, job.method.logits(outcome.output), batch.target)
+
+    def _freeze(self, epoch: int | None) -> None:
+        """Freeze what is not trained in an epoch of the stage; None: what is not trained in any."""
+        o = self.job.recipe.optim
+        thawed = o.frozen_epochs > 0 and (epoch is None or epoch >= o.frozen_epochs)
+        freeze(self.job.model, self.stage, 0 if thawed else o.frozen_stages)
+
+    def _phase(self) -> Callable[[Progress], Hashable | None]:
+        """The method's phases, told apart by whether the first layers are frozen."""
+        phase, epochs = phase_of(self.job.method), self.job.recipe.optim.frozen_epochs
+
+        def told_apart(progress: Progress) -> Hashable | None:
+            own = phase(progress)
+            return None if own is None else (own, progress.epoch < epochs)
+
+        return told_apart
 
     def _batches(self, start: Progress, keys: Int64[Tensor, "v 2"]) -> Generator[Batch, None, None]:
         split, stage = self.job.data.train, self.stage

@@ -78,7 +78,8 @@ def training(
         if resume:
             processes.on_first(lambda: _hold(folder, held))
             state = processes.on_first(lambda: load_state(folder, recipe))
-            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load))
+            fresh = state is None
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load, begin=fresh))
             if state is None:
                 processes.on_first(lambda: describe_job(job))
             yield from _train(job, state, notes)

@@ -1,16 +1,18 @@
 """Networks with M experts. They know no loss; whatever they are, they answer with `ModelOutput` (M, B, ...)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from longtail.models.experts import ExpertModel
 from longtail.models.layers import ExpertHeads, fold_batch_norm
+from longtail.models.options import DEPTHS, ModelOptions
 from longtail.models.resnet_cifar import ExpertResNet
 
 __all__ = [
     "DEPTHS",
     "ExpertHeads",
+    "ExpertModel",
     "ExpertResNet",
     "ModelOptions",
     "build_model",
@@ -18,47 +20,62 @@ __all__ = [
     "fold_batch_norm",
 ]
 
-DEPTHS = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
 
-
-class ModelOptions(BaseModel):
-    """The recipe's [model] section; see `ExpertResNet` for what each key does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    name: Literal["resnet20", "resnet32", "resnet44", "resnet56"] = "resnet32"
-    num_experts: int = Field(3, ge=1, le=64)
-    shared_stages: int = Field(2, ge=0, le=3)
-    gates: bool = True
-    head: Literal["cosine", "linear"] = "cosine"
-    fresh_head: Literal["cosine", "linear"] | None = None
-    cosine_scale: float = Field(30.0, gt=0)
-    zero_init_residual: bool = False
-
-
-def build_model(options: ModelOptions, num_classes: int, banks: Sequence[str]) -> ExpertResNet:
-    """A network with fresh weights, drawn from torch's global generator.
+def build_model(
+    options: ModelOptions, num_classes: int, banks: Sequence[str], *, begin: bool = False
+) -> ExpertModel:
+    """A network; its fresh weights are drawn from torch's global generator.
 
     Args:
         options: which network.
         num_classes: C >= 2.
         banks: names of its banks of classifiers, one for each that a method's stages train.
+        begin: bring it to the weights that `options` name to begin with; else these are not looked at.
+
+    Raises:
+        InputError: those weights cannot be had, or do not fit.
     """
-    return ExpertResNet(
+    if options.is_backbone:
+        return _backbone(options, num_classes, banks, begin)
+    model = ExpertResNet(
         DEPTHS[options.name],
         num_classes,
         options.num_experts,
-        shared_stages=options.shared_stages,
-        gates=options.gates,
+        shared_stages=2 if options.shared_stages is None else options.shared_stages,
+        gates=options.gates is not False,
         head=options.head,
         fresh_head=options.fresh_head,
         cosine_scale=options.cosine_scale,
         zero_init_residual=options.zero_init_residual,
         banks=banks,
     )
+    if begin and options.weights:
+        from longtail.models.weights import fit_weights, read_weights
+
+        fit_weights(model, read_weights(Path(options.weights)), "heads", options.weights)
+    return model
 
 
-def count_parameters(model: ExpertResNet) -> int:
+def _backbone(options: ModelOptions, num_classes: int, banks: Sequence[str], begin: bool) -> ExpertModel:
+    from longtail.models import backbone, weights  # timm takes a second to load
+
+    file = Path(options.weights) if options.weights else None
+    if begin and options.pretrained:
+        file = weights.packaged_file(options.name)
+    if begin and options.pretrained and file is None:
+        net = backbone.pretrained_backbone(options.name)
+    else:
+        net = backbone.build_backbone(options.name)
+    if begin and file is not None:
+        weights.fit_weights(net, weights.read_weights(file), backbone.classifier_prefix(net), str(file))
+    more: dict[str, Any] = {"head": options.head, "fresh_head": options.fresh_head}
+    return backbone.ExpertBackbone(
+        net, num_classes, options.num_experts, shared_stages=options.shared_stages,
+        cosine_scale=options.cosine_scale, banks=banks, **more,
+    )  # fmt: skip
+
+
+def count_parameters(model: ExpertModel) -> int:
     """Trainable numbers in a model with one bank of classifiers (further banks replace the first, they do not add)."""
     spare = [head for name, head in model.heads.items() if name != model.banks[0]]
     return sum(p.numel() for p in model.parameters()) - sum(

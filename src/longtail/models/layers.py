@@ -44,6 +44,10 @@ class BasicBlock(nn.Module):
         return functional.relu(self.second(inner) + self.shortcut(x), inplace=True)
 
 
+class LastMap(nn.Identity):
+    """The place where an expert's last map (B, D, h, w) can be read and a gradient taken; changes nothing."""
+
+
 class FusionGate(nn.Sequential):
     """Depth-wise fusion gate (Jin et al., CVPR 2023): a shallow map brought to the shape of the last one.
 

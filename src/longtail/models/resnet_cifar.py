@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from longtail.models.layers import BasicBlock, ConvBN, ExpertHeads, FusionGate
-from longtail.models.streams import side_by_side
-from longtail.types import ModelOutput
+from longtail.models.experts import ExpertModel, HeadKind
+from longtail.models.layers import BasicBlock, ConvBN, FusionGate, LastMap
 
 WIDTHS = (16, 32, 64)
 
@@ -38,7 +36,7 @@ class _Path(nn.Module):
         return maps
 
 
-class ExpertResNet(nn.Module):
+class ExpertResNet(ExpertModel):
     """A CIFAR ResNet of depth 6n+2 with a shared trunk, M experts and named banks of classifiers.
 
     Args:
@@ -57,10 +55,6 @@ class ExpertResNet(nn.Module):
         banks: names of the classifier banks; the first is used unless another is asked for.
     """
 
-    feature_dim = WIDTHS[-1]
-    branch_streams = False
-    """Whether the experts' branches run side by side while a CUDA graph is recorded; changes no result."""
-
     def __init__(
         self,
         depth: int,
@@ -69,14 +63,14 @@ class ExpertResNet(nn.Module):
         *,
         shared_stages: int = 2,
         gates: bool = True,
-        head: Literal["cosine", "linear"] = "cosine",
-        fresh_head: Literal["cosine", "linear"] | None = None,
+        head: HeadKind = "cosine",
+        fresh_head: HeadKind | None = None,
         cosine_scale: float = 30.0,
         zero_init_residual: bool = False,
         banks: Sequence[str] = ("first",),
     ) -> None:
         super().__init__()
-        self.num_classes, self.num_experts, self.banks = num_classes, num_experts, tuple(banks)
+        self.shared_stages = shared_stages
         blocks = (depth - 2) // 6
         self.trunk = _Path(0, shared_stages, blocks, stem=shared_stages > 0, zero_init=zero_init_residual)
         self.experts = nn.ModuleList(
@@ -85,34 +79,33 @@ class ExpertResNet(nn.Module):
         )
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
-        kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
-        self.heads = nn.ModuleDict(
-            {
-                name: ExpertHeads(num_experts, num_classes, WIDTHS[-1], kind, cosine_scale)
-                for name, kind in zip(self.banks, kinds, strict=True)
-            }
-        )
+        self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
+        self.add_heads(
+            num_classes, num_experts, WIDTHS[-1],
+            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
+        )  # fmt: skip
 
     def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
         """The experts' features h^m: pooled last maps."""
         shared = self.trunk(image)
         branches = [partial(self._branch, expert, image, shared) for expert in range(self.num_experts)]
-        if self.branch_streams and image.is_cuda and torch.cuda.is_current_stream_capturing():
-            return torch.stack(side_by_side(branches, [image, *shared]))
-        return torch.stack([branch() for branch in branches])
+        return self.stacked(branches, [image, *shared])
+
+    def depth(self, name: str) -> int:
+        parts = name.split(".")
+        if parts[0] == "trunk":
+            return 0 if parts[1] == "stem" else int(parts[2]) + 1
+        if parts[0] == "experts":
+            return 0 if parts[2] == "stem" else self.shared_stages + int(parts[3]) + 1
+        return len(WIDTHS) + (parts[0] == "heads")
 
     def _branch(self, expert: int, image: Tensor, shared: list[Tensor]) -> Float[Tensor, "b d"]:
         maps = shared + self.experts[expert](shared[-1] if shared else image)
         last: Tensor = maps[-1]
         if self.gates:
             last = last * self.gates[expert](maps[expert % 2])
+        last = self.pooled[expert](last)
         return last.mean(dim=(2, 3), dtype=torch.float32)
 
-    def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
-        """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
-        head = self.heads[bank or self.banks[0]]
-        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
-
-    def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
-        """The experts' features, and what `classify` says of them."""
-        return self.classify(self.extract(image), bank)
+    def last_maps(self) -> list[nn.Module]:
+        return list(self.pooled)

@@ -2,6 +2,16 @@
 
 from dataclasses import dataclass
 
+from longtail.report.facts.class_rows import class_rows
+from longtail.report.facts.class_size import class_size
+from longtail.report.facts.confidence import confidence
+from longtail.report.facts.confusions import confusions
+from longtail.report.facts.data import data
+from longtail.report.facts.evaluation import read_evaluation
+from longtail.report.facts.experts import experts
+from longtail.report.facts.head import head
+from longtail.report.facts.next_steps import next_steps, unseen_steps
+from longtail.report.facts.repeat import repeat
 from longtail.report.facts.run_sections import (
     Agreement,
     Answered,
@@ -37,13 +47,15 @@ from longtail.report.facts.sections import (
     SizeDecile,
     Verdict,
 )
+from longtail.report.facts.training import training
+from longtail.report.facts.verdict import unseen_verdict, verdict
 from longtail.report.run import Run
 
 __all__ = [
     "Agreement", "Answered", "BandPoint", "ClassRow", "ClassSize", "Classes", "Confidence", "Confusions", "Data",
     "Duplicate", "ExpertRow", "Experts", "Facts", "Gain", "Head", "LeakingGroup", "Matrix", "Pair", "Prediction",
     "RankedCount", "Reliability", "ReliabilityBin", "Repeat", "RiskLine", "ScoreRow", "Series", "Sink", "SizeBin",
-    "SizeDecile", "Step", "Training", "Verdict", "collect",
+    "SizeDecile", "Step", "Training", "Verdict", "class_rows", "collect", "read_evaluation", "verdict",
 ]  # fmt: skip
 
 
@@ -77,4 +89,22 @@ def collect(run: Run) -> Facts:
     Raises:
         InputError: a file of the folder is damaged.
     """
-    raise NotImplementedError
+    found, e = data(run), read_evaluation(run)
+    top, curves, again = head(run, found), training(run), repeat(run, e)
+    if e is None:
+        nothing = (None,) * 5
+        return Facts(top, unseen_verdict(run), *nothing, curves, found, unseen_steps(run, found), again)
+    ranked, mixed, sure = class_rows(e), confusions(e), confidence(run, e)
+    return Facts(
+        head=top,
+        verdict=verdict(run, e, ranked),
+        class_size=class_size(run, e, ranked),
+        classes=ranked,
+        confusions=mixed,
+        confidence=sure,
+        experts=experts(run, e),
+        training=curves,
+        data=found,
+        next=next_steps(run, e, ranked, mixed, sure, found),
+        repeat=again,
+    )

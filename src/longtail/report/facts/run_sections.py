@@ -72,6 +72,7 @@ class Confidence:
         ece, ece_after: expected calibration error of 15 equal bins, as in metrics.json.
         risk: a line for all and for each group with images.
         answered: five rows.
+        upper: the upper end of the accuracy's 95 % interval; a mean confidence above it boasts.
         sentences: what it comes to.
     """
 
@@ -82,6 +83,7 @@ class Confidence:
     ece_after: float | None
     risk: tuple[RiskLine, ...]
     answered: tuple[Answered, ...]
+    upper: float
     sentences: tuple[str, ...]
 
 
@@ -224,7 +226,7 @@ class Repeat:
 
     Attributes:
         command: what trains it again, seen from beside the run folder.
-        shipped: name of the nearest shipped recipe, "" if none is near.
+        shipped: name of the nearest shipped recipe on such data, "" if none is, or the run's own cannot be read here.
         changes: (key, shipped value, this run's value) against it.
         seed: of all randomness.
         index_hash: of the training images, "" if unknown.

@@ -48,13 +48,21 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """One score, named overall, macro, many, medium or few; value and interval are None where nothing was tested."""
+    """One score, named overall, macro, many, medium or few.
+
+    Attributes:
+        name: which.
+        value: None where nothing was tested.
+        interval: None too where the evaluated images are not in the folder.
+        classes: with images behind the value; all where that is not known.
+        images: None where that is not known.
+    """
 
     name: str
     value: float | None
     interval: Interval | None
     classes: int
-    images: int
+    images: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,207 @@
+"""timm's networks with M experts: a shared trunk, and a copy of the last stages for each expert."""
+
+import copy
+import difflib
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.models.experts import ExpertModel, HeadKind
+from longtail.models.families import TAKE_APART, take_apart
+from longtail.models.layers import LastMap
+from longtail.types import InputError
+
+Triple = tuple[float, float, float]
+
+
+class Input(NamedTuple):
+    """The images that a network was trained on.
+
+    Attributes:
+        size: side in pixels.
+        mean: per channel, of images in [0, 1].
+        std: per channel.
+    """
+
+    size: int
+    mean: Triple
+    std: Triple
+
+
+def backbone_names(pattern: str = "*") -> list[str]:
+    """Timm's networks that can have experts, by a shell pattern."""
+    import timm
+
+    return [name for name in timm.list_models(pattern) if _module(name) in TAKE_APART]
+
+
+def check_backbone(name: str) -> None:
+    """Refuse a name that is no network of timm, or none that can have experts.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, backbone_names(), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`longtail models` lists them"
+        raise InputError(f"model.name = {name!r} is no known network; {hint}")
+    if _module(name) not in TAKE_APART:
+        families = ", ".join(kind for kind, _ in TAKE_APART.values())
+        raise InputError(
+            f"model.name = {name!r} cannot have experts; families that can: {families} (`longtail models` lists them)"
+        )
+
+
+def backbone_input(name: str) -> Input:
+    """Size, mean and deviation of the images that timm's weights of this network were trained on."""
+    import timm
+
+    known = timm.get_pretrained_cfg(name)
+    size, mean, std = (224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    if known is None:
+        return Input(size, mean, std)
+    return Input(int(known.input_size[-1]), cast(Triple, tuple(known.mean)), cast(Triple, tuple(known.std)))
+
+
+def _module(name: str) -> str:
+    import timm
+
+    entry = timm.model_entrypoint(name.split(".", maxsplit=1)[0])
+    return str(entry.__module__).rsplit(".", maxsplit=1)[-1]
+
+
+class _Path(nn.Module):
+    """Consecutive parts of a network; keeps nothing but the last map."""
+
+    def __init__(self, stem: nn.Module | None, stages: Sequence[nn.Module], tail: nn.Module | None) -> None:
+        super().__init__()
+        self.stem = stem or nn.Identity()
+        self.stages = nn.ModuleList(stages)
+        self.tail = tail or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        out: Tensor = self.tail(x)
+        return out
+
+
+class ExpertBackbone(ExpertModel):
+    """A network of timm whose last stages are owned by M experts, each at first an equal copy.
+
+    Args:
+        net: the network, with whatever weights; used up.
+        num_classes: C.
+        num_experts: M >= 1.
+        shared_stages: how many of its stages all experts share; None: all but the last, of transformers all but the
+            last two blocks. 0 shares the stem alone.
+        head: kind of classifier, see `ExpertHeads`.
+        fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+        cosine_scale: s of the cosine classifier.
+        banks: names of the classifier banks.
+
+    Raises:
+        InputError: the network has fewer stages than are to be shared, or is of no known family.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        num_experts: int,
+        *,
+        shared_stages: int | None = None,
+        head: HeadKind = "cosine",
+        fresh_head: HeadKind | None = None,
+        cosine_scale: float = 30.0,
+        banks: Sequence[str] = ("first",),
+    ) -> None:
+        super().__init__()
+        dim = int(cast(Any, net).head_hidden_size)
+        try:
+            parts = take_apart(net)
+        except ValueError as reason:
+            raise InputError(f"this network cannot have experts ({reason}); choose another --model") from None
+        self.num_stages = len(parts.stages)
+        shared = self.num_stages - parts.owned if shared_stages is None else shared_stages
+        if shared > self.num_stages:
+            raise InputError(
+                f"model.shared_stages = {shared} does not fit: this network has {self.num_stages} stages"
+            )
+        self.shared_stages = shared
+        self.trunk = _Path(parts.stem, parts.stages[:shared], None)
+        first = _Path(None, parts.stages[shared:], parts.tail)
+        self.experts = nn.ModuleList([first, *(copy.deepcopy(first) for _ in range(num_experts - 1))])
+        self.add_heads(
+            num_classes, num_experts, dim,
+            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
+        )  # fmt: skip
+
+    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+        """The experts' features h^m: what the network's own classifier would see."""
+        shared = self.trunk(image)
+        return self.stacked(
+            [partial(self._branch, expert, shared) for expert in range(self.num_experts)], [shared]
+        )
+
+    def depth(self, name: str) -> int:
+        parts = name.split(".")
+        if parts[0] == "heads":
+            return self.num_stages + 1
+        if parts[0] == "trunk":
+            return 0 if parts[1] == "stem" else int(parts[2]) + 1
+        return self.num_stages if parts[2] == "tail" else self.shared_stages + int(parts[3]) + 1
+
+    def last_maps(self) -> list[nn.Module]:
+        return [
+            next(part for part in (*expert.modules(), *self.trunk.modules()) if isinstance(part, LastMap))
+            for expert in self.experts
+        ]
+
+    def _branch(self, expert: int, shared: Tensor) -> Float[Tensor, "b d"]:
+        vector: Tensor = self.experts[expert](shared)
+        return vector.float()
+
+
+def build_backbone(name: str) -> nn.Module:
+    """A single network of timm with fresh weights, for images of any size."""
+    import timm
+
+    net: nn.Module = timm.create_model(name, **_sizes(name))
+    return net
+
+
+def pretrained_backbone(name: str) -> nn.Module:
+    """A single network of timm with the weights that timm downloads, or has in its cache.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    import timm
+
+    try:
+        net: nn.Module = timm.create_model(name, pretrained=True, **_sizes(name))
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise InputError(
+            f"the pretrained weights of {name} cannot be downloaded ({reason}); give a file with --weights FILE, "
+            "or begin with fresh weights: leave out --pretrained"
+        ) from None
+    return net
+
+
+def _sizes(name: str) -> dict[str, Any]:
+    """What lets a network take images of any size."""
+    return {"dynamic_img_size": True} if _module(name) == "vision_transformer" else {}
+
+
+def classifier_prefix(net: nn.Module) -> str:
+    """What the names of the network's own classifier begin with."""
+    known = getattr(net, "pretrained_cfg", {}) or {}
+    return str(known.get("classifier") or "")

