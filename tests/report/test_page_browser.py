@@ -155,23 +155,15 @@ def test_it_can_be_read_without_script(pages: Pages, visit: Visit) -> None:
 
 
 def test_rows_made_by_the_script_equal_those_of_the_file(pages: Pages, visit: Visit) -> None:
-    file = pages("thousands")
-    plain = visit(file, script=False)
-    written = plain.page.locator("#class-table tbody tr")
-    assert written.count() == 200
-    alive = visit(file)
-    assert column(alive, "recall") == column(plain, "recall")[:100]
-    last = written.nth(199)
-    name = " ".join(last.locator("th").inner_text().split())
-    text = file.read_text("utf-8")  # the same page, with that row left to the script
+    file = pages("odd")
+    squeezed = "(body) => body.innerHTML.replace(/\\s+/g, ' ').replace(/ </g, '<').replace(/> /g, '>')"
+    written = visit(file, script=False).page.locator("#class-table tbody").evaluate(squeezed)
+    text = file.read_text("utf-8")  # the same page, with all rows left to the script
     start = text.index("<tbody>", text.index('id="class-table"'))
     bare = file.with_name("bare.html")
     bare.write_text(text[: start + 7] + text[text.index("</tbody>", start) :], "utf-8")
-    built = visit(bare)
-    built.page.fill("#find", name)
-    row = built.page.locator("#class-table tbody tr", has=built.page.get_by_text(name, exact=True))
-    squeezed = "(row) => row.innerHTML.replace(/\\s+/g, ' ').replace(/> </g, '><')"
-    assert row.evaluate(squeezed) == last.evaluate(squeezed)
+    assert visit(bare).page.locator("#class-table tbody").evaluate(squeezed) == written
+    assert all(word in written for word in ("rough", "too few to say", "not tested"))
 
 
 def test_many_classes_are_drawn_in_portions_and_all_are_searched(pages: Pages, visit: Visit) -> None:

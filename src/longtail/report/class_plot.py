@@ -98,7 +98,7 @@ def name_points(
     axes: Axes,
     points: Sequence[tuple[float, float, str]],
     *,
-    size: float = 8,
+    size: int = 8,
     color: str = INK,
     avoid: Sequence[Bbox] = (),
 ) -> None:

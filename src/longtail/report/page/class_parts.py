@@ -46,12 +46,15 @@ def verdict(facts: Facts) -> Mapping[str, Any]:
     rows = [
         (
             row.name, cent(row.value, row.images), span(row.interval, row.images),
-            f"{row.classes:,}", f"{row.images:,}",
+            f"{row.classes:,}", "-" if row.images is None else f"{row.images:,}",
         )
         for row in facts.verdict.rows
+        if row.classes
     ]  # fmt: skip
     table = (
-        Table("Accuracy", ("score", "value", "95 % interval", "classes", "images"), rows) if rows else None
+        Table("Accuracy, with 95 % intervals", ("score", "value", "interval", "classes", "images"), rows)
+        if rows
+        else None
     )
     return {"sentences": facts.verdict.sentences, "table": table}
 

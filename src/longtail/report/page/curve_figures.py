@@ -53,7 +53,7 @@ def risk_coverage(lines: Sequence[RiskLine]) -> Figure:
     axes.set_xticks(range(0, 101, 20))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     axes.set_xlabel("share of images answered")
-    name_ends(axes, ends, room=9)
+    name_ends(axes, ends, room=9.0)
     return figure
 
 
@@ -88,7 +88,7 @@ def score_curves(scores: Sequence[Series], training: Training) -> Figure:
         axes.plot(series.epochs[-1:], y[-1:], color=color, marker=mark, markersize=7, clip_on=False)
         ends.append((float(y[-1]), f"\u00a0{series.name}", COLORS["text"]))
     _percent_up(axes)
-    name_ends(axes, ends, room=9)
+    name_ends(axes, ends, room=9.0)
     return figure
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longtail.report.facts import Confusions, Matrix, Pair, Prediction
-from longtail.report.page.class_figures import level, matrix_svg
+from longtail.report.page.class_figures import matrix_svg
 from longtail.report.page.parts import Table, Thumb, cent, shown
 from longtail.report.page.thumbnails import Thumbnails
 from longtail.report.run import GROUPS
 
+FIRST = 6  # pairs shown at once; the others open
 NUMBERS = 50  # errors told as numbers beside the matrix
 
 
@@ -68,7 +69,7 @@ def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
     return {
         "errors": found.errors,
         "groups": _groups(found.groups),
-        "columns": GROUPS,
+        "first": FIRST,
         "pairs": [_card(pair, pictures) for pair in found.pairs],
         "trouble": pictures.trouble,
         "listed": _listed(found.listed),
@@ -79,15 +80,17 @@ def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
     }
 
 
-def _groups(counts: Sequence[Sequence[int]]) -> list[Row]:
+def _groups(counts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
+    """Row per cents, for the groups that some image belongs to or is taken for."""
+    there = [place for place in range(len(GROUPS)) if sum(counts[place]) or sum(row[place] for row in counts)]
     rows = []
-    for name, row in zip(GROUPS, counts, strict=True):
-        images = sum(row)
-        if images == 0:
-            continue
-        cells = [Cell(cent(count / images), 1 + min(4, int(5 * count / images))) for count in row]
-        rows.append(Row(name, cells, f"{images:,}"))
-    return rows
+    for place in there:
+        images = sum(counts[place])
+        shares = [counts[place][other] / images for other in there] if images else []
+        cells = [Cell(cent(share), 1 + min(4, int(5 * share))) for share in shares]
+        if images:
+            rows.append(Row(GROUPS[place], cells, f"{images:,}"))
+    return {"columns": [GROUPS[place] for place in there], "rows": rows}
 
 
 def _card(pair: Pair, pictures: Thumbnails) -> Card:
@@ -122,21 +125,16 @@ def _listed(images: Sequence[Prediction]) -> Table | None:
 
 
 def _counts(matrix: Matrix) -> Mapping[str, Any]:
-    most = max((n for r, row in enumerate(matrix.counts) for c, n in enumerate(row) if r != c), default=1)
-    rows = [
-        Row(
-            name,
-            [
-                Cell(
-                    str(count) if count else "",
-                    level(count, most) if count and row != column else 0,
-                    row == column,
-                )
-                for column, count in enumerate(matrix.counts[row])
-            ],
-        )
-        for row, name in enumerate(matrix.names)
-    ]
+    """Counts, the errors shaded by their share of the class."""
+    rows = []
+    for row, (name, counts) in enumerate(zip(matrix.names, matrix.counts, strict=True)):
+        images = max(matrix.test_images[row], 1)
+        shades = [1 + min(4, int(5 * count / images)) if count else 0 for count in counts]
+        cells = [
+            Cell(str(count) if count else "", 0 if row == column else shades[column], row == column)
+            for column, count in enumerate(counts)
+        ]
+        rows.append(Row(name, cells))
     return {"columns": matrix.names, "rows": rows}
 
 

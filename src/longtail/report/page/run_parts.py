@@ -50,7 +50,7 @@ def _answered(found: Confidence) -> Table | None:
         rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
     header = ("answered", "confidence at least", "errors", *(names[place] for place in there))
     caption = "Errors among the images that are answered; by group: errors, of the share of the group that is answered"
-    return Table(caption, header, rows)
+    return Table(caption, header, rows, wide=True)
 
 
 def experts(found: Experts) -> Mapping[str, Any]:
