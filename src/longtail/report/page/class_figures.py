@@ -69,6 +69,7 @@ def class_size_bins(size: ClassSize) -> Figure:
 def shares(deciles: Sequence[SizeDecile]) -> Figure:
     """The form "shares": how many images of a class are right, stacked, one bar for classes of similar size."""
     figure = new_figure(height=300)
+    deciles = sorted(deciles, key=lambda part: part.train_images)
     axes = figure.add_subplot()
     bottom = np.zeros(len(deciles))
     parts = {
@@ -120,7 +121,9 @@ def counts_by_rank(ranked: Sequence[RankedCount], edges: Sequence[float]) -> Fig
         ends = np.append(left + starts, right)
         axes.stairs(heights[starts], ends, baseline=0.8, fill=True, color=COLORS[group], linewidth=0)
         name = f"{group} ({len(chosen):,})"
-        axes.text((left + right) / 2, heights.max() * 1.25, name, ha="center", va="bottom")
+        middle, aside = (left + right) / 2, (left + right) / 2 < len(counts) / 8
+        place = (0.5, "left") if aside else (middle, "center")
+        axes.text(place[0], heights.max() * 1.25, name, ha=place[1], va="bottom")
     axes.set_ylim(0.8, counts.max() * 4)
     axes.set_xlim(0.5, len(counts) + 0.5)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

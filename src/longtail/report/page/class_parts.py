@@ -148,7 +148,7 @@ def line(row: ClassRow) -> Line:
     recall = {"not tested": "not tested", "too few": "too few to say"}.get(row.certainty, cent(row.recall))
     if enough and row.interval is not None:
         low, high = (round(end, 3) for end in row.interval)  # as the script is given them
-        bar = f"--v:{row.recall:.3f};--l:{low};--h:{high}"
+        bar = f"--v:{row.correct}/{row.test_images};--l:{low:g};--h:{high:g}"
         interval = span((low, high)).removesuffix(" %")
     return Line(
         name=row.name,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from longtail.data.dataset import counted
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
@@ -136,16 +137,16 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         svg = to_svg(class_figures.counts_by_rank(found.counts, edges), "counts", title, caption)
         pictures.append(Picture(title, svg, caption))
     lists = (
-        ("could not be read", "image", [f"{path} ({reason})" for path, reason in found.unreadable]),
-        ("look odd", "image", [f"{path} ({reason})" for path, reason in found.suspicious]),
+        ("Could not be read", "image", [f"{path} ({reason})" for path, reason in found.unreadable]),
+        ("Looks odd", "image", [f"{path} ({reason})" for path, reason in found.suspicious]),
         (
-            "unknown to the model were left out",
+            "Unknown to the model, left out",
             "class",
             [f"{name} ({n})" for name, n in found.unknown_classes],
         ),
-        ("have no image to be tested on", "class", found.not_tested),
-        ("have a single image", "class", found.single_image),
-        ("have too few images to be tested", "class", found.too_small),
+        ("Not tested", "class", found.not_tested),
+        ("A single image", "class", found.single_image),
+        ("Too few images to be tested", "class", found.too_small),
     )
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
     tables = [table for table in (_duplicates(found), _leaks(found)) if table is not None]
@@ -161,10 +162,9 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
 
 
 def _list(noun: str, text: str, names: Sequence[str]) -> str:
-    plural = {"class": "classes"}.get(noun, f"{noun}s")
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     told = ", ".join(shown(name) for name in names[:SHOWN])
-    return f"{len(names):,} {noun if len(names) == 1 else plural} {text}: {told}{more}."
+    return f"{text}: {counted(len(names), noun)}: {told}{more}."
 
 
 def _duplicates(found: Data) -> Table | None:

@@ -85,7 +85,7 @@
         for (const part of [bar, range, rough]) part.remove();
         value.replaceWith(row[TEST] ? "too few to say" : "not tested");
       } else {
-        bar.style.cssText = `--v:${+(row[RIGHT] / row[TEST]).toFixed(3)};--l:${row[LOW]};--h:${row[HIGH]}`;
+        bar.setAttribute("style", `--v:${row[RIGHT]}/${row[TEST]};--l:${row[LOW]};--h:${row[HIGH]}`);
         value.textContent = cent(row[RIGHT] / row[TEST]);
         range.textContent = `${Math.round(100 * row[LOW])}-${Math.round(100 * row[HIGH])}`;
         if (row[TEST] >= 30) rough.remove();

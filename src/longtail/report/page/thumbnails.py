@@ -76,7 +76,7 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     try:
         listings = _listings(run)
     except (InputError, ValidationError, OSError):
-        return Thumbnails(trouble="The images are not where the run was trained, so none are shown.")
+        return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
     for listing in listings:
         _add(found, listing, wanted.keys())
