@@ -1,6 +1,7 @@
 """report.html: the answer first, the evidence beside it, the doubt in words; one file that opens offline."""
 
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from typing import Any
 
 from longtail.report.facts import Facts, collect
@@ -43,8 +44,6 @@ def _pictures(run: Run, facts: Facts, images: str) -> Thumbnails:
 
 
 def _page(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> str:
-    from longtail import __version__
-
     with drawing():
         parts = list(_parts(run, facts, pictures, images))
     data: dict[str, Any] = {}
@@ -53,7 +52,7 @@ def _page(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> str:
     matrix = next((part.content["matrix"] for part in parts if part.id == "confusions"), None)
     if matrix is not None:
         data["matrix"] = matrix.data
-    return render(class_parts.head(facts.head), parts, data, __version__)
+    return render(class_parts.head(facts.head), parts, data, metadata.version("longtail"))
 
 
 def _parts(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> Iterator[Part]:

@@ -121,7 +121,7 @@ def _listed(images: Sequence[Prediction]) -> Table | None:
     if not images:
         return None
     rows = [(one.path, one.name, one.label, f"{one.confidence:.2f}") for one in images]
-    return Table("Every error", ("image", "labelled", "named", "confidence"), rows, (0, 1, 2), wide=True)
+    return Table("Every error", ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
 
 
 def _counts(matrix: Matrix) -> Mapping[str, Any]:

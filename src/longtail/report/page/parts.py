@@ -20,14 +20,12 @@ class Table:
         header: one heading a column.
         rows: text.
         left: columns of words; the others hold numbers and stand right.
-        wide: whether it may need to be scrolled sideways.
     """
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: Sequence[int] = (0,)
-    wide: bool = False
 
 
 @dataclass(frozen=True)

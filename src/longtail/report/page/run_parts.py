@@ -51,7 +51,7 @@ def _answered(found: Confidence) -> Table | None:
         rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
     header = ("answered", "confidence at least", "errors", *(names[place] for place in there))
     caption = "Errors among the images that are answered; by group: errors, of the share of the group that is answered"
-    return Table(caption, header, rows, wide=True)
+    return Table(caption, header, rows)
 
 
 def experts(found: Experts) -> Mapping[str, Any]:
@@ -178,7 +178,7 @@ def _duplicates(found: Data) -> Table | None:
     total = len(found.duplicates)
     some = f"; the first {SHOWN} of {total:,}" if total > SHOWN else ""
     caption = f"Images that occur more than once{some}"
-    return Table(caption, ("images", "alike", "parts", "classes"), rows, (0, 1, 2, 3), wide=True)
+    return Table(caption, ("images", "alike", "parts", "classes"), rows, (0, 1, 2, 3))
 
 
 def _leaks(found: Data) -> Table | None:
@@ -202,7 +202,7 @@ def repeat(found: Repeat) -> Mapping[str, Any]:
     changes = None
     if found.changes:
         caption = f"What differs from the shipped recipe {found.shipped}"
-        changes = Table(caption, ("key", "shipped", "here"), found.changes, (0, 1, 2), wide=True)
+        changes = Table(caption, ("key", "shipped", "here"), found.changes, (0, 1, 2))
     return {
         "command": found.command,
         "changes": changes,

@@ -11,6 +11,20 @@
   });
   addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
 
+  // What is wider than the screen can be scrolled with the keyboard.
+  function reach() {
+    for (const box of document.querySelectorAll(".scroll")) {
+      if (box.scrollWidth > box.clientWidth) {
+        box.tabIndex = 0;
+        box.setAttribute("role", "region");
+        box.setAttribute("aria-label", box.querySelector("caption").textContent);
+      } else for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
+    }
+  }
+  addEventListener("resize", reach);
+  document.addEventListener("toggle", reach, true);
+  reach();
+
   if (data.classes) classTable(data.classes);
   if (data.matrix) matrix(data.matrix);
 
@@ -19,7 +33,7 @@
     const table = $("class-table"), body = table.tBodies[0], heads = [...table.querySelectorAll("thead th")];
     const find = $("find"), group = $("group"), hide = $("hide"), more = $("more");
     const elements = new Map([...body.rows].map((row, place) => [place, row]));
-    const ENOUGH = 10, START = "classes:";
+    const ENOUGH = 10, START = "#classes:";
     const few = (place) => rows[place][TEST] < ENOUGH;
     const compare = new Intl.Collator(undefined, { numeric: true }).compare;
     const columns = {
@@ -99,13 +113,12 @@
 
     function keep() {
       const words = new URLSearchParams({ sort: state.sort, down: +state.down, find: find.value, group: group.value, hide: +hide.checked });
-      history.replaceState(null, "", `#${START}${words}`);
+      history.replaceState(null, "", START + words);
     }
 
     function restore() {
-      const hash = decodeURIComponent(location.hash.slice(1, START.length + 1)) === START ? location.hash.slice(START.length + 1) : null;
-      if (hash === null) return;
-      const words = new URLSearchParams(hash);
+      if (!location.hash.startsWith(START)) return;
+      const words = new URLSearchParams(location.hash.slice(START.length));
       if (Object.hasOwn(columns, words.get("sort"))) state = { sort: words.get("sort"), down: words.get("down") === "1" };
       find.value = words.get("find") ?? "";
       group.value = groups.includes(words.get("group")) ? words.get("group") : "";
