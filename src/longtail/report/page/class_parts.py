@@ -177,7 +177,7 @@ def _precision(row: ClassRow) -> str:
 
 
 def _remark(row: ClassRow) -> str:
-    standing = f"clearly {row.standing}" if row.standing else ""
+    standing = f"clearly {row.standing} in its group" if row.standing else ""
     return ", ".join(part for part in (standing, row.note) if part)
 
 
