@@ -175,16 +175,6 @@ def evaluate(
     _print([*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"])])
 
 
-def report(run: RunArgument) -> None:
-    """Print a run's scores by class size and draw plots."""
-    with loading():
-        from longtail.report import Run, plot, report_lines
-
-    found = Run(run)
-    _print([*report_lines(found), ""])
-    _print([f"{found.path / name}" for name in (*found.evaluation_files(), *plot(found))])
-
-
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Two or more run folders.")],
 ) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "report_lines",
     "result_lines",
     "summary_lines",
+    "write_page",
 ]
 
 
@@ -29,3 +30,20 @@ def plot(run: Run) -> list[str]:
     from longtail.report.training_plot import plot_training
 
     return [name for name in (plot_training(run), plot_classes(run)) if name is not None]
+
+
+def write_page(run: Run, *, images: str = "all") -> str:
+    """Write report.html into the run folder: one file that opens without a network.
+
+    Args:
+        run: finished or not, evaluated or not.
+        images: "none", "errors" (those that the model names wrongly) or "all" (right ones beside them).
+
+    Returns:
+        The name of the file, relative to the run folder.
+    """
+    from longtail.engine.run_folder import RunFolder
+    from longtail.report.page import build_page
+
+    RunFolder(run.path).write_text("report.html", build_page(run, images=images))
+    return "report.html"

@@ -49,7 +49,7 @@ def plot_classes(run: Run) -> str | None:
         legend.set_in_layout(False)
         figure.canvas.draw()
         columns = (named["train_images"].astype(float), 100 * named["recall"], named["class"])
-        _name_points(axes, list(zip(*columns, strict=True)))
+        name_points(axes, list(zip(*columns, strict=True)))
         return save(figure, RunFolder(run.path), "plots/per_class.png")
 
 
@@ -94,10 +94,17 @@ def _group(axes: Axes, classes: pd.DataFrame, group: str) -> None:
     )
 
 
-def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+def name_points(
+    axes: Axes,
+    points: Sequence[tuple[float, float, str]],
+    *,
+    size: int = 8,
+    color: str = INK,
+    avoid: Sequence[Bbox] = (),
+) -> None:
     """Write each name beside its point, on the first side where it covers no other name and no point."""
     marks = [axes.transData.transform((x, y)) for x, y, _ in points]
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks]
+    taken = [*avoid, *(Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in marks)]
     sides = [
         ((0, 6), "center", "bottom"),
         ((0, -6), "center", "top"),
@@ -114,8 +121,8 @@ def _name_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
                 textcoords="offset points",
                 ha=ha,
                 va=va,
-                fontsize=8,
-                color=INK,
+                fontsize=size,
+                color=color,
                 zorder=4,
             )
             text.set_in_layout(False)

@@ -113,10 +113,29 @@ class Run:
         except ValueError as error:
             raise InputError(f"{file} is damaged ({error}); {self._again}") from None
 
+    @cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """Every evaluated image: path, class, label, confidence, expert_1 and so on; None where there are none."""
+        file = self.path / "eval" / str(self.split) / "predictions.parquet"
+        if not file.is_file() or self.metrics is not self._evaluated:
+            return None
+        try:
+            table = pd.read_parquet(file)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{file} is damaged ({error}); {self._again}") from None
+        missing = {"path", "class", "label", "confidence", "expert_1"} - set(table.columns)
+        if missing:
+            raise InputError(f"{file} is damaged (no column {min(missing)!r}); {self._again}")
+        return table
+
     def evaluation_files(self) -> list[str]:
         """metrics.json and per_class.csv, relative to the run folder, where they are."""
         names = (f"eval/{self.split}/metrics.json", f"eval/{self.split}/per_class.csv")
         return [name for name in names if self.has(name)]
+
+    def json(self, name: str) -> Any:
+        """The content of a JSON file of the folder, None where there is none."""
+        return self._files.read_json(name) if self.has(name) else None
 
     def has(self, name: str) -> bool:
         """Whether the folder holds a file of that name."""

@@ -87,8 +87,8 @@ _PART = {"test": "test", "val": "validation"}
 
 
 def report_lines(run: Run) -> list[str]:
-    """The whole report: scores, weakest classes, classes never predicted, confusions, what was left out."""
-    lines = result_lines(run)
+    """The whole report: scores and what stands out, weak classes, confusions, what was left out."""
+    lines = result_lines(run) + _section("What stands out", standing_out(run))
     classes, confusions, metrics = run.table("per_class"), run.table("confusions"), run.metrics
     if classes is not None:
         lines += _section("Weakest classes", _weakest(classes))
@@ -97,6 +97,16 @@ def report_lines(run: Run) -> list[str]:
     if confusions is not None and classes is not None:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
     return lines if metrics is None else lines + _left_out(metrics)
+
+
+def standing_out(run: Run) -> list[str]:
+    """The sentences of the verdict, where the run folder holds the evaluated images."""
+    from longtail.report.facts import class_rows, read_evaluation, verdict
+
+    evaluation = read_evaluation(run)
+    if evaluation is None:
+        return []
+    return [printable(said) for said in verdict(run, evaluation, class_rows(evaluation)).sentences]
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:

@@ -1,0 +1,50 @@
+"""The command that tells how good a run is: in the terminal, in plots, and as a page for a browser."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from longtail.cli.runs import RunArgument, loading
+
+IMAGES = ("none", "errors", "all")
+
+
+def shown_images(word: str) -> str:
+    """Which images the page shows."""
+    if word not in IMAGES:
+        raise typer.BadParameter(f"--images {word!r} is none of {', '.join(IMAGES)}")
+    return word
+
+
+def report(
+    run: RunArgument,
+    images: Annotated[
+        str,
+        typer.Option(
+            metavar="none|errors|all",
+            parser=shown_images,
+            help="Which images report.html shows: none, those wrongly named, or right ones beside them.",
+        ),
+    ] = "all",
+    open_: Annotated[bool, typer.Option("--open", help="Open report.html in the browser.")] = False,
+) -> None:
+    """Print a run's scores by class size, draw plots, and write report.html."""
+    with loading():
+        from longtail.report import Run, plot, report_lines, write_page
+
+    found = Run(run)
+    for line in (*report_lines(found), ""):
+        typer.echo(line)
+    page = write_page(found, images=images)
+    for name in (*found.evaluation_files(), *plot(found), page):
+        typer.echo(found.path / name)
+    if open_:
+        _open((found.path / page).resolve())
+
+
+def _open(file: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(file.as_uri()):
+        typer.echo("no browser could be started here; open report.html in one yourself", err=True)

@@ -1,0 +1,127 @@
+"""How is my class? Each class's counts, intervals and standing, ranked without being fooled by few images."""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from longtail.metrics.intervals import FEW_SOURCES, wilson
+from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
+from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.sections import Classes, ClassRow
+from longtail.report.facts.words import ENOUGH, SURE, count
+from longtail.report.run import GROUPS
+
+DIFFERENT = 0.05  # chance below which classes are said to differ
+
+
+def class_rows(e: Evaluation) -> Classes:
+    """Every class, worst first; then those with too few images to say, then those not tested."""
+    rate, score = _rates(e)
+    weak, strong, chance = _standing(e)
+    rows = _rows(e, weak, strong)
+    thin = e.images < ENOUGH
+    order = np.lexsort((np.arange(len(rows)), score, thin, ~e.tested))
+    extreme = np.argsort(chance, kind="stable")
+    name = e.names.__getitem__
+    return Classes(
+        rows=tuple(rows[c] for c in order),
+        macro=float(e.recall[e.tested].mean()),
+        weakest=tuple(name(c) for c in extreme if weak[c]),
+        strongest=tuple(name(c) for c in extreme if strong[c]),
+        never_predicted=tuple(name(c) for c in np.flatnonzero(e.tested & (e.predicted == 0))),
+        too_few=tuple(name(c) for c in np.flatnonzero(e.tested & thin)),
+        not_tested=tuple(name(c) for c in np.flatnonzero(~e.tested)),
+        differ=True if weak.any() or strong.any() else _differ(e),
+        luck_at_zero=float(((1 - rate) ** e.worth)[e.tested].sum()),
+        at_zero=int((e.tested & (e.correct == 0)).sum()),
+        typical_images=float(np.median(e.images[e.tested])),
+    )
+
+
+def _rates(e: Evaluation) -> tuple[Float[ndarray, " c"], Float[ndarray, " c"]]:
+    """The mean recall of each class's group, and each class's recall drawn towards it."""
+    rate, score = np.full(len(e.names), 0.5), np.full(len(e.names), np.inf)
+    for which in e.of_groups()[1:]:
+        if which.any():
+            correct, images = e.worth_correct[which], e.worth[which]
+            mean, concentration = beta_binomial(correct, images)
+            rate[which] = mean
+            score[which] = shrunken(correct, images, mean, concentration)
+    return rate, score
+
+
+def _standing(
+    e: Evaluation,
+) -> tuple[Bool[ndarray, " c"], Bool[ndarray, " c"], Float[ndarray, " c"]]:
+    """Which classes are clearly weak or strong in their group, among those with enough images to say."""
+    weak, strong, chance = np.zeros(len(e.names), bool), np.zeros(len(e.names), bool), np.ones(len(e.names))
+    enough = e.images >= ENOUGH
+    if enough.any():
+        found = singled_out(e.worth_correct[enough], e.worth[enough], e.group[enough])
+        weak[enough], strong[enough], chance[enough] = found
+    return weak, strong, chance
+
+
+def _differ(e: Evaluation) -> bool | None:
+    if e.source is not None or not any(which.sum() > 1 for which in e.of_groups()[1:]):
+        return None
+    chance = spread_chance(e.correct[e.tested], e.images[e.tested], e.group[e.tested])
+    return chance < DIFFERENT
+
+
+def class_intervals(e: Evaluation) -> list[tuple[float, float]]:
+    """The 95 % interval of each class's recall; nan where nothing was tested."""
+    low, high = wilson(e.worth_correct, e.worth)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def certainty(images: int) -> Literal["not tested", "too few", "rough", ""]:
+    """How much a recall of so many images says."""
+    if images == 0:
+        return "not tested"
+    return "too few" if images < ENOUGH else "rough" if images < SURE else ""
+
+
+def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"]) -> list[ClassRow]:
+    recall, interval = e.recall.tolist(), class_intervals(e)
+    low, high = (side.tolist() for side in wilson(e.correct, e.predicted))
+    images, correct, predicted = e.images.tolist(), e.correct.tolist(), e.predicted.tolist()
+    sure = np.bincount(e.target, e.confidence, len(e.names)).tolist()
+    mistaken, times = _mistaken(e)
+    rows = []
+    for c, name in enumerate(e.names):
+        tested, sources = images[c] > 0, None if e.sources is None else int(e.sources[c])
+        few_sources = sources is not None and sources < min(FEW_SOURCES, images[c])
+        rows.append(
+            ClassRow(
+                name=name,
+                index=c,
+                group=GROUPS[e.group[c]],
+                train_images=int(e.counts[c]),
+                test_images=images[c],
+                correct=correct[c],
+                certainty=certainty(images[c]),
+                recall=recall[c] if tested else None,
+                interval=interval[c] if tested else None,
+                precision=correct[c] / predicted[c] if predicted[c] else None,
+                precision_interval=(low[c], high[c]) if predicted[c] else None,
+                predicted=predicted[c],
+                mistaken_for=e.names[mistaken[c]] if times[c] else None,
+                mistaken_images=int(times[c]),
+                confidence=sure[c] / images[c] if tested else None,
+                standing="weak" if weak[c] else "strong" if strong[c] else "",
+                sources=sources,
+                note=f"from only {count(sources or 0, 'source')}" if few_sources else "",
+            )
+        )
+    return rows
+
+
+def _mistaken(e: Evaluation) -> tuple[Int[ndarray, " c"], Int[ndarray, " c"]]:
+    """The wrong class that each class is most often taken for, and how often; 0 where there is none."""
+    first = e.pairs.drop_duplicates("true")
+    label, images = np.zeros(len(e.names), np.int64), np.zeros(len(e.names), np.int64)
+    label[first["true"]], images[first["true"]] = first["label"], first["images"]
+    return label, images

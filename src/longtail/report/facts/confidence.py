@@ -1,0 +1,132 @@
+"""Can I trust its confidence? Reliability before and after the temperature, and what refusing to answer buys."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from longtail.metrics.intervals import wilson
+from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
+from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
+from longtail.report.facts.sections import Interval
+from longtail.report.facts.words import ENOUGH, count, hits, of_hundred, whole
+from longtail.report.run import GROUPS, Run
+
+DRAWN_FROM = 200  # images below which there is no diagram
+HISTOGRAM = 20
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+POINTS = 60
+
+
+def confidence(run: Run, e: Evaluation) -> Confidence:
+    """The section, from the evaluated images and metrics.json."""
+    metrics = run.metrics or {}
+    temperature = metrics.get("temperature")
+    before = _reliability(e.uncalibrated, e.right)
+    after = None if temperature is None else _reliability(e.confidence, e.right)
+    low, high = (float(end[0]) for end in wilson(np.array([e.right.sum()]), np.array([len(e.right)])))
+    lines, answered = _risk(e), tuple(_answered(e, share) for share in COVERAGES)
+    return Confidence(
+        temperature=temperature,
+        before=before,
+        after=after,
+        ece=metrics.get("ece"),
+        ece_after=metrics.get("ece_calibrated"),
+        risk=lines,
+        answered=answered,
+        upper=high,
+        sentences=(*_says(e, before, after, temperature, (low, high)), *_buys(e, answered)),
+    )
+
+
+def _reliability(confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]) -> Reliability:
+    bins: tuple[ReliabilityBin, ...] = ()
+    if len(right) >= DRAWN_FROM:
+        found = equal_mass_bins(confidence, right)
+        columns = (found.images, found.confidence, found.accuracy, found.low, found.high)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        bins = tuple(ReliabilityBin(n, c, a, (low, high)) for n, c, a, low, high in rows)
+    steps = np.histogram(confidence, HISTOGRAM, (0, 1))[0]
+    return Reliability(bins, float(confidence.mean()), float(right.mean()), tuple(steps.tolist()))
+
+
+def _members(e: Evaluation) -> Iterator[tuple[str, Bool[ndarray, " n"]]]:
+    yield "all", np.ones(len(e.right), dtype=bool)
+    for number, group in enumerate(GROUPS):
+        yield group, e.group[e.target] == number
+
+
+def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
+    """A line for all and for each group, from 10 answered images on."""
+    lines = []
+    for name, mine in _members(e):
+        images = int(mine.sum())
+        coverage, error, _ = error_by_coverage(e.confidence[mine], e.right[mine])
+        told = np.flatnonzero(np.round(coverage * images) >= ENOUGH)
+        if len(told):
+            at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
+            lines.append(RiskLine(name, images, tuple(coverage[at].tolist()), tuple(error[at].tolist())))
+    return tuple(lines)
+
+
+def _answered(e: Evaluation, share: float) -> Answered:
+    """The highest threshold that still answers this share of all images, and what it does to each group."""
+    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
+    threshold = float(thresholds[min(int(np.searchsorted(coverage, share - 1e-9)), len(thresholds) - 1)])
+    answered = e.confidence >= threshold
+    groups = [mine for _, mine in _members(e)][1:]
+
+    def error(mine: Bool[ndarray, " n"]) -> float | None:
+        return float((~e.right[mine & answered]).mean()) if (mine & answered).any() else None
+
+    def covered(mine: Bool[ndarray, " n"]) -> float | None:
+        return float(answered[mine].mean()) if mine.any() else None
+
+    many, medium, few = groups
+    return Answered(
+        coverage=float(answered.mean()),
+        threshold=threshold,
+        error=error(answered),
+        group_coverage=(covered(many), covered(medium), covered(few)),
+        group_error=(error(many), error(medium), error(few)),
+    )
+
+
+def _says(
+    e: Evaluation,
+    before: Reliability,
+    after: Reliability | None,
+    temperature: float | None,
+    interval: Interval,
+) -> Iterator[str]:
+    if len(e.right) < ENOUGH:
+        yield f"Too few {e.part} images to say."
+        return
+    low, high = interval
+
+    def judged(told: Reliability) -> str:
+        if low <= told.confidence <= high:
+            return f"as sure as it is right, as far as {count(len(e.right), 'image')} tell"
+        return "surer than it is right" if told.confidence > high else "less sure than it is right"
+
+    yield (
+        f"On average it says {whole(before.confidence)} % and is right on {hits(int(e.right.sum()), len(e.right))}: "
+        f"{judged(before)}."
+    )
+    if after is not None:
+        yield f"With the temperature {temperature:.2f} it says {whole(after.confidence)} %: {judged(after)}."
+
+
+def _buys(e: Evaluation, answered: tuple[Answered, ...]) -> Iterator[str]:
+    whole_, some = answered[0], answered[2]
+    if len(e.right) < DRAWN_FROM or whole_.error is None or some.error is None or some.coverage > 0.9:
+        return
+    yield (
+        f"Answering only when at least {whole(some.threshold)} % sure ({whole(some.coverage)} % of images) "
+        f"takes errors from {of_hundred(whole_.error)} to {of_hundred(some.error)} of 100."
+    )
+    common, rare = (some.group_coverage[g] for g in (0, e.rarest or 0))
+    if common is not None and rare is not None and rare < common:
+        yield f"It then answers {whole(common)} % of common and {whole(rare)} % of rare classes' images."

@@ -1,0 +1,69 @@
+"""What was run, and what a reader has to know before believing any number."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from longtail.report.facts.evaluation import PARTS
+from longtail.report.facts.run_sections import Data
+from longtail.report.facts.sections import Head
+from longtail.report.facts.words import classes, count, listed
+from longtail.report.run import Run
+
+
+def head(run: Run, found: Data) -> Head:
+    """The section, from the recipe, the status and the audit."""
+    recipe, metrics, status = run.recipe, run.metrics, run.status
+    data = recipe["data"]
+    counted = [entry.train_images for entry in found.counts]
+    epoch = int(metrics["epoch"] if metrics else status["epoch"])
+    return Head(
+        title=str(run),
+        data=Path(data["path"]).name if data.get("path") else data["name"],
+        method=recipe["method"]["name"],
+        model=recipe["model"]["name"],
+        experts=int(recipe["model"]["num_experts"]),
+        num_classes=len(counted),
+        training_images=sum(counted) or None,
+        split=run.split if metrics else None,
+        part=PARTS[str(run.split)] if metrics else "",
+        num_images=int(metrics["num_images"]) if metrics else 0,
+        epoch=epoch,
+        epochs=int(status["epochs"]),
+        epoch_rule=_epoch_rule(run, epoch),
+        status=str(status["status"]),
+        notices=tuple(_notices(run, found)),
+    )
+
+
+def _epoch_rule(run: Run, epoch: int) -> str:
+    epochs = int(run.status["epochs"])
+    if run.metrics is None:
+        return "No epoch is evaluated yet."
+    if run.finished and epoch == epochs:
+        return f"Scores are those of the last epoch, {epochs}; no epoch was chosen by its score."
+    return f"Scores are those after epoch {epoch} of {epochs}; no epoch was chosen by its score."
+
+
+def _notices(run: Run, found: Data) -> Iterator[str]:
+    metrics = run.metrics or {}
+    if not run.finished:
+        done = f"{run.status['epoch']} of {run.status['epochs']} epochs"
+        yield f"Not finished ({run.status['status']}): {done}. Scores may still change."
+    if metrics and run.split == "val":
+        yield "Scores are on validation images: whatever was chosen by them, they flatter."
+    if metrics.get("temperature") is not None and run.split == "val":
+        yield "The temperature was fitted on these very images, so its calibration looks better than it is."
+    if found.unknown_classes:
+        images = sum(number for _, number in found.unknown_classes)
+        names = listed([name for name, _ in found.unknown_classes])
+        unknown = f"{count(images, 'image')} of {classes(len(found.unknown_classes))}"
+        yield f"The class lists differ: {unknown} that the model does not know are left out ({names})."
+    if metrics and found.not_tested:
+        part = PARTS[str(run.split)]
+        yield f"{classes(len(found.not_tested))} without {part} images are in no score: {listed(found.not_tested)}."
+    if found.leaking_groups:
+        leaks = count(len(found.leaking_groups), "group")
+        yield f"{leaks} of images (patients, cameras, bursts) straddle the splits: scores are too good."
+    doubles = sum(len(set(entry.splits)) > 1 for entry in found.duplicates)
+    if doubles:
+        yield f"{count(doubles, 'set')} of duplicate images straddle the splits: scores are too good."

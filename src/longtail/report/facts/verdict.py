@@ -1,0 +1,178 @@
+"""Is it any good, and for whom? The scores with their intervals, and the sentences that hold."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from longtail.metrics.intervals import macro_interval, source_bootstrap, wilson
+from longtail.report.facts.evaluation import PARTS, Evaluation
+from longtail.report.facts.sections import Classes, Interval, ScoreRow, Verdict
+from longtail.report.facts.words import ENOUGH, SURE, between, classes, hits, listed, of_hundred, whole
+from longtail.report.run import GROUPS, Run
+
+SCORES = ("overall", "macro", *GROUPS)
+SURE_AT = 0.8
+
+
+def unseen_verdict(run: Run) -> Verdict:
+    """What the scores alone say, where the evaluated images are not in the folder."""
+    metrics, group = run.metrics, [entry["group"] for entry in run.classes]
+    if metrics is None:
+        told = (
+            "Not evaluated: there are no scores yet."
+            if not run.finished
+            else "Not evaluated: there are no scores."
+        )
+        return Verdict((), (told,))
+    images = metrics["num_images"]
+    if not images:
+        return Verdict((), ("Not evaluated: there were no images of the model's classes.",))
+    rows = tuple(
+        ScoreRow(
+            key,
+            metrics[key],
+            None,
+            group.count(key) if key in GROUPS else len(group),
+            None if key in GROUPS else images,
+        )
+        for key in SCORES
+    )
+    return Verdict(
+        rows,
+        (
+            f"Of 100 {PARTS[str(run.split)]} images it names {of_hundred(metrics['overall'])} correctly.",
+            f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
+            "is said about how sure they are.",
+        ),
+    )
+
+
+def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
+    """The scores as metrics.json has them, intervals from the images, and the sentences."""
+    metrics = run.metrics or {}
+    intervals = score_intervals(e)
+    number = [int(which.sum()) for which in e.of_groups()]
+    images = [int(e.images[which].sum()) for which in e.of_groups()]
+    rows = tuple(
+        ScoreRow(key, metrics[key], interval, classes_, images_)
+        for key, interval, classes_, images_ in zip(
+            SCORES, intervals, (number[0], *number), (images[0], *images), strict=True
+        )
+    )
+    data = run.recipe["data"]
+    said = (
+        *_overall(e, rows[0]),
+        *_rare(e, rows[2:], int(data.get("few_below", 20)), int(data.get("many_above", 100))),
+        *_outliers(e, ranked),
+        *_untold(e, ranked),
+        *_sureness(e),
+    )
+    return Verdict(rows, said)
+
+
+def score_intervals(e: Evaluation) -> list[Interval | None]:
+    """95 % intervals of overall, macro, many, medium and few; None without tested classes."""
+    chosen = e.of_groups()
+    low, high = wilson(np.array([e.right.sum()]), np.array([len(e.right)]))
+    ends = [
+        (float(low[0]), float(high[0])),
+        *(macro_interval(e.worth_correct[w], e.worth[w]) for w in chosen),
+    ]
+    if e.source is not None:
+        drawn = source_bootstrap(e.right, e.target, e.source, chosen)
+        ends = [
+            (float(np.fmin(a, c)), float(np.fmax(b, d))) for (a, b), (c, d) in zip(ends, drawn, strict=True)
+        ]
+    return [None if np.isnan(a) else (a, b) for a, b in ends]
+
+
+def _overall(e: Evaluation, row: ScoreRow) -> Iterator[str]:
+    right, images = int(e.right.sum()), len(e.right)
+    commonest = of_hundred(float(e.images[e.counts.argmax()]) / images)
+    if images < ENOUGH:
+        yield f"It names {right} of {images} {e.part} images correctly: too few to say more."
+        return
+    yield (
+        f"Of 100 {e.part} images it names {of_hundred(right / images)} correctly{_range(row)}. "
+        f"Always guessing the commonest class: {commonest}."
+    )
+
+
+def _range(row: ScoreRow) -> str:
+    return f" ({between(row.interval)})" if row.interval else ""
+
+
+def _rare(e: Evaluation, rows: Sequence[ScoreRow], few_below: int, many_above: int) -> Iterator[str]:
+    if e.rarest is None:
+        return
+    rare, row = e.group[e.target] == e.rarest, rows[e.rarest]
+    images = int(rare.sum())
+    size = f"fewer than {few_below}" if e.rarest == GROUPS.index("few") else f"{few_below} to {many_above}"
+    who = f"Rare classes ({size} training images)"
+    if images < ENOUGH:
+        yield f"{who}: {int(e.right[rare].sum())} of {images} images, too few to say more."
+        return
+    errors = rare & ~e.right
+    common = int((e.group[e.label[errors]] == GROUPS.index("many")).sum())
+    where = ""
+    if (e.group == GROUPS.index("many")).any() and errors.any():
+        total = int(errors.sum())
+        share = f"{whole(common / total)} % of their" if total >= ENOUGH else f"{common} of their {total}"
+        where = f" {share} errors name a common class."
+    yield f"{who}: {of_hundred(row.value or 0.0)}{_range(row)}.{where}"
+
+
+def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:
+    if ranked.never_predicted:
+        yield f"Never predicted: {classes(len(ranked.never_predicted))}: {listed(ranked.never_predicted)}."
+    if ranked.weakest:
+        yield f"Clearly weakest: {listed(ranked.weakest)}."
+    elif ranked.strongest:
+        yield f"No class is clearly weak for its group. Clearly strongest: {listed(ranked.strongest)}."
+    elif int(e.tested.sum()) > 1:
+        yield _none_singled_out(e, ranked)
+
+
+def _none_singled_out(e: Evaluation, ranked: Classes) -> str:
+    tested, least, most = int(e.tested.sum()), int(e.images[e.tested].min()), int(e.images.max())
+    if ranked.luck_at_zero >= 1 and not ranked.differ:
+        images = f"{most} {e.part} image{'s' * (most != 1)} each"
+        typical = f"{ranked.typical_images:.0f} {e.part} images in the middle class"
+        left = f"0 of {most}" if least == most else "no right image"
+        return (
+            f"No class can be singled out: with {images if least == most else typical}, luck alone would leave about "
+            f"{ranked.luck_at_zero:,.0f} of {tested:,} classes at {left}."
+        )
+    if ranked.differ is False:
+        return "No class can be singled out: classes differ no more than luck makes them."
+    if ranked.differ:
+        return "Classes differ more than luck makes them, but no single one can be singled out."
+    return "No class can be singled out."
+
+
+def _untold(e: Evaluation, ranked: Classes) -> Iterator[str]:
+    told = []
+    if ranked.too_few:
+        told.append(f"Too few {e.part} images to say: {classes(len(ranked.too_few))}.")
+    if ranked.not_tested:
+        told.append(f"Not tested: {classes(len(ranked.not_tested))}.")
+    if told:
+        yield " ".join(told)
+
+
+def _sureness(e: Evaluation) -> Iterator[str]:
+    sure, rare = e.confidence >= SURE_AT, e.group[e.target] == e.rarest
+    images, right = int(sure.sum()), int((sure & e.right).sum())
+    if len(sure) < ENOUGH:
+        return
+    if not images:
+        yield f"It is nowhere {100 * SURE_AT:.0f} % sure."
+        return
+    share = f"{whole(images / len(sure))} % of images"
+    told = f"When {100 * SURE_AT:.0f} % sure ({share}) it is right on {hits(right, images)}"
+    if rare.sum() >= ENOUGH:
+        surely, every = int(sure[rare].sum()), int(rare.sum())
+        less = "only " if surely / every < sure.mean() else ""
+        share = f"{whole(surely / every)} %" if every >= SURE else f"{surely} of {every}"
+        told += f"; it is that sure of {less}{share} of rare ones"
+    yield told + "."

@@ -1,0 +1,64 @@
+"""From a run to the text of report.html: one file that needs nothing else and runs nothing but its own script."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from longtail.report.page.parts import Part
+from longtail.report.text import printable
+
+
+def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
+    """Fill the template.
+
+    Args:
+        head: title, lead, notices and facts of the run.
+        parts: the sections, in reading order.
+        data: what the script is given: JSON.
+        version: this package's.
+    """
+    environment = Environment(
+        loader=PackageLoader("longtail.report.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _asset("script.js")
+    return environment.get_template("page.html.jinja").render(
+        head=head,
+        parts=parts,
+        data=as_data(data),
+        style=_asset("style.css"),
+        script=script,
+        script_hash=_hash(script),
+        version=version,
+    )
+
+
+def _printable(value: Any) -> Any:
+    """Text without what cannot be printed: a name may hold anything."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def as_data(value: Any) -> str:
+    """JSON that cannot end the element it lies in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    escapes = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+    return "".join(escapes.get(character, character) for character in text)
+
+
+def _asset(name: str) -> str:
+    return resources.files("longtail.report.page").joinpath(name).read_text("utf-8")
+
+
+def _hash(script: str) -> str:
+    """The script's sha256, as a content security policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

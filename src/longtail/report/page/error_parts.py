@@ -1,0 +1,170 @@
+"""The section on errors: what is taken for what, with the images themselves."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from longtail.report.facts import Confusions, Matrix, Pair, Prediction
+from longtail.report.page.class_figures import matrix_svg
+from longtail.report.page.parts import Table, Thumb, cent, shown
+from longtail.report.page.thumbnails import Thumbnails
+from longtail.report.run import GROUPS
+
+FIRST = 6  # pairs shown at once; the others open
+NUMBERS = 50  # errors told as numbers beside the matrix
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A coloured cell: its text, its shade from 1 to 5 or 0 for none, and whether it holds the right answers."""
+
+    text: str
+    level: int = 0
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of coloured cells."""
+
+    name: str
+    cells: Sequence[Cell]
+    images: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A class taken for another, with images."""
+
+    true: str
+    predicted: str
+    told: str
+    wrong: Sequence[Thumb] = ()
+    right: Sequence[Thumb] = ()
+
+
+@dataclass(frozen=True)
+class MatrixPart:
+    """The matrix of errors as a picture, with the most frequent as numbers."""
+
+    svg: Any
+    numbers: Table
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def images_of(found: Confusions, images: str) -> Iterator[str]:
+    """Ids of the images that the section shows: none, the wrong ones, or all."""
+    if images == "none":
+        return
+    for pair in found.pairs:
+        yield from (one.path for one in pair.wrong)
+        if images == "all":
+            yield from (one.path for one in (pair.right, pair.label_right) if one is not None)
+    yield from (one.path for one in found.listed)
+
+
+def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
+    """What is taken for what."""
+    matrix = found.matrix
+    return {
+        "errors": found.errors,
+        "groups": _groups(found.groups),
+        "first": FIRST,
+        "pairs": [_card(pair, pictures) for pair in found.pairs],
+        "trouble": pictures.trouble,
+        "listed": _listed(found.listed),
+        "listed_images": _thumbs(found.listed, pictures, named=True),
+        "counts": None if matrix is None or matrix.errors_only else _counts(matrix),
+        "matrix": None if matrix is None or not matrix.errors_only else _matrix(matrix),
+        "sinks": _sinks(found),
+    }
+
+
+def _groups(counts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
+    """Row per cents, for the groups that some image belongs to or is taken for."""
+    there = [place for place in range(len(GROUPS)) if sum(counts[place]) or sum(row[place] for row in counts)]
+    rows = []
+    for place in there:
+        images = sum(counts[place])
+        shares = [counts[place][other] / images for other in there] if images else []
+        cells = [Cell(cent(share), 1 + min(4, int(5 * share))) for share in shares]
+        if images:
+            rows.append(Row(GROUPS[place], cells, f"{images:,}"))
+    return {"columns": [GROUPS[place] for place in there], "rows": rows}
+
+
+def _card(pair: Pair, pictures: Thumbnails) -> Card:
+    share = f" ({cent(pair.share)})" if pair.share is not None else ""
+    reverse = f"; the other way {pair.reverse:,}" if pair.reverse else "; never the other way"
+    overlap = ". Both ways: do the labels overlap?" if pair.both_ways else "."
+    told = f"{pair.count:,} of {pair.test_images:,} images{share}{reverse}{overlap}"
+    right = [one for one in (pair.right, pair.label_right) if one is not None]
+    return Card(
+        pair.name, pair.label, told, _thumbs(pair.wrong, pictures), _thumbs(right, pictures, named=True)
+    )
+
+
+def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool = False) -> list[Thumb]:
+    """The images that could be found; those rightly named bear the class below them."""
+    thumbs = []
+    for one in images:
+        picture = pictures.get(one.path)
+        if picture is None:
+            continue
+        sure = f"{one.confidence:.2f}"
+        told = f"labelled {shown(one.name)}, predicted {shown(one.label)}, {sure}"
+        thumbs.append(Thumb(picture, told, f"{one.name} {sure}" if named else f"sure {sure}"))
+    return thumbs
+
+
+def _listed(images: Sequence[Prediction]) -> Table | None:
+    if not images:
+        return None
+    rows = [(one.path, one.name, one.label, f"{one.confidence:.2f}") for one in images]
+    return Table("Every error", ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
+
+
+def _counts(matrix: Matrix) -> Mapping[str, Any]:
+    """Counts, the errors shaded by their share of the class."""
+    rows = []
+    for row, (name, counts) in enumerate(zip(matrix.names, matrix.counts, strict=True)):
+        images = max(matrix.test_images[row], 1)
+        shades = [1 + min(4, int(5 * count / images)) if count else 0 for count in counts]
+        cells = [
+            Cell(str(count) if count else "", 0 if row == column else shades[column], row == column)
+            for column, count in enumerate(counts)
+        ]
+        rows.append(Row(name, cells))
+    return {"columns": matrix.names, "rows": rows}
+
+
+def _matrix(matrix: Matrix) -> MatrixPart:
+    cells = [
+        (row, column, count)
+        for row, counts in enumerate(matrix.counts)
+        for column, count in enumerate(counts)
+        if count and row != column
+    ]
+    most = max((count for *_, count in cells), default=1)
+    size = len(matrix.names)
+    svg = matrix_svg(
+        size, cells, most, "What each class is taken for",
+        "Rows: the label; columns: what it is taken for. The numbers are below.",
+    )  # fmt: skip
+    frequent = sorted(cells, key=lambda cell: -cell[2])[:NUMBERS]
+    rows = [
+        (matrix.names[row], matrix.names[column], f"{count} of {matrix.test_images[row]}")
+        for row, column, count in frequent
+    ]
+    some = f"the {NUMBERS} most frequent of {len(cells):,}" if len(cells) > NUMBERS else "all"
+    numbers = Table(f"Errors by pair of classes: {some}", ("class", "taken for", "images"), rows, (0, 1))
+    names = [shown(name) for name in matrix.names]
+    return MatrixPart(svg, numbers, {"names": names, "tested": matrix.test_images, "cells": cells})
+
+
+def _sinks(found: Confusions) -> Table | None:
+    if not found.sinks:
+        return None
+    rows = [(sink.name, f"{sink.errors:,}", cent(sink.share), f"{sink.classes:,}") for sink in found.sinks]
+    header = ("taken for", "errors", "of all errors", "from classes")
+    return Table("Classes that swallow most errors", header, rows)

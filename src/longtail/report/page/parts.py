@@ -1,0 +1,95 @@
+"""What the templates are given: text that is ready to be shown, tables, pictures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from longtail.report.page.thumbnails import Thumbnail
+from longtail.report.text import printable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table; the first cell of a row is its name.
+
+    Attributes:
+        caption: what it holds.
+        header: one heading a column.
+        rows: text.
+        left: columns of words; the others hold numbers and stand right.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left: Sequence[int] = (0,)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its heading, and with its numbers where no table of the page has them."""
+
+    heading: str
+    svg: Markup
+    caption: str = ""
+    numbers: Table | None = None
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """A thumbnail in its place.
+
+    Attributes:
+        picture: the image.
+        told: what it shows, for those who do not see it.
+        caption: the words below it.
+    """
+
+    picture: Thumbnail
+    told: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the page.
+
+    Attributes:
+        id: its address in the page, and the name of its template.
+        short: its name among the links at the top.
+        heading: the question that it answers.
+        content: what its template takes.
+    """
+
+    id: str
+    short: str
+    heading: str
+    content: Any
+
+
+def shown(name: str | None) -> str:
+    """A name as the page writes it: what is not printable is escaped."""
+    return "" if name is None else printable(name)
+
+
+def cent(value: float | None, images: int | None = None) -> str:
+    """A fraction in per cent: whole below 1,000 images, else with one decimal."""
+    if value is None:
+        return "-"
+    return f"{_hundred(value, images)} %"
+
+
+def span(interval: tuple[float, float] | None, images: int | None = None) -> str:
+    """An interval in per cent."""
+    if interval is None:
+        return "-"
+    return f"{_hundred(interval[0], images)}-{_hundred(interval[1], images)} %"
+
+
+def _hundred(value: float, images: int | None) -> str:
+    """Halves are rounded up, as a browser does."""
+    decimals = images is not None and images >= 1000
+    return f"{100 * value:.1f}" if decimals else str(math.floor(100 * value + 0.5))

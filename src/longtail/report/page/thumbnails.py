@@ -1,0 +1,130 @@
+"""Small pictures of the run's own images, made anew, so that nothing but their pixels reaches the page."""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pydantic import ValidationError
+
+from longtail.data import DataOptions
+from longtail.data.images import UnreadableError, decode_small, in_threads
+from longtail.data.listing import Listing
+from longtail.data.loading import read_source
+from longtail.report.run import Run
+from longtail.types import InputError
+
+SIDE = 96  # pixels; what is smaller stays as it is
+_QUALITY = 70
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture as a `data:` address.
+
+    Attributes:
+        address: of a WebP file.
+        side: in pixels.
+    """
+
+    address: str
+    side: int
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the original is so small that its pixels are to be seen."""
+        return self.side < SIDE
+
+
+@dataclass
+class Thumbnails:
+    """The pictures that a page shows.
+
+    Attributes:
+        found: id of an image -> its picture.
+        trouble: why there are none, or not all, in a sentence; empty where all is well.
+    """
+
+    found: dict[str, Thumbnail] = field(default_factory=dict)
+    trouble: str = ""
+
+    def get(self, image: str) -> Thumbnail | None:
+        return self.found.get(image)
+
+    @property
+    def size(self) -> int:
+        """Bytes that they add to the page."""
+        return sum(len(picture.address) for picture in self.found.values())
+
+
+def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
+    """Make a picture of each image that can be found.
+
+    Args:
+        run: its recipe says where the images are.
+        images: ids as in predictions.parquet.
+
+    Returns:
+        The pictures. Images that cannot be reached are missing, and `trouble` says so.
+    """
+    wanted = dict.fromkeys(images)
+    if not wanted:
+        return Thumbnails()
+    try:
+        listings = _listings(run)
+    except (InputError, ValidationError, OSError):
+        return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
+    found = Thumbnails()
+    for listing in listings:
+        _add(found, listing, wanted.keys())
+    missing = len(wanted) - len(found.found)
+    if missing:
+        noun = "image" if missing == 1 else "images"
+        found.trouble = f"{missing} {noun} to be shown here could not be found or read."
+    return found
+
+
+def thumbnail(pixels: np.ndarray) -> Thumbnail:
+    """The centre square of an upright image (H, W, 3) as WebP, without anything that was stored beside the pixels."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return encoded(Image.fromarray(pixels[top : top + side, left : left + side]), side)
+
+
+def encoded(image: Image.Image, side: int) -> Thumbnail:
+    """A picture from an image in memory; small ones lose nothing."""
+    file = io.BytesIO()
+    image.save(file, format="WEBP", quality=_QUALITY, lossless=side < SIDE // 2, method=4)
+    return Thumbnail("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii"), side)
+
+
+def _listings(run: Run) -> list[Listing]:
+    """The parts of the run's source; nothing is fetched from the network."""
+    options = DataOptions.model_validate(run.recipe["data"])
+    if options.path is None and options.name != "digits":
+        cache = Path.home() / ".cache" / "longtail"
+        options = options.model_copy(update={"path": str(cache)})
+    source = read_source(options)
+    return [part for part in (source.test, source.val, source.train) if part is not None]
+
+
+def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str]) -> None:
+    names = set(wanted) - found.found.keys()
+    rows = np.array([row for row, name in enumerate(listing.ids) if _told(name) in names], dtype=np.int64)
+    if not len(rows):
+        return
+    pictures: Sequence[object] = list(
+        in_threads(lambda image: decode_small(image, SIDE), listing.fetch(rows))
+    )
+    for row, pixels in zip(rows.tolist(), pictures, strict=True):
+        if not isinstance(pixels, UnreadableError):
+            found.found.setdefault(_told(listing.ids[row]), thumbnail(np.asarray(pixels)))
+
+
+def _told(name: str) -> str:
+    """A file's name as predictions.parquet writes it."""
+    return name.encode("utf-8", "backslashreplace").decode()

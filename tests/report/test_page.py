@@ -1,0 +1,194 @@
+"""The text of report.html: whole, the same each time, small, and without a word of the machine it was made on."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longtail.cli.main import main
+from longtail.report import Run, write_page
+from longtail.report.page import build_page
+from longtail.report.page.build import as_data
+from report_runs import ODD_NAMES, made_up_run
+
+PHOTOS = ("cat", "lynx", "owl")
+
+
+def data_of(page: str) -> Mapping[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return dict(json.loads(found[1]))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of images that a made-up run was tested on."""
+    rng = np.random.default_rng(0)
+    for name in PHOTOS:
+        (tmp_path / "photos/test" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+            exif = Image.Exif()
+            exif[0x010E] = "the nest behind the church"
+            picture = Image.fromarray(pixels).resize((120, 120))
+            picture.save(tmp_path / "photos/test" / name / f"{number:02}.jpg", exif=exif)
+    return tmp_path / "photos"
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=7)
+    assert build_page(Run(run)) == build_page(Run(run))
+
+
+def test_numbers_are_those_of_metrics_json(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=30, images=20)
+    page = build_page(Run(run))
+    metrics = json.loads((run / "eval/test/metrics.json").read_text())
+    for name in ("overall", "macro", "many", "medium", "few"):
+        cell = rf">{name}</(?:span></)?th><td class=\"n\">(\d+) %</td>"
+        found = re.search(cell, page)
+        assert found, name
+        assert abs(int(found[1]) - 100 * metrics[name]) <= 0.51
+    rows = data_of(page)["classes"]["rows"]
+    assert sum(row[4] for row in rows) / sum(row[3] for row in rows) == pytest.approx(metrics["overall"])
+
+
+def test_names_cannot_break_out(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", names=ODD_NAMES)))
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "<img src=x" not in page
+    names = [row[0] for row in data_of(page)["classes"]["rows"]]
+    assert sorted(names) == sorted(name.replace("\n", "\\n") for name in ODD_NAMES)
+
+
+def test_data_cannot_end_its_element() -> None:
+    text = as_data({"</script>": "<!-- & \u2028"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"</script>": "<!-- & \u2028"}
+
+
+def test_the_policy_names_the_script_and_comes_first(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=3)))
+    head = page[: page.index("<style>")]
+    assert "default-src 'none'" in head
+    assert re.search(r"script-src 'sha256-[\w+/]{43}='", head)
+    assert not re.search(r'(?:src|href)="(?!data:|#)', page)
+
+
+def test_script_and_style_are_small(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=3)))
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert len(style.encode()) < 12_000
+    assert len(page[page.rindex("<script>") :].encode()) < 10_000
+
+
+@pytest.mark.parametrize(("classes", "images", "most"), [(7, 20, 1.5e6), (100, 20, 3e6), (8142, 3, 4e6)])
+def test_pages_keep_to_their_size(classes: int, images: int, most: float, tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=classes, images=images)
+    page = build_page(Run(run))
+    assert len(page.encode()) < most
+    assert len(data_of(page)["classes"]["rows"]) == classes
+    if classes > 1000:
+        assert len(as_data(data_of(page)["classes"]["rows"])) / classes < 50
+
+
+@pytest.mark.parametrize(
+    ("wanted", "wrong", "right"), [("none", False, False), ("errors", True, False), ("all", True, True)]
+)
+def test_which_images_are_shown(wanted: str, wrong: bool, right: bool, photos: Path, tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", names=PHOTOS, data=str(photos), rates=[0.5, 0.5, 0.5]))
+    files = sorted(photos.rglob("*.jpg"))
+    _rename_as_evaluated(run, files, photos)
+    page = build_page(run, images=wanted)
+    told = re.findall(
+        r'<img src="data:image/webp;base64,[^"]+" alt="labelled (\w+), predicted (\w+), 0\.\d\d"', page
+    )
+    assert any(name != label for name, label in told) == wrong
+    assert any(name == label for name, label in told) == right
+    assert "church" not in page
+    assert ("made without images" in page) == (wanted == "none")
+
+
+def _rename_as_evaluated(run: Run, files: list[Path], root: Path) -> None:
+    """Give the made-up predictions the ids of images that are there."""
+    import pandas as pd
+
+    table = run.path / "eval/test/predictions.parquet"
+    found = pd.read_parquet(table)
+    found["path"] = [file.relative_to(root).as_posix() for file in files][: len(found)]
+    found.to_parquet(table, index=False)
+
+
+def test_images_that_are_gone_are_told(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", names=PHOTOS, data=str(tmp_path / "gone"), rates=[0.5, 0.5, 0.5])
+    page = build_page(Run(run))
+    assert "<img" not in page
+    assert "none are shown" in page
+
+
+def test_a_page_that_would_be_too_large_has_no_images(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(made_up_run(tmp_path / "run", names=PHOTOS, data=str(photos), rates=[0.5, 0.5, 0.5]))
+    _rename_as_evaluated(run, sorted(photos.rglob("*.jpg")), photos)
+    monkeypatch.setattr("longtail.report.page.LARGEST", 1000)
+    page = build_page(run)
+    assert "<img" not in page
+    assert "larger than 8 MB" in page
+
+
+def test_nothing_tells_the_machine(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, data=str(tmp_path / "photos"))))
+    assert str(tmp_path) not in page
+
+
+def test_heat_maps_are_shown_where_they_were_made(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=7)
+    assert "longtail explain run" in build_page(Run(run))
+    (run / "explain").mkdir()
+    for name in ("00.webp", "00-1.webp"):
+        Image.new("RGB", (100, 100), "red").save(run / "explain" / name)
+    image = {
+        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["cat"],
+        "image": "00.webp", "maps": ["00-1.webp"],
+    }  # fmt: skip
+    (run / "explain/explain.json").write_text(
+        json.dumps({"rule": "Two of each.", "layer": "x", "images": [image]})
+    )
+    page = build_page(Run(run))
+    assert "Two of each." in page
+    assert page.count("<img") == 2
+    assert "labelled &lt;b&gt;lynx, predicted cat, 0.90" in page
+    assert "<img" not in build_page(Run(run), images="none")
+
+
+def test_damaged_heat_maps_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=7)
+    (run / "explain").mkdir()
+    (run / "explain/explain.json").write_text('{"images": [{}]}')
+    assert main(["report", str(run)]) == 2
+    assert "explain.json is damaged" in capsys.readouterr().err
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [{"status": "interrupted"}, {"evaluated": False}, {"experts": 1, "images": 1}]
+)
+def test_it_is_written_for_every_run(options: dict[str, Any], tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=7, **options)
+    text = (run / write_page(Run(run))).read_text("utf-8")
+    assert "</html>" in text
+    assert "Is it any good" in text
+
+
+def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made_up_run(tmp_path / "run", num_classes=7)
+    assert main(["report", str(run), "--images", "none"]) == 0
+    assert str(run / "report.html") in capsys.readouterr().out
+    assert main(["report", str(run), "--images", "some"]) == 2
+    assert "none, errors, all" in capsys.readouterr().err

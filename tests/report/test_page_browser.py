@@ -1,0 +1,221 @@
+"""The page in a real browser: it loads in peace, sorts, searches, remembers, and can be used by everybody."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtail.report import Run, write_page
+from report_runs import ODD_NAMES, made_up_run
+
+Visit = Callable[..., Any]
+Pages = Callable[[str], Path]
+UNEVEN = [40, 25, 9, 3, 0, 12, 30, 1, 100, 20, 15, 60]  # test images: some too few, one class not tested
+KINDS: dict[str, dict[str, Any]] = {
+    "odd": {"names": ODD_NAMES, "images": UNEVEN, "unknown": {"<b>zebra</b>": 3}, "temperature": 1.5},
+    "hundred": {"num_classes": 100},
+    "thousands": {"num_classes": 400, "images": 3},
+    "single": {"num_classes": 7, "experts": 1, "images": 1},
+    "unfinished": {"num_classes": 7, "status": "interrupted"},
+    "perfect": {"num_classes": 7, "rates": [1.0] * 7},
+}
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    """The page of a made-up run, by kind; each is made once."""
+    made: dict[str, Path] = {}
+
+    def page(kind: str) -> Path:
+        if kind not in made:
+            run = made_up_run(tmp_path_factory.mktemp(kind) / "run", **KINDS[kind])
+            made[kind] = run / write_page(Run(run))
+        return made[kind]
+
+    return page
+
+
+def column(watched: Any, label: str) -> list[str]:
+    return list(watched.texts(f"#class-table tbody td[data-label='{label}']"))
+
+
+def press(watched: Any, key: str) -> None:
+    watched.page.locator(f"#class-table th[data-sort={key}] button").click()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_loads_in_peace_and_fits_every_screen(kind: str, pages: Pages, visit: Visit) -> None:
+    watched = visit(pages(kind))
+    for width in (1280, 768, 360):
+        watched.page.set_viewport_size({"width": width, "height": 800})
+        assert watched.page.evaluate("document.documentElement.scrollWidth") == width
+    assert watched.faults == []
+    ids = watched.page.evaluate("[...document.querySelectorAll('[id]')].map((element) => element.id)")
+    assert sorted(set(ids)) == sorted(ids)
+    assert watched.page.locator("h1").count() == 1
+    assert watched.page.evaluate("document.querySelectorAll('*').length") <= 8000
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "dark"), [("odd", 1280, False), ("odd", 360, True), ("hundred", 1280, True)]
+)
+def test_axe_finds_nothing(kind: str, width: int, dark: bool, pages: Pages, visit: Visit) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    watched = visit(pages(kind), width=width, dark=dark)
+    found = axe.Axe().run(watched.page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_numbers_sort_as_numbers_and_too_few_stand_last_both_ways(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"))
+    press(watched, "train")
+    sizes = [int(text.replace(",", "")) for text in column(watched, "training images")]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 10 < sizes[-1]
+    press(watched, "train")
+    assert [int(text.replace(",", "")) for text in column(watched, "training images")] == sizes[::-1]
+    for _ in range(2):
+        press(watched, "recall")
+        said = column(watched, "recall")
+        thin = sum(0 < images < 10 for images in UNEVEN)
+        assert all("%" in text for text in said[: -thin - 1])
+        assert all("too few to say" in text for text in said[-thin - 1 : -1])
+        assert "not tested" in said[-1]
+
+
+def test_the_active_column_alone_says_how_it_is_sorted(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"))
+    sorted_by = watched.page.locator("[aria-sort]")
+    assert (sorted_by.count(), sorted_by.get_attribute("data-sort")) == (1, "recall")
+    press(watched, "class")
+    assert (sorted_by.count(), sorted_by.get_attribute("data-sort")) == (1, "class")
+    assert watched.texts("#sorted") == ["12 classes, sorted by class, smallest first"]
+
+
+def test_search_and_filters_narrow_the_table(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"))
+    watched.page.fill("#find", "PROTO")
+    assert watched.texts("#class-table tbody th") == ["__proto__"]
+    watched.page.fill("#find", "")
+    watched.page.check("#hide")
+    assert len(column(watched, "recall")) == sum(images >= 10 for images in UNEVEN)
+    watched.page.select_option("#group", "few")
+    assert set(column(watched, "group")) == {"few"}
+
+
+def test_what_was_chosen_is_restored_from_the_address(pages: Pages, visit: Visit) -> None:
+    first = visit(pages("hundred"))
+    press(first, "train")
+    press(first, "train")
+    first.page.fill("#find", "class 1")
+    again = visit(pages("hundred"), hash=first.page.evaluate("location.hash"))
+    assert again.texts("#class-table tbody th") == first.texts("#class-table tbody th")
+    assert again.page.locator("[aria-sort]").get_attribute("aria-sort") == "descending"
+    assert again.page.input_value("#find") == "class 1"
+
+
+@pytest.mark.parametrize(
+    "words", ["sort=__proto__&group=x&hide=maybe", "%E0%A4%A", "sort=class&find=%3Cimg%3E"]
+)
+def test_a_broken_address_does_no_harm(words: str, pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"), hash=f"#classes:{words}")
+    assert watched.faults == []
+    assert watched.page.locator("[aria-sort]").count() == 1
+
+
+def test_everything_is_reached_with_the_keyboard(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("hundred"))
+    keyboard = watched.page.keyboard
+    focused = "document.activeElement.id || document.activeElement.textContent.trim()"
+    keyboard.press("Tab")
+    assert watched.page.evaluate(focused) == "Skip to the verdict"
+    seen = []
+    for _ in range(60):
+        keyboard.press("Tab")
+        seen.append(watched.page.evaluate(focused))
+    assert {"find", "group", "hide", "copy", "class", "recall", "matrix"} <= set(seen)
+    watched.page.locator("#class-table th[data-sort=test] button").focus()
+    keyboard.press("Enter")
+    assert watched.page.locator("[aria-sort]").get_attribute("data-sort") == "test"
+    watched.page.locator("#matrix").focus()
+    keyboard.press("ArrowDown")
+    assert " as class " in watched.texts("#matrix-told")[0]
+    assert " of 20" in watched.texts("#matrix-told")[0]
+
+
+def test_it_can_be_read_without_script(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("hundred"), script=False)
+    assert len(column(watched, "recall")) == 100
+    assert not watched.page.locator("#find").is_visible()
+    assert watched.page.locator("section").count() >= 9
+
+
+def test_rows_made_by_the_script_equal_those_of_the_file(pages: Pages, visit: Visit) -> None:
+    file = pages("odd")
+    squeezed = "(body) => body.innerHTML.replace(/\\s+/g, ' ').replace(/ </g, '<').replace(/> /g, '>')"
+    written = visit(file, script=False).page.locator("#class-table tbody").evaluate(squeezed)
+    text = file.read_text("utf-8")  # the same page, with all rows left to the script
+    start = text.index("<tbody>", text.index('id="class-table"'))
+    bare = file.with_name("bare.html")
+    bare.write_text(text[: start + 7] + text[text.index("</tbody>", start) :], "utf-8")
+    assert visit(bare).page.locator("#class-table tbody").evaluate(squeezed) == written
+    assert all(word in written for word in ("rough", "too few to say", "not tested"))
+
+
+def test_many_classes_are_drawn_in_portions_and_all_are_searched(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("thousands"))
+    assert len(column(watched, "recall")) == 100
+    watched.page.click("#more")
+    assert len(column(watched, "recall")) == 200
+    watched.page.fill("#find", "class 399")
+    assert watched.texts("#class-table tbody th") == ["class 399"]
+
+
+def test_copied_cells_start_no_formula(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"))
+    watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    watched.page.click("#copy")
+    watched.page.wait_for_function("document.getElementById('sorted').textContent.startsWith('copied')")
+    rows = list(csv.DictReader(io.StringIO(watched.page.evaluate("navigator.clipboard.readText()"))))
+    assert {row["class"] for row in rows} >= {"'=1+1", "007", "__proto__", '"on=', "</script>"}
+    assert len(rows) == 12
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+
+
+def test_details_are_open_while_printing(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("hundred"))
+    closed = watched.page.locator("details:not([open])").count()
+    assert closed > 0
+    watched.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert watched.page.locator("details:not([open])").count() == 0
+    watched.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert watched.page.locator("details:not([open])").count() == closed
+    watched.page.emulate_media(media="print")
+    assert not watched.page.locator("#find").is_visible()
+    assert watched.page.get_by_text("All classes: eval/test/per_class.csv").is_visible()
+
+
+def test_every_figure_and_picture_says_what_it_shows(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("odd"))
+    figures = watched.page.locator("svg")
+    assert figures.count() >= 5
+    for number in range(figures.count()):
+        label = figures.nth(number).get_attribute("aria-labelledby")
+        assert watched.page.locator(f"[id='{label}']").text_content()
+
+
+def test_a_stranger_in_the_page_cannot_run_or_send(pages: Pages, visit: Visit) -> None:
+    text = pages("odd").read_text("utf-8")
+    harmed = pages("odd").with_name("harmed.html")
+    harmed.write_text(
+        text.replace(
+            "</main>", "<script>document.title = 'run'</script><img src='http://127.0.0.1:9/x.png'></main>"
+        ),
+        "utf-8",
+    )
+    watched = visit(harmed)
+    assert watched.page.title() != "run"
+    assert [fault for fault in watched.faults if "Content Security Policy" in fault]
