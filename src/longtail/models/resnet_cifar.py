@@ -85,6 +85,7 @@ class ExpertResNet(nn.Module):
         )
         sources = [expert % 2 for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(WIDTHS[source], WIDTHS[-1]) for source in sources)
+        self.pooled = nn.ModuleList(nn.Identity() for _ in range(num_experts))
         kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
         self.heads = nn.ModuleDict(
             {
@@ -106,7 +107,16 @@ class ExpertResNet(nn.Module):
         last: Tensor = maps[-1]
         if self.gates:
             last = last * self.gates[expert](maps[expert % 2])
+        last = self.pooled[expert](last)
         return last.mean(dim=(2, 3), dtype=torch.float32)
+
+    def last_maps(self) -> list[nn.Module]:
+        """For each expert the module whose output (B, D, h, w) is its last map: what is pooled into its features.
+
+        With gates this is the gated map, for that is what the classifier sees. The modules change nothing; they are
+        places where a map can be read and a gradient taken.
+        """
+        return list(self.pooled)
 
     def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
         """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
