@@ -76,7 +76,7 @@ def classifier_of(folder):
 def measure(folder, count, rounds):
     """Compared seconds by size of the files."""
     classifier, rows = classifier_of(folder), {}
-    described, model = classifier._description, copy.deepcopy(classifier.model)
+    described, model = classifier.description, copy.deepcopy(classifier.model)
     model = model.to(memory_format=torch.contiguous_format).eval()
     for width, height in SIZES:
         place = folder / f"{width} x {height}"

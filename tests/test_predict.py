@@ -52,7 +52,7 @@ def test_pieces_make_the_whole_and_skip_what_cannot_be_read(
     readable = [path for path in paths if path != paths[3]]
     whole = model.predict(readable)
     for size in (1, 2, 3, 100):
-        monkeypatch.setattr(predict, "evaluation_batch", lambda *_, size=size: size)
+        monkeypatch.setattr(predict.classifier, "evaluation_batch", lambda *_, size=size: size)
         bad: list[tuple[str, str]] = []
         pieces = list(model.stream(paths, bad))
         assert bad == [(str(paths[3]), "empty")]

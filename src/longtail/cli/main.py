@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, listing, runs
+from longtail.cli import data, listing, predicting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(runs.train, runs.evaluate, runs.predict, runs.report, runs.compare),
+    *(runs.train, runs.evaluate, predicting.predict, runs.report, runs.compare),
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )
 for command in COMMANDS:

@@ -1,33 +1,29 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors
 import torch
 
 from longtail.augment import Augment
-from longtail.data import DataOptions, Notes, Split, find_images, load_data, load_test, read_images, source_of
-from longtail.data.images import walk_images
-from longtail.data.loading import read_source
+from longtail.data import find_images, read_images
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, prediction_table, write_evaluation
 from longtail.method import Method
-from longtail.models import ExpertResNet, ModelOptions, build_model
+from longtail.models import build_model
+from longtail.predict.evaluated import Evaluated
+from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
+from longtail.predict.weights import Tensors, read_weights, rebuild
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, InputError
 
-DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
 Sources = str | Path | Iterable[str | Path]
-Unreadable = list[tuple[str, str]]
 
 
 def load(run: str | Path, *, device: str = "auto") -> "Classifier":
@@ -49,23 +45,27 @@ class Classifier:
     Attributes:
         classes: C names.
         num_experts: M.
+        model: the network: M experts' features and logits of normalised images.
+        device: where it runs.
+        description: what rebuilds the network for prediction, as in weights/model.json.
         note: what to know before trusting it: the run is not finished; None where there is nothing to say.
     """
 
     def __init__(self, folder: RunFolder, device: str) -> None:
         self.folder, self._status = folder, folder.status()
         self.recipe: Recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
-        self._description, self._weights = _read_weights(folder.path)
-        self.classes: tuple[str, ...] = tuple(self._description["classes"])
+        self.description, tensors = read_weights(folder.path)
+        self.classes: tuple[str, ...] = tuple(self.description["classes"])
         self.device = start_runtime(device, "fp32").device
-        self.model = self._build_model().to(memory_format=torch.channels_last).to(self.device)
+        model, method_state = rebuild(self.description, tensors)
+        self.model = model.to(memory_format=torch.channels_last).to(self.device)
         self.num_experts = self.model.num_experts
         counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
         self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
-        self._start_method()
+        self._start_method(method_state)
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
-        self._augment = Augment((), self._description["mean"], self._description["std"])
+        self._augment = Augment((), self.description["mean"], self.description["std"])
 
     @property
     def note(self) -> str | None:
@@ -73,13 +73,13 @@ class Classifier:
         if s["status"] == "done":
             return None
         return (
-            f"{self.folder.path} is not finished: using its weights after epoch {self._description['epoch']} "
+            f"{self.folder.path} is not finished: using its weights after epoch {self.description['epoch']} "
             f"of {s['epochs']}"
         )
 
     @property
     def _batch_size(self) -> int:
-        size = self._description["image_size"]
+        size = self.description["image_size"]
         return evaluation_batch(self.recipe.run.evaluate_batch_size, self.device, size)
 
     def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
@@ -132,15 +132,16 @@ class Classifier:
 
     def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
-        name, split, _ = self._own_split(strict) if data is None else self._other_split(Path(data), strict)
+        images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
+        name, split, _ = images.own(strict) if data is None else images.other(Path(data), strict)
         counts, predictions = evaluate(
             self.model, self._method, split, self._augment,
-            bank=self._description["bank"], device=self.device,
+            bank=self.description["bank"], device=self.device,
             batch_size=self._batch_size, workers=self.recipe.data.workers,
         )  # fmt: skip
         more = {
             "split": name,
-            "epoch": self._description["epoch"],
+            "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
             "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
@@ -149,20 +150,13 @@ class Classifier:
             more["data"] = str(Path(data).resolve())
         return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
 
-    def _start_method(self) -> None:
+    def _start_method(self, state: Tensors) -> None:
         """Bring the method to where training left it, by way of a network of the shape that it was started with."""
         if type(self._method).start is not Method.start:
             banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
             self._method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
-        if self._method_state:
-            self._method.load_state_dict(self._method_state)
-
-    def _build_model(self) -> ExpertResNet:
-        d, state = self._description, self._weights
-        model = build_model(ModelOptions(**d["model"]), len(self.classes), (d["bank"],))
-        self._method_state = {k[7:]: state.pop(k) for k in list(state) if k.startswith("method.")}
-        model.load_state_dict(state)
-        return model.eval()
+        if state:
+            self._method.load_state_dict(state)
 
     def _infer(
         self, paths: Sequence[Path], unreadable: Unreadable
@@ -173,7 +167,7 @@ class Classifier:
         def loaded() -> Iterator[Batch]:
             for start in range(0, len(paths), size):
                 chunk = paths[start : start + size]
-                images, bad = read_images(chunk, self._description["image_size"])
+                images, bad = read_images(chunk, self.description["image_size"])
                 unreadable.extend(bad)
                 skipped = {path for path, _ in bad}
                 rows = [start + n for n, path in enumerate(chunk) if str(path) not in skipped]
@@ -182,87 +176,11 @@ class Classifier:
                     yield Batch(images.to(self.device), torch.zeros_like(index), index)
 
         for batch, logits, each in infer(
-            self.model, self._method, loaded(), self._augment, self._description["bank"]
+            self.model, self._method, loaded(), self._augment, self.description["bank"]
         ):
             ids = tuple(str(paths[row]) for row in batch.index.tolist())
             yield ids, logits, each
 
-    def _own_split(self, strict: bool) -> tuple[str, Split, Notes]:
-        options = self._options(strict)
-        source = read_source(options)
-        for part, listing in (("test", source.test), ("val", source.val)):
-            if listing is not None:
-                return part, *load_test(options, self.classes, part)
-        data = load_data(options, seed=self.recipe.run.seed)
-        if data.val is None:
-            raise InputError(
-                f"{self.folder.path} was trained without a test part; give images with --data PATH"
-            )
-        if data.index_hash != self.folder.read_json("env.json")["index_hash"]:
-            raise InputError(
-                f"the images of {options.path} have changed since training, so what was held out is not known any "
-                "more; give other images with --data PATH"
-            )
-        return "val", data.val, data.notes
-
-    def _other_split(self, data: Path, strict: bool) -> tuple[str, Split, Notes]:
-        if not data.exists():
-            raise InputError(
-                f"{data} does not exist; give a folder with test/ or with a folder for each class"
-            )
-        own, kind = self.recipe.data.name, source_of(data)
-        if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
-            options = self._options(strict, path=str(data))
-        else:
-            options = self._options(strict, name=kind, path=str(data))
-        return self._free_name(data), *load_test(options, self.classes)
-
-    def _options(self, strict: bool, **changed: Any) -> DataOptions:
-        o, size = self.recipe.data, self._description["image_size"]
-        return o.model_copy(update={"image_size": size, "strict": strict or o.strict, **changed})
-
-    def _free_name(self, data: Path) -> str:
-        """The folder's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
-        place = data.resolve()
-        own = f"{place.parent.name}-{place.name}" if place.name in ("test", "val") else place.name
-        names = chain([own], (f"{own}-{number}" for number in count(2)))
-        return next(name for name in names if self._origin(name) in (None, str(place)))
-
-    def _origin(self, name: str) -> str | None:
-        """Where the images behind `eval/<name>` came from; None where there is no such evaluation."""
-        file = f"eval/{name}/metrics.json"
-        if not (self.folder.path / file).is_file():
-            return None
-        return str(self.folder.read_json(file).get("data"))
-
-
-def _read_weights(run: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What rebuilds the network, and its weights; both lie in one file."""
-    path = run / "weights" / "last.safetensors"
-    if not path.is_file():
-        raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {}).get("longtail", "{}"))
-            if not description.keys() >= DESCRIBED:
-                raise ValueError("it does not say what network it belongs to")
-            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
-
 
 def _find(sources: Sources) -> list[Path]:
     return find_images([sources] if isinstance(sources, str | Path) else list(sources))
-
-
-def unreadable_error(bad: Unreadable) -> InputError:
-    """What to say of images that cannot be read."""
-    noun = "image" if len(bad) == 1 else "images"
-    return InputError(f"{len(bad)} {noun} cannot be read", unreadable_lines(bad))
-
-
-def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
-    """The first of them, each with its reason."""
-    lines = [f"{path} ({reason})" for path, reason in bad[:shown]]
-    return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines

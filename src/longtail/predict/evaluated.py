@@ -1,0 +1,90 @@
+"""Which images a finished run is evaluated on, and what that evaluation is called."""
+
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
+from longtail.data.images import walk_images
+from longtail.data.loading import read_source
+from longtail.engine.run_folder import RunFolder
+from longtail.recipe import Recipe
+from longtail.types import InputError
+
+Part = tuple[str, Split, Notes]
+"""The name under `eval/`, the images, and what to tell of them."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Finds images for a run.
+
+    Attributes:
+        folder, recipe: of the run.
+        classes: C names that the run knows.
+        image_size: side in pixels that its network takes.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    classes: tuple[str, ...]
+    image_size: int
+
+    def own(self, strict: bool) -> Part:
+        """The run's test part, or else its validation part.
+
+        Raises:
+            InputError: it has neither, or what was held out is not known any more.
+        """
+        options = self._options(strict)
+        source = read_source(options)
+        for part, listing in (("test", source.test), ("val", source.val)):
+            if listing is not None:
+                return part, *load_test(options, self.classes, part)
+        data = load_data(options, seed=self.recipe.run.seed)
+        if data.val is None:
+            raise InputError(
+                f"{self.folder.path} was trained without a test part; give images with --data PATH"
+            )
+        if data.index_hash != self.folder.read_json("env.json")["index_hash"]:
+            raise InputError(
+                f"the images of {options.path} have changed since training, so what was held out is not known any "
+                "more; give other images with --data PATH"
+            )
+        return "val", data.val, data.notes
+
+    def other(self, data: Path, strict: bool) -> Part:
+        """Images from elsewhere, matched to the classes by name.
+
+        Raises:
+            InputError: there are none that the run could be evaluated on.
+        """
+        if not data.exists():
+            raise InputError(
+                f"{data} does not exist; give a folder with test/ or with a folder for each class"
+            )
+        own, kind = self.recipe.data.name, source_of(data)
+        if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
+            options = self._options(strict, path=str(data))
+        else:
+            options = self._options(strict, name=kind, path=str(data))
+        return self._free_name(data), *load_test(options, self.classes)
+
+    def _options(self, strict: bool, **changed: Any) -> DataOptions:
+        o = self.recipe.data
+        return o.model_copy(update={"image_size": self.image_size, "strict": strict or o.strict, **changed})
+
+    def _free_name(self, data: Path) -> str:
+        """The folder's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
+        place = data.resolve()
+        own = f"{place.parent.name}-{place.name}" if place.name in ("test", "val") else place.name
+        names = chain([own], (f"{own}-{number}" for number in count(2)))
+        return next(name for name in names if self._origin(name) in (None, str(place)))
+
+    def _origin(self, name: str) -> str | None:
+        """Where the images behind `eval/<name>` came from; None where there is no such evaluation."""
+        file = f"eval/{name}/metrics.json"
+        if not (self.folder.path / file).is_file():
+            return None
+        return str(self.folder.read_json(file).get("data"))

@@ -1,0 +1,18 @@
+"""Images that cannot be read: how they are passed on, and what to say of them."""
+
+from longtail.types import InputError
+
+Unreadable = list[tuple[str, str]]
+"""(path, reason) of each."""
+
+
+def unreadable_error(bad: Unreadable) -> InputError:
+    """What to say of images that cannot be read."""
+    noun = "image" if len(bad) == 1 else "images"
+    return InputError(f"{len(bad)} {noun} cannot be read", unreadable_lines(bad))
+
+
+def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
+    """The first of them, each with its reason."""
+    lines = [f"{path} ({reason})" for path, reason in bad[:shown]]
+    return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines

@@ -1,0 +1,45 @@
+"""A run's weights as a file: what rebuilds the network lies in it beside the tensors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+
+from longtail.models import ExpertResNet, ModelOptions, build_model
+from longtail.types import InputError
+
+DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
+METHOD = "method."
+Tensors = dict[str, torch.Tensor]
+
+
+def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
+    """The description of the network, and its tensors; both lie in one file.
+
+    Raises:
+        InputError: there are none yet, or the file is damaged.
+    """
+    path = run / "weights" / "last.safetensors"
+    if not path.is_file():
+        raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            description = json.loads((file.metadata() or {}).get("longtail", "{}"))
+            if not description.keys() >= DESCRIBED:
+                raise ValueError("it does not say what network it belongs to")
+            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
+
+
+def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertResNet, Tensors]:
+    """The network with its weights, ready to evaluate, and the state of the method that was stored with them."""
+    network = {name: value for name, value in tensors.items() if not name.startswith(METHOD)}
+    method = {name.removeprefix(METHOD): v for name, v in tensors.items() if name.startswith(METHOD)}
+    options = ModelOptions(**description["model"])
+    model = build_model(options, len(description["classes"]), (description["bank"],))
+    model.load_state_dict(network)
+    return model.eval(), method
