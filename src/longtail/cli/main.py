@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, explaining, listing, predicting, runs
+from longtail.cli import data, demo, explaining, listing, predicting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(runs.train, runs.evaluate, predicting.predict, runs.report, runs.compare),
     explaining.explain,
+    demo.demo_app,
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )
 for command in COMMANDS:

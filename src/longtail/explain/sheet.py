@@ -68,7 +68,7 @@ def _head(figure: "Figure", title: str, width: float, height: float) -> None:
     figure.text(EDGE / width, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
     note = "Bright: where this expert sees evidence for the class. Each map is scaled to its own brightest place."
     figure.text(EDGE / width, 1 - 0.58 / height, note, color=QUIET, va="center")
-    left, length, y = width - EDGE - 1.6, 0.7, height - 0.3
+    left, length, y = width - EDGE - 1.1, 0.7, height - 0.3
     bar = figure.add_axes((left / width, (y - 0.06) / height, length / width, 0.12 / height))
     bar.imshow(colors()[None], aspect="auto")
     bar.set_axis_off()
@@ -79,7 +79,10 @@ def _head(figure: "Figure", title: str, width: float, height: float) -> None:
 def _row(figure: "Figure", e: Explanation, top: float, width: float, height: float) -> None:
     picture = fit(e.picture, PIXELS)
     heats = [overlay(picture, heat) for heat in e.maps]
-    captions = [("image", False), *((f"{n}: {vote}", vote != e.label) for n, vote in enumerate(e.votes, 1))]
+    captions = [
+        ("image", False),
+        *((f"expert {n}: {vote}", vote != e.label) for n, vote in enumerate(e.votes, 1)),
+    ]
     bottom = top - CAPTION - CELL
     for column, (pixels, (caption, differs)) in enumerate(zip([picture, *heats], captions, strict=True)):
         left = EDGE + WORDS + column * (CELL + GAP)
