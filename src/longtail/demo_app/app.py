@@ -91,9 +91,9 @@ def _lay_out(gradio: Any, classifier: Classifier) -> None:
             photo = gradio.File(
                 label="Image", file_types=["image"], file_count="single", type="filepath", height=180
             )
-            gradio.HTML(page.class_list(classifier), padding=False)
         with gradio.Column(scale=5, min_width=300):
             said = gradio.HTML(page.waiting(), padding=False)
+    gradio.HTML(page.class_list(classifier), padding=False)
     photo.change(respond, photo, said, concurrency_limit=1, show_progress="minimal", api_visibility="private")
 
 

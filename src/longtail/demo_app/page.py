@@ -21,9 +21,12 @@ SHOWN, SIDE = 5, 240
 
 @cache
 def _templates() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
+    here = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=here, autoescape=True, undefined=StrictUndefined)
+
+
+def _render(template: str, **values: object) -> str:
+    return _templates().get_template(f"{template}.html").render(**values)
 
 
 def style() -> str:
@@ -33,52 +36,63 @@ def style() -> str:
 
 def intro(classifier: Classifier) -> str:
     """The head of the page: which run it is, and what to know of it."""
-    counts = class_counts(classifier)
-    return _templates().get_template("intro.html").render(
-        name=classifier.folder.path.resolve().name, classes=len(counts), images=sum(counts.values()),
-        experts=classifier.num_experts, note=classifier.note, calibrated="temperature" in classifier.description,
-    )  # fmt: skip
+    counts, folder = class_counts(classifier), classifier.folder.path
+    name = folder.resolve().name
+    return _render(
+        "intro",
+        name=name,
+        classes=len(counts),
+        images=sum(counts.values()),
+        experts=classifier.num_experts,
+        note=(classifier.note or "").replace(str(folder), name),  # where it lies is nobody's business
+        calibrated=classifier.description.get("temperature", 1.0) != 1.0,
+    )
 
 
 def class_list(classifier: Classifier) -> str:
     """The classes with their training images, the largest first."""
-    counts = sorted(class_counts(classifier).items(), key=lambda entry: (-entry[1], entry[0]))
-    most = max(count for _, count in counts)
-    return _templates().get_template("classes.html").render(counts=counts, most=most)
+    counts = class_counts(classifier)
+    return _render("classes", counts=sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def answer(explanation: Explanation, counts: dict[str, int]) -> str:
-    """What the experts say of an image."""
-    e = explanation
+    """What the experts say of an image.
+
+    Args:
+        explanation: of the image, its maps for its label.
+        counts: training images of each class, in the order of the network's outputs.
+    """
+    e, names = explanation, list(counts)
     best = e.probabilities.sort(descending=True, stable=True).indices[:SHOWN].tolist()
-    names = list(counts)
     picture = fit(e.picture, SIDE)
-    return _templates().get_template("answer.html").render(
+    rows = [(names[c], float(e.probabilities[c])) for c in best]
+    return _render(
+        "answer",
         label=e.label,
         percent=_percent(e.confidence),
         doubts=doubts(e),
         agree=sum(vote == e.label for vote in e.votes),
         experts=len(e.votes),
         rows=[
-            {"name": names[c], "count": counts[names[c]], "percent": _percent(p), "width": 100 * p}
-            for c, p in ((c, float(e.probabilities[c])) for c in best)
+            {"name": n, "count": counts[n], "percent": _percent(p), "width": f"{100 * p:.1f}"}
+            for n, p in rows
         ],
         picture=_data_uri(picture),
         maps=[
-            {"vote": vote, "differs": vote != e.label, "source": _data_uri(overlay(picture, heat)), "empty": not heat.any()}
+            {"vote": vote, "source": _data_uri(overlay(picture, heat)), "empty": not heat.any()}
             for vote, heat in zip(e.votes, e.maps, strict=True)
         ],
-    )  # fmt: skip
+    )
 
 
 def refusal(name: str, reason: str) -> str:
     """Why a file gets no answer."""
-    return _templates().get_template("refusal.html").render(name=name, reason=reason)
+    return _render("refusal", name=name, reason=reason)
 
 
 def waiting() -> str:
     """What stands where the answer will be."""
-    return _templates().get_template("waiting.html").render()
+    return _render("waiting")
 
 
 def doubts(explanation: Explanation) -> list[str]:
@@ -88,7 +102,7 @@ def doubts(explanation: Explanation) -> list[str]:
     if agree < experts:
         found.append(f"only {agree} of {experts} experts say so" if agree else "no expert says so by itself")
     if explanation.confidence < SURE:
-        found.append(f"the confidence is below {SURE:.0%}")
+        found.append(f"the confidence is below {_percent(SURE)}")
     return found
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 INK, QUIET = "#16191D", "#4A525C"
 DOTS = 150  # an inch
-CELL, GAP, WORDS, EDGE, CAPTION, HEAD = 1.6, 0.14, 2.5, 0.3, 0.3, 0.95  # inches
+CELL, GAP, WORDS, EDGE, CAPTION, HEAD = 1.6, 0.14, 2.5, 0.3, 0.3, 0.85  # inches
 PIXELS = 240  # side of an image on the sheet
 FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Arabic")
 
@@ -65,7 +65,7 @@ def _draw(explanations: Sequence[Explanation], title: str) -> "Figure":
 
 
 def _head(figure: "Figure", title: str, width: float, height: float) -> None:
-    figure.text(EDGE / width, 1 - 0.3 / height, title, size=13, weight="bold", va="center")
+    figure.text(EDGE / width, 1 - 0.3 / height, _short(title, 60), size=13, weight="bold", va="center")
     note = "Bright: where this expert sees evidence for the class. Each map is scaled to its own brightest place."
     figure.text(EDGE / width, 1 - 0.58 / height, note, color=QUIET, va="center")
     left, length, y = width - EDGE - 1.1, 0.7, height - 0.3
