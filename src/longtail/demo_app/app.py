@@ -1,6 +1,8 @@
 """The page itself and the server behind it, by gradio."""
 
 import os
+import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from longtail.types import InputError
 NEEDS_GRADIO = "the app needs gradio; install it with: pip install 'longtail[app]'"
 FORGET_AFTER = (60, 600)  # look every minute for uploads older than ten, and remove them
 LARGEST = "64mb"
+PORTS = range(7860, 7960)
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Running:
     Attributes:
         url: where the page is.
         public_url: where others find it, if it is shared.
-        stop: ends the server.
+        stop: ends the server and removes what was uploaded.
     """
 
     url: str
@@ -46,26 +49,42 @@ def start(
         InputError: gradio or captum is not installed, the address cannot be used, or there is no public link.
     """
     gradio = _gradio()
+    port = _free_port(host, port)
+    uploads = tempfile.TemporaryDirectory(prefix="longtail-")
+    os.environ["GRADIO_TEMP_DIR"] = uploads.name
     with gradio.Blocks(
         title=classifier.folder.path.resolve().name, analytics_enabled=False, delete_cache=FORGET_AFTER
     ) as blocks:
         _lay_out(gradio, classifier)
     fonts = ["system-ui", "sans-serif"]
     theme = gradio.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"])
-    try:
-        blocks.launch(
-            server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
-            footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
-            enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
-        )  # fmt: skip
-    except OSError as error:
-        where = f"{host} port {port}" if port else host
-        reason = (error.strerror or str(error)).splitlines()[0]
-        raise InputError(f"cannot listen on {where} ({reason}); choose another --port or --host") from None
-    if share and not blocks.share_url:
+    blocks.launch(
+        server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
+        footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
+        enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
+    )  # fmt: skip
+
+    def stop() -> None:
         blocks.close()
+        uploads.cleanup()
+
+    if share and not blocks.share_url:
+        stop()
         raise InputError("no public link could be made; leave out --share to serve this computer alone")
-    return Running(blocks.local_url, blocks.share_url, blocks.close)
+    return Running(blocks.local_url, blocks.share_url, stop)
+
+
+def _free_port(host: str, port: int | None) -> int:
+    """`port`, or the first of `PORTS` that can be listened on; the reason is told where there is none."""
+    for candidate in PORTS if port is None else (port,):
+        try:
+            socket.create_server((host, candidate)).close()
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return candidate
+    where = host if port is None else f"{host} port {port}"
+    raise InputError(f"cannot listen on {where} ({reason}); choose another --port or --host")
 
 
 def _gradio() -> Any:
