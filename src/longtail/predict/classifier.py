@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, UInt8
 
 from longtail.augment import Augment
 from longtail.data import read_images
@@ -165,6 +166,22 @@ class Classifier:
         if bad:
             raise unreadable_error(bad)
         return np.concatenate(parts)
+
+    def logits(
+        self, images: UInt8[torch.Tensor, "b 3 s s"]
+    ) -> tuple[Float[torch.Tensor, "b c"], Float[torch.Tensor, "m b c"]]:
+        """What is said of images in memory, with gradients where these are on.
+
+        Args:
+            images: of the size that the network takes.
+
+        Returns:
+            The calibrated joint logits, whose softmax are the probabilities, and each expert's own.
+        """
+        pixels = self._augment.normalize(images.to(self.device))
+        output = self.model(pixels, bank=self.description["bank"])
+        temperature = self.description.get("temperature", 1.0)
+        return self._method.logits(output) / temperature, self._method.expert_logits(output)
 
     def stream(
         self,

@@ -11,9 +11,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from longtail.data import DataOptions
-from longtail.data.images import UnreadableError, decode_small, in_threads
+from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
+from longtail.data.opening import UnreadableError
 from longtail.report.run import Run
 from longtail.types import InputError
 

@@ -1,0 +1,104 @@
+"""`longtail explain`: heat maps of what each expert looks at, as a contact sheet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from longtail.cli.runs import RunArgument, loading
+
+if TYPE_CHECKING:
+    from longtail.explain import Explanation
+    from longtail.predict import Classifier
+
+
+def explain(
+    run: RunArgument,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Images or folders of images. [default: six evaluated images, by a rule; written to RUN/explain/]",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="The sheet, a PNG file.")
+    ] = None,
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="NAME", help="Look for this class. [default: the label of each image]"
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Most images on a sheet.")] = 24,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+) -> None:
+    """Show where in an image each expert sees the class (Grad-CAM)."""
+    if sources and out is None:
+        raise typer.BadParameter("name the sheet to write, such as -o sheet.png")
+    file = None if out is None else _png(out, overwrite=overwrite)
+    with loading():
+        from longtail.predict import load
+
+    classifier = load(run)
+    if classifier.note:
+        typer.echo(classifier.note, err=True)
+    if sources:
+        _sheet_of_files(classifier, sources, class_, limit, Path(str(out)))
+    else:
+        _chosen(classifier, class_, file)
+
+
+def _sheet_of_files(
+    classifier: "Classifier", sources: list[str], class_name: str | None, limit: int, file: Path
+) -> None:
+    from longtail.data import find_images
+    from longtail.explain import explain_files
+    from longtail.predict import unreadable_error, unreadable_lines
+
+    paths = find_images(sources)
+    bad: list[tuple[str, str]] = []
+    found = list(explain_files(classifier, paths[:limit], bad, class_name))
+    if not found:
+        raise unreadable_error(bad)
+    _write_sheet(classifier, found, file)
+    for line in unreadable_lines(bad):
+        typer.echo(f"could not be read and was left out: {line}", err=True)
+    more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
+    typer.echo(f"{len(found)} images in {file}{more}", err=True)
+
+
+def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None) -> None:
+    from longtail.explain import RULE, explain_chosen, write_explanations
+
+    found = explain_chosen(classifier, class_name)
+    folder = write_explanations(classifier.folder, found, _title(classifier))
+    if file is not None:
+        _write_sheet(classifier, found, file)
+    typer.echo(f"chosen: {RULE}", err=True)
+    typer.echo(f"{len(found)} images in {file or folder / 'sheet.png'}; for the report: {folder}", err=True)
+
+
+def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
+    from longtail.engine.run_folder import RunFolder
+    from longtail.explain import write_sheet
+
+    RunFolder(file.parent).write(file.name, lambda opened: write_sheet(found, _title(classifier), opened))
+
+
+def _title(classifier: "Classifier") -> str:
+    return f"What the experts of {classifier.folder.path.resolve().name} look at"
+
+
+def _png(out: str, *, overwrite: bool) -> Path:
+    """The file to write, refused where it is no PNG file or lies in the way."""
+    from longtail.cli.csv_file import check_free
+    from longtail.types import InputError
+
+    file = Path(out)
+    if file.suffix.lower() != ".png":
+        raise InputError(f"a sheet is a PNG file and {out} is not; give -o a name that ends in .png")
+    if file.is_dir():
+        raise InputError(f"{out} is a folder; choose another -o")
+    check_free(file, overwrite=overwrite)
+    return file

@@ -1,0 +1,122 @@
+"""The page itself and the server behind it, by gradio."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longtail.demo_app import page
+from longtail.explain import explain_files
+from longtail.predict import Classifier
+from longtail.types import InputError
+
+NEEDS_GRADIO = "the app needs gradio; install it with: pip install 'longtail[app]'"
+FORGET_AFTER = (60, 600)  # look every minute for uploads older than ten, and remove them
+LARGEST = "64mb"
+PORTS = range(7860, 7960)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that runs in the background.
+
+    Attributes:
+        url: where the page is.
+        public_url: where others find it, if it is shared.
+        stop: ends the server and removes what was uploaded.
+    """
+
+    url: str
+    public_url: str | None
+    stop: Callable[[], None]
+
+
+def start(
+    classifier: Classifier, *, host: str = "127.0.0.1", port: int | None = None, share: bool = False
+) -> Running:
+    """Serve the page until it is stopped.
+
+    Args:
+        classifier: the run that is asked.
+        host: address to listen on; the default is reached from this computer alone.
+        port: default: the first free one from 7860.
+        share: make a public link through gradio's servers. Without it nothing is sent to anyone.
+
+    Raises:
+        InputError: gradio or captum is not installed, the address cannot be used, or there is no public link.
+    """
+    gradio = _gradio()
+    port = _free_port(host, port)
+    uploads = tempfile.TemporaryDirectory(prefix="longtail-")
+    os.environ["GRADIO_TEMP_DIR"] = uploads.name
+    with gradio.Blocks(
+        title=classifier.folder.path.resolve().name, analytics_enabled=False, delete_cache=FORGET_AFTER
+    ) as blocks:
+        _lay_out(gradio, classifier)
+    fonts = ["system-ui", "sans-serif"]
+    theme = gradio.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"])
+    blocks.launch(
+        server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
+        footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
+        enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
+    )  # fmt: skip
+
+    def stop() -> None:
+        blocks.close()
+        uploads.cleanup()
+
+    if share and not blocks.share_url:
+        stop()
+        raise InputError("no public link could be made; leave out --share to serve this computer alone")
+    return Running(blocks.local_url, blocks.share_url, stop)
+
+
+def _free_port(host: str, port: int | None) -> int:
+    """`port`, or the first of `PORTS` that can be listened on; the reason is told where there is none."""
+    for candidate in PORTS if port is None else (port,):
+        try:
+            socket.create_server((host, candidate)).close()
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return candidate
+    where = host if port is None else f"{host} port {port}"
+    raise InputError(f"cannot listen on {where} ({reason}); choose another --port or --host")
+
+
+def _gradio() -> Any:
+    """The library, with everything off that would talk to anyone."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    try:
+        import captum  # noqa: F401
+        import gradio
+    except ImportError:
+        raise InputError(NEEDS_GRADIO) from None
+    return gradio
+
+
+def _lay_out(gradio: Any, classifier: Classifier) -> None:
+    counts = page.class_counts(classifier)
+
+    def respond(file: str | None) -> str:
+        return page.waiting() if file is None else _answer(classifier, counts, Path(file))
+
+    gradio.HTML(page.intro(classifier), padding=False)
+    with gradio.Row(equal_height=False):
+        with gradio.Column(scale=2, min_width=280):
+            photo = gradio.File(
+                label="Image", file_types=["image"], file_count="single", type="filepath", height=180
+            )
+        with gradio.Column(scale=5, min_width=300):
+            said = gradio.HTML(page.waiting(), padding=False)
+    gradio.HTML(page.class_list(classifier), padding=False)
+    photo.change(respond, photo, said, concurrency_limit=1, show_progress="minimal", api_visibility="private")
+
+
+def _answer(classifier: Classifier, counts: dict[str, int], file: Path) -> str:
+    bad: list[tuple[str, str]] = []
+    found = list(explain_files(classifier, [file], bad))
+    return page.answer(found[0], counts) if found else page.refusal(file.name, bad[0][1])

@@ -1,0 +1,24 @@
+"""Where in an image each expert sees what it says: Grad-CAM for each expert, as pictures."""
+
+from longtail.explain.choose import RULE
+from longtail.explain.explanation import PICTURE, Explanation, explain_files, explain_images
+from longtail.explain.folder import explain_chosen, write_explanations
+from longtail.explain.grad_cam import NEEDS_CAPTUM, brightest_is_one, grad_cam
+from longtail.explain.picture import fit, overlay
+from longtail.explain.sheet import write_sheet
+
+__all__ = [
+    "NEEDS_CAPTUM",
+    "PICTURE",
+    "RULE",
+    "Explanation",
+    "brightest_is_one",
+    "explain_chosen",
+    "explain_files",
+    "explain_images",
+    "fit",
+    "grad_cam",
+    "overlay",
+    "write_explanations",
+    "write_sheet",
+]

@@ -1,0 +1,124 @@
+"""RUN/explain/: the images that a rule chooses among those evaluated, for the report."""
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from longtail.data import Split
+from longtail.data.files import ImageFiles
+from longtail.engine.run_folder import RunFolder
+from longtail.explain.choose import RULE, choose
+from longtail.explain.explanation import Explanation, explain_images
+from longtail.explain.picture import fit, overlay
+from longtail.explain.sheet import write_sheet
+from longtail.predict import Classifier
+from longtail.predict.evaluated import Evaluated
+from longtail.types import InputError
+
+NAME, SIDE = "explain", 160
+LAYER = "each expert's last map"
+
+
+def explain_chosen(classifier: Classifier, class_name: str | None = None) -> list[Explanation]:
+    """Explain the evaluated images that `RULE` chooses.
+
+    Args:
+        classifier: a run that has been evaluated.
+        class_name: see `explain_images`.
+
+    Raises:
+        InputError: it has not been evaluated, or the images have changed since.
+    """
+    size = classifier.description["image_size"]
+    evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, size)
+    name, split, _ = evaluated.own(strict=False)
+    table = _predictions(classifier, name, split)
+    counts = {row["name"]: row["count"] for row in classifier.folder.read_json("classes.json")}
+    chosen = choose(table, counts)
+    rows = torch.tensor([row for row, _ in chosen])
+    paths = [split.ids[row] for row, _ in chosen]
+    found = explain_images(classifier, paths, _pixels(split, rows), class_name=class_name)
+    actual = [classifier.classes[index] for index in split.targets[rows].tolist()]
+    return [
+        replace(explanation, actual=own, chosen=why)
+        for explanation, own, (_, why) in zip(found, actual, chosen, strict=True)
+    ]
+
+
+def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], title: str) -> Path:
+    """Write explain/ into a run folder, whole or not at all: explain.json, small pictures and sheet.png.
+
+    Returns:
+        The folder, which replaces an older one.
+
+    Raises:
+        InputError: the file system refuses.
+    """
+    target = folder.path / NAME
+    made = RunFolder(folder.path / f".{NAME}.partial")
+    made.create()
+    try:
+        entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
+        made.write("sheet.png", lambda file: write_sheet(explanations, title, file))
+        made.write_json("explain.json", {"rule": RULE, "layer": LAYER, "images": entries})
+        if target.exists():
+            shutil.rmtree(target)
+        made.path.rename(target)
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(made.path)
+    return target
+
+
+def _entry(folder: RunFolder, number: int, e: Explanation) -> dict[str, object]:
+    picture = fit(e.picture, SIDE)
+    image, maps = f"{number:02}.webp", [f"{number:02}-{m + 1}.webp" for m in range(len(e.maps))]
+    _write_webp(folder, image, picture)
+    for name, heat in zip(maps, e.maps, strict=True):
+        _write_webp(folder, name, overlay(picture, heat))
+    return {
+        "path": e.path.encode("utf-8", "backslashreplace").decode(),
+        "class": e.actual,
+        "label": e.label,
+        "confidence": e.confidence,
+        "experts": list(e.votes),
+        "shown": e.shown,
+        "chosen": e.chosen,
+        "image": image,
+        "maps": maps,
+    }
+
+
+def _write_webp(folder: RunFolder, name: str, pixels: Tensor) -> None:
+    from PIL import Image
+
+    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    folder.write(name, lambda file: image.save(file, format="WEBP", quality=80))
+
+
+def _predictions(classifier: Classifier, name: str, split: Split) -> pd.DataFrame:
+    file = classifier.folder.path / "eval" / name / "predictions.parquet"
+    again = f"write it with: longtail evaluate {classifier.folder.path}"
+    if not file.is_file():
+        raise InputError(f"{file} does not exist; {again}")
+    try:
+        table = pd.read_parquet(file)
+        paths = table[["path", "class", "label", "confidence", "agreement", "expert_1"]]["path"].tolist()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{file} is damaged ({error}); {again}") from None
+    if paths != [name.encode("utf-8", "backslashreplace").decode() for name in split.ids]:
+        raise InputError(f"{file} is of other images than the run has now; {again}")
+    return table
+
+
+def _pixels(split: Split, rows: Tensor) -> Tensor:
+    images = split.images
+    if isinstance(images, ImageFiles):
+        return torch.stack([images.read(row) for row in rows.tolist()])
+    return images[rows].cpu()

@@ -1,0 +1,68 @@
+"""What the page says, as text: doubts, escaped names, honest per cents."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import longtail
+from longtail.demo_app import page, start
+from longtail.explain import Explanation
+from longtail.types import InputError
+
+BAD = "<img src=x onerror=alert(1)>"
+COUNTS = {"nv": 4303, BAD: 40}
+
+
+def explanation(label: str, confidence: float, *votes: str) -> Explanation:
+    other = 1 - confidence
+    at = list(COUNTS).index(label)
+    return Explanation(
+        path="x.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=label, confidence=confidence,
+        votes=votes, probabilities=torch.tensor([confidence, other] if at == 0 else [other, confidence]),
+        shown=label, maps=torch.zeros(len(votes), 2, 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("confidence", "votes", "said"),
+    [
+        (0.9, ("nv", "nv", "nv"), []),
+        (0.9, ("nv", BAD, "nv"), ["only 2 of 3 experts say so"]),
+        (0.4, ("nv", "nv"), ["the confidence is below 50 %"]),
+        (0.4, (BAD, BAD), ["no expert says so by itself", "the confidence is below 50 %"]),
+        (0.5, ("nv",), []),
+    ],
+)
+def test_when_a_person_should_look(confidence: float, votes: tuple[str, ...], said: list[str]) -> None:
+    found = explanation("nv", confidence, *votes)
+    assert page.doubts(found) == said
+    assert ("Have a person look" in page.answer(found, COUNTS)) == bool(said)
+
+
+def test_names_are_text_and_never_markup() -> None:
+    told = page.answer(explanation(BAD, 0.7, BAD, "nv"), COUNTS) + page.refusal(BAD, "not an image")
+    assert "<img src=x" not in told
+    assert "&lt;img src=x onerror=alert(1)&gt;" in told
+
+
+def test_classes_go_by_their_order_in_the_network() -> None:
+    told = page.answer(explanation(BAD, 0.7, BAD), COUNTS)
+    assert (
+        told.index("70 %")
+        < told.index("trained on 40<")
+        < told.index("30 %")
+        < told.index("trained on 4,303<")
+    )
+
+
+def test_without_gradio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"model.num_experts": 1, "data.max_count": 4, "data.imbalance_factor": 1.0}
+    run = longtail.train(
+        "icl-digits", method="cross_entropy", epochs=1, out=tmp_path / "r", set=given, quiet=True
+    )
+    classifier = longtail.load(run.path)
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match=r"pip install 'longtail\[app\]'"):
+        start(classifier)

@@ -1,0 +1,149 @@
+"""The page in headless Chromium, served by the command itself: one server for all tests here."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import longtail
+
+CHROMIUM = Path("/usr/bin/chromium")
+WAIT = 60_000  # milliseconds
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("gradio", reason="gradio is not installed")
+if not CHROMIUM.is_file():
+    pytest.skip(f"there is no browser at {CHROMIUM}", allow_module_level=True)
+
+
+class Seen(NamedTuple):
+    """What a page did while it was open."""
+
+    page: Any
+    errors: list[str]
+    hosts: set[str]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("app") / "my run"
+    given = {"model.num_experts": 2, "data.max_count": 16, "data.imbalance_factor": 4.0}
+    longtail.train("icl-digits", epochs=2, out=out, set=given, quiet=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("uploads")
+
+
+@pytest.fixture(scope="module")
+def server(run: Path, uploads: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "longtail", "demo-app", str(run), "--port", str(port)]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"TMPDIR": str(uploads)},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert first == f"open http://127.0.0.1:{port}/\n", process.communicate(timeout=30)
+        yield f"http://127.0.0.1:{port}/", process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as play:
+        options = ["--no-sandbox", "--disable-background-networking"]
+        found = play.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield found
+        found.close()
+
+
+@pytest.fixture(params=[1280, 390])
+def seen(request: pytest.FixtureRequest, browser: Any, server: tuple[str, Any]) -> Iterator[Seen]:
+    context = browser.new_context(viewport={"width": request.param, "height": 844})
+    opened = Seen(context.new_page(), [], set())
+    page = opened.page
+    page.on("console", lambda told: opened.errors.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: opened.errors.append(str(error)))
+    page.on("request", lambda asked: opened.hosts.add(re.sub(r"^(\w+:(?://[^/]*)?).*", r"\1/", asked.url)))
+    page.goto(server[0])
+    page.wait_for_selector(".lt-empty", timeout=WAIT)
+    yield opened
+    context.close()
+    assert opened.errors == []
+    assert opened.hosts - {"data:/", "blob:/"} == {server[0]}
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "a ü photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_an_image_is_answered(seen: Seen, run: Path, photo: Path) -> None:
+    page = seen.page
+    page.set_input_files("input[type=file]", photo)
+    page.wait_for_selector(".lt-answer h2", timeout=WAIT)
+    expected = longtail.load(run, device="cpu").predict(photo).iloc[0]
+    assert page.inner_text(".lt-answer h2") == expected["label"]
+    assert page.locator(".lt-best tbody tr").count() == 5
+    captions = page.locator(".lt-maps figcaption").all_inner_texts()
+    votes = [f"expert {n}: {expected[f'expert_{n}']}" for n in (1, 2)]
+    assert [re.sub(r" \(no evidence\)$", "", text) for text in captions] == ["image", *votes]
+    assert page.locator(".lt-doubt").count() == (expected["agreement"] < 1 or expected["confidence"] < 0.5)
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_text("classes and their training images").click()
+    assert page.locator(".lt-classes tbody tr").count() == 10
+
+
+def test_the_page_can_be_read_by_everyone(seen: Seen, photo: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    seen.page.set_input_files("input[type=file]", photo)
+    seen.page.wait_for_selector(".lt-answer h2", timeout=WAIT)
+    for part in (".lt-intro", ".lt-answer", ".lt-classes"):
+        found = axe.Axe().run(seen.page, context=part)
+        assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_file_that_is_no_image_gets_a_message(seen: Seen, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    seen.page.set_input_files("input[type=file]", broken)
+    seen.page.wait_for_selector(".lt-answer [role=alert]", timeout=WAIT)
+    assert "broken.png: not an image" in seen.page.inner_text(".lt-answer")
+
+
+def test_a_port_in_use_is_refused_and_ctrl_c_leaves_nothing(
+    run: Path, server: tuple[str, Any], uploads: Path
+) -> None:
+    from longtail.demo_app import start
+
+    address, process = server
+    with pytest.raises(longtail.InputError, match=r"cannot listen on .*--port"):
+        start(longtail.load(run), port=int(address.rstrip("/").rpartition(":")[2]))
+    assert list(uploads.glob("longtail-*/*/broken.png"))
+    os.kill(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err == "stopped\n"
+    assert not list(uploads.glob("longtail-*"))

@@ -1,0 +1,110 @@
+"""Grad-CAM: known by hand, against a second writing of it, and without a trace left in the network."""
+
+import sys
+
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.explain import brightest_is_one, grad_cam
+from longtail.models import ModelOptions, build_model
+from longtail.types import InputError
+
+SIZE = 4
+
+
+class Corners(nn.Module):
+    """Two experts whose maps have two channels: the image's upper left corner, and its lower right one.
+
+    Expert 0 sees class 0 in the first corner and class 1 in the second; expert 1 the other way round; in class 2 each
+    sees the opposite of what it sees in class 0.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        corners = torch.zeros(2, SIZE, SIZE)
+        corners[0, :2, :2] = 1
+        corners[1, 2:, 2:] = 1
+        self.corners = nn.Parameter(corners)
+        self.maps = nn.ModuleList([nn.Identity(), nn.Identity()])
+        first = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+        self.register_buffer("weight", torch.stack([first, first.flip(1)]))
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b c"]:
+        last = image.mean(dim=1, keepdim=True) * self.corners
+        pooled = torch.stack([place(last).mean(dim=(2, 3)) for place in self.maps])
+        return pooled @ self.get_buffer("weight").mT
+
+
+def test_each_expert_lights_up_the_corner_that_its_logit_depends_on() -> None:
+    model, image = Corners(), torch.ones(3, 3, SIZE, SIZE)
+    maps = grad_cam(model, list(model.maps), image, torch.tensor([0, 1, 2]))
+    upper, lower, nothing = torch.zeros(3, SIZE, SIZE)
+    upper[:2, :2] = 1 / SIZE**2  # dz/dA is 1/16 everywhere and A is 1 in the corner
+    lower[2:, 2:] = 1 / SIZE**2
+    expected = torch.stack([torch.stack([upper, lower, nothing]), torch.stack([lower, upper, nothing])])
+    torch.testing.assert_close(maps, expected)
+
+
+def by_hand(model: nn.Module, layer: nn.Module, image: Tensor, expert: int, target: Tensor) -> Tensor:
+    """The maps before ReLU, from the definition."""
+    kept: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda module, given, made: kept.append(made))
+    logits = model(image).logits[expert]
+    hook.remove()
+    chosen = logits.gather(1, target[:, None]).sum()
+    (gradient,) = torch.autograd.grad(chosen, kept[0])
+    return (gradient.mean(dim=(2, 3), keepdim=True) * kept[0]).sum(dim=1)
+
+
+@pytest.mark.parametrize("gates", [True, False])
+@pytest.mark.parametrize("head", ["cosine", "linear"])
+def test_equal_to_a_second_writing(gates: bool, head: str) -> None:
+    torch.manual_seed(0)
+    options = ModelOptions(name="resnet20", num_experts=3, gates=gates, head=head)
+    model = build_model(options, 5, ("first",)).eval()
+    image, target = torch.randn(2, 3, 32, 32), torch.tensor([4, 1])
+    layers = model.last_maps()
+    maps = grad_cam(lambda x: model(x).logits, layers, image, target)
+    assert maps.shape == (3, 2, 8, 8)
+    for expert, layer in enumerate(layers):
+        signed = by_hand(model, layer, image, expert, target)
+        torch.testing.assert_close(maps[expert], signed.relu().detach())
+        if head == "cosine":  # as the docstring says
+            torch.testing.assert_close(signed.mean(dim=(1, 2)), torch.zeros(2), atol=1e-6, rtol=0)
+    assert not torch.allclose(maps[0], maps[1])
+
+
+@pytest.mark.parametrize("gates", [True, False])
+@pytest.mark.parametrize("shared", [0, 3])
+def test_last_maps_are_what_is_pooled(gates: bool, shared: int) -> None:
+    options = ModelOptions(name="resnet20", num_experts=2, gates=gates, shared_stages=shared)
+    model = build_model(options, 3, ("first",)).eval()
+    kept: list[Tensor] = []
+    for layer in model.last_maps():
+        layer.register_forward_hook(lambda module, given, made: kept.append(made))
+    features = model.extract(torch.randn(2, 3, 32, 32))
+    torch.testing.assert_close(torch.stack([last.mean(dim=(2, 3)) for last in kept]), features)
+
+
+def test_nothing_is_left_in_the_network() -> None:
+    model = build_model(ModelOptions(name="resnet20", num_experts=2), 3, ("first",)).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    grad_cam(lambda x: model(x).logits, model.last_maps(), torch.randn(1, 3, 32, 32), torch.tensor([0]))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in model.modules())
+
+
+def test_each_map_has_its_own_scale_and_an_empty_one_stays_empty() -> None:
+    maps = torch.tensor([[[[0.0, 4.0]]], [[[0.0, 0.0]]], [[[0.1, 0.05]]]])
+    expected = torch.tensor([[[[0.0, 1.0]]], [[[0.0, 0.0]]], [[[1.0, 0.5]]]])
+    torch.testing.assert_close(brightest_is_one(maps), expected)
+
+
+def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    model = Corners()
+    with pytest.raises(InputError, match=r"pip install 'longtail\[explain\]'"):
+        grad_cam(model, list(model.maps), torch.ones(1, 3, SIZE, SIZE), torch.tensor([0]))
