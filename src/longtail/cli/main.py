@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, listing, predicting, runs
+from longtail.cli import data, exporting, listing, predicting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(runs.train, runs.evaluate, predicting.predict, runs.report, runs.compare),
+    exporting.export,
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )
 for command in COMMANDS:

@@ -12,31 +12,17 @@ import torch
 from longtail.augment import Augment
 from longtail.data import find_images, read_images
 from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, prediction_table, write_evaluation
 from longtail.method import Method
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
+from longtail.predict.stored import Stored
 from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
-from longtail.predict.weights import Tensors, read_weights, rebuild
-from longtail.recipe import Recipe, load_recipe
+from longtail.predict.weights import Tensors, rebuild
 from longtail.types import Batch, InputError
 
 Sources = str | Path | Iterable[str | Path]
-
-
-def load(run: str | Path, *, device: str = "auto") -> "Classifier":
-    """The classifier that a run has trained, or has trained so far.
-
-    Args:
-        run: the run folder.
-        device: "auto", "cpu" or "cuda".
-
-    Raises:
-        InputError: it is no run folder, or has no weights yet.
-    """
-    return Classifier(RunFolder(run), device)
 
 
 class Classifier:
@@ -46,22 +32,21 @@ class Classifier:
         classes: C names.
         num_experts: M.
         model: the network: M experts' features and logits of normalised images.
+        method: the method of its training, which makes predictions of logits.
         device: where it runs.
         description: what rebuilds the network for prediction, as in weights/model.json.
         note: what to know before trusting it: the run is not finished; None where there is nothing to say.
     """
 
-    def __init__(self, folder: RunFolder, device: str) -> None:
-        self.folder, self._status = folder, folder.status()
-        self.recipe: Recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
-        self.description, tensors = read_weights(folder.path)
+    def __init__(self, stored: Stored, device: str) -> None:
+        self.folder, self._status, self.recipe = stored.folder, stored.status, stored.recipe
+        self.description, counts = stored.description, stored.class_counts
         self.classes: tuple[str, ...] = tuple(self.description["classes"])
         self.device = start_runtime(device, "fp32").device
-        model, method_state = rebuild(self.description, tensors)
+        model, method_state = rebuild(self.description, stored.tensors)
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
         self.num_experts = self.model.num_experts
-        counts = torch.tensor([row["count"] for row in folder.read_json("classes.json")])
-        self._method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
+        self.method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
         o = self.recipe.data
         self._known = Classes(self.classes, counts, o.many_above, o.few_below)
@@ -135,7 +120,7 @@ class Classifier:
         images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
         name, split, _ = images.own(strict) if data is None else images.other(Path(data), strict)
         counts, predictions = evaluate(
-            self.model, self._method, split, self._augment,
+            self.model, self.method, split, self._augment,
             bank=self.description["bank"], device=self.device,
             batch_size=self._batch_size, workers=self.recipe.data.workers,
         )  # fmt: skip
@@ -152,11 +137,15 @@ class Classifier:
 
     def _start_method(self, state: Tensors) -> None:
         """Bring the method to where training left it, by way of a network of the shape that it was started with."""
-        if type(self._method).start is not Method.start:
+        if type(self.method).start is not Method.start:
             banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
-            self._method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
+            self.method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
         if state:
-            self._method.load_state_dict(state)
+            self.method.load_state_dict(state)
+
+    def infer(self, stream: Iterator[Batch]) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
+        """Batches with their joint logits (B, C) and each expert's logits (M, B, C), as the method gives them."""
+        return infer(self.model, self.method, stream, self._augment, self.description["bank"])
 
     def _infer(
         self, paths: Sequence[Path], unreadable: Unreadable
@@ -175,9 +164,7 @@ class Classifier:
                     index = torch.tensor(rows, device=self.device)
                     yield Batch(images.to(self.device), torch.zeros_like(index), index)
 
-        for batch, logits, each in infer(
-            self.model, self._method, loaded(), self._augment, self.description["bank"]
-        ):
+        for batch, logits, each in self.infer(loaded()):
             ids = tuple(str(paths[row]) for row in batch.index.tolist())
             yield ids, logits, each
 

@@ -24,6 +24,15 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     path = run / "weights" / "last.safetensors"
     if not path.is_file():
         raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
+    return read_tensors(path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """The description and the tensors in a file of weights.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             description = json.loads((file.metadata() or {}).get("longtail", "{}"))
