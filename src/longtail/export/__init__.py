@@ -14,7 +14,8 @@ from longtail.export.graph import trace
 from longtail.export.onnx_file import onnx_bytes, require_onnx
 from longtail.export.place import check_free, whole
 from longtail.export.pt2_file import pt2_bytes
-from longtail.predict import Classifier, ExportedClassifier, load
+from longtail.predict import Classifier, load
+from longtail.predict.stored import read_run
 from longtail.types import InputError
 
 __all__ = ["FORMATS", "Exported", "describe", "export", "model_card"]
@@ -66,6 +67,8 @@ def export(
     """
     if format not in FORMATS:
         raise InputError(f"format {format!r} is not known; choose {', '.join(FORMATS)}")
+    if Path(run).is_file():
+        raise InputError(f"{run} is a file; give a run folder that `train` made")
     if format == "onnx":
         require_onnx()
     folder = format == "folder"
@@ -73,9 +76,7 @@ def export(
         Path(out) if out is not None else Path(run) / "export" / ("model" if folder else f"model.{format}")
     )
     check_free(target, overwrite=overwrite, folder=folder)
-    classifier = load(run, device="cpu")
-    if isinstance(classifier, ExportedClassifier):
-        raise InputError(f"{run} is an exported file already; give a run folder")
+    classifier = Classifier(read_run(run), "cpu")
     facts, images = describe(classifier), real_images(classifier, data)
     with whole(target, folder=folder) as partial:
         if folder:

@@ -109,7 +109,8 @@ def _introduction(facts: Mapping[str, Any]) -> list[str]:
     return [
         f"# {plain(facts['recipe'])}",
         f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart. A {facts['model']} with "
-        f"{experts}, trained for {epoch} epochs by the method {facts['method']} of longtail {facts['longtail_version']}.",
+        f"{experts}, trained for {epoch} epochs by the method {facts['method']} of longtail "
+        f"{facts['longtail_version']}.",
     ]
 
 

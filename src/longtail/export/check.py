@@ -51,7 +51,8 @@ def real_images(classifier: Classifier, data: str | Path | None = None) -> UInt8
         images = _own_images(classifier, size)
     if len(images) == 0:
         raise InputError(
-            f"no readable image to compare the file with in {data or 'the data of the run'}; give images with --data PATH"
+            f"no readable image to compare the file with in {data or 'the data of the run'}; "
+            "give images with --data PATH"
         )
     return images
 

@@ -15,8 +15,9 @@ OUTPUTS = (
 )
 RESIZE = (
     "turn the image upright by its EXIF orientation, convert it to RGB, and resize the largest centred square with "
-    "Pillow's bilinear filter, which averages when it shrinks: with s = min(width, height), image.resize((image_size, "
-    "image_size), Image.Resampling.BILINEAR, box=((width - s) / 2, (height - s) / 2, (width + s) / 2, (height + s) / 2))"
+    "Pillow's bilinear filter, which averages when it shrinks: with s = min(width, height), "
+    "image.resize((image_size, image_size), Image.Resampling.BILINEAR, "
+    "box=((width - s) / 2, (height - s) / 2, (width + s) / 2, (height + s) / 2))"
 )
 LICENCE = "not stated; ask whoever trained the model and whoever owns the images"
 
