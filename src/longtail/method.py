@@ -187,3 +187,17 @@ class Method(nn.Module, ABC):
     def logits(self, output: ModelOutput) -> Float[Tensor, "b c"]:
         """The prediction of all experts together: by default the mean of `expert_logits`."""
         return self.expert_logits(output).mean(dim=0)
+
+    def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
+        """(C,) log of the class mix that `logits` stand for, up to a constant.
+
+        softmax(logits) is the posterior of a class for images that come with these frequencies. By default they are
+        those of training, that is the class counts as the sampler shows them.
+
+        Args:
+            stage: the last stage that was trained.
+        """
+        power = {"instance": 1.0, "square_root": 0.5, "class_balanced": 0.0, "progressive": 0.0}[
+            stage.sampler
+        ]
+        return power * self.class_counts.clamp_min(1).double().log()

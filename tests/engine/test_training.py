@@ -121,11 +121,11 @@ def test_evaluation_changes_nothing(tmp_path: Path) -> None:
 
 
 def run_evaluation(job: Job, batch_size: int) -> tuple[dict[str, Any], Tensor]:
-    counts, predictions = evaluate(
+    evaluation = evaluate(
         job.model, job.method, job.data.test, job.augment, bank="feature", device=job.runtime.device,
         batch_size=batch_size,
     )  # fmt: skip
-    return job.classes.scores(counts), predictions.confidences
+    return job.classes.scores(evaluation.counts), evaluation.predictions.confidences
 
 
 def test_evaluation_does_not_hang_on_the_batch_size(tmp_path: Path) -> None:

@@ -195,8 +195,8 @@ def test_cut_off_files_are_refused(icl: Any, form: str, keep: float, tmp_path: P
 
 
 def test_what_cannot_be_asked_of_a_file(icl: Any) -> None:
-    with pytest.raises(InputError, match="keeps no scores"):
-        longtail.load(icl.onnx).evaluate()
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        longtail.evaluate(icl.onnx)
     with pytest.raises(InputError, match="run on the processor"):
         longtail.load(icl.onnx, device="cuda")
     with pytest.raises(InputError, match="is a file; give a run folder"):
@@ -241,11 +241,15 @@ def test_the_command(copy: Path, paths: list[Path], said: Callable[..., tuple[in
 
 
 def test_missing_packages_are_named(
-    copy: Path, icl: Any, monkeypatch: pytest.MonkeyPatch, said: Callable[..., tuple[int, str, str]]
+    copy: Path,
+    icl: Any,
+    paths: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    said: Callable[..., tuple[int, str, str]],
 ) -> None:
     for module in ("longtail.export.onnx_file", "longtail.predict.exported"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
-    for words in (["export", copy], ["predict", icl.onnx, copy]):
+    for words in (["export", copy], ["predict", icl.onnx, paths[0]]):
         code, _, err = said(*words)
         assert code == 2
         assert err.count("\n") == 1

@@ -13,7 +13,7 @@ from longtail.cli.runs import RunArgument, Strict, loading
 if TYPE_CHECKING:
     import pandas as pd
 
-    from longtail.predict import Classifier, Unreadable
+    from longtail.predict import Predictor, Unreadable
 
 
 def predict(
@@ -79,7 +79,7 @@ def _listed(sources: Sequence[str]) -> list[str]:
 
 
 def _with_progress(
-    classifier: "Classifier", paths: list[Path], bad: "Unreadable", top_k: int
+    classifier: "Predictor", paths: list[Path], bad: "Unreadable", top_k: int
 ) -> Iterator["pd.DataFrame"]:
     """The tables of predictions, with a bar on standard error where that is a terminal."""
     from rich.console import Console

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from longtail.augment import Augment
 from longtail.data import Split, batches
+from longtail.engine.decision import PLAIN, Decision
 from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.metrics import EvaluationCounts
@@ -24,35 +25,63 @@ class Predictions:
         labels: (N, K) the K best class indices of all experts together, the most probable first, and of equal ones,
             where K > 1, the lower.
         confidences: (N, K) float32 probability of each.
+        uncalibrated: (N,) float32 probability of the first where no temperature is applied.
         experts: (N, M) class index that each expert would choose alone.
     """
 
     labels: Int[Tensor, "n k"]
     confidences: Float[Tensor, "n k"]
+    uncalibrated: Float[Tensor, " n"]
     experts: Int[Tensor, "n m"]
 
     @classmethod
     def of(
-        cls, logits: Float[Tensor, "n c"], expert_logits: Float[Tensor, "m n c"], top_k: int = 1
+        cls,
+        logits: Float[Tensor, "n c"],
+        expert_logits: Float[Tensor, "m n c"],
+        top_k: int = 1,
+        decision: Decision = PLAIN,
     ) -> "Predictions":
         """From joint and single logits, on their device."""
-        probabilities = logits.softmax(dim=-1)
+        probabilities = decision(logits).softmax(dim=-1)
         if top_k == 1:
             confidences, labels = probabilities.max(dim=-1, keepdim=True)
         else:
             confidences, labels = probabilities.sort(dim=-1, descending=True, stable=True)
-        return cls(labels[:, :top_k], confidences[:, :top_k], expert_logits.argmax(dim=-1).T)
+        if decision.temperature == 1:
+            uncalibrated = confidences[:, 0]
+        else:
+            uncalibrated = decision.uncalibrated(logits).softmax(dim=-1).gather(1, labels[:, :1])[:, 0]
+        votes = decision.votes(expert_logits).argmax(dim=-1).T
+        return cls(labels[:, :top_k], confidences[:, :top_k], uncalibrated, votes)
 
     @classmethod
     def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
         """Those of the parts, one after the other, in main memory."""
-        columns = zip(*((part.labels, part.confidences, part.experts) for part in parts), strict=True)
+        columns = zip(*((p.labels, p.confidences, p.uncalibrated, p.experts) for p in parts), strict=True)
         return cls(*(torch.cat(column).cpu() for column in columns))
 
     @property
     def agreement(self) -> Float[Tensor, " n"]:
         """(N,) share of the experts that choose the same class as all together, in [0, 1]."""
         return (self.experts == self.labels[:, :1]).double().mean(dim=1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A split evaluated.
+
+    Attributes:
+        counts: sums without a temperature.
+        calibrated: sums with it; the same object where there is none.
+        predictions: of every image, K = 1.
+        temperature: 1 where there is none.
+    """
+
+    counts: EvaluationCounts
+    calibrated: EvaluationCounts
+    predictions: Predictions
+    temperature: float = 1.0
 
 
 def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
@@ -86,25 +115,34 @@ def evaluate(
     batch_size: int,
     workers: int = 0,
     processes: Processes = ALONE,
-) -> tuple[EvaluationCounts, Predictions]:
+    decision: Decision = PLAIN,
+) -> Evaluation:
     """Evaluate a split whole; no statistic of the model or the method changes.
 
     Args:
         bank: which bank of classifiers to ask.
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
+        decision: temperature and class mix that predictions go by.
 
     Returns:
-        The counts of the whole split, and its predictions with K = 1 (on other processes than the first, their
-        part's alone).
+        The counts of the whole split, and its predictions (on other processes than the first, their part's alone).
     """
-    counts = EvaluationCounts.zeros(model.num_experts, model.num_classes, device=device)
+    sizes = model.num_experts, model.num_classes
+    counts = EvaluationCounts.zeros(*sizes, device=device)
+    calibrated = counts if decision.temperature == 1 else EvaluationCounts.zeros(*sizes, device=device)
     nothing = torch.empty((model.num_experts, 0, model.num_classes), device=device)
     parts = [Predictions.of(nothing[0], nothing)]
     order = processes.part(torch.arange(len(split.targets)))
     stream = batches(split, order, batch_size, device, workers=workers)
     for batch, logits, each in infer(model, method, stream, augment, bank):
-        counts.add(logits, each, batch.target)
-        parts.append(Predictions.of(logits, each))
+        votes = decision.votes(each)
+        counts.add(decision.uncalibrated(logits), votes, batch.target)
+        if calibrated is not counts:
+            calibrated.add(decision(logits), votes, batch.target)
+        parts.append(Predictions.of(logits, each, decision=decision))
     own = Predictions.joined(parts)
-    return processes.total(counts), Predictions.joined(processes.collect(own))
+    for each_sum in (counts,) if calibrated is counts else (counts, calibrated):
+        processes.total(each_sum)
+    found = Predictions.joined(processes.collect(own))
+    return Evaluation(counts, calibrated, found, decision.temperature)

@@ -1,17 +1,20 @@
 """From an evaluation's counts to scores, and to the files of eval/<split>/."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from longtail.data import Split
-from longtail.engine.evaluate import Predictions
+from longtail.engine.evaluate import Evaluation, Predictions
 from longtail.engine.run_folder import RunFolder
-from longtail.metrics import EvaluationCounts, per_class_rows, to_metrics
+from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, risk_coverage, to_metrics
+from longtail.metrics.groups import GROUPS
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,10 @@ def write_evaluation(
     name: str,
     split: Split,
     classes: Classes,
-    counts: EvaluationCounts,
-    predictions: Predictions,
+    evaluation: Evaluation,
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write metrics.json, per_class.csv, confusions.csv and predictions.parquet of a split.
+    """Write metrics.json, per_class.csv, confusions.csv, risk_coverage.csv and predictions.parquet of a split.
 
     Args:
         more: further keys of metrics.json (epoch, unknown_classes, ...).
@@ -74,18 +76,44 @@ def write_evaluation(
         The content of metrics.json.
     """
     where = f"eval/{name}"
-    metrics = classes.scores(counts) | dict(more)
+    counts, predictions = evaluation.calibrated, evaluation.predictions
+    metrics = _metrics(classes, evaluation) | dict(more)
     folder.write_json(f"{where}/metrics.json", metrics)
     rows = per_class_rows(
         counts, classes.counts, classes.names, many_above=classes.many_above, few_below=classes.few_below
     )
     folder.write_text(f"{where}/per_class.csv", pd.DataFrame(rows).to_csv(index=False))
     folder.write_text(f"{where}/confusions.csv", _confusions(counts, classes.names).to_csv(index=False))
+    rows = _risk_coverage(split, classes, predictions)
+    folder.write_text(f"{where}/risk_coverage.csv", pd.DataFrame(rows).to_csv(index=False))
     table = prediction_table(split.ids, predictions, classes.names)
+    if evaluation.temperature != 1:
+        table["uncalibrated_confidence"] = predictions.uncalibrated.numpy()
     table.insert(1, "class", [classes.names[index] for index in split.targets.tolist()])
     table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
     folder.write(f"{where}/predictions.parquet", lambda file: table.to_parquet(file, index=False))
     return metrics
+
+
+def _metrics(classes: Classes, evaluation: Evaluation) -> dict[str, Any]:
+    """The scores; `ece` and `nll` without the temperature, and beside them, where there is one, with it."""
+    scores, fitted = classes.scores(evaluation.counts), {}
+    if evaluation.temperature != 1:
+        found = classes.scores(evaluation.calibrated)
+        fitted = {"temperature": evaluation.temperature}
+        fitted |= {f"{key}_calibrated": found[key] for key in ("ece", "nll")}
+        scores = found | {key: scores[key] for key in ("ece", "nll")}
+    scores |= fitted
+    return scores | {key: None for key in scores if key.startswith("nll") and scores[key] == math.inf}
+
+
+def _risk_coverage(split: Split, classes: Classes, predictions: Predictions) -> list[dict[str, Any]]:
+    """What is left, and how much of it is wrong, where predictions below a confidence are withheld."""
+    targets = split.targets.cpu()
+    groups = class_groups(classes.counts, classes.many_above, classes.few_below)
+    of_class = torch.tensor([GROUPS.index(group) for group in groups])
+    correct = predictions.labels[:, 0] == targets
+    return risk_coverage(predictions.confidences[:, 0], correct, of_class[targets], GROUPS)
 
 
 def _confusions(counts: EvaluationCounts, names: tuple[str, ...]) -> pd.DataFrame:

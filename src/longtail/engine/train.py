@@ -14,15 +14,16 @@ from accelerate.optimizer import AcceleratedOptimizer
 
 from longtail.data import Split
 from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
+from longtail.engine.decision import Decision
 from longtail.engine.display import Display
-from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch
+from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
 from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
 from longtail.engine.step import StageTraining
+from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.method import Method, Stage
-from longtail.metrics import EvaluationCounts
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
 
@@ -151,28 +152,40 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     last = job.stages[-1]
     with torch.no_grad():
         job.method.finalize(job.model)
-    job.processes.on_first(lambda: _write_weights(job, last))
+    temperature = job.processes.on_first(lambda: _fit_temperature(job, last))
+    job.processes.on_first(lambda: _write_weights(job, last, temperature))
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
-            counts, predictions = _evaluate(job, split, last)
+            evaluation = _evaluate(job, split, last, temperature or 1.0)
             more = {
                 "split": name,
                 "epoch": len(job.records),
                 "reuse_features": job.recipe.run.reuse_features,
                 "unknown_classes": dict(split.unknown_classes),
                 "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
-            }
-            write = partial(write_evaluation, job.folder, name, split, job.classes, counts, predictions, more)
+            } | ({"temperature_from": "val"} if temperature else {})
+            write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
             job.processes.on_first(write)
 
 
-def _evaluate(job: Job, split: Split, stage: Stage) -> tuple[EvaluationCounts, Predictions]:
-    device, options = job.runtime.device, job.recipe
+def _evaluate(job: Job, split: Split, stage: Stage, temperature: float = 1.0) -> Evaluation:
     return evaluate(
-        job.model, job.method, split, job.augment, bank=stage.bank, device=device,
-        batch_size=evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size),
-        workers=options.data.workers, processes=job.processes,
+        job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
+        decision=Decision(temperature),
     )  # fmt: skip
+
+
+def _fit_temperature(job: Job, stage: Stage) -> float | None:
+    """From the validation part, where there is one."""
+    if job.data.val is None:
+        return None
+    return temperature_of(job.model, job.method, job.data.val, job.augment, **_evaluated_on(job, stage))
+
+
+def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:
+    device, options = job.runtime.device, job.recipe
+    size = evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size)
+    return {"bank": stage.bank, "device": device, "batch_size": size, "workers": options.data.workers}
 
 
 def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) -> Iterator[None]:
@@ -187,7 +200,7 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
     if epoch + 1 == stage.epochs or (every and (total_epoch + 1) % every == 0):
         name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
         if split is not None:
-            record[name] = job.classes.scores(_evaluate(job, split, stage)[0])
+            record[name] = job.classes.scores(_evaluate(job, split, stage).counts)
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
     records = [*job.records, record]
@@ -248,7 +261,7 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
     return len(job.records)
 
 
-def _write_weights(job: Job, stage: Stage) -> None:
+def _write_weights(job: Job, stage: Stage, temperature: float | None = None) -> None:
     """The network with this stage's bank of classifiers alone, and the method's state where predictions may need it.
 
     What rebuilds the network lies in the same file, so that a kill between two files tears nothing apart;
@@ -262,6 +275,7 @@ def _write_weights(job: Job, stage: Stage) -> None:
         kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
     tensors = {name: value.contiguous() for name, value in kept.items()}
     description = job.description(stage.bank) | {"epoch": len(job.records)}
+    description |= temperature_entry(temperature, "val")
     packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
     job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
     job.folder.write_json("weights/model.json", description)

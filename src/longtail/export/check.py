@@ -12,7 +12,7 @@ from torch import Tensor
 from longtail.data import find_images, read_images
 from longtail.data.images import decode_all
 from longtail.data.loading import read_source
-from longtail.predict import Classifier
+from longtail.predict import Classifier, Predictor
 from longtail.types import Batch, InputError
 
 Item = TypeVar("Item")
@@ -57,7 +57,7 @@ def real_images(classifier: Classifier, data: str | Path | None = None) -> UInt8
     return images
 
 
-def compare(classifier: Classifier, exported: Classifier, images: UInt8[Tensor, "n 3 s s"]) -> Agreement:
+def compare(classifier: Classifier, exported: Predictor, images: UInt8[Tensor, "n 3 s s"]) -> Agreement:
     """Ask the run and what was exported about the same images, the latter in batches of 1, 7 and 64."""
     expected = _probabilities(classifier, images, BATCHES[-1])
     difference, changed = torch.tensor(0.0), 0
@@ -70,13 +70,13 @@ def compare(classifier: Classifier, exported: Classifier, images: UInt8[Tensor, 
 
 
 def _probabilities(
-    classifier: Classifier, images: UInt8[Tensor, "n 3 s s"], size: int
+    predictor: Predictor, images: UInt8[Tensor, "n 3 s s"], size: int
 ) -> tuple[Float[Tensor, "n c"], Float[Tensor, "m n c"]]:
     """Calibrated probabilities of all experts together, and of each, asked for in batches."""
     index = torch.arange(len(images))
     batches = (Batch(images[rows], torch.zeros_like(rows), rows) for rows in torch.split(index, size))
-    _, together, each = zip(*classifier.infer(batches), strict=True)
-    temperature = classifier.description.get("temperature", 1.0)
+    _, together, each = zip(*predictor.infer(batches), strict=True)
+    temperature = predictor.temperature
     return (
         (torch.cat(together) / temperature).softmax(dim=-1),
         (torch.cat(each, dim=1) / temperature).softmax(dim=-1),

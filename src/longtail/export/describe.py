@@ -40,9 +40,9 @@ def describe(classifier: Classifier) -> dict[str, Any]:
         "epochs": recipe.optim.epochs,
         "num_experts": classifier.num_experts,
         "classes": list(classifier.classes),
-        "class_counts": classifier.method.class_counts.tolist(),
-        "prior": _prior(classifier),
-        "temperature": about.get("temperature", 1.0),
+        "class_counts": classifier.class_counts.tolist(),
+        "prior": classifier.assumed_log_prior().exp().tolist(),
+        "temperature": classifier.temperature,
         "image_size": about["image_size"],
         "mean": list(about["mean"]),
         "std": list(about["std"]),
@@ -67,9 +67,3 @@ def data_name(recipe: Recipe) -> str:
 def summary(facts: Mapping[str, Any]) -> str:
     """One line of the model for people."""
     return f"{facts['recipe']}, {len(facts['classes'])} classes, {facts['image_size']} pixels"
-
-
-def _prior(classifier: Classifier) -> list[float]:
-    """The shares of the classes that the probabilities assume."""
-    counts = classifier.method.class_counts.double()
-    return [float(share) for share in counts / counts.sum()]

@@ -33,7 +33,7 @@ class Deployable(nn.Module):
         self.model = fold_batch_norm(classifier.model).to(memory_format=torch.contiguous_format)
         # Inside a tuple it is no submodule: of what the method remembers, the graph then keeps only what it reads.
         self._method: tuple[Method] = (classifier.method.eval().requires_grad_(False),)
-        self.bank, self.temperature = about["bank"], float(about.get("temperature", 1.0))
+        self.bank, self.temperature = about["bank"], classifier.temperature
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(about[name])[:, None, None])
 

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from longtail.losses import logit_adjusted_cross_entropy
-from longtail.method import Method, MethodOptions
+from longtail.losses import logit_adjust, logit_adjusted_cross_entropy
+from longtail.method import Method, MethodOptions, Stage
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -33,3 +33,6 @@ class BalancedSoftmax(Method):
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         losses = logit_adjusted_cross_entropy(output.logits, batch.target, self.class_counts, tau=self.tau)
         return {"balanced_softmax": losses.sum()}
+
+    def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
+        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.tau)

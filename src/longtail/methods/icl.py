@@ -8,7 +8,6 @@ from pydantic import Field
 from torch import Tensor
 
 from longtail import losses
-from longtail.losses import ConfusionTracker, PrototypeBank
 from longtail.method import Method, MethodOptions, Stage, StageEpochs, Window, WindowStart
 from longtail.types import Batch, ModelOutput, Progress
 
@@ -77,8 +76,8 @@ class ICL(Method):
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)
         self.options = options
-        self.confusion = ConfusionTracker(num_experts, len(class_counts))
-        self.prototypes = PrototypeBank(num_experts, len(class_counts), feature_dim)
+        self.confusion = losses.ConfusionTracker(num_experts, len(class_counts))
+        self.prototypes = losses.PrototypeBank(num_experts, len(class_counts), feature_dim)
 
     def stages(self, epochs: int) -> tuple[Stage, ...]:
         o = self.options
@@ -141,8 +140,11 @@ class ICL(Method):
     def _contrast(self, features: Tensor, target: Tensor) -> Tensor:
         o = self.options
         negatives, valid = self.confusion.most_confused(target, o.num_negatives, include_own=o.own_class)
-        each = losses.confusion_contrastive(
+        return losses.confusion_contrastive(
             features, target, self.prototypes.prototypes, negatives, valid,
             temperature=o.temperature, similarity=o.similarity, reduction=o.negatives,
-        )  # fmt: skip
-        return each.sum()
+        ).sum()  # fmt: skip
+
+    def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
+        tau = self.options.tau if stage.name == "classifier" else 0.0
+        return losses.logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-tau)

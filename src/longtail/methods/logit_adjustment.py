@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from longtail.losses import expert_cross_entropy, logit_adjust
-from longtail.method import Method, MethodOptions
+from longtail.method import Method, MethodOptions, Stage
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -35,3 +35,6 @@ class LogitAdjustment(Method):
 
     def expert_logits(self, output: ModelOutput) -> Float[Tensor, "m b c"]:
         return logit_adjust(output.logits, self.class_counts, tau=-self.tau)
+
+    def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
+        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.tau)

@@ -1,7 +1,17 @@
 """Metrics as pure functions of counts, which are sums over images and so can be merged over processes."""
 
+from longtail.metrics.calibration import fit_temperature, risk_coverage
 from longtail.metrics.counts import EvaluationCounts
 from longtail.metrics.groups import class_groups
 from longtail.metrics.scores import Scores, per_class_rows, summarize, to_metrics
 
-__all__ = ["EvaluationCounts", "Scores", "class_groups", "per_class_rows", "summarize", "to_metrics"]
+__all__ = [
+    "EvaluationCounts",
+    "Scores",
+    "class_groups",
+    "fit_temperature",
+    "per_class_rows",
+    "risk_coverage",
+    "summarize",
+    "to_metrics",
+]

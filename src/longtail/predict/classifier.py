@@ -1,31 +1,29 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from longtail.augment import Augment
-from longtail.data import find_images, read_images
-from longtail.engine.evaluate import Predictions, evaluate, evaluation_batch, infer
+from longtail.engine.evaluate import evaluate, evaluation_batch, infer
 from longtail.engine.runtime import start_runtime
-from longtail.engine.scores import Classes, prediction_table, write_evaluation
+from longtail.engine.scores import Classes, write_evaluation
+from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.method import Method
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
+from longtail.predict.predictor import Answers, Predictor
+from longtail.predict.prior import Prior, class_mix, prior_name
 from longtail.predict.stored import Stored
-from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
-from longtail.predict.weights import Tensors, rebuild
+from longtail.predict.weights import Tensors, rebuild, weights_digest, write_description
 from longtail.types import Batch, InputError
 
-Sources = str | Path | Iterable[str | Path]
 
-
-class Classifier:
+class Classifier(Predictor):
     """A run's network with its classes; made by `load`.
 
     Attributes:
@@ -39,22 +37,24 @@ class Classifier:
     """
 
     def __init__(self, stored: Stored, device: str) -> None:
-        self.folder, self._status, self.recipe = stored.folder, stored.status, stored.recipe
-        self.description, counts = stored.description, stored.class_counts
-        self.classes: tuple[str, ...] = tuple(self.description["classes"])
+        self._stored, self.folder, self.recipe = stored, stored.folder, stored.recipe
+        self.description, self.class_counts = stored.description, stored.class_counts
+        self.classes = tuple(self.description["classes"])
         self.device = start_runtime(device, "fp32").device
         model, method_state = rebuild(self.description, stored.tensors)
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
         self.num_experts = self.model.num_experts
-        self.method = self.recipe.build_method(counts, self.model.feature_dim).to(self.device)
+        self.method = self.recipe.build_method(self.class_counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
+        self._stage = next(s for s in reversed(self.recipe.stages()) if s.bank == self.description["bank"])
+        self._images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
         o = self.recipe.data
-        self._known = Classes(self.classes, counts, o.many_above, o.few_below)
+        self._known = Classes(self.classes, self.class_counts, o.many_above, o.few_below)
         self._augment = Augment((), self.description["mean"], self.description["std"])
 
     @property
     def note(self) -> str | None:
-        s = self._status
+        s = self._stored.status
         if s["status"] == "done":
             return None
         return (
@@ -63,77 +63,82 @@ class Classifier:
         )
 
     @property
-    def _batch_size(self) -> int:
+    def batch_size(self) -> int:
         size = self.description["image_size"]
         return evaluation_batch(self.recipe.run.evaluate_batch_size, self.device, size)
 
-    def predict(self, sources: Sources, *, top_k: int = 1) -> pd.DataFrame:
-        """What each image shows.
-
-        Args:
-            sources: image files and folders, searched through.
-            top_k: classes named for each image, >= 1.
-
-        Returns:
-            One row an image: path, label, confidence, agreement (share of the experts that choose the label),
-            expert_1 ... expert_M, then label_2, confidence_2, ... Probabilities are in [0, 1].
-
-        Raises:
-            InputError: a source does not exist or holds no image, or no image at all can be read.
-
-        Images that cannot be read are left out and named in a warning.
-        """
-        bad: Unreadable = []
-        tables = list(self.stream(_find(sources), bad, top_k=top_k))
-        if not tables:
-            raise unreadable_error(bad)
-        if bad:
-            warnings.warn(f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}", stacklevel=2)
-        return pd.concat(tables, ignore_index=True)
-
-    def predict_proba(self, sources: Sources) -> np.ndarray:
-        """Probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
-        bad: Unreadable = []
-        parts = [logits.softmax(dim=-1).cpu().numpy() for _, logits, _ in self._infer(_find(sources), bad)]
-        if bad:
-            raise unreadable_error(bad)
-        return np.concatenate(parts)
-
-    def stream(
-        self, paths: Sequence[Path], unreadable: Unreadable, *, top_k: int = 1
-    ) -> Iterator[pd.DataFrame]:
-        """`predict` in pieces, so that any number of images takes the same memory.
-
-        Args:
-            paths: image files.
-            unreadable: filled with (path, reason) of the images that are left out.
-            top_k: see `predict`.
-        """
-        if top_k < 1:
-            raise InputError(f"top_k is {top_k}; give 1 or more")
-        for ids, logits, each in self._infer(paths, unreadable):
-            predictions = Predictions.joined([Predictions.of(logits, each, top_k)])
-            yield prediction_table(ids, predictions, self.classes)
-
-    def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
+    def evaluate(
+        self, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+    ) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
-        images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
-        name, split, _ = images.own(strict) if data is None else images.other(Path(data), strict)
-        counts, predictions = evaluate(
-            self.model, self.method, split, self._augment,
-            bank=self.description["bank"], device=self.device,
-            batch_size=self._batch_size, workers=self.recipe.data.workers,
-        )  # fmt: skip
+        decision = self.decision(prior)
+        name, split, _ = self._images.own(strict) if data is None else self._images.other(Path(data), strict)
+        evaluation = evaluate(self.model, self.method, split, self._augment, **self._how, decision=decision)
         more = {
-            "split": name,
+            "split": name if prior is None else f"{name}-prior-{prior_name(prior)}",
             "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
             "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
         }
+        if "temperature_from" in self.description:
+            more["temperature_from"] = self.description["temperature_from"]
         if data is not None:
             more["data"] = str(Path(data).resolve())
-        return write_evaluation(self.folder, name, split, self._known, counts, predictions, more)
+        if prior is not None:
+            mix = class_mix(prior, self.classes, self.class_counts).tolist()
+            more["prior"] = dict(zip(self.classes, mix, strict=True))
+        return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
+
+    def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:
+        """Fit the temperature anew, use it from now on, and write it into the run's weights.
+
+        Args:
+            data: a root with `test/` or a tree of class folders with images that the run was not trained on; default:
+                the run's own validation part.
+            strict: refuse unreadable images, unknown classes and classes without images.
+
+        Returns:
+            The temperature.
+
+        Raises:
+            InputError: the run has no validation part, the images do not settle a temperature, or this is no run.
+        """
+        if not self._stored.is_run:
+            raise InputError(f"{self.folder.path} was exported; calibrate its run and export it again")
+        if data is None:
+            name, split, _ = self._images.validation(strict)
+        else:
+            name, split, _ = self._images.other(Path(data), strict)
+        found = temperature_of(self.model, self.method, split, self._augment, **self._how)
+        if found is None:
+            raise InputError(
+                f"{len(split.targets)} images of {name} settle no temperature: all of them are named rightly, or no "
+                "better than by chance; give more images with --data PATH"
+            )
+        self.description |= temperature_entry(found, name)
+        write_description(self.folder, self.description)
+        return found
+
+    def infer(self, stream: Iterator[Batch]) -> Answers:
+        return infer(self.model, self.method, stream, self._augment, self.description["bank"])
+
+    def assumed_log_prior(self) -> Float[Tensor, " c"]:
+        return self.method.assumed_log_prior(self._stage).cpu().double().log_softmax(dim=-1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the weights and with the temperature."""
+        return weights_digest(self._stored.weights)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {
+            "bank": self.description["bank"],
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "workers": self.recipe.data.workers,
+        }
 
     def _start_method(self, state: Tensors) -> None:
         """Bring the method to where training left it, by way of a network of the shape that it was started with."""
@@ -142,32 +147,3 @@ class Classifier:
             self.method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
         if state:
             self.method.load_state_dict(state)
-
-    def infer(self, stream: Iterator[Batch]) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
-        """Batches with their joint logits (B, C) and each expert's logits (M, B, C), as the method gives them."""
-        return infer(self.model, self.method, stream, self._augment, self.description["bank"])
-
-    def _infer(
-        self, paths: Sequence[Path], unreadable: Unreadable
-    ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
-        """For each batch the paths, the joint logits (B, C) and each expert's logits (M, B, C)."""
-        size = self._batch_size
-
-        def loaded() -> Iterator[Batch]:
-            for start in range(0, len(paths), size):
-                chunk = paths[start : start + size]
-                images, bad = read_images(chunk, self.description["image_size"])
-                unreadable.extend(bad)
-                skipped = {path for path, _ in bad}
-                rows = [start + n for n, path in enumerate(chunk) if str(path) not in skipped]
-                if rows:
-                    index = torch.tensor(rows, device=self.device)
-                    yield Batch(images.to(self.device), torch.zeros_like(index), index)
-
-        for batch, logits, each in self.infer(loaded()):
-            ids = tuple(str(paths[row]) for row in batch.index.tolist())
-            yield ids, logits, each
-
-
-def _find(sources: Sources) -> list[Path]:
-    return find_images([sources] if isinstance(sources, str | Path) else list(sources))

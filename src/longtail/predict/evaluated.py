@@ -42,11 +42,35 @@ class Evaluated:
         for part, listing in (("test", source.test), ("val", source.val)):
             if listing is not None:
                 return part, *load_test(options, self.classes, part)
-        data = load_data(options, seed=self.recipe.run.seed)
-        if data.val is None:
+        held_out = self._held_out(options)
+        if held_out is None:
             raise InputError(
                 f"{self.folder.path} was trained without a test part; give images with --data PATH"
             )
+        return held_out
+
+    def validation(self, strict: bool) -> Part:
+        """The run's validation part.
+
+        Raises:
+            InputError: it has none, or what was held out is not known any more.
+        """
+        options = self._options(strict)
+        if read_source(options).val is not None:
+            return "val", *load_test(options, self.classes, "val")
+        part = self._held_out(options)
+        if part is None:
+            raise InputError(
+                f"{self.folder.path} was trained without a validation part; give images that it was not trained on "
+                "with --data PATH"
+            )
+        return part
+
+    def _held_out(self, options: DataOptions) -> Part | None:
+        """What training held out of its own images, drawn again."""
+        data = load_data(options, seed=self.recipe.run.seed)
+        if data.val is None:
+            return None
         if data.index_hash != self.folder.read_json("env.json")["index_hash"]:
             raise InputError(
                 f"the images of {options.path} have changed since training, so what was held out is not known any "

@@ -1,7 +1,7 @@
 """A file that `longtail export` wrote, as a classifier: only onnxruntime or torch.export stands behind it."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
 from longtail.predict.archive import UnsafeArchiveError, read_archive
-from longtail.predict.classifier import Classifier
+from longtail.predict.predictor import Answers, Predictor
+from longtail.predict.weights import weights_digest
 from longtail.types import Batch, InputError
 
 Compute = Callable[[UInt8[Tensor, "b 3 s s"]], tuple[Float[Tensor, "b c"], Float[Tensor, "m b c"]]]
@@ -20,8 +21,8 @@ FACTS = {"classes", "class_counts", "image_size", "num_experts", "prior", "tempe
 AGAIN = "give a file that `longtail export` wrote, or export the run again"
 
 
-class ExportedClassifier(Classifier):
-    """An exported file with its classes; made by `load`. It has no network or method of its own and cannot `evaluate`.
+class ExportedClassifier(Predictor):
+    """An exported file with its classes; made by `load`. Temperature and the method's prediction are part of its graph.
 
     Args:
         path: an .onnx or .pt2 file; which of them is told from the content.
@@ -40,9 +41,12 @@ class ExportedClassifier(Classifier):
             raise InputError(f"device = {device!r}: exported files run on the processor; use auto or cpu")
         self.path, self.device = path, torch.device("cpu")
         self.facts, self.compute = _open(path)
-        self.classes = tuple(self.facts["classes"])
+        self.classes, self.class_counts = (
+            tuple(self.facts["classes"]),
+            torch.tensor(self.facts["class_counts"]),
+        )
         self.num_experts = int(self.facts["num_experts"])
-        # The temperature is part of the graph, whose logarithms of probabilities stand for logits here.
+        # What `infer` gives is calibrated already.
         self.description = {**self.facts, "temperature": 1.0}
 
     @property
@@ -53,25 +57,25 @@ class ExportedClassifier(Classifier):
         return f"{self.path} was exported from a run that was not finished: after epoch {epoch} of {epochs}"
 
     @property
-    def _batch_size(self) -> int:
+    def batch_size(self) -> int:
         return evaluation_batch(0, self.device, self.facts["image_size"])
 
-    def infer(self, stream: Iterator[Batch]) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """Batches with the logarithms of their probabilities, joint (B, C) and of each expert (M, B, C)."""
+    @property
+    def fingerprint(self) -> str:
+        return weights_digest(self.path)
+
+    def infer(self, stream: Iterator[Batch]) -> Answers:
+        """Batches with the logarithms of their probabilities, which stand for logits."""
+        least = torch.finfo(torch.float32).tiny
         for batch in stream:
             together, each = self.compute(batch.image)
-            yield batch, together.log(), each.log()
+            yield batch, together.clamp_min(least).log(), each.clamp_min(least).log()
 
-    def evaluate(self, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
-        """Refused: scores are written into a run folder.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(f"{self.path} is an exported file and keeps no scores; evaluate the run itself")
+    def assumed_log_prior(self) -> Float[Tensor, " c"]:
+        return torch.tensor(self.facts["prior"], dtype=torch.float64).log()
 
 
-def _open(path: Path) -> tuple[Mapping[str, Any], Compute]:
+def _open(path: Path) -> tuple[dict[str, Any], Compute]:
     """What the file says of itself, and how to ask it."""
     try:
         with path.open("rb") as file:

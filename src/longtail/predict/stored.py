@@ -1,7 +1,7 @@
 """What rebuilds a classifier, as it lies in a run folder or in a folder of `longtail export --format folder`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor, tensor
 
 from longtail.engine.run_folder import RunFolder
-from longtail.predict.weights import Tensors, read_tensors, read_weights
+from longtail.predict.weights import RUN_WEIGHTS, Tensors, read_tensors, read_weights
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.types import InputError
 
@@ -28,6 +28,7 @@ class Stored:
         tensors: its weights, and the method's state.
         class_counts: (C,) training images of each class.
         status: as in status.json.
+        weights: the file of the description and the tensors.
     """
 
     folder: RunFolder
@@ -36,6 +37,12 @@ class Stored:
     tensors: Tensors
     class_counts: Int[Tensor, " c"]
     status: Mapping[str, Any]
+    weights: Path
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run folder, which may be evaluated and calibrated."""
+        return self.weights == self.folder.path / RUN_WEIGHTS
 
 
 def read_run(path: str | Path) -> Stored:
@@ -48,8 +55,8 @@ def read_run(path: str | Path) -> Stored:
     status = folder.status()
     recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
     description, tensors = read_weights(folder.path)
-    counts = tensor([row["count"] for row in folder.read_json("classes.json")])
-    return Stored(folder, recipe, description, tensors, counts, status)
+    counts = _counts_by_name(folder, description["classes"])
+    return Stored(folder, recipe, description, tensors, counts, status, folder.path / RUN_WEIGHTS)
 
 
 def is_pretrained(path: Path) -> bool:
@@ -76,4 +83,14 @@ def read_pretrained(path: str | Path) -> Stored:
             raise ValueError("it belongs to other weights")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{folder.path / CONFIG} is damaged ({error}); export the run again") from None
-    return Stored(folder, recipe, description, tensors, counts, status)
+    return Stored(folder, recipe, description, tensors, counts, status, folder.path / WEIGHTS)
+
+
+def _counts_by_name(folder: RunFolder, classes: Sequence[str]) -> Int[Tensor, " c"]:
+    """(C,) training images of each class, found by its name and not by its place."""
+    counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
+    if counts.keys() != set(classes):
+        raise InputError(
+            f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"
+        )
+    return tensor([counts[name] for name in classes])

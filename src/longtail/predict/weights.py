@@ -1,17 +1,21 @@
 """A run's weights as a file: what rebuilds the network lies in it beside the tensors."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import safetensors
+import safetensors.torch
 import torch
 
+from longtail.engine.run_folder import RunFolder
 from longtail.models import ExpertResNet, ModelOptions, build_model
 from longtail.types import InputError
 
 DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
 METHOD = "method."
+RUN_WEIGHTS = "weights/last.safetensors"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -21,7 +25,7 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     Raises:
         InputError: there are none yet, or the file is damaged.
     """
-    path = run / "weights" / "last.safetensors"
+    path = run / RUN_WEIGHTS
     if not path.is_file():
         raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
     return read_tensors(path)
@@ -42,6 +46,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], Tensors]:
     except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
+
+
+def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
+    """Give a run's weights another description; the tensors stay as they are."""
+    _, tensors = read_weights(folder.path)
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    folder.write(RUN_WEIGHTS, lambda file: file.write(packed))
+    folder.write_json("weights/model.json", description)
+
+
+def weights_digest(path: Path) -> str:
+    """A hash of a file of weights, or of one that was exported, with its description."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
 
 
 def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertResNet, Tensors]:
