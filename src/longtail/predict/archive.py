@@ -17,7 +17,7 @@ FACTS = "longtail.json"
 ENTRY = re.compile(
     r"models/model\.json|data/(weights|constants)/(model_\1_config\.json|weight_\d+|tensor_\d+)"
     rf"|data/sample_inputs/model\.pt|extra/{re.escape(FACTS)}"
-    r"|archive_(format|version)|byteorder|version|\.data/(version|serialization_id)"
+    r"|archive_(format|version)|byteorder|version|\.(data/(version|serialization_id)|format_version|storage_alignment)"
 )
 PLAIN = re.compile(r"[\w.]*")
 OPERATOR = re.compile(
