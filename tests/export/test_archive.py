@@ -105,7 +105,8 @@ def test_code_is_refused(attack: str, icl: Any, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     harm = tmp_path / "harm"
     file = repacked(icl.pt2, tmp_path / "model.pt2", lambda entries: ATTACKS[attack](entries, harm))
-    with pytest.raises(InputError, match=r"model\.pt2"):
+    reason = "cannot read" if attack == "pickled example" else "could run code"
+    with pytest.raises(InputError, match=reason):
         longtail.load(file)
     assert not harm.exists()
 
