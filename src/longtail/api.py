@@ -10,7 +10,7 @@ from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
 from longtail.planning import given_keys, plan_seeds, prepare, whole_number
-from longtail.predict import load
+from longtail.predict import load_run
 from longtail.recipe import Recipe
 from longtail.report import Run, SeedRuns
 from longtail.types import InputError
@@ -139,7 +139,7 @@ def evaluate(run: str | Path, data: str | Path | None = None, *, strict: bool = 
     Returns:
         The content of metrics.json.
     """
-    return load(run).evaluate(data, strict=strict)
+    return load_run(run).evaluate(data, strict=strict)
 
 
 def _fit(

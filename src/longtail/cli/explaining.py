@@ -38,9 +38,9 @@ def explain(
         raise typer.BadParameter("name the sheet to write, such as -o sheet.png")
     file = None if out is None else _png(out, overwrite=overwrite)
     with loading():
-        from longtail.predict import load
+        from longtail.predict import load_run
 
-    classifier = load(run)
+    classifier = load_run(run)
     if classifier.note:
         typer.echo(classifier.note, err=True)
     if sources:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, data_check, demo, explaining, listing, predicting, reporting, runs
+from longtail.cli import data, data_check, demo, explaining, exporting, listing, predicting, reporting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(runs.train, runs.evaluate, predicting.predict, predicting.calibrate, reporting.report, runs.compare),
-    *(explaining.explain, demo.demo_app),
+    *(explaining.explain, exporting.export, demo.demo_app),
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )
 for command in COMMANDS:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from longtail.cli.predictions_file import PredictionsFile
-    from longtail.predict import Classifier, ImageSources, Unreadable
+    from longtail.predict import ImageSources, Predictor, Unreadable
 
 DOUBTFUL = 0.5  # a confidence below this is worth a look
 
@@ -86,9 +86,9 @@ def calibrate(
 ) -> None:
     """Fit the temperature that makes a run's confidences honest, and keep it with the weights."""
     with loading():
-        from longtail.predict import load
+        from longtail.predict import load_run
 
-    classifier = load(run)
+    classifier = load_run(run)
     if classifier.note:
         _say([classifier.note])
     before, found = classifier.temperature, classifier.calibrate(data, strict=strict)
@@ -102,7 +102,7 @@ def calibrate(
 class Work:
     """What one `predict` command has to do."""
 
-    classifier: "Classifier"
+    classifier: "Predictor"
     images: "ImageSources"
     options: dict[str, Any]
     strict: bool

@@ -165,10 +165,10 @@ def evaluate(
 ) -> None:
     """Score a run on its own test part or on other images."""
     with loading():
-        from longtail.predict import load
+        from longtail.predict import load_run
         from longtail.report import abstaining_lines, evaluation_lines
 
-    classifier = load(run)
+    classifier = load_run(run)
     _note(classifier)
     metrics = classifier.evaluate(data, strict=strict, prior=prior)
     place = classifier.folder.path

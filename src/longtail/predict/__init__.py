@@ -1,17 +1,23 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
-from longtail.predict.classifier import Classifier, load
+from longtail.predict.classifier import Classifier
+from longtail.predict.exported import ExportedClassifier
+from longtail.predict.opening import load, load_run
+from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior
 from longtail.predict.sources import ImageSources, Sources
 from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
 
 __all__ = [
     "Classifier",
+    "ExportedClassifier",
     "ImageSources",
+    "Predictor",
     "Prior",
     "Sources",
     "Unreadable",
     "load",
+    "load_run",
     "unreadable_error",
     "unreadable_lines",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from longtail.types import InputError
 
 DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
 METHOD = "method."
+RUN_WEIGHTS = "weights/last.safetensors"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -24,9 +26,18 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     Raises:
         InputError: there are none yet, or the file is damaged.
     """
-    path = run / "weights" / "last.safetensors"
+    path = run / RUN_WEIGHTS
     if not path.is_file():
         raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
+    return read_tensors(path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], Tensors]:
+    """The description and the tensors in a file of weights.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             description = json.loads((file.metadata() or {}).get("longtail", "{}"))
@@ -42,13 +53,13 @@ def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
     """Give a run's weights another description; the tensors stay as they are."""
     _, tensors = read_weights(folder.path)
     packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
-    folder.write("weights/last.safetensors", lambda file: file.write(packed))
+    folder.write(RUN_WEIGHTS, lambda file: file.write(packed))
     folder.write_json("weights/model.json", description)
 
 
-def weights_digest(run: Path) -> str:
-    """A hash of the file of weights, with its description."""
-    with (run / "weights" / "last.safetensors").open("rb") as file:
+def weights_digest(path: Path) -> str:
+    """A hash of a file of weights, or of one that was exported, with its description."""
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
 
 
@@ -62,7 +73,7 @@ def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel,
     return model.eval(), method
 
 
-def training_counts(folder: RunFolder, classes: tuple[str, ...]) -> torch.Tensor:
+def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
     """(C,) training images of each class, found by its name and not by its place."""
     counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
     if counts.keys() != set(classes):

@@ -1,0 +1,69 @@
+"""What an exported model says of itself."""
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from longtail.predict import Classifier
+from longtail.recipe import Recipe
+
+INPUT = "image: uint8 (batch, 3, image_size, image_size), RGB from 0 to 255; normalisation is inside"
+OUTPUTS = (
+    "probabilities: float32 (batch, classes), of all experts together; "
+    "expert_probabilities: float32 (experts, batch, classes); both divided by the temperature before the softmax"
+)
+RESIZE = (
+    "turn the image upright by its EXIF orientation, convert it to RGB, and resize the largest centred square with "
+    "Pillow's bilinear filter, which averages when it shrinks: with s = min(width, height), "
+    "image.resize((image_size, image_size), Image.Resampling.BILINEAR, "
+    "box=((width - s) / 2, (height - s) / 2, (width + s) / 2, (height + s) / 2))"
+)
+LICENCE = "not stated; ask whoever trained the model and whoever owns the images"
+
+
+def describe(classifier: Classifier) -> dict[str, Any]:
+    """The facts that are written into an exported file; whatever JSON can hold.
+
+    Returns:
+        longtail_version, recipe, method, model, epoch, epochs, num_experts, classes (C names, as outputs are ordered),
+        class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, mean, std,
+        input, outputs, resize, licence.
+    """
+    about, recipe = classifier.description, classifier.recipe
+    return {
+        "longtail_version": metadata.version("longtail"),
+        "recipe": recipe_name(recipe),
+        "method": recipe.method.name,
+        "model": recipe.model.name,
+        "epoch": about["epoch"],
+        "epochs": recipe.optim.epochs,
+        "num_experts": classifier.num_experts,
+        "classes": list(classifier.classes),
+        "class_counts": classifier.class_counts.tolist(),
+        "prior": classifier.assumed_log_prior().exp().tolist(),
+        "temperature": classifier.temperature,
+        "image_size": about["image_size"],
+        "mean": list(about["mean"]),
+        "std": list(about["std"]),
+        "input": INPUT,
+        "outputs": OUTPUTS,
+        "resize": RESIZE,
+        "licence": LICENCE,
+    }
+
+
+def recipe_name(recipe: Recipe) -> str:
+    """Data, method and network, as a run folder is called by default."""
+    return "-".join((data_name(recipe), recipe.method.name, recipe.model.name))
+
+
+def data_name(recipe: Recipe) -> str:
+    """What the images are called: the folder's own name, without where it lies."""
+    named = recipe.data.name in ("digits", "cifar10", "cifar100") or recipe.data.path is None
+    return recipe.data.name if named else Path(str(recipe.data.path)).stem
+
+
+def summary(facts: Mapping[str, Any]) -> str:
+    """One line of the model for people."""
+    return f"{facts['recipe']}, {len(facts['classes'])} classes, {facts['image_size']} pixels"

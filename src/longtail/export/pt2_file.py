@@ -1,0 +1,27 @@
+"""An exported graph in torch's own form."""
+
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from longtail.predict.archive import FACTS
+
+
+def pt2_bytes(program: torch.export.ExportedProgram, facts: Mapping[str, Any]) -> bytes:
+    """The content of a .pt2 file.
+
+    Args:
+        program: what `trace` gave.
+        facts: what `describe` gave; they lie in the extra file longtail.json.
+    """
+    file = io.BytesIO()
+    with (
+        warnings.catch_warnings()
+    ):  # torch finds it odd that a tensor of one number has the strides it gave it
+        warnings.filterwarnings("ignore", message="No complete tensor found")
+        torch.export.save(program, file, extra_files={FACTS: json.dumps(facts)})
+    return file.getvalue()

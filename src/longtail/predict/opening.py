@@ -1,0 +1,37 @@
+"""From a path to what predicts: a run, or an exported file or folder."""
+
+from pathlib import Path
+
+from longtail.predict.classifier import Classifier
+from longtail.predict.exported import ExportedClassifier
+from longtail.predict.predictor import Predictor
+from longtail.predict.stored import is_pretrained, read_pretrained, read_run
+from longtail.types import InputError
+
+
+def load(path: str | Path, *, device: str = "auto") -> Predictor:
+    """What names images: the classifier that a run has trained, or has trained so far, or that was exported.
+
+    Args:
+        path: the run folder, an exported folder, or an exported file (.onnx, .pt2).
+        device: "auto", "cpu" or "cuda"; exported files run on the processor.
+
+    Raises:
+        InputError: it is none of these, is damaged, or has no weights yet.
+    """
+    return ExportedClassifier(Path(path), device) if Path(path).is_file() else load_run(path, device=device)
+
+
+def load_run(path: str | Path, *, device: str = "auto") -> Classifier:
+    """The classifier of a run folder or an exported folder, with its network.
+
+    Args:
+        path: the folder.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        InputError: it is none of these, is damaged, or has no weights yet.
+    """
+    if Path(path).is_file():
+        raise InputError(f"{path} is a file; give a folder that `train` made")
+    return Classifier(read_pretrained(path) if is_pretrained(Path(path)) else read_run(path), device)
