@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from longtail.choosing import choose
 from longtail.data.loading import read_source, source_of
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
+from longtail.models.backbone import backbone_input
 from longtail.recipe import Recipe, load_recipe, shipped, validate
 from longtail.report import SeedRuns, planned_seeds
 from longtail.types import InputError
@@ -86,7 +88,7 @@ def plan(
         raise InputError(
             f"there is no run folder {target}; name one, or repeat the original command with --resume"
         )
-    recipe, notes = load_recipe(target, given, epochs=epochs)
+    recipe, notes = _load(target, given, epochs)
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
@@ -96,6 +98,34 @@ def plan(
             f"longtail train {shlex.quote(str(place))}"
         )
     return *_settle(recipe, notes, given), None
+
+
+def _load(target: str, given: Mapping[str, Any], epochs: int | None) -> tuple[Recipe, list[str]]:
+    """The recipe of a target; where it is images, with settings that fit them and this machine."""
+    recipe, notes = load_recipe(target, given, epochs=epochs)
+    path = Path(target)
+    if target in shipped() or (path.suffix == ".toml" and not path.is_dir()):
+        return _filled(recipe), notes
+    chosen = choose(recipe.data, given, epochs)
+    asked_epochs = given.get("optim.epochs") is not None
+    recipe, notes = load_recipe(
+        target,
+        {**chosen.settings, **given},
+        epochs=epochs if asked_epochs else epochs or chosen.epochs,
+        base=chosen.base,
+    )
+    return _filled(recipe), [*(f"chosen: {reason}" for reason in chosen.reasons), *notes]
+
+
+def _filled(recipe: Recipe) -> Recipe:
+    """The recipe with the image size and statistics that a network of timm was trained with, where it names none."""
+    if not recipe.model.is_backbone:
+        return recipe
+    known, sections = backbone_input(recipe.model.name), recipe.model_dump()
+    for key, value in (("image_size", known.size), ("mean", known.mean), ("std", known.std)):
+        if sections["data"][key] is None:
+            sections["data"][key] = value
+    return validate(sections)
 
 
 def _refuse_runs(path: Path) -> None:

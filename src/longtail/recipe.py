@@ -20,7 +20,8 @@ from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
-DEFAULT_FOR_IMAGES = "icl-images"
+DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
+FINE_TUNING = "icl-finetune"
 
 
 class Recipe(BaseModel):
@@ -88,20 +89,25 @@ def shipped() -> dict[str, str]:
 
 
 def load_recipe(
-    target: str, overrides: Mapping[str, Any] | None = None, *, epochs: int | None = None
+    target: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    epochs: int | None = None,
+    base: str = DEFAULT_FOR_IMAGES,
 ) -> tuple[Recipe, list[str]]:
     """A recipe from what the user named, and what to tell about it.
 
     Args:
         target: a shipped recipe, a recipe.toml, a folder of images (or of Parquet files).
         overrides: "section.key" -> value; strings are read as TOML values where they are some.
+        base: the shipped recipe for a target that is images.
         epochs: run this long instead, scaling the recipe's epoch windows and stages that `overrides` does not name.
 
     Raises:
         InputError: an unknown recipe, section, key or method (the nearest is named), a value of the wrong type or out
             of range, an unreadable file.
     """
-    sections = _read(target)
+    sections = _read(target, base)
     given = {key: _value(value) for key, value in (overrides or {}).items()}
     notes = _apply(sections, given)
     recipe = validate(sections)
@@ -139,12 +145,12 @@ def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
 
 
-def _read(target: str) -> dict[str, Any]:
+def _read(target: str, base_for_images: str) -> dict[str, Any]:
     recipes, path = shipped(), Path(target)
     if target in recipes:
         text, origin = recipes[target], target
     elif path.is_dir() or (path.is_file() and source_of(path) != "folder"):
-        sections = _parse(recipes[DEFAULT_FOR_IMAGES], DEFAULT_FOR_IMAGES)
+        sections = _parse(recipes[base_for_images], base_for_images)
         sections["data"] |= {"name": source_of(path), "path": str(path)}
         return sections
     elif path.suffix == ".toml" and path.is_file():

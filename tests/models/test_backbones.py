@@ -170,7 +170,10 @@ def test_files_are_read_without_running_code(tmp_path: Path, capsys: pytest.Capt
         read_weights(tmp_path / "list.pt")
 
 
-def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("online", "reason"), [(True, "no route to host"), (False, "no connection")])
+def test_a_failed_download_names_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, online: bool, reason: str
+) -> None:
     whole = timm.create_model
 
     def offline(name: str, pretrained: bool = False, **more: object) -> nn.Module:
@@ -179,7 +182,8 @@ def test_a_failed_download_names_the_way_out(monkeypatch: pytest.MonkeyPatch) ->
         return whole(name, **more)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(InputError, match=r"cannot be downloaded \(no route to host\).*--weights FILE"):
+    monkeypatch.setattr("longtail.models.backbone._reachable", lambda _: online)
+    with pytest.raises(InputError, match=rf"cannot be had \({reason}\).*--weights FILE"):
         build_model(ModelOptions(name="resnet18", pretrained=True), 5, ("first",), begin=True)
 
 

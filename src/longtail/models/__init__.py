@@ -6,8 +6,8 @@ from typing import Any
 
 from longtail.models.experts import ExpertModel
 from longtail.models.layers import ExpertHeads, fold_batch_norm
-from longtail.models.options import DEPTHS, ModelOptions
-from longtail.models.resnet_cifar import ExpertResNet
+from longtail.models.options import ModelOptions
+from longtail.models.resnet_cifar import DEPTHS, ExpertResNet
 
 __all__ = [
     "DEPTHS",

@@ -2,6 +2,9 @@
 
 import copy
 import difflib
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
 from longtail.models.layers import LastMap
+from longtail.models.resnet_cifar import DEPTHS
 from longtail.types import InputError
 
 Triple = tuple[float, float, float]
@@ -47,7 +51,9 @@ def check_backbone(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, backbone_names(), 1)
+        near = difflib.get_close_matches(name, DEPTHS, 1, 0.8) or difflib.get_close_matches(
+            name, backbone_names(), 1
+        )
         hint = f"did you mean {near[0]!r}?" if near else "`longtail models` lists them"
         raise InputError(f"model.name = {name!r} is no known network; {hint}")
     if _module(name) not in TAKE_APART:
@@ -184,16 +190,46 @@ def pretrained_backbone(name: str) -> nn.Module:
         InputError: they cannot be had.
     """
     import timm
+    from huggingface_hub import constants
 
+    online = constants.HF_HUB_OFFLINE or _reachable(constants.ENDPOINT)
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not online
     try:
         net: nn.Module = timm.create_model(name, pretrained=True, **_sizes(name))
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
         raise InputError(
-            f"the pretrained weights of {name} cannot be downloaded ({reason}); give a file with --weights FILE, "
+            f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "
             "or begin with fresh weights: leave out --pretrained"
         ) from None
+    finally:
+        constants.HF_HUB_OFFLINE = before
     return net
+
+
+def _reachable(address: str) -> bool:
+    """Whether a server answers within seconds; behind a proxy it is left to be seen. Retries would take a minute."""
+    if urllib.request.getproxies():
+        return True
+    host = urllib.parse.urlsplit(address)
+    try:
+        socket.create_connection((host.hostname or "", host.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def can_begin(name: str) -> bool:
+    """Whether the pretrained weights of a network are installed, in the cache, or within reach; downloads them."""
+    from longtail.models.weights import packaged_file
+
+    if packaged_file(name) is not None:
+        return True
+    try:
+        pretrained_backbone(name)
+    except InputError:
+        return False
+    return True
 
 
 def _sizes(name: str) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from longtail.models.resnet_cifar import DEPTHS
 from longtail.types import InputError
 
-DEPTHS = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
 CIFAR_STAGES = 3
 
 

@@ -11,6 +11,7 @@ from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.layers import BasicBlock, ConvBN, FusionGate, LastMap
 
 WIDTHS = (16, 32, 64)
+DEPTHS = {"resnet20": 20, "resnet32": 32, "resnet44": 44, "resnet56": 56}
 
 
 def _stage(position: int, blocks: int, zero_init: bool) -> nn.Sequential:
