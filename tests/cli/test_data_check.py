@@ -58,8 +58,8 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
         "  LEAK, LABELS DIFFER: train/fox/fox 0.png [fox], test/owl/copy.png [owl]",
     ]
     assert section(out, "Testing") == [
-        "1 class not tested: no image to test on: lynx",
-        "2 classes too few to say: fewer than 10 images to test on: fox, owl",
+        "1 class not tested, without an image to test on: lynx",
+        "2 classes with too few images to say, fewer than 10 to test on: fox, owl",
     ]
     steps = section(out, "What to do")
     assert [line.partition(",")[0] for line in steps] == [
@@ -103,7 +103,7 @@ def test_groups_and_the_command_that_mends_them(run: Run, photos: Path) -> None:
     assert code == 1
     heading = "Groups by regex:([0-9]+).png"
     assert section(out, heading) == [
-        "2 of 6 groups lie in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
+        "2 of 6 groups in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
     ]
     assert section(out, "What to do")[0] == (
         f"1. 2 groups in several parts, divide anew: longtail data split '{photos}' -o splits.csv "
@@ -119,10 +119,7 @@ def test_a_table_of_images(run: Run, photos: Path, tmp_path: Path) -> None:
     (photos / "images.csv").rename(table)
     code, out, _ = run("data", "check", table, "--group-by", "column:patient", "--root", photos)
     assert code == 0
-    assert (
-        "2 of 2 groups lie in several parts: p0 (4 images in train, test), p1 (4 images in train, test)"
-        in out
-    )
+    assert "2 of 2 groups in several parts: p0 (4 images in train, test), p1 (4 images in train, test)" in out
     steps = [line.partition(": longtail ")[2] for line in section(out, "What to do")]
     assert steps[0] == f"data split {table} --root '{photos}' -o splits.csv --again --group-by column:patient"
     assert steps[-1] == f"train {table} --set 'data.root={photos}'"

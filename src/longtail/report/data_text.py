@@ -147,10 +147,10 @@ def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
     if audit.held_out:
         yield f"There is no test part; training holds out {HELD_OUT:.0%} of each class, and of that this is said:"
     said = [
-        (audit.not_tested, "not tested: no image to test on"),
-        (audit.too_small, f"too few to say: fewer than {ENOUGH} images to test on"),
+        (audit.not_tested, "not tested, without an image to test on"),
+        (audit.too_small, f"with too few images to say, fewer than {ENOUGH} to test on"),
         (audit.single_image, "with a single training image"),
-        (list(audit.unknown_classes), "without a training image, so that no model can name them"),
+        (list(audit.unknown_classes), "without a training image, which no model can name"),
     ]
     found = [f"{counted(len(names), 'class')} {text}: {wording.list(names)}" for names, text in said if names]
     yield from found or [f"Every class has at least {ENOUGH} images to test on."]
@@ -164,7 +164,7 @@ def _groups(audit: Audit, wording: Wording) -> Iterator[str]:
         yield f"None of {counted(audit.num_groups, 'group')} lies in several parts."
         return
     told = [f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups]
-    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} lie in several parts: {wording.list(told)}"
+    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} in several parts: {wording.list(told)}"
 
 
 def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
