@@ -49,7 +49,7 @@ def test_wherever_it_was_cut_the_same_file_comes_out(tmp_path: Path, suffix: str
         write(out, stop_after=4)
     partial = tmp_path / f"out.{suffix}.partial"
     content = partial.read_bytes()
-    for length in range(0, len(content) + 1, 1 if suffix == "csv" else 29):
+    for length in range(0, len(content) + 1, 5 if suffix == "csv" else 31):
         partial.write_bytes(content[:length])
         out.unlink(missing_ok=True)
         write(out, resume=True)
