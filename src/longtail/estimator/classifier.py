@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -76,9 +76,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.out = out
         self.verbose = verbose
 
-    def fit(
-        self, X: Sequence[str | Path] | ArrayLike, y: ArrayLike, groups: Sequence[Any] | None = None
-    ) -> "LongTailClassifier":
+    def fit(self, X: Any, y: Any, groups: Sequence[Any] | None = None) -> "LongTailClassifier":
         """Train.
 
         Args:
@@ -95,6 +93,10 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_consistent_length(pictures, labels, groups)
         known, position = np.unique(labels, return_inverse=True)
         names = class_names(known)
+        if len(names) < 2:
+            raise InputError(
+                f"y holds 1 class, {names[0]!r}; training needs two: give images of another class"
+            )
         kept = KeptRun.in_temporary() if self.out is None else KeptRun(Path(self.out))
         self._train(kept.path, pictures, [names[c] for c in position], _group_names(groups))
         trained = {entry["name"] for entry in Run(kept.path).classes}
@@ -103,7 +105,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._warn_of_unreadable()
         return self
 
-    def predict_proba(self, X: Sequence[str | Path] | ArrayLike) -> Float32[np.ndarray, "n c"]:
+    def predict_proba(self, X: Any) -> Float32[np.ndarray, "n c"]:
         """Calibrated probabilities of each image, a column for each of `classes_`.
 
         Raises:
@@ -119,7 +121,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         columns = [classifier.classes.index(name) for name in class_names(self.classes_)]
         return np.concatenate(found)[:, columns]
 
-    def predict(self, X: Sequence[str | Path] | ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, of the type that `fit` was given.
 
         Raises:
@@ -163,11 +165,12 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if not (out / "recipe.toml").is_file():
                 remove_pictures(images)
 
-    def _seed(self) -> int:
-        """The run's seed; what is no number goes on to be refused there."""
+    def _seed(self) -> Any:
+        """The run's seed; what is none is refused where the recipe is."""
         given = self.random_state
-        drawn = given is None or isinstance(given, np.random.RandomState)
-        return int(check_random_state(given).randint(2**31)) if drawn else given  # type: ignore[return-value]
+        if given is None or isinstance(given, np.random.RandomState):
+            return int(check_random_state(given).randint(2**31))
+        return int(given) if isinstance(given, np.integer) else given
 
     def _given(self) -> dict[str, Any]:
         """The keys of the recipe that were asked for."""
@@ -184,7 +187,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(said, stacklevel=3)
 
 
-def _labels(y: ArrayLike) -> NDArray[Any]:
+def _labels(y: Any) -> NDArray[Any]:
     if y is None:
         raise InputError("fit requires y to be passed, but the target y is None; give a label for each image")
     labels = column_or_1d(y, warn=True)

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ def as_pictures(X: Any) -> Pictures:
     Raises:
         InputError: it is something else, or empty.
     """
+    words = isinstance(X, list | tuple) and any(isinstance(value, str | os.PathLike) for value in X)
     try:
-        array = np.asarray(X)
+        array = np.asarray(X, dtype=object if words else None)  # else numpy makes text of numbers among paths
     except ValueError:
         raise InputError(f"X holds images of different shapes; {VALID}, all alike") from None
     if array.ndim == 0:
@@ -60,11 +62,7 @@ def class_names(labels: NDArray[Any]) -> list[str]:
     names = [str(label) for label in labels.tolist()]
     if any(not name.strip() for name in names):
         raise InputError("y holds a blank label; give each class a name")
-    twice = (
-        next((name for name in names if names.count(name) > 1), None)
-        if len(set(names)) < len(names)
-        else None
-    )
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         raise InputError(f"y holds two labels that both read {twice!r}; rename one of them")
     return names
@@ -83,7 +81,15 @@ def write_pictures(
 
     Returns:
         The table or folder.
+
+    Raises:
+        InputError: no file exists, or the set cannot be written.
     """
+    if isinstance(pictures, list) and not any(path.exists() for path in pictures):
+        raise InputError(
+            f"none of the {len(pictures):,} images of X exists, such as {pictures[0]}; give whole paths, or paths from "
+            "the working folder"
+        )
     target = place.with_name(f"{place.name}.csv") if isinstance(pictures, list) else place
     if target.exists():
         raise InputError(f"{target} exists; remove it, or choose another out")
