@@ -163,7 +163,7 @@ def test_seeds(pixels: Any) -> None:
 
     drawn = found(np.random.RandomState(3))
     np.testing.assert_array_equal(drawn, found(np.random.RandomState(3)))
-    assert not np.array_equal(drawn, found(np.int64(0)))
+    assert not np.array_equal(drawn, found(0))
 
 
 def test_unreadable_images_are_named(files: Any, tmp_path: Path) -> None:

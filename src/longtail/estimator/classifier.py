@@ -167,7 +167,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _seed(self) -> Any:
         """The run's seed; what is none is refused where the recipe is."""
-        given = self.random_state
+        given: Any = self.random_state
         if given is None or isinstance(given, np.random.RandomState):
             return int(check_random_state(given).randint(2**31))
         return int(given) if isinstance(given, np.integer) else given
