@@ -88,10 +88,10 @@ def plan(
         raise InputError(
             f"there is no run folder {target}; name one, or repeat the original command with --resume"
         )
-    recipe, notes = _load(target, given, epochs)
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
+    recipe, notes = _load(target, given, epochs)
     if place is not None and recipe.data.name == "digits":
         raise InputError(
             f"{target} trains on digits, which need no --data; to train on your own images: "

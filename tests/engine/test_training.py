@@ -27,7 +27,7 @@ from longtail.types import Batch, InputError, ModelOutput, Progress
 
 Train = Callable[..., Path]
 FILES = {
-    "recipe.toml", "env.json", "classes.json", "splits.csv", "log.jsonl", "status.json", "state/last.pt",
+    "recipe.toml", "env.json", "audit.json", "classes.json", "splits.csv", "log.jsonl", "status.json", "state/last.pt",
     "weights/last.safetensors", "weights/model.json", "eval/test/metrics.json", "eval/test/per_class.csv",
     "eval/test/confusions.csv", "eval/test/predictions.parquet", "eval/test/risk_coverage.csv",
 }  # fmt: skip

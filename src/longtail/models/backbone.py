@@ -51,16 +51,24 @@ def check_backbone(name: str) -> None:
     import timm
 
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, DEPTHS, 1, 0.8) or difflib.get_close_matches(
-            name, backbone_names(), 1
-        )
-        hint = f"did you mean {near[0]!r}?" if near else "`longtail models` lists them"
+        near = _nearest(name)
+        hint = f"did you mean {near!r}?" if near else "`longtail models` lists them"
         raise InputError(f"model.name = {name!r} is no known network; {hint}")
     if _module(name) not in TAKE_APART:
         families = ", ".join(kind for kind, _ in TAKE_APART.values())
         raise InputError(
             f"model.name = {name!r} cannot have experts; families that can: {families} (`longtail models` lists them)"
         )
+
+
+def _nearest(name: str) -> str | None:
+    """The network whose name is most like a name; of equally near ones, one for small images."""
+
+    def likeness(other: str) -> tuple[float, bool]:
+        return difflib.SequenceMatcher(None, other, name).ratio(), other in DEPTHS
+
+    near = difflib.get_close_matches(name, [*DEPTHS, *backbone_names()], 8)
+    return max(near, key=likeness, default=None)
 
 
 def backbone_input(name: str) -> Input:

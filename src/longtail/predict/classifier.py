@@ -47,7 +47,6 @@ class Classifier(Predictor):
         self.method = self.recipe.build_method(self.class_counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
         self._stage = next(s for s in reversed(self.recipe.stages()) if s.bank == self.description["bank"])
-        self._images = Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
         o = self.recipe.data
         self._known = Classes(self.classes, self.class_counts, o.many_above, o.few_below)
         self._augment = Augment((), self.description["mean"], self.description["std"])
@@ -142,6 +141,10 @@ class Classifier(Predictor):
     def fingerprint(self) -> str:
         """Changes with the weights and with the temperature."""
         return weights_digest(self._stored.weights)
+
+    @property
+    def _images(self) -> Evaluated:
+        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
 
     @property
     def _how(self) -> dict[str, Any]:
