@@ -160,7 +160,9 @@ def test_nothing_readable_is_a_result(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("data", "check", tmp_path / "photos", "-o", tmp_path / "found")
     assert code == 0
     assert "2 images cannot be read" in out
-    assert "to train on" not in out
+    assert "1. 2 images unreadable" in out
+    assert "0 classes to train on, two are needed" in out
+    assert "longtail train" not in out
     assert not (tmp_path / "found" / "counts.png").exists()
 
 
@@ -200,3 +202,16 @@ def test_training_writes_its_audit(run: Run, photos: Path, tmp_path: Path) -> No
          "splits": ["train", "test"], "classes": ["fox", "fox"]}
     ]  # fmt: skip
     assert audit["checked_near"] is False
+
+
+def test_one_class_alone_and_a_very_long_name(run: Run, tmp_path: Path) -> None:
+    name = "x" * 200
+    root = make_photos(tmp_path / "photos", {"": {name: 3}})
+    code, out, _ = run("data", "check", root)
+    assert code == 0
+    assert "x" * 39 + "…  few" in out
+    assert "Imbalance" not in out
+    assert section(out, "What to do") == [
+        f"1. 1 class to train on, two are needed, add another: longtail data check {root}"
+    ]
+    assert f"{name}  few" in run("data", "check", root, "--all")[1]

@@ -18,6 +18,7 @@ from longtail.report.text import printable, table_lines
 MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 _CLASSES, _NAMES = 20, 5  # rows of the table, and names in a list, that are shown without `all`
+_LONGEST = 40  # letters of a class's name in the table
 _STEPS = 5  # lines under "What to do"
 
 
@@ -38,6 +39,10 @@ class Wording:
     out: Path | None = None
     show_all: bool = False
     root: str | None = None
+
+    def name(self, name: str) -> str:
+        """A class's name, cut where it is very long."""
+        return name if self.show_all or len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
     def list(self, names: Sequence[str]) -> str:
         """Names on one line; the rest is counted."""
@@ -77,7 +82,7 @@ def _classes(audit: Audit, wording: Wording) -> Iterator[str]:
     groups, train = groups_of(audit), audit.counts["train"]
     header = ("class", "group", *("images" if audit.is_flat else PART_NAMES[part] for part in audit.counts))
     rows = [
-        (name, group, *(f"{counts[name]:,}" for counts in audit.counts.values()))
+        (wording.name(name), group, *(f"{counts[name]:,}" for counts in audit.counts.values()))
         for name, group in groups.items()
     ]
     hidden = 0 if wording.show_all else len(rows) - _CLASSES
@@ -85,11 +90,13 @@ def _classes(audit: Audit, wording: Wording) -> Iterator[str]:
         half = _CLASSES // 2
         rows = [*rows[:half], (f"... {hidden:,} more", *([""] * (len(header) - 1))), *rows[-half:]]
     yield from table_lines(header, rows, left=(0, 1))
-    first, last = audit.classes[0], audit.classes[-1]
-    yield (
-        f"Imbalance factor {train[first] / train[last]:,.1f}: {train[first]:,} images of {printable(first)}, "
-        f"{train[last]:,} of {printable(last)}."
-    )
+    first, last = (audit.classes[end] for end in (0, -1))
+    names = [printable(wording.name(name)) for name in (first, last)]
+    if len(audit.classes) > 1:
+        yield (
+            f"Imbalance factor {train[first] / train[last]:,.1f}: {train[first]:,} images of {names[0]}, "
+            f"{train[last]:,} of {names[1]}."
+        )
     said = (f"more than {MANY_ABOVE} images", f"{FEW_BELOW} to {MANY_ABOVE}", f"fewer than {FEW_BELOW}")
     sizes = [sum(group == name for group in groups.values()) for name in GROUPS]
     told = [f"{name} ({what}): {size:,}" for name, what, size in zip(GROUPS, said, sizes, strict=True)]
@@ -145,7 +152,7 @@ def _told(found: Duplicates, wording: Wording) -> str:
 def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
     yield "\nTesting"
     if audit.held_out:
-        yield f"There is no test part; training holds out {HELD_OUT:.0%} of each class, and of that this is said:"
+        yield f"There is no test part. Where {HELD_OUT:.0%} of each class is held out, as training does:"
     said = [
         (audit.not_tested, "not tested, without an image to test on"),
         (audit.too_small, f"with too few images to say, fewer than {ENOUGH} to test on"),
@@ -185,6 +192,10 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
             *lines[: _STEPS - 1],
             f"{counted(len(audit.classes), 'class')} to train on: {_train(wording)}",
         ]
+    else:
+        lines.append(
+            f"{counted(len(audit.classes), 'class')} to train on, two are needed, add another: {check}"
+        )
     yield from (f"{number}. {line}" for number, line in enumerate(lines[:_STEPS], 1))
 
 
