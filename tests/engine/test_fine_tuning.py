@@ -90,6 +90,7 @@ def test_a_run_that_goes_on_needs_no_first_weights(tmp_path: Path) -> None:
         fit(tiny(**TIMM, model__weights=str(tmp_path / "none.pt")), str(tmp_path / "refused"), quiet=True)
     assert not (tmp_path / "refused" / "recipe.toml").exists()
     whole = fit(recipe, str(tmp_path / "whole"), quiet=True)
+    assert str(file).encode() not in (whole.path / "weights/last.safetensors").read_bytes()
     from longtail.engine.train import training
 
     parts = training(recipe, RunFolder(tmp_path / "parts"), Display(4, quiet=True))

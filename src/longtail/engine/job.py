@@ -68,7 +68,7 @@ class Job:
 
     def description(self, bank: str) -> dict[str, Any]:
         """What is needed to rebuild the network for prediction."""
-        options = self.recipe.model
+        options = self.recipe.model.model_copy(update={"weights": None, "pretrained": False})
         if bank != self.model.banks[0]:
             options = options.model_copy(update={"head": options.fresh_head or options.head})
         return {

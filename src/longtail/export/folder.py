@@ -30,7 +30,8 @@ def write_folder(folder: Path, classifier: Classifier, facts: Mapping[str, Any])
     run = classifier.folder.path
     shutil.copyfile(run / "weights" / "last.safetensors", folder / WEIGHTS)
     recipe = classifier.recipe.model_dump(mode="json", exclude_none=True)
-    recipe["data"].pop("path", None)
+    for section, key in (("data", "path"), ("data", "root"), ("model", "weights")):  # places on one machine
+        recipe[section].pop(key, None)
     names = dict(enumerate(facts["classes"]))
     config = {
         "model_type": "longtail",
