@@ -17,17 +17,31 @@ def made_up(images: int = 4000, classes: int = 5, seed: int = 0) -> tuple[Tensor
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
-def test_the_temperature_is_scipys_optimum(scale: float) -> None:
+@pytest.mark.parametrize("mix", [None, [2.0, 0.0, -1.0, 0.5, 0.0]])
+def test_the_temperature_is_scipys_optimum(scale: float, mix: list[float] | None) -> None:
     logits, target = made_up(300)
     z = scale * logits.double().numpy()
 
     def loss(temperature: float) -> float:
-        scaled = z / temperature
+        scaled = z / temperature + np.asarray(mix or 0)
         own = scaled[np.arange(len(z)), target.numpy()]
         return float((np.log(np.exp(scaled).sum(1)) - own).mean())
 
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9})
-    assert fit_temperature(scale * logits, target) == pytest.approx(best.x, rel=1e-5)
+    log_ratio = None if mix is None else torch.tensor(mix)
+    assert fit_temperature(scale * logits, target, log_ratio) == pytest.approx(best.x, rel=1e-5)
+
+
+def test_long_tailed_images_do_not_make_up_for_their_class_mix() -> None:
+    logits, _ = made_up(20_000)  # honest where classes are balanced
+    mix = torch.tensor([0.55, 0.25, 0.15, 0.05, 0.0])
+    drawn = torch.multinomial(
+        (logits.softmax(-1) * mix), 1, generator=torch.Generator().manual_seed(1)
+    ).squeeze(1)
+    assert fit_temperature(logits, drawn, mix.log()) == pytest.approx(1, abs=0.05)
+    naive = fit_temperature(logits, drawn)
+    assert naive is not None
+    assert naive > 1.2
 
 
 def test_honest_logits_are_left_alone_and_inflated_ones_are_not() -> None:

@@ -1,6 +1,8 @@
 """The temperature of a trained network, from images that it was not trained on."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from longtail.augment import Augment
 from longtail.data import Split, batches
@@ -17,6 +19,7 @@ def temperature_of(
     method: Method,
     split: Split,
     augment: Augment,
+    assumed_log_prior: Float[Tensor, " c"],
     *,
     bank: str,
     device: torch.device,
@@ -24,6 +27,10 @@ def temperature_of(
     workers: int = 0,
 ) -> float | None:
     """Fit one temperature to the logits of all experts together; see `evaluate` for the arguments.
+
+    The images come with a class mix of their own: long-tailed where they were held out of training, while the logits
+    of many methods stand for balanced classes. The mix is exchanged for theirs before their likelihood is taken; a
+    temperature fitted without that would make up for the mix, and so be wrong for every other.
 
     Of more than 10,000 images that many are used, evenly spread over the split.
 
@@ -37,7 +44,8 @@ def temperature_of(
     if not parts:
         return None
     logits, targets = (torch.cat(column) for column in zip(*parts, strict=True))
-    return fit_temperature(logits, targets)
+    shares = torch.bincount(targets, minlength=logits.shape[1]).double()
+    return fit_temperature(logits, targets, shares.log() - assumed_log_prior.cpu())
 
 
 def temperature_entry(temperature: float | None, fitted_on: str) -> dict[str, object]:

@@ -184,7 +184,10 @@ def _fit_temperature(job: Job, stage: Stage) -> float | None:
     """From the validation part, where there is one."""
     if job.data.val is None:
         return None
-    return temperature_of(job.model, job.method, job.data.val, job.augment, **_evaluated_on(job, stage))
+    prior = job.method.assumed_log_prior(stage)
+    return temperature_of(
+        job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage)
+    )
 
 
 def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:

@@ -12,14 +12,18 @@ COLDEST, HOTTEST = 0.05, 20.0
 _HALVINGS = 50  # of log(HOTTEST / COLDEST): to 1e-14
 
 
-def fit_temperature(logits: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> float | None:
-    """The temperature T at which softmax(logits / T) gives the least mean negative log-likelihood.
+def fit_temperature(
+    logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], log_ratio: Float[Tensor, " c"] | None = None
+) -> float | None:
+    """The temperature T at which softmax(logits / T + log_ratio) gives the least mean negative log-likelihood.
 
     The likelihood is concave in 1/T, so its slope, mean(z_y) - mean(E_p[z]), changes sign once; bisection finds where.
 
     Args:
         logits: (N, C), any real number.
         target: (N,) class indices in [0, C).
+        log_ratio: (C,) log of the class mix of these images over the one that the logits stand for, up to a constant;
+            -inf for a class without images; None where the two are the same.
 
     Returns:
         T in (0.05, 20), or None where there is no such T: no images, every one of them right beyond doubt (the
@@ -39,9 +43,10 @@ def fit_temperature(logits: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> 
         return None
     z = logits.double()
     own = z.gather(1, target.unsqueeze(1)).mean()
+    shift = 0.0 if log_ratio is None else log_ratio.double()
 
     def too_cold(temperature: float) -> bool:
-        expected = ((z / temperature).softmax(-1) * z).sum(-1).mean()
+        expected = ((z / temperature + shift).softmax(-1) * z).sum(-1).mean()
         return bool(expected > own)
 
     low, high = math.log(COLDEST), math.log(HOTTEST)

@@ -121,7 +121,8 @@ class Classifier(Predictor):
             name, split, _ = self._images.validation(strict)
         else:
             name, split, _ = self._images.other(Path(data), strict)
-        found = temperature_of(self.model, self.method, split, self._augment, **self._how)
+        prior = self.assumed_log_prior()
+        found = temperature_of(self.model, self.method, split, self._augment, prior, **self._how)
         if found is None:
             raise InputError(
                 f"{len(split.targets)} images of {name} settle no temperature: all of them are named rightly, or no "
