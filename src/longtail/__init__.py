@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from longtail.api import evaluate as evaluate
     from longtail.api import train as train
     from longtail.api import train_seeds as train_seeds
+    from longtail.estimator import LongTailClassifier as LongTailClassifier
     from longtail.predict import Classifier as Classifier
     from longtail.predict import load as load
     from longtail.report import Run as Run
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Classifier": "longtail.predict",
     "InputError": "longtail.types",
+    "LongTailClassifier": "longtail.estimator",
     "Run": "longtail.report",
     "SeedRuns": "longtail.report",
     "evaluate": "longtail.api",
@@ -29,6 +31,7 @@ _HOME = {
 __all__ = [
     "Classifier",
     "InputError",
+    "LongTailClassifier",
     "Run",
     "SeedRuns",
     "__version__",

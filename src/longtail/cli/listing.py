@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -26,8 +27,16 @@ def methods() -> None:
     _list((name, told(name)) for name in names())
 
 
-def models() -> None:
-    """List the networks with their numbers of parameters."""
+def models(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(metavar="PATTERN", help="Networks of timm by a shell pattern, such as '*resnet*'."),
+    ] = None,
+) -> None:
+    """List the networks: those for small images, or with PATTERN those of timm that can have experts."""
+    if pattern is not None:
+        _timm(pattern)
+        return
     import torch
 
     from longtail.models import DEPTHS, ModelOptions, build_model, count_parameters
@@ -42,9 +51,27 @@ def models() -> None:
     _list(
         (
             name,
-            f"ResNet of {depth} layers: {millions(name, 1)} weights, as 3 experts {millions(name, 3)}",
+            f"ResNet of {depth} layers for small images: {millions(name, 1)} weights, as 3 experts {millions(name, 3)}",
         )
         for name, depth in DEPTHS.items()
+    )
+    typer.echo(
+        "and networks of timm (ResNet, ResNeXt, EfficientNet, MobileNetV3, ConvNeXt, vision transformers), "
+        "with --pretrained weights: longtail models '*'"
+    )
+
+
+def _timm(pattern: str) -> None:
+    from longtail.models.backbone import backbone_input, backbone_names
+    from longtail.models.weights import packaged_file
+    from longtail.types import InputError
+
+    names = backbone_names(pattern)
+    if not names:
+        raise InputError(f"no network of timm that can have experts matches {pattern!r}; '*' lists all")
+    here = {True: ", its ImageNet weights are installed", False: ""}
+    _list(
+        (name, f"{backbone_input(name).size} pixels{here[packaged_file(name) is not None]}") for name in names
     )
 
 

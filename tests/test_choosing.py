@@ -1,0 +1,101 @@
+"""What `longtail train photos/` chooses, and that nothing asked for is changed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longtail import choosing
+from longtail.planning import plan
+from longtail.recipe import Recipe
+from longtail.types import InputError
+
+
+def photos(root: Path, side: int, counts: dict[str, int]) -> str:
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (side, 2 * side, 3), dtype=np.uint8)
+        for number in range(count):
+            Image.fromarray(pixels).save(root / name / f"{number}.png", compress_level=1)
+    return str(root)
+
+
+@pytest.fixture(autouse=True)
+def _a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "can_begin", lambda _: True)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+def planned(target: str, epochs: int | None = None, **given: Any) -> tuple[Recipe, str]:
+    recipe, notes, _ = plan(target, {k.replace("__", "."): v for k, v in given.items()}, epochs, False)
+    return recipe, "\n".join(notes)
+
+
+def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> None:
+    recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 20, "b": 4}))
+    assert (recipe.model.name, recipe.model.pretrained) == ("tf_efficientnet_lite0", True)
+    assert recipe.data.image_size == 128
+    assert recipe.data.mean == (0.5, 0.5, 0.5)
+    assert recipe.optim.batch_size == 16
+    assert recipe.optim.epochs == 30  # few images: many epochs
+    assert "chosen: network tf_efficientnet_lite0" in notes
+    assert "image size 128, 30 epochs of batches of 16" in notes
+
+
+def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> None:
+    recipe, notes = planned(photos(tmp_path / "p", 24, {"a": 5, "b": 4}))
+    assert (recipe.model.name, recipe.model.pretrained) == ("resnet32", False)
+    assert recipe.data.image_size == 24
+    assert "24 pixels" in notes
+
+
+def test_without_weights_it_begins_afresh_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "can_begin", lambda _: False)
+    recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 5, "b": 4}))
+    assert recipe.model.name == "resnet32"
+    assert recipe.data.image_size == 64
+    assert "cannot be downloaded" in notes
+    assert "--weights FILE" in notes
+
+
+def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
+    where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
+    recipe, _ = planned(where, 3, data__image_size=64, model__name="test_resnet", optim__batch_size=8,
+                        model__pretrained=False, method__name="cross_entropy", model__num_experts=1)  # fmt: skip
+    assert (recipe.model.name, recipe.model.pretrained, recipe.model.num_experts) == ("test_resnet", False, 1)
+    assert (recipe.data.image_size, recipe.optim.batch_size, recipe.optim.epochs) == (64, 8, 3)
+    assert recipe.method.name == "cross_entropy"
+    recipe, _ = planned(where, None, optim__epochs=12)
+    assert recipe.optim.epochs == 12
+    recipe, _ = planned(where, None, model__name="resnet20")
+    assert recipe.model.name == "resnet20"
+    recipe, _ = planned(where, None, model__name="test_resnet", model__weights="w.pt")
+    assert (recipe.model.weights, recipe.model.pretrained) == ("w.pt", False)
+
+
+def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choosing._affordable(500, 5_000, 8, fixed=False)[:2] == (224, 8)
+    assert choosing._affordable(500, 30_000, 8, fixed=False)[0] == 96
+    size, epochs, why = choosing._affordable(500, 1_000_000, 20, fixed=False)
+    assert (size, epochs) == (96, 8) or size == 64
+    assert "a GPU would allow more" in why
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choosing._affordable(500, 1_000_000, 20, fixed=False)[:2] == (224, 20)
+
+
+def test_a_recipe_with_a_network_of_timm_takes_its_size_and_statistics(tmp_path: Path) -> None:
+    recipe, _ = planned("icl-digits", model__name="resnet18", data__image_size=None)
+    assert recipe.data.image_size == 224
+    assert recipe.data.mean == (0.485, 0.456, 0.406)
+
+
+def test_images_that_cannot_be_had_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no images"):
+        planned(str(tmp_path / "empty"))
