@@ -41,6 +41,7 @@ TARGETS = {
     "14": Target("import to first step, digits", 6, None, "s", at_most=True),
     "evaluation": Target("evaluation against the reference", 1.4, None),
     "predict": Target("predictions for files against a plain loop", 1.4, None),
+    "memory": Target("greatest memory of predicting", 1.1, None, "", at_most=True),
     "experts": Target("step of 3 experts / step of 1", 1.35, None, "", at_most=True),
     "state": Target("state at 8,142 classes, 3 experts, 2,048 features", 1100, None, "MB", at_most=True),
 }

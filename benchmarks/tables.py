@@ -68,7 +68,7 @@ def load():
 
 
 def measured(path):
-    """The tables of a result file of speed.py, growth.py or probes.py."""
+    """The tables of a result file of speed.py, growth.py, probes.py or the like."""
     result, lines = json.loads(path.read_text("utf-8")), []
     for each in result["tables"]:
         rows = [each["head"], ["---", *["--:"] * (len(each["head"]) - 1)], *each["rows"]]
@@ -117,7 +117,7 @@ def pages():
         full.append("\n".join([text, "", *commands]))
         if name in IN_README:
             short.append(text)
-    for kind in ("speed", "predict", "seeds", "growth", "probes"):
+    for kind in ("speed", "predict", "predict_many", "seeds", "growth", "probes"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
     full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,8 +58,8 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
         "  LEAK, LABELS DIFFER: train/fox/fox 0.png [fox], test/owl/copy.png [owl]",
     ]
     assert section(out, "Testing") == [
-        "1 class not tested: no image to test on: lynx",
-        "2 classes too few to say: fewer than 10 images to test on: fox, owl",
+        "1 class not tested, without an image to test on: lynx",
+        "2 classes with too few images to say, fewer than 10 to test on: fox, owl",
     ]
     steps = section(out, "What to do")
     assert [line.partition(",")[0] for line in steps] == [
@@ -102,11 +103,11 @@ def test_groups_and_the_command_that_mends_them(run: Run, photos: Path) -> None:
     assert code == 1
     heading = "Groups by regex:([0-9]+).png"
     assert section(out, heading) == [
-        "2 of 6 groups lie in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
+        "2 of 6 groups in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
     ]
     assert section(out, "What to do")[0] == (
         f"1. 2 groups in several parts, divide anew: longtail data split '{photos}' -o splits.csv "
-        "--group-by 'regex:([0-9]+).png'"
+        "--again --group-by 'regex:([0-9]+).png'"
     )
 
 
@@ -114,12 +115,17 @@ def test_a_table_of_images(run: Run, photos: Path, tmp_path: Path) -> None:
     rows = [f"{part}/{name}/{name} {n}.png,{name},{part},p{n}" for part in ("train", "test")
             for name in ("fox", "owl") for n in range(2)]  # fmt: skip
     (photos / "images.csv").write_text("\n".join(["path,label,split,patient", *rows]))
-    code, out, _ = run("data", "check", photos / "images.csv", "--group-by", "column:patient")
+    table, splits = tmp_path / "images.csv", tmp_path / "splits.csv"
+    (photos / "images.csv").rename(table)
+    code, out, _ = run("data", "check", table, "--group-by", "column:patient", "--root", photos)
     assert code == 0
-    assert (
-        "2 of 2 groups lie in several parts: p0 (4 images in train, test), p1 (4 images in train, test)"
-        in out
-    )
+    assert "2 of 2 groups in several parts: p0 (4 images in train, test), p1 (4 images in train, test)" in out
+    steps = [line.partition(": longtail ")[2] for line in section(out, "What to do")]
+    assert steps[0] == f"data split {table} --root '{photos}' -o splits.csv --again --group-by column:patient"
+    assert steps[-1] == f"train {table} --set 'data.root={photos}'"
+    assert run(*shlex.split(steps[0].replace("splits.csv", str(splits))))[0] == 0
+    checked = run("data", "check", splits, "--strict")
+    assert "None of 2 groups lies in several parts." in checked[1]
 
 
 def test_awkward_names_disturb_nothing(run: Run, tmp_path: Path) -> None:

@@ -186,6 +186,32 @@ def test_no_pair_within_the_distance_is_lost(monkeypatch):
     assert 100 < (found < np.arange(400)).sum() < 200
 
 
+@pytest.mark.parametrize("band", range(8))
+def test_one_equal_byte_is_enough(band):
+    differing = sum(1 << (8 * other + other) for other in range(8) if other != band)
+    hashes = np.array([12345, 12345 ^ differing], dtype=np.uint64)
+    thumb = np.arange(256, dtype=np.uint8)
+    assert alike(hashes, np.stack([thumb, thumb])).tolist() == [0, 0]
+
+
+def test_hashes_of_one_byte_are_compared_across_blocks(monkeypatch):
+    monkeypatch.setattr(near_module, "_BLOCK", 16)
+    hashes = np.random.default_rng(0).integers(0, 2**56, 100, dtype=np.uint64) << np.uint64(8)
+    hashes[50:] = hashes[:50][::-1] ^ np.uint64(sum(1 << 9 * byte for byte in range(1, 8)))
+    thumbs = np.repeat(np.arange(256, dtype=np.uint8)[None], 100, axis=0)
+    assert alike(hashes, thumbs).tolist() == [*range(50), *reversed(range(50))]
+
+
+def test_an_equal_hash_is_not_enough():
+    one, other = np.random.default_rng(0).integers(0, 256, (2, 256))
+    thumbs = np.stack([one, other, 0.9 * one + 0.1 * other, 0.5 * one + 100]).astype(np.uint8)
+    assert alike(np.full(4, 7, dtype=np.uint64), thumbs).tolist() == [0, 1, 0, 0]
+    assert (
+        alike(np.full(2, 7, dtype=np.uint64), np.stack([one, 0.8 * one + 0.2 * other]).astype(np.uint8))[1]
+        == 1
+    )
+
+
 def test_links_join_chains_whatever_their_order():
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -76,6 +76,20 @@ def test_equal_to_a_second_writing(gates: bool, head: str) -> None:
     assert not torch.allclose(maps[0], maps[1])
 
 
+@pytest.mark.parametrize(("name", "places"), [("test_resnet", 2), ("test_vit", 4)])
+@pytest.mark.parametrize("shared", [None, 0])
+def test_networks_of_timm(name: str, places: int, shared: int | None) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelOptions(name=name, num_experts=2, shared_stages=shared), 5, ("first",)).eval()
+    image, target = torch.randn(2, 3, 64, 64), torch.tensor([4, 1])
+    layers = model.last_maps()
+    maps = grad_cam(lambda x: model(x).logits, layers, image, target)
+    assert maps.shape == (2, 2, places, places)
+    for expert, layer in enumerate(layers):
+        torch.testing.assert_close(maps[expert], by_hand(model, layer, image, expert, target).relu().detach())
+    assert not torch.allclose(maps[0], maps[1])
+
+
 @pytest.mark.parametrize("gates", [True, False])
 @pytest.mark.parametrize("shared", [0, 3])
 def test_last_maps_are_what_is_pooled(gates: bool, shared: int) -> None:

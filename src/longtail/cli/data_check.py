@@ -56,7 +56,7 @@ def check(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     folder = None if out is None else RunFolder(out)
-    wording = Wording(path, group_by, None if out is None else Path(out), show_all)
+    wording = Wording(path, group_by, None if out is None else Path(out), show_all, root)
     typer.echo("\n".join(audit_lines(audit, wording)))
     if folder is not None:
         folder.create()

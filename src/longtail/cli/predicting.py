@@ -155,7 +155,8 @@ class Work:
     def _settings(self) -> dict[str, Any]:
         """What has to be the same for rows to belong into one file."""
         prior = self.classifier.mix(self.options["prior"])
-        return self.options | {"prior": prior, "weights": self.classifier.fingerprint}
+        sources, weights = self.images.fingerprint, self.classifier.fingerprint
+        return self.options | {"prior": prior, "sources": sources, "weights": weights}
 
     def _tables(self, done: Container[str] = ()) -> Iterator["pd.DataFrame"]:
         """The tables of predictions, with a bar on standard error where that is a terminal."""

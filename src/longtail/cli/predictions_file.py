@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
+NUMBERS = ("confidence", "agreement")
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
 
@@ -113,8 +114,8 @@ class PredictionsFile:
             next(file)
             columns = json.loads(next(file, b'{"columns": []}'))["columns"]
             while rows := [json.loads(line) for line in islice(file, ROWS)]:
-                table = pd.DataFrame(rows, columns=columns)
-                yield table.astype({name: "float32" for name in columns if name.startswith("confidence")})
+                table = pd.DataFrame(rows, columns=columns, dtype=object)  # for names that are no Unicode
+                yield table.astype({name: kind for name in columns if (kind := _kind(name))})
 
     def finish(self, unreadable: Sequence[tuple[str, str]] = ()) -> None:
         """Write the file from the rows and give it its name; the partial one goes.
@@ -159,11 +160,13 @@ class PredictionsFile:
                     found["columns"]
                 else:
                     self.done.add(found[0])
+            except InputError:
+                raise
             except (ValueError, LookupError, TypeError):
                 raise InputError(f"{self.partial} is damaged; start anew with --overwrite") from None
             end += len(line)
         self.rows = len(self.done)
-        if end == 0:
+        if self.rows == 0:  # the heading may be torn, or there without a row
             self._begin()
         else:
             self._file.truncate(end)
@@ -191,6 +194,11 @@ class PredictionsFile:
                 f"cannot write {self.out}: {error.strerror or error}; free some space and repeat the command with "
                 "--resume, or choose another -o"
             ) from error
+
+
+def _kind(column: str) -> str | None:
+    """The type of a column that is no text."""
+    return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
 
 
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:

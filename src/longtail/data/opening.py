@@ -113,4 +113,5 @@ def _reason(image: Encoded, error: Exception) -> str:
         return "empty"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).splitlines()[0]

@@ -78,6 +78,7 @@ def answer(explanation: Explanation, counts: dict[str, int]) -> str:
             for n, p in rows
         ],
         picture=_data_uri(picture),
+        places=tuple(e.maps.shape[-2:]),
         maps=[
             {"vote": vote, "source": _data_uri(overlay(picture, heat)), "empty": not heat.any()}
             for vote, heat in zip(e.votes, e.maps, strict=True)

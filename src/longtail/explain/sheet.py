@@ -57,16 +57,19 @@ def _draw(explanations: Sequence[Explanation], title: str) -> "Figure":
     height = HEAD + len(explanations) * row + EDGE
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
-    _head(figure, title, width, height)
+    _head(figure, title, explanations[0].maps.shape[-2:], width, height)
     for number, explanation in enumerate(explanations):
         top = height - HEAD - number * row
         _row(figure, explanation, top, width, height)
     return figure
 
 
-def _head(figure: "Figure", title: str, width: float, height: float) -> None:
+def _head(figure: "Figure", title: str, places: Sequence[int], width: float, height: float) -> None:
     figure.text(EDGE / width, 1 - 0.3 / height, _short(title, 60), size=13, weight="bold", va="center")
-    note = "Bright: where this expert sees evidence for the class. Each map is scaled to its own brightest place."
+    note = (
+        "Bright: where this expert sees evidence for the class. "
+        f"Each map has {places[0]} x {places[1]} places and is scaled to its brightest."
+    )
     figure.text(EDGE / width, 1 - 0.58 / height, note, color=QUIET, va="center")
     left, length, y = width - EDGE - 1.1, 0.7, height - 0.3
     bar = figure.add_axes((left / width, (y - 0.06) / height, length / width, 0.12 / height))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from longtail.method import Method
 from longtail.models import fold_batch_norm
 from longtail.predict import Classifier
+from longtail.types import InputError
 
 TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "custom")
 """What torch notes of the source code behind a node, with the paths of this machine."""
@@ -46,14 +47,24 @@ class Deployable(nn.Module):
 
 
 def trace(classifier: Classifier) -> torch.export.ExportedProgram:
-    """The classifier as a graph of torch operators for any number of images, free of paths of this machine."""
+    """The classifier as a graph of torch operators for any number of images, free of paths of this machine.
+
+    Raises:
+        InputError: the network or the method cannot be written so.
+    """
     size = classifier.description["image_size"]
     example = torch.zeros((2, 3, size, size), dtype=torch.uint8)
     batch: dict[str, Any] = {"image": {0: torch.export.Dim("batch", min=1)}}
-    with torch.no_grad():
-        program = torch.export.export(
-            Deployable(classifier).eval(), (example,), dynamic_shapes=batch, strict=False
-        )
+    module = Deployable(classifier).eval()
+    try:
+        with torch.no_grad():
+            program = torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
+    except Exception as error:  # torch has many kinds, and a network may raise its own
+        recipe, reason = classifier.recipe, (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{recipe.method.name} with {recipe.model.name} cannot be written as one graph for any number of images "
+            f"({reason[:160]}); use --format folder"
+        ) from error
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             for key in TRACES:

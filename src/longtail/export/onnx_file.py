@@ -35,15 +35,25 @@ def onnx_bytes(program: torch.export.ExportedProgram, facts: Mapping[str, Any]) 
         facts: what `describe` gave; each becomes a metadata property whose value is JSON.
 
     Raises:
-        InputError: the packages are missing, or the model is larger than an ONNX file may be.
+        InputError: the packages are missing, or the model is too large for an ONNX file or has operators that ONNX
+            lacks.
     """
     require_onnx()
     size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     if size > LARGEST:
         raise InputError(f"the model takes {size / 2**30:.1f} GiB and ONNX holds 2; use --format pt2")
-    made = torch.onnx.export(
-        program, dynamo=True, opset_version=OPSET, input_names=["image"], output_names=OUTPUTS, verbose=False
-    )
+    try:
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=OUTPUTS,
+            verbose=False,
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"ONNX cannot hold this network ({reason[:160]}); use --format pt2") from error
     model: Any = made.model_proto  # type: ignore[union-attr]
     _clean(model.graph)
     for function in model.functions:

@@ -51,7 +51,7 @@ class _TokenMap(nn.Module):
     def forward(self, tokens: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         prefix, grid = tokens[:, : self.prefix_tokens], tokens[:, self.prefix_tokens :]
         side = math.isqrt(grid.shape[1])  # images are square
-        seen = self.last_map(grid.mT.reshape(len(grid), -1, side, side))
+        seen = self.last_map(grid.mT.unflatten(-1, (side, side)))  # type: ignore[no-untyped-call]
         return torch.cat([prefix, seen.flatten(2).mT], dim=1)
 
 

@@ -1,5 +1,7 @@
 """Image files to predict, listed while they are predicted, so that no list of them has to be held."""
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,12 @@ class ImageSources:
                 elif str(path) not in seen:
                     seen.add(str(path))
                     yield path
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with the sources as given, not with what lies in their folders."""
+        given = b"\0".join(os.fsencode(source) for source in self._given)
+        return hashlib.blake2b(given, digest_size=8).hexdigest()
 
     def count(self) -> int:
         """How many there are now."""

@@ -13,6 +13,12 @@ def unreadable_error(bad: Unreadable) -> InputError:
 
 
 def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
-    """The first of them, each with its reason."""
-    lines = [f"{path} ({reason})" for path, reason in bad[:shown]]
+    """The first of them, each with its reason on one line: what cannot be printed of a name is written out."""
+    lines = [f"{_printable(path)} ({reason})" for path, reason in bad[:shown]]
     return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines
+
+
+def _printable(name: str) -> str:
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
+    )

@@ -30,12 +30,14 @@ class Wording:
         group_by: the rule for groups, if one was given.
         out: the folder with the full lists, if there is one.
         show_all: shorten nothing.
+        root: where the paths of a table start, if that was given.
     """
 
     path: str
     group_by: str | None = None
     out: Path | None = None
     show_all: bool = False
+    root: str | None = None
 
     def list(self, names: Sequence[str]) -> str:
         """Names on one line; the rest is counted."""
@@ -145,10 +147,10 @@ def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
     if audit.held_out:
         yield f"There is no test part; training holds out {HELD_OUT:.0%} of each class, and of that this is said:"
     said = [
-        (audit.not_tested, "not tested: no image to test on"),
-        (audit.too_small, f"too few to say: fewer than {ENOUGH} images to test on"),
+        (audit.not_tested, "not tested, without an image to test on"),
+        (audit.too_small, f"with too few images to say, fewer than {ENOUGH} to test on"),
         (audit.single_image, "with a single training image"),
-        (list(audit.unknown_classes), "without a training image, so that no model can name them"),
+        (list(audit.unknown_classes), "without a training image, which no model can name"),
     ]
     found = [f"{counted(len(names), 'class')} {text}: {wording.list(names)}" for names, text in said if names]
     yield from found or [f"Every class has at least {ENOUGH} images to test on."]
@@ -162,26 +164,18 @@ def _groups(audit: Audit, wording: Wording) -> Iterator[str]:
         yield f"None of {counted(audit.num_groups, 'group')} lies in several parts."
         return
     told = [f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups]
-    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} lie in several parts: {wording.list(told)}"
+    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} in several parts: {wording.list(told)}"
 
 
 def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     yield "\nWhat to do"
-    path = shlex.quote(wording.path)
-    split = f"longtail data split {path} -o splits.csv"
-    if wording.group_by:
-        split += f" --group-by {shlex.quote(wording.group_by)}"
-    full = (
-        f"longtail data check {path} -o audit"
-        if wording.out is None
-        else f"less {shlex.quote(str(wording.out / 'duplicates.csv'))}"
-    )
+    check, full, split = _commands(audit, wording)
     untested = len(set(audit.not_tested) | set(audit.single_image))
     steps = [
         (len(audit.leaking_groups), "group", "in several parts, divide anew", split),
         (len(audit.leaks), "set", "of duplicates across parts, keep each in one part", full),
         (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
-        (len(audit.unreadable), "image", "unreadable, mend or remove", f"longtail data check {path} --all"),
+        (len(audit.unreadable), "image", "unreadable, mend or remove", f"{check} --all"),
         (untested, "class", "without a test, add images or divide anew", split),
         (len(audit.unknown_classes), "class", "without training images, add some or divide anew", split),
     ]  # fmt: skip
@@ -189,6 +183,25 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     if len(audit.classes) > 1:
         lines = [
             *lines[: _STEPS - 1],
-            f"{counted(len(audit.classes), 'class')} to train on: longtail train {path}",
+            f"{counted(len(audit.classes), 'class')} to train on: {_train(wording)}",
         ]
     yield from (f"{number}. {line}" for number, line in enumerate(lines[:_STEPS], 1))
+
+
+def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
+    """The commands that check the set, show all its duplicates, and divide it anew."""
+    place = shlex.quote(wording.path)
+    if wording.root is not None:
+        place += f" --root {shlex.quote(wording.root)}"
+    check, full = f"longtail data check {place}", f"longtail data check {place} -o audit"
+    if wording.out is not None:
+        full = f"less {shlex.quote(str(wording.out / 'duplicates.csv'))}"
+    if not audit.is_divisible:
+        return check, full, full
+    split = f"longtail data split {place} -o splits.csv" + ("" if audit.is_flat else " --again")
+    return check, full, split + (f" --group-by {shlex.quote(wording.group_by)}" if wording.group_by else "")
+
+
+def _train(wording: Wording) -> str:
+    root = "" if wording.root is None else f" --set {shlex.quote(f'data.root={wording.root}')}"
+    return f"longtail train {shlex.quote(wording.path)}{root}"

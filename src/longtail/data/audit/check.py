@@ -60,6 +60,7 @@ def check(
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
+        is_divisible=options.name not in ("parquet", "packed"),
         held_out=_held_out(seen) if source.test is None and source.val is None else {},
         unreadable=tuple(seen.bad),
         suspicious=tuple((p, odd) for p, one in zip(seen.paths, seen.looks, strict=True) for odd in one.odd),

@@ -56,6 +56,7 @@ class Audit:
         suspicious: (path, reason) of images that were read and are out of the ordinary.
         duplicates: images that the set holds more than once; first those that leak, then those that conflict.
         leaking_groups: groups with images in several parts.
+        is_divisible: it is made of files, so that a table can divide it anew.
         num_groups: how many groups there are; None where none were asked for.
         remarks: what a person should know of how the set was read.
         checked_near: whether images that look alike were searched for.
@@ -63,6 +64,7 @@ class Audit:
 
     counts: Mapping[str, Mapping[str, int]]
     is_flat: bool = False
+    is_divisible: bool = True
     held_out: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[tuple[str, str], ...] = ()
     suspicious: tuple[tuple[str, str], ...] = ()

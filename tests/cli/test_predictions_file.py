@@ -1,0 +1,112 @@
+"""The file that predictions grow in: whatever stops a command, the next one goes on and ends with the same file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from longtail.cli import predictions_file
+from longtail.cli.predictions_file import PredictionsFile
+from longtail.types import InputError
+
+SETTINGS: dict[str, Any] = {"top_k": 1, "prior": {"fox": 0.1, "owl": 0.9}, "abstain_below": None}
+PATHS = ["a.png", "line\nbreak, 'b'.png", os.fsdecode(b"\xff\xfe.png"), "überall.png", "e.png"]
+
+
+def table(paths: list[str]) -> pd.DataFrame:
+    places = [PATHS.index(path) for path in paths]
+    columns = {
+        "path": pd.Series(paths, dtype=object),
+        "label": ["fox" if place % 2 else "" for place in places],
+        "confidence": [1 / (place + 3) for place in places],
+        "agreement": [2 / 3] * len(paths),
+        "abstained": [place % 2 == 0 for place in places],
+    }
+    return pd.DataFrame(columns)
+
+
+def write(out: Path, *, resume: bool = False, stop_after: int | None = None) -> None:
+    """What the command does, two images at a time; `stop_after` so many images Ctrl-C comes."""
+    file = PredictionsFile(out)
+    file.check_free(resume=resume, overwrite=False)
+    with file.opened(SETTINGS, resume=resume):
+        for start in range(0, len(PATHS), 2):
+            if start == stop_after:
+                raise KeyboardInterrupt
+            if left := [path for path in PATHS[start : start + 2] if path not in file.done]:
+                file.add(table(left))
+        file.finish()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_wherever_it_was_cut_the_same_file_comes_out(tmp_path: Path, suffix: str) -> None:
+    whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"out.{suffix}"
+    write(whole)
+    with pytest.raises(KeyboardInterrupt):
+        write(out, stop_after=4)
+    partial = tmp_path / f"out.{suffix}.partial"
+    content = partial.read_bytes()
+    for length in range(0, len(content) + 1, 5 if suffix == "csv" else 31):
+        partial.write_bytes(content[:length])
+        out.unlink(missing_ok=True)
+        write(out, resume=True)
+        assert out.read_bytes() == whole.read_bytes(), length
+        assert not partial.exists()
+
+
+def test_what_is_written_is_what_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions_file, "ROWS", 2)
+    write(tmp_path / "out.csv")
+    text = (tmp_path / "out.csv").read_bytes()
+    assert text.startswith(b"path,label,confidence,agreement,abstained\na.png,,0.333333,0.666667,true\n")
+    assert b"\"line\nbreak, 'b'.png\",fox," in text
+    assert b"\n\xff\xfe.png," in text
+    write(tmp_path / "out.parquet")
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 3
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(found["path"]) == [*PATHS[:2], r"\udcff\udcfe.png", *PATHS[3:]]
+    assert found["confidence"].dtype == "float32"
+    assert found["abstained"].dtype == "bool"
+    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "out.parquet"}
+
+
+def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: Path) -> None:
+    out, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+    with pytest.raises(KeyboardInterrupt):
+        write(out, stop_after=2)
+    before = partial.read_bytes()
+    with (
+        pytest.raises(InputError, match=r"other settings \(top_k\)"),
+        PredictionsFile(out).opened(SETTINGS | {"top_k": 2}, resume=True),
+    ):
+        pass
+    with pytest.raises(InputError, match="go on with --resume"):
+        write(out)
+    with PredictionsFile(out).opened(SETTINGS, resume=True):
+        for resume in (True, False):
+            with (
+                pytest.raises(InputError, match="another command"),
+                PredictionsFile(out).opened(SETTINGS, resume=resume),
+            ):
+                pass
+    assert partial.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"no JSON\n", b"[]\n", b'{"settings": 3}\n', b"{}\n", b'{"settings": {}}\nnull\n']
+)
+def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    partial = tmp_path / "out.csv.partial"
+    partial.write_bytes(content)
+    with pytest.raises(InputError, match="start anew with --overwrite"):
+        write(tmp_path / "out.csv", resume=True)
+    assert partial.read_bytes() == content
+
+
+def test_nothing_is_left_of_a_command_without_a_row(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "out.csv", stop_after=0)
+    assert list(tmp_path.iterdir()) == []

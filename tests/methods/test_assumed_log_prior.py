@@ -1,0 +1,73 @@
+"""What a method's predictions assume of the class mix: exchanged for another mix they are the true posterior.
+
+The problem is made up and small: an image is one of four kinds, and how often each kind is of each class is known. A
+network without limits, a table of logits, is trained by the method's own loss until nothing is left to gain. Then
+softmax(logits + log mix - assumed log prior) has to be Bayes' rule for images that come with that mix.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from longtail.method import Stage
+from longtail.methods import available
+from longtail.types import Batch, ModelOutput, Progress
+
+KINDS = torch.tensor([[18, 4, 1], [12, 8, 1], [4, 3, 1], [2, 1, 1]])  # (K, C) training images
+COUNTS = KINDS.sum(0)  # 36, 16, 4
+MIX = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+REPEATS = {"instance": (1, 1, 1), "square_root": (2, 3, 6), "class_balanced": (4, 9, 36)}
+CLASSIFIER = "classifier"
+
+
+def trained(name: str, stage: Stage, **options: Any) -> Tensor:
+    """softmax of a method's best logits for each kind, with the class mix exchanged: (K, C)."""
+    cls = available()[name]
+    method = cls(cls.Options(name=name, **options), COUNTS, 1, 2)
+    shown = KINDS * torch.tensor(REPEATS[stage.sampler])
+    kind, target = torch.nonzero(shown, as_tuple=True)
+    times = shown[kind, target]
+    kind, target = kind.repeat_interleave(times), target.repeat_interleave(times)
+    table = torch.zeros(len(KINDS), len(COUNTS), dtype=torch.float64, requires_grad=True)
+    features = torch.zeros(1, len(kind), 2, dtype=torch.float64)
+    batch = Batch(torch.zeros(len(kind), 3, 1, 1), target, torch.arange(len(kind)))
+    progress = Progress(stage.name, 0, 1, 0, 0, 0)
+    solver = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14,
+                               line_search_fn="strong_wolfe")  # fmt: skip
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        terms = method.loss(ModelOutput(features, table[kind].unsqueeze(0)), batch, progress)
+        total = torch.stack(list(terms.values())).sum()
+        total.backward()
+        return total
+
+    solver.step(closure)
+    output = ModelOutput(features[:, : len(KINDS)], table.detach().unsqueeze(0))
+    return (method.logits(output).double() + MIX.log() - method.assumed_log_prior(stage)).softmax(-1)
+
+
+@pytest.mark.parametrize("sampler", list(REPEATS))
+@pytest.mark.parametrize(
+    ("name", "stage", "options"),
+    [
+        ("cross_entropy", "train", {}),
+        ("balanced_softmax", "train", {}),
+        ("balanced_softmax", "train", {"tau": 0.5}),
+        ("logit_adjustment", "train", {}),
+        ("logit_adjustment", "train", {"tau": 1.5}),
+        ("icl", CLASSIFIER, {}),
+        ("icl", CLASSIFIER, {"tau": 0.7}),
+        ("icl", "feature", {"contrastive_weight": 0.0}),
+    ],
+)
+def test_with_another_class_mix_the_posterior_is_bayes(
+    name: str, stage: str, options: dict[str, Any], sampler: Any
+) -> None:
+    likelihood = KINDS.double() / COUNTS
+    bayes = likelihood * MIX / (likelihood * MIX).sum(1, keepdim=True)
+    torch.testing.assert_close(
+        trained(name, Stage(stage, 1, sampler=sampler), **options), bayes, atol=1e-4, rtol=0
+    )
