@@ -51,6 +51,7 @@ def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> 
     assert (recipe.model.name, recipe.model.pretrained) == ("resnet32", False)
     assert recipe.data.image_size == 24
     assert "24 pixels" in notes
+    assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 12)  # as 4 and 16 are to 32 pixels
 
 
 def test_without_weights_it_begins_afresh_and_says_so(

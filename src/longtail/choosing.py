@@ -20,6 +20,7 @@ from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING
 BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which networks for small images serve better than shrunken photographs' weights
 LOOKED_AT = 64  # images measured
+SIDE = 32  # pixels that the recipe for fresh weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
 STEPS = 600  # fewest optimizer steps worth while
 SECONDS = 2400.0  # of training on a processor that choices aim at
@@ -76,6 +77,11 @@ def _from_scratch(side: int, number: int, asked: str | None, why: str) -> Chosen
     settings: dict[str, Any] = {"data.image_size": size}
     reasons = [f"network resnet32 from fresh weights: {why}"] if asked is None else []
     reasons.append(f"image size {size}: half the images have a shorter side of {side} pixels or less")
+    if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
+        settings |= {"data.crop_padding": max(1, size // 8), "data.cutout_size": size // 2}
+        reasons.append(
+            f"crops that move by {max(1, size // 8)} and cut-outs of {size // 2} pixels: in proportion"
+        )
     if number and number < 640:
         settings["optim.batch_size"] = 16
         reasons.append(f"batches of 16: there are {number} training images")
