@@ -15,7 +15,7 @@ def script(name: str, *words: str, folder: Path) -> subprocess.CompletedProcess[
 
 
 def test_own_folder(tmp_path: Path) -> None:
-    result = script("own_folder.py", "--epochs", "4", folder=tmp_path)
+    result = script("own_folder.py", "--epochs", "2", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     commands = [line.split()[2] for line in result.stdout.splitlines() if line.startswith("$ longtail ")]
     assert commands == ["data", "data", "report", "export", "predict"]
@@ -29,7 +29,7 @@ def test_own_folder(tmp_path: Path) -> None:
 
 
 def test_compare_methods(tmp_path: Path) -> None:
-    result = script("compare_methods.py", "--epochs", "4", "--seeds", "0,1", folder=tmp_path)
+    result = script("compare_methods.py", "--epochs", "2", "--seeds", "0,1", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     head, *rows = result.stdout.split("2 seeds\n")[1].splitlines()
     assert head.split() == ["macro", "many", "medium", "few"]
