@@ -17,6 +17,16 @@ ODD_NAMES = (
     "=1+1", "NA", "Löwe",
 )  # fmt: skip
 
+UNEVEN = [40, 25, 9, 3, 0, 12, 30, 1, 100, 20, 15, 60]  # test images: some too few, one class not tested
+KINDS: dict[str, dict[str, Any]] = {  # runs whose pages are looked at
+    "odd": {"names": ODD_NAMES, "images": UNEVEN, "unknown": {"<b>zebra</b>": 3}, "temperature": 1.5},
+    "hundred": {"num_classes": 100},
+    "thousands": {"num_classes": 400, "images": 3},
+    "single": {"num_classes": 7, "experts": 1, "images": 1},
+    "unfinished": {"num_classes": 7, "status": "interrupted"},
+    "perfect": {"num_classes": 7, "rates": [1.0] * 7},
+}
+
 
 def class_sizes(num_classes: int) -> np.ndarray:
     """Training images of each class: exponential from 500 to 5, or a power law above 1,000 classes."""

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from longtail.report import Run, write_page
+from report_runs import KINDS, made_up_run
+
 CHROMIUM = Path("/usr/bin/chromium")
 
 
@@ -24,6 +27,20 @@ class Watched:
 
     def texts(self, selector: str) -> list[str]:
         return [" ".join(text.split()) for text in self.page.locator(selector).all_inner_texts()]
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The page of a made-up run, by kind; each is made once, and left as it is."""
+    made: dict[str, Path] = {}
+
+    def page(kind: str) -> Path:
+        if kind not in made:
+            run = made_up_run(tmp_path_factory.mktemp(kind) / "run", **KINDS[kind])
+            made[kind] = run / write_page(Run(run))
+        return made[kind]
+
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import doctest
 import json
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -329,15 +328,6 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
     start = lines.index("What stands out")
     assert lines[start + 1].startswith("  Of 100 test images it names")
     assert all(line.isprintable() for line in lines)
-
-
-def test_thousands_of_classes_take_seconds(tmp_path: Path) -> None:
-    run = Run(made_up_run(tmp_path / "run", num_classes=8142, images=3))
-    start = time.monotonic()
-    found = collect(run)
-    assert time.monotonic() - start < 8
-    assert found.classes is not None
-    assert len(found.classes.rows) == 8142
 
 
 @pytest.mark.parametrize(

@@ -8,34 +8,10 @@ from typing import Any
 
 import pytest
 
-from longtail.report import Run, write_page
-from report_runs import ODD_NAMES, made_up_run
+from report_runs import KINDS, UNEVEN
 
 Visit = Callable[..., Any]
 Pages = Callable[[str], Path]
-UNEVEN = [40, 25, 9, 3, 0, 12, 30, 1, 100, 20, 15, 60]  # test images: some too few, one class not tested
-KINDS: dict[str, dict[str, Any]] = {
-    "odd": {"names": ODD_NAMES, "images": UNEVEN, "unknown": {"<b>zebra</b>": 3}, "temperature": 1.5},
-    "hundred": {"num_classes": 100},
-    "thousands": {"num_classes": 400, "images": 3},
-    "single": {"num_classes": 7, "experts": 1, "images": 1},
-    "unfinished": {"num_classes": 7, "status": "interrupted"},
-    "perfect": {"num_classes": 7, "rates": [1.0] * 7},
-}
-
-
-@pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
-    """The page of a made-up run, by kind; each is made once."""
-    made: dict[str, Path] = {}
-
-    def page(kind: str) -> Path:
-        if kind not in made:
-            run = made_up_run(tmp_path_factory.mktemp(kind) / "run", **KINDS[kind])
-            made[kind] = run / write_page(Run(run))
-        return made[kind]
-
-    return page
 
 
 def column(watched: Any, label: str) -> list[str]:
@@ -60,12 +36,13 @@ def test_it_loads_in_peace_and_fits_every_screen(kind: str, pages: Pages, visit:
 
 
 @pytest.mark.parametrize(
-    ("kind", "width", "dark"), [("odd", 1280, False), ("odd", 360, True), ("hundred", 1280, True)]
+    ("kind", "width", "dark", "part"),
+    [("odd", 1280, False, "html"), ("odd", 360, True, "html"), ("hundred", 1280, True, "#confusions")],
 )
-def test_axe_finds_nothing(kind: str, width: int, dark: bool, pages: Pages, visit: Visit) -> None:
+def test_axe_finds_nothing(kind: str, width: int, dark: bool, part: str, pages: Pages, visit: Visit) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     watched = visit(pages(kind), width=width, dark=dark)
-    found = axe.Axe().run(watched.page)
+    found = axe.Axe().run(watched.page, context=part)
     assert found.violations_count == 0, found.generate_report()
 
 

@@ -22,6 +22,7 @@ class Split:
         ids: N names: the path relative to the data's root, or "train/123" (part and row).
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
         unknown_classes: images left out because the model does not know their class.
+        groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles
@@ -29,6 +30,7 @@ class Split:
     ids: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,7 +45,9 @@ class Split:
         images = (
             self.images.take(rows.cpu().numpy()) if isinstance(self.images, ImageFiles) else self.images[rows]
         )
-        return Split(images, self.targets[rows], tuple(self.ids[i] for i in rows.tolist()))
+        chosen = rows.tolist()
+        groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
+        return Split(images, self.targets[rows], tuple(self.ids[i] for i in chosen), groups=groups)
 
 
 @dataclass(frozen=True)

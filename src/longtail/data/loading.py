@@ -89,8 +89,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     size = options.image_size or source.image_size
     class_names, pool = _load_train(source.train, options, size, source.max_count)
-    groups = _groups(source.train, pool)
-    kept, held = hold_out(pool.targets.numpy(), len(class_names), options.validation, seed, groups)
+    kept, held = hold_out(pool.targets.numpy(), len(class_names), options.validation, seed, pool.groups)
     train = pool.take(torch.from_numpy(kept)) if len(held) else pool
     val = pool.take(torch.from_numpy(held)) if len(held) else None
     if source.val is not None:
@@ -219,15 +218,8 @@ def _load(
         kept = np.delete(np.arange(len(rows)), list(bad))
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
-    return Split(images, torch.from_numpy(targets[rows[kept]]), ids, unreadable)
-
-
-def _groups(listing: Listing, pool: Split) -> list[str] | None:
-    """The group of each image of a listing's that was kept."""
-    if listing.groups is None:
-        return None
-    group = dict(zip(listing.ids, listing.groups, strict=True))
-    return [group[identity] for identity in pool.ids]
+    groups = None if listing.groups is None else tuple(listing.groups[row] for row in rows[kept])
+    return Split(images, torch.from_numpy(targets[rows[kept]]), ids, unreadable, groups=groups)
 
 
 def _other_draw(source: Source, options: DataOptions) -> list[str]:

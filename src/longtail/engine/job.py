@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,16 +154,23 @@ def describe_job(job: Job) -> None:
         "classes.json",
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
-    images: list[tuple[str, ...]] = [("path", "class", "split")]
-    for name, split in (("train", data.train), ("val", data.val), ("test", data.test)):
-        if split is not None:
-            labels = (data.class_names[index] for index in split.targets.tolist())
-            images += ((path, label, name) for path, label in zip(split.ids, labels, strict=True))
-    folder.write_text("splits.csv", _csv(images))
+    folder.write_text("splits.csv", _csv(_images(data)))
     folder.write_json("audit.json", audit_loaded(data, _root(o)).contents())
     if data.notes.unreadable:
         folder.write_text("unreadable.csv", _csv([("path", "reason"), *data.notes.unreadable]))
     folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)
+
+
+def _images(data: LongTailData) -> Iterator[Sequence[str]]:
+    """The rows of splits.csv: path, class and part of each image, and its group where the source knows groups."""
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    splits = {name: split for name, split in parts.items() if split is not None}
+    grouped = any(split.groups is not None for split in splits.values())
+    yield ("path", "class", "split", *(["group"] if grouped else []))
+    for name, split in splits.items():
+        labels = [data.class_names[index] for index in split.targets.tolist()]
+        rows = zip(split.ids, labels, split.groups or [""] * len(labels), strict=True)
+        yield from ((path, label, name, *([group] if grouped else [])) for path, label, group in rows)
 
 
 def _root(options: DataOptions) -> Path | None:

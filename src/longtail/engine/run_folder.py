@@ -144,11 +144,18 @@ class RunFolder:
         try:
             return json.loads((self.path / name).read_text("utf-8"))
         except FileNotFoundError:
-            raise InputError(
-                f"{self.path} is not a run folder: it has no {name}; give a folder that `train` made"
-            ) from None
+            raise InputError(self._no_run(name)) from None
         except ValueError as error:
             raise InputError(f"{self.path / name} is damaged ({error}); restore it or train again") from None
+
+    def _no_run(self, missing: str) -> str:
+        """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""
+        inside = sorted(str(file.parent) for file in self.path.glob("*/status.json"))
+        if inside:
+            more = f" and {len(inside) - 10} more" if len(inside) > 10 else ""
+            runs = f"{', '.join(inside[:10])}{more}"
+            return f"{self.path} is not a run folder but holds runs; give one of them: {runs}"
+        return f"{self.path} is not a run folder: it has no {missing}; give a folder that `train` made"
 
     def write_log(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace log.jsonl: one line an epoch."""

@@ -38,6 +38,15 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
+def epoch_range(first: int, last: int) -> str:
+    """Epochs in words.
+
+    >>> epoch_range(1, 1), epoch_range(1, 8)
+    ('epoch 1', 'epochs 1 to 8')
+    """
+    return f"epoch {first}" if first == last else f"epochs {first} to {last}"
+
+
 def percent(value: float | None) -> str:
     """A fraction in per cent with one decimal; a dash where there is none."""
     return "-" if value is None else f"{100 * value:.1f}"

@@ -23,7 +23,7 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import printable
+from longtail.report.text import epoch_range, printable
 
 COLUMNS = 3
 MARKED = 40  # up to that many points each has a mark
@@ -102,5 +102,5 @@ def _stages(log: Sequence[Record]) -> str:
     told = []
     for stage in dict.fromkeys(record["stage"] for record in log):
         epochs = [record["epoch"] + 1 for record in log if record["stage"] == stage]
-        told.append(f"{stage} stage: epochs {epochs[0]} to {epochs[-1]}")
+        told.append(f"{stage} stage: {epoch_range(epochs[0], epochs[-1])}")
     return ", ".join(told)

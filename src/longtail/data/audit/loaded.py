@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from longtail.data.audit.check import leaking
 from longtail.data.audit.duplicates import duplicate_files
 from longtail.data.audit.findings import PARTS, Audit, Duplicates, worst_first
 from longtail.data.dataset import LongTailData, Split
@@ -23,6 +24,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
         counts=counts,
         unreadable=data.notes.unreadable,
         duplicates=() if root is None else _same_files(splits, data.class_names, root),
+        leaking_groups=leaking(_groups(splits)),
         remarks=data.notes.remarks,
         checked_near=False,
     )
@@ -31,6 +33,10 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
 def _counts(split: Split, class_names: tuple[str, ...]) -> dict[str, int]:
     found = Counter(split.targets.tolist())
     return {name: found[index] for index, name in enumerate(class_names)}
+
+
+def _groups(splits: dict[str, Split]) -> list[tuple[str, str]]:
+    return [(part, group) for part, split in splits.items() for group in split.groups or () if group]
 
 
 def _same_files(splits: dict[str, Split], class_names: tuple[str, ...], root: Path) -> tuple[Duplicates, ...]:

@@ -59,9 +59,11 @@ def _members(e: Evaluation) -> Iterator[tuple[str, Bool[ndarray, " n"]]]:
 
 
 def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
-    """A line for all and for each group, from 10 answered images on."""
+    """A line for all and, where there are several, for each group, from 10 answered images on."""
     lines = []
-    for name, mine in _members(e):
+    members = list(_members(e))
+    several = sum(bool(mine.any()) for _, mine in members[1:]) > 1
+    for name, mine in members if several else members[:1]:
         images = int(mine.sum())
         coverage, error, _ = error_by_coverage(e.confidence[mine], e.right[mine])
         told = np.flatnonzero(np.round(coverage * images) >= ENOUGH)
@@ -108,7 +110,9 @@ def _says(
 
     def judged(told: Reliability) -> str:
         if low <= told.confidence <= high:
-            return f"as sure as it is right, as far as {count(len(e.right), 'image')} tell"
+            if whole(told.confidence) == whole(told.accuracy):
+                return "as sure as it is right"
+            return f"{count(len(e.right), 'image')} cannot tell that difference from luck"
         return "surer than it is right" if told.confidence > high else "less sure than it is right"
 
     yield (

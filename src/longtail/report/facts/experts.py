@@ -39,8 +39,9 @@ def _gains(e: Evaluation) -> Iterator[Gain]:
         np.full(len(e.target), 1 / len(e.target)),
         *(macro_weights(e.target, w) for w in e.of_groups()),
     ]
+    several = sum(bool(weight.any()) for weight in weights[2:]) > 1
     for key, weight in zip(SCORES, weights, strict=True):
-        if weight.any():
+        if weight.any() and (several or key not in GROUPS):
             value, low, high = paired_gain(e.right, hits[best], weight, e.source)
             yield Gain(key, f"expert {best + 1}", value, (low, high), not low <= 0 <= high)
 

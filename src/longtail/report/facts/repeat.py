@@ -12,7 +12,7 @@ from longtail.types import InputError
 
 NAMED = ("digits", "cifar10", "cifar100")  # data with a recipe of their own
 MACHINE = (
-    ("device", "device"), ("device_name", "name"), ("cpu_count", "processor cores"), ("threads", "threads"),
+    ("device", "device"), ("device_name", "device name"), ("cpu_count", "processor cores"), ("threads", "threads"),
     ("processes", "processes"), ("system", "system"),
 )  # fmt: skip
 GLOSSARY = (

@@ -17,9 +17,10 @@ def training(run: Run) -> Training:
     ]
     if part is not None:
         scored = [record for record in log if part in record]
+        there = [key for key in GROUPS if any(record[part].get(key) is not None for record in scored)]
         curves += [
             _series(key, "score", [(record["epoch"], record[part].get(key)) for record in scored])
-            for key in ("macro", *GROUPS)
+            for key in ("macro", *(there if len(there) > 1 else ()))
         ]
     curves.append(_series("learning rate", "rate", [(record["epoch"], record.get("lr")) for record in log]))
     return Training(

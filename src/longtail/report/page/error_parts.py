@@ -81,10 +81,10 @@ def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
 
 
 def _groups(counts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
-    """Row per cents, for the groups that some image belongs to or is taken for."""
+    """Row per cents, for the groups that some image belongs to or is taken for; none for a single one."""
     there = [place for place in range(len(GROUPS)) if sum(counts[place]) or sum(row[place] for row in counts)]
     rows = []
-    for place in there:
+    for place in there if len(there) > 1 else ():
         images = sum(counts[place])
         shares = [counts[place][other] / images for other in there] if images else []
         cells = [Cell(cent(share), 1 + min(4, int(5 * share))) for share in shares]

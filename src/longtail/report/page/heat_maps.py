@@ -35,7 +35,8 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
     try:
         found = json.loads((run.path / FILE).read_text("utf-8"))
         cards = [_card(run.path / "explain", image) for image in found["images"]]
-        return {"cards": cards, "rule": str(found["rule"])}
+        rule = str(found["rule"])
+        return {"cards": cards, "rule": f"{rule[:1].upper()}{rule[1:].removesuffix('.')}."}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run.path / FILE} is damaged ({error}); write it again with: {command}") from None
 

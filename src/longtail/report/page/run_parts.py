@@ -8,6 +8,8 @@ from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability,
 from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
+from longtail.report.run import GROUPS
+from longtail.report.text import epoch_range
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
 
@@ -26,8 +28,11 @@ def confidence(found: Confidence) -> Mapping[str, Any]:
             pictures.append(Picture(title, svg, caption, _reliability(part)))
     if found.risk:
         title = "What does leaving out the least certain bring?"
-        caption = "One line a group: abstaining may help one and not another."
-        svg = to_svg(curve_figures.risk_coverage(found.risk), "risk", title, caption)
+        several = len(found.risk) > 1
+        caption = "One line a group: abstaining may help one and not another." if several else ""
+        svg = to_svg(
+            curve_figures.risk_coverage(found.risk), "risk", title, caption or "Errors over share answered."
+        )
         pictures.append(Picture(title, svg, caption))
     return {"sentences": found.sentences, "pictures": pictures, "table": _answered(found)}
 
@@ -50,14 +55,18 @@ def _answered(found: Confidence) -> Table | None:
         groups = [f"{cent(row.group_error[place])} of {cent(row.group_coverage[place])}" for place in there]
         rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
     header = ("answered", "confidence at least", "errors", *(names[place] for place in there))
-    caption = "Errors among the images that are answered; by group: errors, of the share of the group that is answered"
+    caption = "Errors among the images that are answered"
+    if there:
+        caption += "; by group: errors, of the share of the group that is answered"
     return Table(caption, header, rows)
 
 
 def experts(found: Experts) -> Mapping[str, Any]:
     """What do the experts add?"""
-    scores = ("overall", "macro", "many", "medium", "few")
+    scores = ("overall", "macro", *GROUPS)
     there = [name for name in scores if any(getattr(row, name) is not None for row in found.rows)]
+    if len(groups := [name for name in there if name in GROUPS]) == 1:  # it says the same as macro
+        there.remove(groups[0])
     rows = [(row.name, *(cent(getattr(row, name)) for name in there)) for row in found.rows]
     pictures = []
     if found.gains:
@@ -108,7 +117,7 @@ def training(found: Training) -> Mapping[str, Any]:
         title = {"loss": f"Loss: {name}", "rate": "Learning rate"}.get(series.kind, name)
         svg = to_svg(curve_figures.curve(series, found), f"curve-{number}", title, "Value over epochs.")
         pictures.append(Picture(title, svg, "", _series([series])))
-    stages = [f"{name.capitalize()} stage: epochs {first} to {last}." for name, first, last in found.stages]
+    stages = [f"{name.capitalize()} stage: {epoch_range(first, last)}." for name, first, last in found.stages]
     return {"sentences": stages, "pictures": pictures, "empty": not pictures, "edges": bool(found.edges)}
 
 
