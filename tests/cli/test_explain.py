@@ -19,6 +19,9 @@ def test_chosen_images_for_the_report(digits_run: Path, run: Callable[..., objec
     folder = digits_run / "explain"
     folder.mkdir()
     (folder / "99.webp").write_bytes(b"from an earlier time")
+    killed = digits_run / ".explain.partial"
+    killed.mkdir()
+    (killed / "98.webp").write_bytes(b"from a process that was killed")
     answer = run("explain", digits_run)
     assert "ties by path" in str(answer)
     told = json.loads((folder / "explain.json").read_text("utf-8"))
@@ -34,6 +37,7 @@ def test_chosen_images_for_the_report(digits_run: Path, run: Callable[..., objec
         for name in (entry["image"], *entry["maps"]):
             with Image.open(folder / name) as picture:
                 assert max(picture.size) <= 160
+    assert not (folder / "98.webp").exists()
     assert not (folder / "99.webp").exists()
     assert not list(digits_run.glob(".explain*"))
     with Image.open(folder / "sheet.png") as sheet:
@@ -79,5 +83,5 @@ def test_a_run_without_its_evaluation_is_refused(digits_run: Path, refused: Call
     table.write_bytes(b"")
     assert "is damaged" in refused("explain", digits_run)
     table.unlink()
-    assert "longtail evaluate" in refused("explain", digits_run)
+    assert f"longtail evaluate '{digits_run}'" in refused("explain", digits_run)
     assert not (digits_run / "explain").exists()

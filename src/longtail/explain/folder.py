@@ -1,5 +1,6 @@
 """RUN/explain/: the images that a rule chooses among those evaluated, for the report."""
 
+import shlex
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -62,6 +63,7 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
     """
     target = folder.path / NAME
     made = RunFolder(folder.path / f".{NAME}.partial")
+    shutil.rmtree(made.path, ignore_errors=True)  # what a killed process left
     made.create()
     try:
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
@@ -104,7 +106,7 @@ def _write_webp(folder: RunFolder, name: str, pixels: Tensor) -> None:
 
 def _predictions(classifier: Classifier, name: str, split: Split) -> pd.DataFrame:
     file = classifier.folder.path / "eval" / name / "predictions.parquet"
-    again = f"write it with: longtail evaluate {classifier.folder.path}"
+    again = f"write it with: longtail evaluate {shlex.quote(str(classifier.folder.path))}"
     if not file.is_file():
         raise InputError(f"{file} does not exist; {again}")
     try:
