@@ -13,7 +13,7 @@ from longtail.data import DataOptions
 from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
-from longtail.models import DEPTHS
+from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, can_begin
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING
 
@@ -61,7 +61,7 @@ def choose(data: DataOptions, given: Mapping[str, Any], epochs: int | None) -> C
     side = _side(train) if train is not None else 0
     number = 0 if train is None else len(train.targets)
     asked = given.get("model.name")
-    if asked in DEPTHS or (asked is None and side <= SMALL):
+    if asked in FOR_SMALL_IMAGES or (asked is None and side <= SMALL):
         return _from_scratch(side, number, asked, f"the images are {side} pixels small")
     if asked is None and not (given.get("model.weights") or can_begin(BACKBONE)):
         why = (

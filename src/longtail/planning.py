@@ -118,8 +118,8 @@ def _load(target: str, given: Mapping[str, Any], epochs: int | None) -> tuple[Re
 
 
 def _filled(recipe: Recipe) -> Recipe:
-    """The recipe with the image size and statistics that a network of timm was trained with, where it names none."""
-    if not recipe.model.is_backbone:
+    """The recipe with the image size and statistics that a network's weights were trained with, where it names none."""
+    if recipe.model.is_for_small_images:
         return recipe
     known, sections = backbone_input(recipe.model.name), recipe.model_dump()
     for key, value in (("image_size", known.size), ("mean", known.mean), ("std", known.std)):

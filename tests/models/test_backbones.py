@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from longtail.engine.global_norm import GlobalBatchNorm
-from longtail.models import ModelOptions, build_model
+from longtail.models import ExpertResNet, ModelOptions, build_model, fold_batch_norm
 from longtail.models.backbone import ExpertBackbone, backbone_input, backbone_names, build_backbone
 from longtail.models.weights import fit_weights, packaged_file, read_weights
 from longtail.recipe import load_recipe
@@ -84,7 +84,7 @@ def test_names_are_checked_and_the_nearest_is_named() -> None:
         load_recipe("icl-digits", {"model.name": "resnet500"})
     with pytest.raises(InputError, match="cannot have experts"):
         load_recipe("icl-digits", {"model.name": "swin_tiny_patch4_window7_224"})
-    with pytest.raises(InputError, match="gates is for CIFAR"):
+    with pytest.raises(InputError, match="gates is for our own ResNets"):
         load_recipe("icl-digits", {"model.name": "resnet18", "model.gates": True})
     with pytest.raises(InputError, match="no ImageNet weights for resnet20"):
         load_recipe("icl-digits", {"model.name": "resnet20", "model.pretrained": True})
@@ -124,6 +124,26 @@ def test_weights_from_a_file_reach_trunk_and_every_expert(tmp_path: Path, suffix
             torch.testing.assert_close(of_expert, wanted)
         other = build_model(options, 5, ("first",)).eval().extract(image)[0]
     assert not torch.allclose(other, wanted)
+
+
+@pytest.mark.parametrize(("name", "shared"), [("resnet50", 3), ("resnext50_32x4d", 0)])
+def test_our_large_resnets_take_weights_of_timm_and_compute_the_same(
+    name: str, shared: int, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    net, file = timm.create_model(name).eval(), tmp_path / "w.safetensors"
+    with torch.no_grad():
+        for tensor in (t for t in net.state_dict().values() if t.dim() == 1):
+            tensor.uniform_(0.5, 1.5)  # batch norms that are not the identity
+    safetensors.torch.save_file(net.state_dict(), file)
+    options = ModelOptions(name=name, num_experts=2, shared_stages=shared, weights=str(file))
+    model = build_model(options, 5, ("first",), begin=True).eval()
+    assert isinstance(model, ExpertResNet)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        wanted = net.forward_head(net.forward_features(image), pre_logits=True)
+        for features in (model.extract(image), fold_batch_norm(model).extract(image)):
+            torch.testing.assert_close(features / wanted.max(), (wanted / wanted.max()).expand_as(features))
 
 
 def test_a_port_of_the_same_network_is_paired_in_order_and_a_swap_is_refused() -> None:

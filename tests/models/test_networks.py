@@ -50,10 +50,12 @@ def worn(model: nn.Module) -> nn.Module:
         ({"name": "resnet44", "num_experts": 1, "gates": False, "head": "linear"}, 10, 658_586 + 2_752),
         ({"name": "resnet56", "num_experts": 1, "gates": False, "head": "linear"}, 10, 853_018 + 2_752),
         ({"name": "resnet32", "num_experts": 3}, 100, 1_257_808),
+        ({"name": "resnet50", "num_experts": 1, "head": "linear"}, 1000, 25_557_032),
+        ({"name": "resnext50_32x4d", "num_experts": 1, "head": "linear"}, 1000, 25_028_904),
     ],
 )
 def test_parameter_counts(options: dict[str, object], classes: int, parameters: int) -> None:
-    """He et al.'s counts with shortcuts A, and 2,752 for the two 1x1 shortcuts with their batch norms."""
+    """He et al.'s counts with shortcuts A, and 2,752 for the two 1x1 shortcuts; of large ones torchvision's counts."""
     assert count_parameters(network(classes, **options)) == parameters
 
 
@@ -120,6 +122,18 @@ def test_experts_are_independent(shared: int, gates: bool) -> None:
     assert not torch.equal(after.logits[1], before.logits[1])
     own_features = shared < 3 or gates
     assert torch.equal(after.features[1], before.features[1]) != own_features
+
+
+def test_gates_of_a_large_network_come_from_the_stages_before_the_last_in_turn() -> None:
+    model = worn(network(name="resnet50", num_experts=4, gates=True)).eval()
+    image = images(1, 32)
+    with torch.no_grad():
+        shared = model.trunk(image)
+        gates = [gate(shared[m % 3]) for m, gate in enumerate(model.gates)]
+        last = [expert(shared[-1])[-1] for expert in model.experts]
+        features = model(image).features
+    for m in range(4):
+        torch.testing.assert_close(features[m], (last[m] * gates[m]).mean(dim=(2, 3)))
 
 
 def test_one_expert_is_the_first_of_many() -> None:

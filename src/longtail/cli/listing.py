@@ -39,21 +39,22 @@ def models(
         return
     import torch
 
-    from longtail.models import DEPTHS, ModelOptions, build_model, count_parameters
+    from longtail.models import RESNETS, ModelOptions, build_model, count_parameters
 
     def millions(name: str, experts: int) -> str:
         with torch.device("meta"):
             options = ModelOptions.model_validate(
-                {"name": name, "num_experts": experts, "gates": experts > 1}
+                {"name": name, "num_experts": experts, "gates": False if experts == 1 else None}
             )
             return f"{count_parameters(build_model(options, 100, ('first',))) / 1e6:.2f} M"
 
     _list(
         (
             name,
-            f"ResNet of {depth} layers for small images: {millions(name, 1)} weights, as 3 experts {millions(name, 3)}",
+            f"for {'small images' if layout.small_images else 'photographs'}: {millions(name, 1)} weights, "
+            f"as 3 experts {millions(name, 3)}",
         )
-        for name, depth in DEPTHS.items()
+        for name, layout in RESNETS.items()
     )
     typer.echo(
         "and networks of timm (ResNet, ResNeXt, EfficientNet, MobileNetV3, ConvNeXt, vision transformers), "

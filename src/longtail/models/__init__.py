@@ -1,16 +1,17 @@
 """Networks with M experts. They know no loss; whatever they are, they answer with `ModelOutput` (M, B, ...)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from longtail.models.experts import ExpertModel
 from longtail.models.layers import ExpertHeads, fold_batch_norm
 from longtail.models.options import ModelOptions
-from longtail.models.resnet_cifar import DEPTHS, ExpertResNet
+from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, ExpertResNet
 
 __all__ = [
-    "DEPTHS",
+    "FOR_SMALL_IMAGES",
+    "RESNETS",
     "ExpertHeads",
     "ExpertModel",
     "ExpertResNet",
@@ -35,28 +36,33 @@ def build_model(
     Raises:
         InputError: those weights cannot be had, or do not fit.
     """
+    more: dict[str, Any] = {
+        "shared_stages": options.shared_stages, "head": options.head, "fresh_head": options.fresh_head,
+        "cosine_scale": options.cosine_scale, "banks": banks,
+    }  # fmt: skip
     if options.is_backbone:
-        return _backbone(options, num_classes, banks, begin)
+        return _backbone(options, num_classes, begin, more)
+    layout = RESNETS[options.name]
+    gates = layout.small_images if options.gates is None else options.gates
     model = ExpertResNet(
-        DEPTHS[options.name],
+        layout,
         num_classes,
         options.num_experts,
-        shared_stages=2 if options.shared_stages is None else options.shared_stages,
-        gates=options.gates is not False,
-        head=options.head,
-        fresh_head=options.fresh_head,
-        cosine_scale=options.cosine_scale,
+        gates=gates,
         zero_init_residual=options.zero_init_residual,
-        banks=banks,
+        **more,
     )
-    if begin and options.weights:
-        from longtail.models.weights import fit_weights, read_weights
+    if begin and (options.weights or options.pretrained):
+        from longtail.models import backbone, weights  # timm takes a second to load
 
-        fit_weights(model, read_weights(Path(options.weights)), "heads", options.weights)
+        if options.weights:
+            weights.fit_experts(model, weights.read_weights(Path(options.weights)), options.weights)
+        else:
+            weights.fit_experts(model, backbone.pretrained_backbone(options.name).state_dict(), options.name)
     return model
 
 
-def _backbone(options: ModelOptions, num_classes: int, banks: Sequence[str], begin: bool) -> ExpertModel:
+def _backbone(options: ModelOptions, num_classes: int, begin: bool, more: Mapping[str, Any]) -> ExpertModel:
     from longtail.models import backbone, weights  # timm takes a second to load
 
     file = Path(options.weights) if options.weights else None
@@ -68,11 +74,7 @@ def _backbone(options: ModelOptions, num_classes: int, banks: Sequence[str], beg
         net = backbone.build_backbone(options.name)
     if begin and file is not None:
         weights.fit_weights(net, weights.read_weights(file), backbone.classifier_prefix(net), str(file))
-    more: dict[str, Any] = {"head": options.head, "fresh_head": options.fresh_head}
-    return backbone.ExpertBackbone(
-        net, num_classes, options.num_experts, shared_stages=options.shared_stages,
-        cosine_scale=options.cosine_scale, banks=banks, **more,
-    )  # fmt: skip
+    return backbone.ExpertBackbone(net, num_classes, options.num_experts, **more)
 
 
 def count_parameters(model: ExpertModel) -> int:

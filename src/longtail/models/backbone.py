@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
 from longtail.models.layers import LastMap
-from longtail.models.resnet_cifar import DEPTHS
+from longtail.models.resnet import FOR_SMALL_IMAGES
 from longtail.types import InputError
 
 Triple = tuple[float, float, float]
@@ -65,9 +65,9 @@ def _nearest(name: str) -> str | None:
     """The network whose name is most like a name; of equally near ones, one for small images."""
 
     def likeness(other: str) -> tuple[float, bool]:
-        return difflib.SequenceMatcher(None, other, name).ratio(), other in DEPTHS
+        return difflib.SequenceMatcher(None, other, name).ratio(), other in FOR_SMALL_IMAGES
 
-    near = difflib.get_close_matches(name, [*DEPTHS, *backbone_names()], 8)
+    near = difflib.get_close_matches(name, [*FOR_SMALL_IMAGES, *backbone_names()], 8)
     return max(near, key=likeness, default=None)
 
 

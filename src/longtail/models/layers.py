@@ -1,4 +1,4 @@
-"""The pieces of expert networks: convolution with batch norm, basic block, fusion gate, bank of classifiers."""
+"""The pieces of expert networks: convolution with batch norm, residual blocks, fusion gate, bank of classifiers."""
 
 import copy
 import math
@@ -16,9 +16,12 @@ Network = TypeVar("Network", bound=nn.Module)
 class ConvBN(nn.Module):
     """A convolution without bias, then batch norm: one unit, so that evaluation can fold the two into one."""
 
-    def __init__(self, inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1, groups: int = 1
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=False)
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel_size, stride, padding, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
         nn.init.kaiming_normal_(self.conv.weight)
 
@@ -44,6 +47,36 @@ class BasicBlock(nn.Module):
         return functional.relu(self.second(inner) + self.shortcut(x), inplace=True)
 
 
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al. 2016); the 3x3 one has the stride, and in ResNeXt groups.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        inner: channels between the two 1x1 convolutions.
+        stride: of the 3x3 convolution.
+        groups: of the 3x3 convolution (Xie et al. 2017).
+        zero_init: start as the shortcut alone.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, inner: int, stride: int, groups: int = 1, zero_init: bool = False
+    ) -> None:
+        super().__init__()
+        self.first = ConvBN(inputs, inner, kernel_size=1)
+        self.second = ConvBN(inner, inner, stride=stride, groups=groups)
+        self.third = ConvBN(inner, outputs, kernel_size=1)
+        if zero_init:
+            nn.init.zeros_(self.third.norm.weight)
+        changes = stride != 1 or inputs != outputs
+        self.shortcut = ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        inner = functional.relu(self.first(x), inplace=True)
+        inner = functional.relu(self.second(inner), inplace=True)
+        return functional.relu(self.third(inner) + self.shortcut(x), inplace=True)
+
+
 class LastMap(nn.Identity):
     """The place where an expert's last map (B, D, h, w) can be read and a gradient taken; changes nothing."""
 
@@ -52,7 +85,7 @@ class FusionGate(nn.Sequential):
     """Depth-wise fusion gate (Jin et al., CVPR 2023): a shallow map brought to the shape of the last one.
 
     One stride-2 3x3 convolution with batch norm and ReLU for each doubling of the channels, except that a chain
-    of two ends without ReLU, so a gate from the first stage is signed and one from the second is not.
+    of several ends without ReLU, so a gate of a CIFAR ResNet's first stage is signed and one of the second is not.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -60,7 +93,7 @@ class FusionGate(nn.Sequential):
         doublings = int(math.log2(outputs // inputs))
         for step in range(doublings):
             layers.append(ConvBN(inputs << step, inputs << (step + 1), stride=2))
-            if step == 0:
+            if step == 0 or step < doublings - 1:
                 layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 

