@@ -18,8 +18,11 @@ TITLES = {
     "cifar100-lt-30": "CIFAR-100-LT, imbalance factor 100, ResNet-32, 30 epochs (the paper: 200), last epoch",
     "cifar100-lt-20-validation": "The same, 20 epochs, on validation images (a fifth of each class, not trained on)",
     "cifar-lt": "CIFAR-LT, ResNet-32, 200 epochs, last epoch",
+    "ham": "HAM10000 (7 classes of 34 to 3,658 images, 20 test images each), EfficientNet-Lite0 with ImageNet weights, "
+    "96 pixels, 8 epochs",
 }
-IN_README = ("digits", "cifar100-lt-30", "cifar-lt")
+IN_README = ("digits", "cifar100-lt-30", "cifar-lt", "ham")
+PER_CLASS = ("ham",)
 SCORES = ("overall", "macro", "many", "medium", "few")
 
 
@@ -47,6 +50,20 @@ def table(name, results):
         "|---|" + "--:|" * (len(head) - 1),
     ]
     lines += ["| " + " | ".join(row(result)) + " |" for result in results]
+    return "\n".join(lines)
+
+
+def recalls(results):
+    """The recall of each class, where classes are so few that the result files keep it."""
+    first = next(iter(results[0]["seeds"].values()))
+    lines = [
+        "| recall of | " + " | ".join(first["recall"]) + " |",
+        "|---|" + "--:|" * len(first["recall"]),
+    ]
+    for result in results:
+        seeds = result["seeds"].values()
+        cells = [cell([seed["recall"][name] for seed in seeds]) for name in first["recall"]]
+        lines.append("| " + " | ".join([result["row"], *cells]) + " |")
     return "\n".join(lines)
 
 
@@ -114,7 +131,8 @@ def pages():
     for name in sorted(tables, key=lambda n: (list(TITLES).index(n) if n in TITLES else len(TITLES), n)):
         text = table(name, tables[name])
         commands = [f"- {r['row']}: `{r['command']}` ({machine(r)})" for r in tables[name]]
-        full.append("\n".join([text, "", *commands]))
+        each = ["", recalls(tables[name])] if name in PER_CLASS else []
+        full.append("\n".join([text, *each, "", *commands]))
         if name in IN_README:
             short.append(text)
     for kind in ("speed", "predict", "predict_many", "seeds", "growth", "probes"):

@@ -146,3 +146,24 @@ def test_commands_name_no_folder(load: Callable[[str], ModuleType], monkeypatch:
     words = ["x", "--data", "/a/b/cifar", "--json", "/tmp/x.json", "--rounds", "3"]
     monkeypatch.setattr(sys, "argv", words)
     assert load("record")._command("speed.py") == "python benchmarks/speed.py --data cifar --rounds 3"
+
+
+def test_score_of_a_class_mix(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["icl-digits", "--seeds", "0", "1", "--epochs", "2", "--table", "ham", "--row", "ICL"]
+    words += ["--set", "model.name=resnet20", "--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["score", "name", *words, "--prior", "uniform"])
+    assert load("score").main() == 0
+    result = json.loads((tmp_path / "name-prior-uniform.json").read_text("utf-8"))
+    assert result["command"].endswith("--set model.name=resnet20")
+    assert "--prior uniform" in result["command"]
+    folder = tmp_path / "runs" / "name" / "seed-1" / "eval" / "test-prior-uniform"
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert result["seeds"]["1"]["metrics"]["macro"] == metrics["macro"]
+    recall = result["seeds"]["1"]["recall"]
+    assert list(recall) == [str(n) for n in range(10)]
+    assert sum(recall.values()) / 10 == pytest.approx(metrics["macro"])
+    table = load("tables").recalls([result])
+    assert table.splitlines()[0].count("|") == table.splitlines()[-1].count("|") == 12
+    assert table.splitlines()[-1].startswith("| ICL | ")
