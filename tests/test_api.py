@@ -78,3 +78,6 @@ def test_evaluate_gives_metrics_again(run: longtail.Run) -> None:
     metrics = longtail.evaluate(run.path)
     assert metrics["overall"] == run.metrics["overall"]
     assert metrics["num_images"] == 500
+    balanced = longtail.evaluate(run.path, prior="uniform")
+    assert balanced["split"] == "test-prior-uniform"
+    assert set(balanced["prior"].values()) == {0.1}

@@ -83,8 +83,11 @@ def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
 def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choosing._affordable(500, 5_000, 8, fixed=False)[:2] == (224, 8)
     assert choosing._affordable(500, 30_000, 8, fixed=False)[0] == 96
+    assert choosing._affordable(500, 30_000, 20, fixed=False)[:2] == (96, 8)  # not 64 pixels for 20
+    assert choosing._affordable(500, 60_000, 12, fixed=False)[:2] == (64, 12)
+    assert choosing._affordable(500, 60_000, 20, fixed=True)[:2] == (64, 20)
     size, epochs, why = choosing._affordable(500, 1_000_000, 20, fixed=False)
-    assert (size, epochs) == (96, 8) or size == 64
+    assert (size, epochs) == (64, 8)
     assert "a GPU would allow more" in why
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert choosing._affordable(500, 1_000_000, 20, fixed=False)[:2] == (224, 20)

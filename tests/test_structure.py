@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,17 @@ def test_import_contracts_hold() -> None:
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_pages_tell_the_layers_that_hold() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    layers = [re.sub(r"longtail\.|[()]", "", layer) for layer in contracts[0]["layers"]]
+    for page in ("AGENTS.md", "docs/architecture.md"):
+        told = next(
+            line for line in (ROOT / page).read_text("utf-8").splitlines() if re.match("`?cli +>", line)
+        )
+        assert re.split(" +> +", told.strip("`")) == layers, page
 
 
 @pytest.mark.parametrize("file", python_files("src", "benchmarks", "examples", "docs"), ids=lambda f: f.stem)

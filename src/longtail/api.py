@@ -10,7 +10,7 @@ from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
 from longtail.planning import given_keys, plan_seeds, prepare, whole_number
-from longtail.predict import load_run
+from longtail.predict import Prior, load_run
 from longtail.recipe import Recipe
 from longtail.report import Run, SeedRuns
 from longtail.types import InputError
@@ -127,19 +127,22 @@ def train_seeds(
     return runs
 
 
-def evaluate(run: str | Path, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+) -> dict[str, Any]:
     """Evaluate a run and write `eval/<split>/` into its folder.
 
     Args:
         run: the run folder.
-        data: a root with `test/` or a tree of class folders, matched to the classes by name; default: the
-            run's own test part, or its validation part where it has no test part.
+        data: a set of images in any form that `train` takes, matched to the classes by name: its test part, or all of
+            it where it has no parts; default: the run's own test part, or its validation part where it has none.
         strict: refuse unreadable images, unknown classes and classes without images.
+        prior: class mix expected in use: "uniform", "train", a file, or class -> weight; default: the method's own.
 
     Returns:
         The content of metrics.json.
     """
-    return load_run(run).evaluate(data, strict=strict)
+    return load_run(run).evaluate(data, strict=strict, prior=prior)
 
 
 def _fit(

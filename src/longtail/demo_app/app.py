@@ -13,7 +13,7 @@ from longtail.explain import explain_files
 from longtail.predict import Classifier
 from longtail.types import InputError
 
-NEEDS_GRADIO = "the app needs gradio; install it with: pip install 'longtail[app]'"
+NEEDS_GRADIO = "the app needs gradio; install it with: pip install gradio captum"
 FORGET_AFTER = (60, 600)  # look every minute for uploads older than ten, and remove them
 LARGEST = "64mb"
 PORTS = range(7860, 7960)

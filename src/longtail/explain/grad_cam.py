@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from longtail.types import InputError
 
-NEEDS_CAPTUM = "heat maps need captum; install it with: pip install 'longtail[explain]'"
+NEEDS_CAPTUM = "heat maps need captum; install it with: pip install captum"
 
 
 def grad_cam(

@@ -23,7 +23,7 @@ def require_onnx() -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise InputError(
-            f"ONNX needs {', '.join(missing)}, which is not installed; pip install 'longtail[export]'"
+            f"ONNX needs {', '.join(missing)}, which is not installed; pip install {' '.join(missing)}"
         )
 
 

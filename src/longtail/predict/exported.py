@@ -109,7 +109,7 @@ def _open_pt2(path: Path) -> tuple[Any, Compute]:
 def _open_onnx(path: Path) -> tuple[Any, Compute]:
     if find_spec("onnxruntime") is None:
         raise InputError(
-            f"{path} needs onnxruntime, which is not installed; pip install 'longtail[export]', "
+            f"{path} needs onnxruntime, which is not installed; pip install onnxruntime, "
             "or export with --format pt2"
         )
     import onnxruntime
