@@ -148,8 +148,9 @@ def test_predict_skips_what_it_cannot_read_and_says_so(
     assert "cannot be read" in refused(
         "predict", finished, images / "bad.png", "-o", tmp_path / "b", details=True
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "out.csv", "out.unreadable.csv"}
-    assert rows((tmp_path / "out.unreadable.csv").read_text()) == [
+    left = {"images", "out.csv", ".out.csv.settings", "out.csv.unreadable.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    assert rows((tmp_path / "out.csv.unreadable.csv").read_text()) == [
         {"path": str(images / "bad.png"), "reason": "not an image"}
     ]
 
@@ -176,7 +177,7 @@ def test_predict_on_a_full_disk_keeps_what_there_is(
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv.partial"]
     monkeypatch.setattr("longtail.predict.classifier.infer", lambda *_: iter(()))  # nothing is computed again
     assert run(*words, "--resume").code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", ".out.csv.settings"}
     assert len(rows((tmp_path / "out.csv").read_text())) == 50
 
 

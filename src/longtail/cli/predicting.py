@@ -58,9 +58,6 @@ def predict(
         raise typer.BadParameter("--resume goes on with a file; name it with -o FILE")
     if file is not None:
         file.check_free(resume=resume, overwrite=overwrite)
-        if resume and file.is_finished:
-            _say([f"{file.out} is finished; nothing to resume"])
-            return
     images = ImageSources(_listed(sources))
     classifier = load(run)
     if classifier.note:
@@ -68,6 +65,9 @@ def predict(
     work = Work(classifier, images, options, strict)
     if file is None:
         work.print()
+    elif resume and file.is_finished:
+        file.check_finished(work.settings())
+        _say([f"{file.out} is finished; nothing to resume"])
     else:
         again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
@@ -124,7 +124,7 @@ class Work:
     def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
         """Predictions into a file, which can be gone on with whatever stops the command."""
         try:
-            with file.opened(self._settings(), resume=resume):
+            with file.opened(self.settings(), resume=resume):
                 if file.done:
                     _say([f"going on after {len(file.done):,} images in {file.partial}"])
                 for table in self._tables(file.done):
@@ -152,7 +152,7 @@ class Work:
             ]
         )
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What has to be the same for rows to belong into one file."""
         prior = self.classifier.mix(self.options["prior"])
         sources, weights = self.images.fingerprint, self.classifier.fingerprint
