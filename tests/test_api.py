@@ -78,3 +78,4 @@ def test_evaluate_gives_metrics_again(run: longtail.Run) -> None:
     metrics = longtail.evaluate(run.path)
     assert metrics["overall"] == run.metrics["overall"]
     assert metrics["num_images"] == 500
+    assert longtail.evaluate(run.path, prior="uniform")["split"] == "test-prior-uniform"

@@ -10,7 +10,7 @@ from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
 from longtail.planning import given_keys, plan_seeds, prepare, whole_number
-from longtail.predict import load_run
+from longtail.predict import Prior, load_run
 from longtail.recipe import Recipe
 from longtail.report import Run, SeedRuns
 from longtail.types import InputError
@@ -33,7 +33,8 @@ def train(
     """Train a recipe, or on a folder of images, and evaluate.
 
     Args:
-        target: a shipped recipe, a recipe.toml, a folder of images; with `resume` also a run folder.
+        target: a shipped recipe, a recipe.toml, a folder, table or list of images, or annotations; with `resume` also a
+            run folder.
         data: where the images are (`data.path`).
         method: `method.name` instead of the recipe's.
         model: `model.name` instead of the recipe's.
@@ -127,7 +128,9 @@ def train_seeds(
     return runs
 
 
-def evaluate(run: str | Path, data: str | Path | None = None, *, strict: bool = False) -> dict[str, Any]:
+def evaluate(
+    run: str | Path, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+) -> dict[str, Any]:
     """Evaluate a run and write `eval/<split>/` into its folder.
 
     Args:
@@ -135,11 +138,12 @@ def evaluate(run: str | Path, data: str | Path | None = None, *, strict: bool = 
         data: a root with `test/` or a tree of class folders, matched to the classes by name; default: the
             run's own test part, or its validation part where it has no test part.
         strict: refuse unreadable images, unknown classes and classes without images.
+        prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
 
     Returns:
         The content of metrics.json.
     """
-    return load_run(run).evaluate(data, strict=strict)
+    return load_run(run).evaluate(data, strict=strict, prior=prior)
 
 
 def _fit(

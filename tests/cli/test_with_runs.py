@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +128,15 @@ def test_predict_without_a_file_prints_the_table(
         monkeypatch.setattr("sys.stdin", stream)
         code, out, _ = run("predict", finished, "-")
         assert (code, len(rows(out))) == (0, count)
+
+
+def test_a_printed_name_keeps_its_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff.png"
+    shutil.copy(next((digits / "0").iterdir()), odd)
+    words = [sys.executable, "-m", "longtail", "predict", finished, odd]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(words, capture_output=True, env=strict, check=False)
+    assert (done.returncode, odd in done.stdout) == (0, True), done.stderr
 
 
 def test_predict_skips_what_it_cannot_read_and_says_so(

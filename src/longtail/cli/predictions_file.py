@@ -112,7 +112,8 @@ class PredictionsFile:
             ) from None
         if changed:
             raise InputError(
-                f"{self.out} was made with other settings ({changed}); choose another -o, or start with --overwrite"
+                f"{self.out} was made with other settings ({changed}); choose another -o, or start anew with "
+                "--overwrite"
             )
 
     def add(self, table: "pd.DataFrame") -> None:
