@@ -26,8 +26,8 @@ from PIL import Image
 from torchvision import transforms
 
 from longtail.augment import Augment
-from longtail.data import DataOptions, batches, epoch_order, find_images, load_data
-from longtail.data.images import decode_box
+from longtail.data import DataOptions, batches, epoch_order, load_data
+from longtail.data.images import decode_box, walk_images
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.packing import pack
 
@@ -49,7 +49,7 @@ def made_up(count):
 def chosen(data, count):
     """(class, path) of `count` JPEG files, evenly out of all of them."""
     root = data / "train" if (data / "train").is_dir() else data
-    paths = [path for path in find_images([root]) if path.suffix.lower() in (".jpg", ".jpeg")]
+    paths = [path for path in walk_images(root) if path.suffix.lower() in (".jpg", ".jpeg")]
     places = np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)
     return [(paths[place].relative_to(root).parts[0], paths[place]) for place in places]
 

@@ -18,6 +18,7 @@ from PIL import Image
 import longtail
 from longtail import predict
 from longtail.cli.csv_file import write_csv
+from longtail.predict import ImageSources
 from longtail.types import InputError
 
 
@@ -110,6 +111,20 @@ def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[P
         model.predict(paths[3])
     with pytest.raises(InputError, match="top_k is 0"):
         model.predict(paths[0], top_k=0)
+
+
+def test_each_file_is_taken_once_however_it_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.png", "a/note.txt", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    found = list(ImageSources(["a/1.png", "a/../b", tmp_path, Path("a/note.txt")]))
+    assert found == [Path("a/1.png"), Path("a/../b/2.png"), Path("a/note.txt")]
+    with pytest.raises(InputError, match="does not exist"):
+        ImageSources(["a", "none"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no images in empty"):
+        ImageSources("empty")
 
 
 def test_more_classes_asked_for_than_there_are(trained: Path, paths: list[Path]) -> None:

@@ -33,7 +33,8 @@ def train(
     """Train a recipe, or on a folder of images, and evaluate.
 
     Args:
-        target: a shipped recipe, a recipe.toml, a folder of images; with `resume` also a run folder.
+        target: a shipped recipe, a recipe.toml, a folder, table or list of images, or annotations; with `resume` also a
+            run folder.
         data: where the images are (`data.path`).
         method: `method.name` instead of the recipe's.
         model: `model.name` instead of the recipe's.

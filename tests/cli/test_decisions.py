@@ -202,6 +202,7 @@ def test_predictions_go_on_where_they_were_interrupted(
     words = ("predict", own, images, "-o", out, "--top-k", 2)
     assert run(*words)[0] == 0
     whole = out.rename(tmp_path / f"whole.{suffix}")
+    (tmp_path / f"out.{suffix}.unreadable.csv").unlink()
     infer, computed = predict_classifier.infer, []
 
     def stopping(*given: Any) -> Iterator[Any]:
@@ -236,9 +237,10 @@ def test_predictions_go_on_where_they_were_interrupted(
     options = {"encoding_errors": "backslashreplace"} if suffix == "csv" else {}
     tables = [read(file, **options) for file in (whole, out)]  # type: ignore[operator]
     pd.testing.assert_frame_equal(*tables, atol=2e-6)
-    listed = rows((tmp_path / "out.unreadable.csv").read_text())
+    listed = rows((tmp_path / f"out.{suffix}.unreadable.csv").read_text())
     assert listed == [{"path": str(images / "0/bad.png"), "reason": "not an image"}]
     assert "is finished" in run(*words, "--resume")[2]
+    assert "made with other settings (prior)" in refused(*words, "--resume", "--prior", "train")
 
 
 def test_a_temperature_fitted_in_between_is_another_setting(

@@ -1,6 +1,7 @@
 """The file that predictions grow in: whatever stops a command, the next one goes on and ends with the same file."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def test_wherever_it_was_cut_the_same_file_comes_out(tmp_path: Path, suffix: str
     for length in range(0, len(content) + 1, 5 if suffix == "csv" else 31):
         partial.write_bytes(content[:length])
         out.unlink(missing_ok=True)
+        with pytest.raises(KeyboardInterrupt):
+            write(out, resume=True, stop_after=0)
+        assert partial.read_bytes().startswith(b'{"settings"')
         write(out, resume=True)
         assert out.read_bytes() == whole.read_bytes(), length
         assert not partial.exists()
@@ -70,7 +74,9 @@ def test_what_is_written_is_what_was_given(tmp_path: Path, monkeypatch: pytest.M
     assert list(found["path"]) == [*PATHS[:2], r"\udcff\udcfe.png", *PATHS[3:]]
     assert found["confidence"].dtype == "float32"
     assert found["abstained"].dtype == "bool"
-    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "out.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "out.csv", ".out.csv.settings", "out.parquet", ".out.parquet.settings",
+    }  # fmt: skip
 
 
 def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: Path) -> None:
@@ -110,3 +116,48 @@ def test_nothing_is_left_of_a_command_without_a_row(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "out.csv", stop_after=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(tmp_path: Path) -> None:
+    file = PredictionsFile(tmp_path / "out.csv")
+    write(file.out)
+    assert file.is_finished
+    file.check_finished(SETTINGS)
+    with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
+        file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
+    file.told.unlink()
+    with pytest.raises(InputError, match="not known any more; start anew with --overwrite"):
+        file.check_finished(SETTINGS)
+
+
+def test_the_list_of_unreadable_images_replaces_none_of_another_command(tmp_path: Path) -> None:
+    other = tmp_path / "out.unreadable.csv"
+    other.write_text("of out.parquet's brother")
+    write(tmp_path / "out.parquet")
+    assert other.read_text() == "of out.parquet's brother"
+    (tmp_path / "p.csv.unreadable.csv").write_text("somebody's")
+    with pytest.raises(InputError, match=r"p\.csv\.unreadable\.csv exists"):
+        write(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_folder_is_no_file(name: str) -> None:
+    with pytest.raises(InputError, match="is not a file"):
+        PredictionsFile(Path(name)).check_free(resume=False, overwrite=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
+def test_a_full_disk_is_told_with_the_way_on(tmp_path: Path) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file = PredictionsFile(tmp_path / "out.csv")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))  # room for the settings alone
+    try:
+        with (
+            pytest.raises(InputError, match="repeat the command with --resume"),
+            file.opened(SETTINGS, resume=False),
+        ):
+            file.add(table(PATHS))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

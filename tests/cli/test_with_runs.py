@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,6 +130,15 @@ def test_predict_without_a_file_prints_the_table(
         assert (code, len(rows(out))) == (0, count)
 
 
+def test_a_printed_name_keeps_its_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff.png"
+    shutil.copy(next((digits / "0").iterdir()), odd)
+    words = [sys.executable, "-m", "longtail", "predict", finished, odd]
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(words, capture_output=True, env=strict, check=False)
+    assert (done.returncode, odd in done.stdout) == (0, True), done.stderr
+
+
 def test_predict_skips_what_it_cannot_read_and_says_so(
     run: Run, refused: Refused, finished: Path, digits: Path, tmp_path: Path
 ) -> None:
@@ -148,8 +160,9 @@ def test_predict_skips_what_it_cannot_read_and_says_so(
     assert "cannot be read" in refused(
         "predict", finished, images / "bad.png", "-o", tmp_path / "b", details=True
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"images", "out.csv", "out.unreadable.csv"}
-    assert rows((tmp_path / "out.unreadable.csv").read_text()) == [
+    left = {"images", "out.csv", ".out.csv.settings", "out.csv.unreadable.csv"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    assert rows((tmp_path / "out.csv.unreadable.csv").read_text()) == [
         {"path": str(images / "bad.png"), "reason": "not an image"}
     ]
 
@@ -176,7 +189,7 @@ def test_predict_on_a_full_disk_keeps_what_there_is(
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv.partial"]
     monkeypatch.setattr("longtail.predict.classifier.infer", lambda *_: iter(()))  # nothing is computed again
     assert run(*words, "--resume").code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", ".out.csv.settings"}
     assert len(rows((tmp_path / "out.csv").read_text())) == 50
 
 

@@ -146,6 +146,8 @@ def test_what_one_of_several_processes_alone_met_it_says(run: Run, monkeypatch: 
 def test_what_runs_in_one_process_is_refused_in_several(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "01")
+    assert run("methods")[0] == 0
     monkeypatch.setenv("WORLD_SIZE", "4")
     code, _, err = run(command, "run", "photos")
     assert (code, len(err.splitlines())) == (2, 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longtail.cli.runs import RunArgument, loading
+from longtail.cli.runs import RunArgument, loading, note
 
 if TYPE_CHECKING:
     from longtail.explain import Explanation
@@ -41,8 +41,7 @@ def explain(
         from longtail.predict import load_run
 
     classifier = load_run(run)
-    if classifier.note:
-        typer.echo(classifier.note, err=True)
+    note(classifier)
     if sources:
         _sheet_of_files(classifier, sources, class_, limit, Path(str(out)))
     else:
@@ -52,11 +51,10 @@ def explain(
 def _sheet_of_files(
     classifier: "Classifier", sources: list[str], class_name: str | None, limit: int, file: Path
 ) -> None:
-    from longtail.data import find_images
     from longtail.explain import explain_files
-    from longtail.predict import unreadable_error, unreadable_lines
+    from longtail.predict import ImageSources, unreadable_error, unreadable_lines
 
-    paths = find_images(sources)
+    paths = list(ImageSources(sources))
     bad: list[tuple[str, str]] = []
     found = list(explain_files(classifier, paths[:limit], bad, class_name))
     if not found:

@@ -1,7 +1,6 @@
 """`longtail`: the commands, and what becomes of errors. Nothing heavy is imported before a command runs."""
 
 import errno
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -94,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse_processes(words: Sequence[str]) -> None:
     """Refuse, under a launcher of several processes, every command but `train`."""
     command = next((word for word in words if not word.startswith("-")), "train")
-    count = os.environ.get("WORLD_SIZE") or "1"
-    if command != "train" and count != "1":
+    count = runs.launched_processes()
+    if command != "train" and count > 1:
         from longtail.types import InputError
 
         raise InputError(

@@ -1,5 +1,6 @@
 """Commands that name what images show and make confidences honest: parsing, one call, and what a person reads."""
 
+import io
 import os
 import shlex
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longtail.cli.runs import PriorOption, RunArgument, Strict, loading
+from longtail.cli.runs import PriorOption, RunArgument, Strict, loading, note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,16 +59,15 @@ def predict(
         raise typer.BadParameter("--resume goes on with a file; name it with -o FILE")
     if file is not None:
         file.check_free(resume=resume, overwrite=overwrite)
-        if resume and file.is_finished:
-            _say([f"{file.out} is finished; nothing to resume"])
-            return
     images = ImageSources(_listed(sources))
     classifier = load(run)
-    if classifier.note:
-        _say([classifier.note])
+    note(classifier)
     work = Work(classifier, images, options, strict)
     if file is None:
         work.print()
+    elif resume and file.is_finished:
+        file.check_finished(work.settings())
+        _say([f"{file.out} is finished; nothing to resume"])
     else:
         again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
@@ -89,8 +89,7 @@ def calibrate(
         from longtail.predict import load_run
 
     classifier = load_run(run)
-    if classifier.note:
-        _say([classifier.note])
+    note(classifier)
     before, found = classifier.temperature, classifier.calibrate(data, strict=strict)
     typer.echo(
         f"temperature {found:.3f} (before: {before:.3f}), fitted on {classifier.description['temperature_from']}"
@@ -115,6 +114,8 @@ class Work:
         """Predictions on standard output, as they come."""
         from longtail.cli.csv_file import write_table
 
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # file names may be any bytes
         for table in self._tables():
             write_table(table, sys.stdout, header=self.tally.rows == 0)
             self.tally.add(table)
@@ -124,7 +125,7 @@ class Work:
     def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
         """Predictions into a file, which can be gone on with whatever stops the command."""
         try:
-            with file.opened(self._settings(), resume=resume):
+            with file.opened(self.settings(), resume=resume):
                 if file.done:
                     _say([f"going on after {len(file.done):,} images in {file.partial}"])
                 for table in self._tables(file.done):
@@ -152,7 +153,7 @@ class Work:
             ]
         )
 
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What has to be the same for rows to belong into one file."""
         prior = self.classifier.mix(self.options["prior"])
         sources, weights = self.images.fingerprint, self.classifier.fingerprint
@@ -167,9 +168,10 @@ class Work:
         speed = TextColumn("{task.fields[speed]}")
         columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-            total = self.images.count()
+            total = begun = 0
+            for path in self.images if console.is_terminal else ():
+                total, begun = total + 1, begun + (str(path) in done)
             left = (path for path in self.images if str(path) not in done)
-            begun = sum(1 for path in self.images if str(path) in done) if done else 0
             task, rows = bar.add_task("", total=total, completed=begun, speed=""), 0
             for table in self.classifier.stream(left, self.bad, **self.options):
                 yield table

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -37,14 +37,16 @@ class PredictionsFile:
     Attributes:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
+        told: what the finished file was made with, for a later `--resume`.
         done: the images predicted by the command that this one goes on from.
         rows: how many rows there are.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.partial = out.with_name(f"{out.name}.partial")
-        self.unreadable = out.with_name(f"{out.stem}.unreadable.csv")
+        self.partial = out.parent / f"{out.name}.partial"
+        self.unreadable = out.parent / f"{out.name}.unreadable.csv"
+        self.told = out.parent / f".{out.name}.settings"
         self.done: set[str] = set()
         self.rows = 0
         self._file: BinaryIO | None = None
@@ -61,6 +63,7 @@ class PredictionsFile:
             InputError: see above.
         """
         check_free(self.out, overwrite=overwrite or resume)
+        check_free(self.unreadable, overwrite=overwrite or resume)
         if self.partial.exists() and not resume and not overwrite:
             raise InputError(
                 f"{self.partial} is left of a command that was stopped; go on with --resume, or start anew with "
@@ -82,7 +85,7 @@ class PredictionsFile:
         going_on = resume and self.partial.is_file()
         with self._writing():
             self._file = self.partial.open("r+b" if going_on else "ab")
-        with self._file:
+        with _closing(self._file):
             _lock(self._file, self.partial)
             try:
                 if going_on:
@@ -93,6 +96,25 @@ class PredictionsFile:
             finally:
                 if self.rows == 0 and not going_on:
                     self.partial.unlink(missing_ok=True)
+
+    def check_finished(self, settings: Mapping[str, Any]) -> None:
+        """Refuse to take the finished file for what these settings would give, unless it was made with them.
+
+        Raises:
+            InputError: see above.
+        """
+        try:
+            before = json.loads(self.told.read_text("ascii"))
+            changed = _changed(before, settings)
+        except (OSError, ValueError, AttributeError):
+            raise InputError(
+                f"{self.out} is finished, but with which settings is not known any more; start anew with --overwrite"
+            ) from None
+        if changed:
+            raise InputError(
+                f"{self.out} was made with other settings ({changed}); choose another -o, or start anew with "
+                "--overwrite"
+            )
 
     def add(self, table: "pd.DataFrame") -> None:
         """Append a piece of the table.
@@ -134,6 +156,7 @@ class PredictionsFile:
                 self.unreadable.unlink(missing_ok=True)
                 if unreadable:
                     _write_rows(self.unreadable, [("path", "reason"), *unreadable])
+                self.told.write_text(json.dumps(self._settings), "ascii")
                 temporary.replace(self.out)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -142,7 +165,8 @@ class PredictionsFile:
     def _begin(self) -> None:
         assert self._file is not None
         with self._writing():
-            self._file.truncate(0)
+            self._file.seek(0)
+            self._file.truncate()
             self._append([{"settings": self._settings}])
 
     def _read_done(self) -> None:
@@ -173,10 +197,9 @@ class PredictionsFile:
             self._file.seek(end)
 
     def _check_settings(self, before: Mapping[str, Any]) -> None:
-        changed = [key for key in self._settings if before.get(key) != self._settings[key]]
-        if changed:
+        if changed := _changed(before, self._settings):
             raise InputError(
-                f"{self.partial} was begun with other settings ({', '.join(changed)}); repeat the first command with "
+                f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
                 "--resume, or start anew with --overwrite"
             )
 
@@ -194,6 +217,21 @@ class PredictionsFile:
                 f"cannot write {self.out}: {error.strerror or error}; free some space and repeat the command with "
                 "--resume, or choose another -o"
             ) from error
+
+
+@contextmanager
+def _closing(file: BinaryIO) -> Iterator[None]:
+    """Close it in the end. All of it was flushed before, or that failed and was told."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.close()
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The settings that differ, by name."""
+    return ", ".join(key for key in now if before.get(key) != now[key])
 
 
 def _kind(column: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from longtail.predict import Classifier
+    from longtail.predict import Predictor
 
 
 @contextmanager
@@ -43,6 +43,12 @@ def launched_processes() -> int:
 def is_first() -> bool:
     """Whether this process is the one, of several that a launcher started, that talks."""
     return launched_processes() == 1 or (os.environ.get("RANK") or "0") == "0"
+
+
+def note(classifier: "Predictor") -> None:
+    """Say what is to know before a classifier is trusted."""
+    if classifier.note:
+        typer.echo(classifier.note, err=True)
 
 
 def whole_number(word: str) -> int:
@@ -169,7 +175,7 @@ def evaluate(
         from longtail.report import abstaining_lines, evaluation_lines
 
     classifier = load_run(run)
-    _note(classifier)
+    note(classifier)
     metrics = classifier.evaluate(data, strict=strict, prior=prior)
     place = classifier.folder.path
     _print([*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"])])
@@ -208,11 +214,6 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _note(classifier: "Classifier") -> None:
-    if classifier.note:
-        _print([classifier.note], err=True)
-
-
-def _print(lines: Sequence[object], *, err: bool = False) -> None:
+def _print(lines: Sequence[object]) -> None:
     for line in lines:
-        typer.echo(str(line), err=err)
+        typer.echo(str(line))

@@ -3,7 +3,7 @@
 from longtail.data.batching import batches
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.files import ImageFiles
-from longtail.data.images import find_images, read_images
+from longtail.data.images import read_images
 from longtail.data.loading import load_data, load_test, source_of, sources
 from longtail.data.options import DataOptions
 from longtail.data.profiles import long_tailed_counts
@@ -17,7 +17,6 @@ __all__ = [
     "Split",
     "batches",
     "epoch_order",
-    "find_images",
     "load_data",
     "load_test",
     "long_tailed_counts",

@@ -17,7 +17,6 @@ from torch.nn.functional import interpolate
 
 from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
-from longtail.types import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 Box = tuple[int, int, int, int]
@@ -167,27 +166,6 @@ def read_images(
     """
     images, bad = decode_all(paths, len(paths), image_size)
     return images, [(str(paths[row]), reason) for row, reason in bad.items()]
-
-
-def find_images(sources: Sequence[Path | str]) -> list[Path]:
-    """List images in files and folders, each once.
-
-    Args:
-        sources: files, taken as they are, and folders, searched in sorted order without hidden files.
-
-    Raises:
-        InputError: a source does not exist, or a folder holds no image.
-    """
-    found: dict[Path, None] = {}
-    for source in map(Path, sources):
-        if not source.exists():
-            raise InputError(f"{source} does not exist; give image files or folders of images")
-        inside = [source] if source.is_file() else list(walk_images(source))
-        if not inside:
-            known = " ".join(sorted(SUFFIXES))
-            raise InputError(f"no images in {source}; give a folder with files ending in {known}")
-        found.update(dict.fromkeys(inside))
-    return list(found)
 
 
 def walk_images(folder: Path) -> Iterator[Path]:

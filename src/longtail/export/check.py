@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from longtail.data import find_images, read_images
+from longtail.data import read_images
 from longtail.data.images import decode_all
 from longtail.data.loading import read_source
-from longtail.predict import Classifier, Predictor
+from longtail.predict import Classifier, ImageSources, Predictor
 from longtail.types import Batch, InputError
 
 Item = TypeVar("Item")
@@ -46,7 +46,7 @@ def real_images(classifier: Classifier, data: str | Path | None = None) -> UInt8
     """
     size = classifier.description["image_size"]
     if data is not None:
-        images, _ = read_images(_spread(find_images([data])), size)
+        images, _ = read_images(_spread(list(ImageSources(data))), size)
     else:
         images = _own_images(classifier, size)
     if len(images) == 0:

@@ -12,7 +12,7 @@ Sources = str | Path | Iterable[str | Path]
 
 
 class ImageSources:
-    """Image files and folders, each file once.
+    """Image files and folders, each file once, however its path is spelt.
 
     Args:
         sources: files, taken as they are, and folders, searched in sorted order without hidden files.
@@ -36,11 +36,12 @@ class ImageSources:
         seen: set[str] | None = set() if len(self._given) > 1 else None
         for source in map(Path, self._given):
             for path in (source,) if source.is_file() else walk_images(source):
-                if seen is None:
-                    yield path
-                elif str(path) not in seen:
-                    seen.add(str(path))
-                    yield path
+                if seen is not None:
+                    place = os.path.abspath(path)  # noqa: PTH100: links stay apart
+                    if place in seen:
+                        continue
+                    seen.add(place)
+                yield path
 
     @property
     def fingerprint(self) -> str:
