@@ -1,8 +1,6 @@
 """What the report states, on made-up run folders of every kind: the numbers, the marks and the sentences."""
 
-import doctest
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -328,13 +326,3 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
     start = lines.index("What stands out")
     assert lines[start + 1].startswith("  Of 100 test images it names")
     assert all(line.isprintable() for line in lines)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["metrics.intervals", "metrics.ranking", "metrics.pairs", "metrics.reliability", "report.facts.words"],
-)
-def test_examples_hold(name: str) -> None:
-    result = doctest.testmod(import_module(f"longtail.{name}"), extraglobs={"np": np})
-    assert result.attempted > 0
-    assert result.failed == 0
