@@ -178,6 +178,8 @@ def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) ->
         found = facts(tmp_path / str(temperature), images=100, temperature=temperature)
         commands = [step.command for step in found.next]
         assert ("longtail calibrate run --data FOLDER" in commands) == (temperature is None)
+    held_out = facts(tmp_path / "held out", images=100, overrides={"data.validation": 0.2})
+    assert "longtail calibrate run --data FOLDER" in [step.command for step in held_out.next]
 
 
 def test_validation_is_called_validation(tmp_path: Path) -> None:
