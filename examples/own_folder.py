@@ -35,8 +35,8 @@ def run(*words: str | Path) -> None:
     """A command of longtail's, shown as it would be typed."""
     given = [str(word) for word in words]
     print(f"\n$ longtail {shlex.join(given)}", flush=True)
-    if command_line(given):
-        sys.exit(2)
+    if status := command_line(given):
+        sys.exit(status)
 
 
 def main() -> None:

@@ -45,8 +45,7 @@ def test_speed(run: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture
     assert list(result["rows"]) == [*phases, "evaluation"]
     assert all(row["library_s"] > 0 and row["ratio"] > 0 for row in result["rows"].values())
     parts = result["parts"]["contrastive"]["library"]
-    assert parts["augmentation"] > 0
-    assert parts["forward"] + parts["backward"] > sum(parts.values()) / 2
+    assert all(parts[name] > 0 for name in ("augmentation", "forward", "backward"))
     assert {"4", "5", "6", "9", "10"} <= {entry["row"] for entry in result["targets"]}
     assert "200 epochs, identical work" in capsys.readouterr().out
 

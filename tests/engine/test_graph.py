@@ -104,13 +104,21 @@ def train(
     return job.model.state_dict() | job.method.state_dict(), log, said
 
 
+@pytest.fixture(scope="module")
+def plain(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, Tensor], list[dict[str, Any]], list[str]]:
+    """Without a recorder; not to be changed."""
+    return train(tmp_path_factory.mktemp("plain"), None)
+
+
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path) -> None:
+def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path, plain: Any) -> None:
     recorder = Again()
-    plain, recorded = train(tmp_path, None), train(tmp_path, recorder)
+    recorded = train(tmp_path, recorder)
     assert same(plain[0], recorded[0])
     counts = [epoch.pop("replayed_steps") for epoch in recorded[1]]
     assert plain[1] == recorded[1]
@@ -121,8 +129,7 @@ def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path) -> None:
     assert recorded[2] == []
 
 
-def test_a_phase_that_hides_a_change_would_be_noticed(tmp_path: Path) -> None:
-    plain = train(tmp_path, None)
+def test_a_phase_that_hides_a_change_would_be_noticed(tmp_path: Path, plain: Any) -> None:
     assert not same(plain[0], train(tmp_path, Again(), lambda _: "one")[0])
 
 
@@ -132,8 +139,8 @@ def test_without_a_phase_nothing_is_recorded(tmp_path: Path) -> None:
     assert (recorder.recorded, recorder.replayed) == (0, 0)
 
 
-def test_where_recording_fails_the_run_goes_on_and_says_so_once(tmp_path: Path) -> None:
-    plain, refused = train(tmp_path, None), train(tmp_path, Refusing())
+def test_where_recording_fails_the_run_goes_on_and_says_so_once(tmp_path: Path, plain: Any) -> None:
+    refused = train(tmp_path, Refusing())
     assert same(plain[0], refused[0])
     assert len(refused[2]) == 1
     assert "not permitted when stream is capturing" in refused[2][0]

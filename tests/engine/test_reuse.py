@@ -15,8 +15,8 @@ Train = Callable[..., Path]
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
-def test_as_many_views_as_epochs_change_nothing(train: Train, mode: str) -> None:
-    plain = state_of(train("plain", method__classifier_batch_norm=mode))
+def test_as_many_views_as_epochs_change_nothing(finished: Path, train: Train, mode: str) -> None:
+    plain = state_of(finished if mode == "train" else train("plain", method__classifier_batch_norm=mode))
     stored = state_of(train("stored", method__classifier_batch_norm=mode, run__reuse_features=2))
     for name, value in plain["model"].items():
         torch.testing.assert_close(stored["model"][name], value, rtol=0, atol=1e-6, msg=name)
@@ -25,8 +25,8 @@ def test_as_many_views_as_epochs_change_nothing(train: Train, mode: str) -> None
         assert ("stored_views" in b) == (b["stage"] == "classifier")
 
 
-def test_one_view_is_seen_again(train: Train) -> None:
-    plain = state_of(train("plain"))
+def test_one_view_is_seen_again(finished: Path, train: Train) -> None:
+    plain = state_of(finished)
     folder = train("stored", run__reuse_features=1)
     stored = state_of(folder)
     first, second = (

@@ -1,5 +1,7 @@
 """timm's networks, exported: one with convolutions, one with tokens."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +14,27 @@ from longtail.predict import load_run
 from longtail.types import InputError
 
 
-def _run(folder: Path, network: str) -> Path:
-    """Few images, two experts."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run of a network, on few images and with two experts; made once."""
     given = {
         "model.num_experts": 2, "model.gates": False, "data.image_size": 32, "data.max_count": 8,
         "data.imbalance_factor": 1.0,
     }  # fmt: skip
-    done = longtail.train("icl-digits", model=network, epochs=2, out=folder, set=given, quiet=True)
-    return done.path
+
+    @cache
+    def trained(network: str) -> Path:
+        out = tmp_path_factory.mktemp(network) / "run"
+        return longtail.train("icl-digits", model=network, epochs=2, out=out, set=given, quiet=True).path
+
+    return trained
 
 
 @pytest.mark.parametrize(("network", "form"), [("test_resnet", "onnx"), ("test_vit", "pt2")])
-def test_any_number_of_images(network: str, form: str, paths: list[Path], tmp_path: Path) -> None:
-    run = _run(tmp_path / "run", network)
+def test_any_number_of_images(
+    network: str, form: str, paths: list[Path], trained: Callable[[str], Path]
+) -> None:
+    run = trained(network)
     made = export(run, form)
     assert made.agreement.good
     file = longtail.load(made.path)
@@ -39,8 +49,10 @@ def test_any_number_of_images(network: str, form: str, paths: list[Path], tmp_pa
     torch.testing.assert_close(torch.cat(parts), together, atol=1e-5, rtol=1e-4)
 
 
-def test_a_network_that_fixes_the_batch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = _run(tmp_path / "run", "test_resnet")
+def test_a_network_that_fixes_the_batch_is_refused(
+    trained: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("test_resnet")
     model = load_run(run).model
     extract = type(model).extract
     monkeypatch.setattr(type(model), "extract", lambda self, image: extract(self, image[: len(image)]))

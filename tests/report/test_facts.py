@@ -1,8 +1,6 @@
 """What the report states, on made-up run folders of every kind: the numbers, the marks and the sentences."""
 
-import doctest
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +178,8 @@ def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) ->
         found = facts(tmp_path / str(temperature), images=100, temperature=temperature)
         commands = [step.command for step in found.next]
         assert ("longtail calibrate run --data FOLDER" in commands) == (temperature is None)
+    held_out = facts(tmp_path / "held out", images=100, overrides={"data.validation": 0.2})
+    assert "longtail calibrate run --data FOLDER" in [step.command for step in held_out.next]
 
 
 def test_validation_is_called_validation(tmp_path: Path) -> None:
@@ -328,13 +328,3 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
     start = lines.index("What stands out")
     assert lines[start + 1].startswith("  Of 100 test images it names")
     assert all(line.isprintable() for line in lines)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["metrics.intervals", "metrics.ranking", "metrics.pairs", "metrics.reliability", "report.facts.words"],
-)
-def test_examples_hold(name: str) -> None:
-    result = doctest.testmod(import_module(f"longtail.{name}"), extraglobs={"np": np})
-    assert result.attempted > 0
-    assert result.failed == 0

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,11 +94,9 @@ def test_pages_keep_to_their_size(kind: str, most: float, pages: Pages) -> None:
     assert pages(kind).stat().st_size < most
 
 
-def test_thousands_of_classes_take_seconds_and_little_room(tmp_path: Path) -> None:
+def test_thousands_of_classes_take_little_room(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", num_classes=8142, images=3)
-    start = time.monotonic()
     page = build_page(Run(run))
-    assert time.monotonic() - start < 20
     assert len(page.encode()) < 4e6
     rows = data_of(page)["classes"]["rows"]
     assert len(rows) == 8142

@@ -94,15 +94,14 @@ def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
-    """Where it boasts by more than luck explains and no temperature is fitted."""
+    """Where it boasts by more than luck explains and none is fitted: what training held out settled none."""
     if sure.temperature is not None or len(e.right) < ENOUGH or sure.before.confidence <= sure.upper:
         return
-    held_out = float(run.recipe["data"].get("validation", 0)) > 0
     told = (
         f"Fit a temperature: on {count(len(e.right), 'image')} it says {whole(sure.before.confidence)} % and is right "
         f"on {whole(sure.before.accuracy)} %."
     )
-    yield Step(told, f"longtail calibrate {_name(run)}{'' if held_out else ' --data FOLDER'}")
+    yield Step(told, f"longtail calibrate {_name(run)} --data FOLDER")
 
 
 def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
