@@ -1,10 +1,8 @@
-"""A run as a classifier: pieces, unreadable images, damaged and unfinished runs, and files written whole."""
+"""A run as a classifier: pieces, unreadable images, damaged and unfinished runs."""
 
 import json
-import os
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from PIL import Image
 
 import longtail
 from longtail import predict
-from longtail.cli.csv_file import write_csv
 from longtail.engine.run_folder import RunFolder
 from longtail.predict import ImageSources
 from longtail.predict.weights import read_weights, rebuild, write_description
@@ -215,37 +212,6 @@ def test_evaluations_with_other_images_or_another_mix_replace_none(run: Path, pa
     places.add(model.evaluate(run / "one/photos", prior=mix)["split"])
     assert places == {"photos-prior-uniform", "photos-prior-uniform-2", "photos-prior-uniform-3"}
     assert model.evaluate(run / "two/photos", prior="uniform")["split"] == "photos-prior-uniform-2"
-
-
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    piece = pd.DataFrame({"path": ["a"], "confidence": [0.5]})
-
-    def pieces() -> Iterator[pd.DataFrame]:
-        yield piece
-        assert not out.exists()
-        yield piece
-
-    assert write_csv(pieces(), out) == 2
-    assert out.read_text() == "path,confidence\na,0.500000\na,0.500000\n"
-
-    def broken() -> Iterator[pd.DataFrame]:
-        yield piece
-        raise KeyboardInterrupt
-
-    with pytest.raises(InputError, match="--overwrite"):
-        write_csv(pieces(), out)
-    with pytest.raises(KeyboardInterrupt):
-        write_csv(broken(), out, overwrite=True)
-    assert out.read_text().count("\n") == 3
-    assert list(tmp_path.iterdir()) == [out]
-
-
-def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:
-    odd = tmp_path / "caf\udce9.png"
-    shutil.copy(paths[0], odd)
-    write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
-    assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()
 
 
 def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path], tmp_path: Path) -> None:
