@@ -1,10 +1,8 @@
-"""A run as a classifier: pieces, unreadable images, damaged and unfinished runs, and files written whole."""
+"""A run as a classifier: pieces, unreadable images, damaged and unfinished runs."""
 
 import json
-import os
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
 import longtail
 from longtail import predict
-from longtail.cli.csv_file import write_csv
+from longtail.engine.run_folder import RunFolder
 from longtail.predict import ImageSources
+from longtail.predict.weights import read_weights, rebuild, write_description
 from longtail.types import InputError
 
 
@@ -84,6 +84,11 @@ def test_other_images_are_read_as_what_they_are(run: Path, paths: list[Path], so
         (tree / str(label)).mkdir(parents=True)
         shutil.copy(paths[0], tree / str(label))
     table.mkdir()
+    listed = run / "listed.csv"
+    listed.write_text(
+        "path,label\n" + "".join(f"tree/{label}/{paths[0].name},{label}\n" for label in range(10))
+    )
+    assert model.evaluate(listed)["num_images"] == 10
     images = [paths[0].read_bytes()] * 10
     pq.write_table(pa.table({"img": images, "label": list(range(10))}), table / "test-0.parquet")
     assert model.evaluate(tree)["num_images"] == 10
@@ -161,35 +166,52 @@ def test_cut_off_weights_are_refused(run: Path) -> None:
         longtail.load(run)
 
 
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    piece = pd.DataFrame({"path": ["a"], "confidence": [0.5]})
-
-    def pieces() -> Iterator[pd.DataFrame]:
-        yield piece
-        assert not out.exists()
-        yield piece
-
-    assert write_csv(pieces(), out) == 2
-    assert out.read_text() == "path,confidence\na,0.500000\na,0.500000\n"
-
-    def broken() -> Iterator[pd.DataFrame]:
-        yield piece
-        raise KeyboardInterrupt
-
-    with pytest.raises(InputError, match="--overwrite"):
-        write_csv(pieces(), out)
-    with pytest.raises(KeyboardInterrupt):
-        write_csv(broken(), out, overwrite=True)
-    assert out.read_text().count("\n") == 3
-    assert list(tmp_path.iterdir()) == [out]
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "resnet8"}, "do not fit the resnet8 of this version .*name.*train again"),
+        ({"gates": False}, "do not fit the resnet20 of this version .*Unexpected key.*train again"),
+    ],
+)
+def test_weights_of_another_version_are_refused(run: Path, changed: dict[str, object], said: str) -> None:
+    description, tensors = read_weights(run)
+    with pytest.raises(InputError, match=said):
+        rebuild(description | {"model": description["model"] | changed}, tensors)
 
 
-def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:
-    odd = tmp_path / "caf\udce9.png"
-    shutil.copy(paths[0], odd)
-    write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
-    assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()
+def test_the_stage_of_the_weights_is_written_and_older_weights_do_without(run: Path) -> None:
+    description, tensors = read_weights(run)
+    assert (
+        longtail.load(run).description.pop("stage")
+        == description.pop("stage")
+        == longtail.load(run)._stage.name
+    )
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    (run / "weights/last.safetensors").write_bytes(packed)
+    assert longtail.load(run)._stage == longtail.load(run).recipe.stages()[-1]
+
+
+def test_calibrate_leaves_weights_alone_that_are_not_those_it_knows(run: Path) -> None:
+    model = longtail.load(run)
+    with RunFolder(run).locked(), pytest.raises(InputError, match="another process is training"):
+        model.calibrate()
+    write_description(RunFolder(run), model.description | {"epoch": 9})
+    with pytest.raises(InputError, match="load it again"):
+        model.calibrate()
+
+
+def test_evaluations_with_other_images_or_another_mix_replace_none(run: Path, paths: list[Path]) -> None:
+    model, places = longtail.load(run), set()
+    for parent in ("one", "two"):
+        for label in range(10):
+            (run / parent / "photos" / str(label)).mkdir(parents=True)
+            shutil.copy(paths[0], run / parent / "photos" / str(label))
+        places.add(model.evaluate(run / parent / "photos", prior="uniform")["split"])
+    mix = run / "uniform.csv"
+    mix.write_text("class,weight\n" + "".join(f"{label},{label + 1}\n" for label in range(10)))
+    places.add(model.evaluate(run / "one/photos", prior=mix)["split"])
+    assert places == {"photos-prior-uniform", "photos-prior-uniform-2", "photos-prior-uniform-3"}
+    assert model.evaluate(run / "two/photos", prior="uniform")["split"] == "photos-prior-uniform-2"
 
 
 def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path], tmp_path: Path) -> None:

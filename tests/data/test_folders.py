@@ -360,3 +360,9 @@ def test_two_folders_for_one_part_are_refused(tree, second):
     root = tree({"train/a": [1], "train/b": [2], "val/a": [3], f"{second}/a": [4]})
     with pytest.raises(InputError, match="both the same part; keep one"):
         load(root)
+
+
+def test_a_class_whose_name_is_no_text_is_refused_before_training(tree):
+    root = tree({"ant": [1, 2], "f\udcfcchse": [3, 4]})
+    with pytest.raises(InputError, match=r"class 'f\\udcfcchse' in .* is no UTF-8 text; rename it"):
+        load(root)

@@ -100,3 +100,10 @@ def test_a_run_that_goes_on_needs_no_first_weights(tmp_path: Path) -> None:
     file.unlink()
     fit(recipe, str(tmp_path / "parts"), resume=True, quiet=True)
     assert longtail.load(whole.path).evaluate()["nll"] == longtail.load(tmp_path / "parts").evaluate()["nll"]
+
+
+@pytest.mark.parametrize(("size", "near"), [(36, "32 or 48"), (8, "16")])
+def test_an_image_size_that_patches_do_not_divide_is_refused(tmp_path: Path, size: int, near: str) -> None:
+    vit = TIMM | {"model__name": "test_vit", "data__image_size": size}
+    with pytest.raises(InputError, match=rf"image_size = {size} .*multiples of 16; set it to {near}$"):
+        job_of(tmp_path, **vit)

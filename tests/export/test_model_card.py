@@ -57,6 +57,9 @@ def test_what_a_folder_says_of_itself(run: Path, folder: Path) -> None:
 def test_an_exported_folder_is_no_run(folder: Path) -> None:
     with pytest.raises(InputError, match="calibrate its run"):
         load_run(folder).calibrate()
+    with pytest.raises(InputError, match="evaluate its run"):
+        load_run(folder).evaluate()
+    assert not (folder / "eval").exists()
     with pytest.raises(InputError, match="is not a run folder"):
         export(folder, "pt2")
 

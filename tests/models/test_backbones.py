@@ -11,7 +11,13 @@ from torch import nn
 
 from longtail.engine.global_norm import GlobalBatchNorm
 from longtail.models import ExpertResNet, ModelOptions, build_model, fold_batch_norm
-from longtail.models.backbone import ExpertBackbone, backbone_input, backbone_names, build_backbone
+from longtail.models.backbone import (
+    ExpertBackbone,
+    backbone_input,
+    backbone_names,
+    build_backbone,
+    pretrained_backbone,
+)
 from longtail.models.weights import fit_weights, packaged_file, read_weights
 from longtail.recipe import load_recipe
 from longtail.types import InputError
@@ -39,6 +45,19 @@ def test_each_expert_at_first_computes_what_the_network_computes(name: str) -> N
     assert features.shape == (3, 2, model.feature_dim)
     for of_expert in features:
         torch.testing.assert_close(of_expert, wanted)
+
+
+@pytest.mark.parametrize("name", ["convnext_tiny_hnf", "convnext_large_mlp"])
+def test_other_heads_of_convnext_are_kept(name: str) -> None:
+    torch.manual_seed(0)
+    net, image = (
+        timm.create_model(name, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)).eval(),
+        torch.randn(2, 3, 64, 64),
+    )
+    with torch.no_grad():
+        wanted = net.forward_head(net.forward_features(image), pre_logits=True)
+        for of_expert in ExpertBackbone(net, 5, 2).eval().extract(image):
+            torch.testing.assert_close(of_expert, wanted)
 
 
 def test_experts_share_the_trunk_and_own_their_branches() -> None:
@@ -84,6 +103,8 @@ def test_names_are_checked_and_the_nearest_is_named() -> None:
         load_recipe("icl-digits", {"model.name": "resnet500"})
     with pytest.raises(InputError, match="cannot have experts"):
         load_recipe("icl-digits", {"model.name": "swin_tiny_patch4_window7_224"})
+    with pytest.raises(InputError, match="pools by 'map'"):
+        load_recipe("icl-digits", {"model.name": "vit_base_patch16_siglip_224"})
     with pytest.raises(InputError, match="gates is for our own ResNets"):
         load_recipe("icl-digits", {"model.name": "resnet18", "model.gates": True})
     with pytest.raises(InputError, match="no ImageNet weights for resnet20"):
@@ -98,6 +119,7 @@ def test_names_are_checked_and_the_nearest_is_named() -> None:
 def test_names_by_pattern_hold_those_that_can_have_experts_alone() -> None:
     names = backbone_names("*resnet1*")
     assert "resnet18" in names
+    assert backbone_names("vit_base_patch16_siglip_*224") == ["vit_base_patch16_siglip_gap_224"]
     assert all(ModelOptions(name=name).is_backbone for name in names[:3])
 
 
@@ -205,6 +227,23 @@ def test_a_failed_download_names_the_way_out(
     monkeypatch.setattr("longtail.models.backbone._reachable", lambda _: online)
     with pytest.raises(InputError, match=rf"cannot be had \({reason}\).*--weights FILE"):
         build_model(ModelOptions(name="resnet18", pretrained=True), 5, ("first",), begin=True)
+
+
+def test_a_failed_download_names_a_like_network_with_installed_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*_: object, **__: object) -> nn.Module:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("longtail.models.backbone._reachable", lambda _: True)
+    for file, said in (
+        (tmp_path / "w.bin", "choose --model tf_efficientnet_lite0"),
+        (None, "FILE, or begin"),
+    ):
+        monkeypatch.setattr("longtail.models.weights.packaged_file", lambda _, file=file: file)
+        with pytest.raises(InputError, match=said):
+            pretrained_backbone("efficientnet_lite0")
 
 
 def test_packaged_weights_fit() -> None:

@@ -56,7 +56,7 @@ def split(
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:
         columns["group"] = found.groups
-    write_csv(iter([pd.DataFrame(columns, dtype=object)]), file, overwrite=overwrite)
+    write_csv(pd.DataFrame(columns, dtype=object), file, overwrite=overwrite)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or 'the column group'}"
     lines = [

@@ -15,6 +15,11 @@ IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode; one that comes from the bytes of a file's name may not be."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 @dataclass(frozen=True)
 class Listing:
     """One part of a set as its source lists it.

@@ -19,7 +19,7 @@ from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
 from longtail.data.images import check_all, decode_all
 from longtail.data.inaturalist import annotation_files, read_inaturalist
-from longtail.data.listing import Listing, Source
+from longtail.data.listing import Listing, Source, is_text
 from longtail.data.options import DataOptions, OwnSource
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, parquet_files, read_parquet
@@ -171,6 +171,7 @@ def _load_train(
 ) -> tuple[tuple[str, ...], Split]:
     names = _present(listing.class_names, listing.targets)
     _refuse_few(names, options)
+    _refuse_no_text(names, options)
     targets = _by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     boxes = "resized_crop" in options.augment
@@ -277,6 +278,12 @@ def _refuse_few(class_names: Sequence[str], options: DataOptions) -> None:
             f"{found} with readable training images in {options.path}; "
             "training needs two: add a folder of images of another class"
         )
+
+
+def _refuse_no_text(class_names: Sequence[str], options: DataOptions) -> None:
+    odd = next((name for name in class_names if not is_text(name)), None)
+    if odd is not None:
+        raise InputError(f"class {odd!r} in {options.path} is no UTF-8 text; rename it, or its folder")
 
 
 def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.data.listing import Source
+from longtail.data.listing import Source, is_text
 from longtail.data.rows import Rows, part_of, source_of_rows
 from longtail.types import InputError
 
@@ -178,19 +178,11 @@ def _refuse_empty(role: str, name: str, values: Sequence[str], places: Sequence[
         raise InputError(f"{places[empty[0]]}{more}: no {name}; fill it in, or remove the row")
     if role == "path":
         return  # a file's name may be any bytes
-    broken = next((row for row, value in enumerate(values) if _is_no_text(value)), None)
+    broken = next((row for row, value in enumerate(values) if not is_text(value)), None)
     if broken is not None:
         raise InputError(
             f"{places[broken]}: {name} {values[broken]!r} is no UTF-8 text; save the table as UTF-8"
         )
-
-
-def _is_no_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _parts(name: str, values: Sequence[str], places: Sequence[str]) -> list[str]:

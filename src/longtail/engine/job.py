@@ -23,6 +23,7 @@ from longtail.method import Method, Stage
 from longtail.metrics import class_groups
 from longtail.models import ExpertModel, build_model, count_parameters
 from longtail.recipe import Recipe
+from longtail.types import InputError
 
 
 @dataclass
@@ -66,14 +67,15 @@ class Job:
         )
         return [line] if test else [line, blind]
 
-    def description(self, bank: str) -> dict[str, Any]:
-        """What is needed to rebuild the network for prediction."""
+    def description(self, stage: Stage) -> dict[str, Any]:
+        """What is needed to rebuild the network for prediction after a stage."""
         options = self.recipe.model.model_copy(update={"weights": None, "pretrained": False})
-        if bank != self.model.banks[0]:
+        if stage.bank != self.model.banks[0]:
             options = options.model_copy(update={"head": options.fresh_head or options.head})
         return {
             "model": options.model_dump(mode="json"),
-            "bank": bank,
+            "stage": stage.name,
+            "bank": stage.bank,
             "classes": list(self.data.class_names),
             "image_size": self.data.image_size,
             "mean": list(self.data.mean),
@@ -117,6 +119,7 @@ def build_job(
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
+    _check_size(data.image_size, recipe.model.name, model.image_multiple)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
     if processes.count > 1:
         normalize_globally(model)
@@ -125,6 +128,15 @@ def build_job(
     model.branch_streams = recipe.run.expert_streams
     augment = build_augment(recipe, data)
     return Job(recipe, folder, runtime, data, model, method, augment, stages, display, processes)
+
+
+def _check_size(size: int, network: str, multiple: int) -> None:
+    if size % multiple:
+        near = [str(fit) for fit in (size // multiple * multiple, -(-size // multiple) * multiple) if fit]
+        raise InputError(
+            f"data.image_size = {size} does not fit {network}, which takes multiples of {multiple}; "
+            f"set it to {' or '.join(near)}"
+        )
 
 
 def build_augment(recipe: Recipe, data: LongTailData) -> Augment:

@@ -11,7 +11,8 @@ from longtail.method import Method
 from longtail.metrics import fit_temperature
 from longtail.models import ExpertModel
 
-MOST = 10_000  # images; more make no difference, and their logits would fill memory where classes are many
+MOST = 10_000  # images; more make no difference
+MOST_LOGITS = 20_000_000  # in memory, several times over, where classes are many
 
 
 def temperature_of(
@@ -32,13 +33,15 @@ def temperature_of(
     of many methods stand for balanced classes. The mix is exchanged for theirs before their likelihood is taken; a
     temperature fitted without that would make up for the mix, and so be wrong for every other.
 
-    Of more than 10,000 images that many are used, evenly spread over the split.
+    Of more than 10,000 images (fewer where there are more than 2,000 classes) that many are used, evenly spread over
+    the split.
 
     Returns:
         The temperature, or None where these images do not settle one; see `longtail.metrics.fit_temperature`.
     """
     count = len(split.targets)
-    rows = torch.arange(count) if count <= MOST else torch.arange(MOST) * count // MOST
+    used = min(count, MOST, MOST_LOGITS // len(assumed_log_prior))
+    rows = torch.arange(used) * count // max(1, used)
     stream = batches(split, rows, batch_size, device, workers=workers)
     parts = [(logits.cpu(), b.target.cpu()) for b, logits, _ in infer(model, method, stream, augment, bank)]
     if not parts:

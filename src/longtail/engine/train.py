@@ -158,6 +158,10 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     with torch.no_grad():
         job.method.finalize(job.model)
     temperature = job.processes.on_first(lambda: _fit_temperature(job, last))
+    if job.data.val is not None and temperature is None:
+        job.display.say(
+            "no temperature was fitted: of the validation images all are named rightly, or no more than by chance"
+        )
     job.processes.on_first(lambda: _write_weights(job, last, temperature))
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
@@ -282,7 +286,7 @@ def _write_weights(job: Job, stage: Stage, temperature: float | None = None) -> 
     if own.logits is not Method.logits or own.expert_logits is not Method.expert_logits:
         kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
     tensors = {name: value.contiguous() for name, value in kept.items()}
-    description = job.description(stage.bank) | {"epoch": len(job.records)}
+    description = job.description(stage) | {"epoch": len(job.records)}
     description |= temperature_entry(temperature, "val")
     packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
     job.folder.write("weights/last.safetensors", lambda file: file.write(packed))

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 COLDEST, HOTTEST = 0.05, 20.0
-_HALVINGS = 50  # of log(HOTTEST / COLDEST): to 1e-14
+_HALVINGS = 30  # of log(HOTTEST / COLDEST): to 1e-8
 
 
 def fit_temperature(

@@ -2,13 +2,15 @@
 
 import copy
 import difflib
+import re
 import socket
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from longtail.models.layers import LastMap
 from longtail.models.resnet import FOR_SMALL_IMAGES
 from longtail.types import InputError
 
+POOLED_BY_ATTENTION = re.compile(r"siglip_\d|_map_|^test_vit3$")  # transformers that are not taken apart
 Triple = tuple[float, float, float]
 
 
@@ -39,9 +42,11 @@ def backbone_names(pattern: str = "*") -> list[str]:
     """Timm's networks that can have experts, by a shell pattern."""
     import timm
 
-    return [name for name in timm.list_models(pattern) if _module(name) in TAKE_APART]
+    names = timm.list_models(pattern)
+    return [name for name in names if _module(name) in TAKE_APART and not POOLED_BY_ATTENTION.search(name)]
 
 
+@cache
 def check_backbone(name: str) -> None:
     """Refuse a name that is no network of timm, or none that can have experts.
 
@@ -59,6 +64,13 @@ def check_backbone(name: str) -> None:
         raise InputError(
             f"model.name = {name!r} cannot have experts; families that can: {families} (`longtail models` lists them)"
         )
+    try:
+        with torch.device("meta"):  # shapes without numbers: a fraction of a second, whatever its size
+            take_apart(timm.create_model(name, **_sizes(name)))
+    except ValueError as reason:
+        raise InputError(
+            f"model.name = {name!r} cannot have experts ({reason}); `longtail models` lists those that can"
+        ) from None
 
 
 def _nearest(name: str) -> str | None:
@@ -138,6 +150,7 @@ class ExpertBackbone(ExpertModel):
     ) -> None:
         super().__init__()
         dim = int(cast(Any, net).head_hidden_size)
+        self.image_multiple = _patch(net)
         try:
             parts = take_apart(net)
         except ValueError as reason:
@@ -208,11 +221,19 @@ def pretrained_backbone(name: str) -> nn.Module:
         reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
         raise InputError(
             f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "
-            "or begin with fresh weights: --set model.pretrained=false"
+            f"{_packaged_like(name)}or begin with fresh weights: --set model.pretrained=false"
         ) from None
     finally:
         constants.HF_HUB_OFFLINE = before
     return net
+
+
+def _packaged_like(name: str) -> str:
+    """The way by a network of like name whose weights are installed, if there is one."""
+    from longtail.models.weights import PACKAGED, packaged_file
+
+    near = next((other for other in PACKAGED if name in other and packaged_file(other)), None)
+    return f"choose --model {near}, whose weights are installed, " if near else ""
 
 
 def _reachable(address: str) -> bool:
@@ -243,6 +264,12 @@ def can_begin(name: str) -> bool:
 def _sizes(name: str) -> dict[str, Any]:
     """What lets a network take images of any size."""
     return {"dynamic_img_size": True} if _module(name) == "vision_transformer" else {}
+
+
+def _patch(net: nn.Module) -> int:
+    """The side in pixels of the patches that a transformer cuts images into; 1 for other networks."""
+    cut = getattr(net, "patch_embed", None)
+    return 1 if cut is None else int(cut.patch_size[0])
 
 
 def classifier_prefix(net: nn.Module) -> str:

@@ -28,6 +28,9 @@ class ExpertModel(nn.Module, ABC):
     branch_streams: bool = False
     """Whether the experts' branches run side by side while a CUDA graph is recorded; changes no result."""
 
+    image_multiple: int = 1
+    """What the side of an image in pixels has to be a multiple of."""
+
     num_classes: int
     num_experts: int
     feature_dim: int

@@ -90,7 +90,9 @@ def _mobilenet(net: Any) -> Parts:
 
 
 def _convnext(net: Any) -> Parts:
-    tail = _pooled(net.norm_pre, net.head.global_pool, net.head.norm, net.head.flatten)
+    head = net.head
+    norm, last = (getattr(head, name, nn.Identity()) for name in ("norm", "pre_logits"))
+    tail = _pooled(net.norm_pre, head.global_pool, norm, head.flatten, last)
     return Parts(net.stem, tuple(net.stages), tail)
 
 

@@ -13,13 +13,13 @@ from longtail.engine.evaluate import evaluate, evaluation_batch, infer
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, write_evaluation
 from longtail.engine.temperature import temperature_entry, temperature_of
-from longtail.method import Method
+from longtail.method import Method, Stage
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
 from longtail.predict.predictor import Answers, Predictor
 from longtail.predict.prior import Prior, prior_name
 from longtail.predict.stored import Stored
-from longtail.predict.weights import Tensors, rebuild, weights_digest, write_description
+from longtail.predict.weights import Tensors, read_weights, rebuild, weights_digest, write_description
 from longtail.types import Batch, InputError
 
 
@@ -46,7 +46,7 @@ class Classifier(Predictor):
         self.num_experts = self.model.num_experts
         self.method = self.recipe.build_method(self.class_counts, self.model.feature_dim).to(self.device)
         self._start_method(method_state)
-        self._stage = next(s for s in reversed(self.recipe.stages()) if s.bank == self.description["bank"])
+        self._stage = self._trained_last()
         o = self.recipe.data
         self._known = Classes(self.classes, self.class_counts, o.many_above, o.few_below)
         self._augment = Augment((), self.description["mean"], self.description["std"])
@@ -83,11 +83,14 @@ class Classifier(Predictor):
         self, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
     ) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
-        decision = self.decision(prior)
+        self._need_run("evaluate its run")
+        decision, mix = self.decision(prior), self.mix(prior)
+        place = None if data is None else str(Path(data).resolve())
         name, split, _ = self._images.own(strict) if data is None else self._images.other(Path(data), strict)
+        name = name if prior is None else f"{name}-prior-{prior_name(prior)}"
         evaluation = evaluate(self.model, self.method, split, self._augment, **self._how, decision=decision)
         more = {
-            "split": name if prior is None else f"{name}-prior-{prior_name(prior)}",
+            "split": self._images.free_name(name, place, mix),
             "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
@@ -95,10 +98,10 @@ class Classifier(Predictor):
         }
         if "temperature_from" in self.description:
             more["temperature_from"] = self.description["temperature_from"]
-        if data is not None:
-            more["data"] = str(Path(data).resolve())
-        if prior is not None:
-            more["prior"] = self.mix(prior)
+        if place is not None:
+            more["data"] = place
+        if mix is not None:
+            more["prior"] = mix
         return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
 
     def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:
@@ -113,10 +116,18 @@ class Classifier(Predictor):
             The temperature.
 
         Raises:
-            InputError: the run has no validation part, the images do not settle a temperature, or this is no run.
+            InputError: the run has no validation part, the images do not settle a temperature, this is no run, or it
+                is trained meanwhile.
         """
-        if not self._stored.is_run:
-            raise InputError(f"{self.folder.path} was exported; calibrate its run and export it again")
+        self._need_run("calibrate its run and export it again")
+        with self.folder.locked():
+            return self._calibrate(data, strict)
+
+    def _calibrate(self, data: str | Path | None, strict: bool) -> float:
+        if read_weights(self.folder.path)[0] != self.description:
+            raise InputError(
+                f"{self.folder.path} was trained or calibrated since it was loaded; load it again"
+            )
         if data is None:
             name, split, _ = self._images.validation(strict)
         else:
@@ -131,6 +142,18 @@ class Classifier(Predictor):
         self.description |= temperature_entry(found, name)
         write_description(self.folder, self.description)
         return found
+
+    def _need_run(self, remedy: str) -> None:
+        if not self._stored.is_run:
+            raise InputError(f"{self.folder.path} was exported; {remedy}")
+
+    def _trained_last(self) -> Stage:
+        """The stage that the weights come from; older descriptions name its bank alone."""
+        name, bank = self.description.get("stage"), self.description["bank"]
+        stages = [
+            stage for stage in self.recipe.stages() if stage.bank == bank and name in (None, stage.name)
+        ]
+        return stages[-1]
 
     def infer(self, stream: Iterator[Batch]) -> Answers:
         return infer(self.model, self.method, stream, self._augment, self.description["bank"])

@@ -1,5 +1,6 @@
 """Which images a finished run is evaluated on, and what that evaluation is called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -89,28 +90,35 @@ class Evaluated:
                 f"{data} does not exist; give a folder with test/ or with a folder for each class"
             )
         own, kind = self.recipe.data.name, source_of(data)
-        if own in ("cifar10", "cifar100") and (kind == "parquet" or not any(walk_images(data))):
+        if own in ("cifar10", "cifar100") and (
+            kind == "parquet" or (kind == "folder" and not any(walk_images(data)))
+        ):
             options = self._options(strict, path=str(data))
         else:
             root = self.recipe.data.root if kind == own else None
             options = self._options(strict, name=kind, path=str(data), root=root)
-        return self._free_name(data), *load_test(options, self.classes)
+        return _name(data), *load_test(options, self.classes)
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
         o = self.recipe.data
         return o.model_copy(update={"image_size": self.image_size, "strict": strict or o.strict, **changed})
 
-    def _free_name(self, data: Path) -> str:
-        """The set's name (`photos-test` for `photos/test`), numbered where `eval/` has it from elsewhere."""
-        place = data.resolve()
-        name = place.stem if place.is_file() else place.name
-        own = f"{place.parent.name}-{name}" if name in ("test", "val") else name
-        names = chain([own], (f"{own}-{number}" for number in count(2)))
-        return next(name for name in names if self._origin(name) in (None, str(place)))
+    def free_name(self, name: str, data: str | None, prior: Mapping[str, float] | None) -> str:
+        """The name, numbered where `eval/` has it from other images or with another class mix."""
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        return next(own for own in names if self._origin(own) in (None, (data, prior)))
 
-    def _origin(self, name: str) -> str | None:
-        """Where the images behind `eval/<name>` came from; None where there is no such evaluation."""
+    def _origin(self, name: str) -> tuple[Any, Any] | None:
+        """Images and class mix behind `eval/<name>`; None where there is no such evaluation."""
         file = f"eval/{name}/metrics.json"
         if not (self.folder.path / file).is_file():
             return None
-        return str(self.folder.read_json(file).get("data"))
+        found = self.folder.read_json(file)
+        return found.get("data"), found.get("prior")
+
+
+def _name(data: Path) -> str:
+    """What images are called: `photos`, and `photos-test` for `photos/test`."""
+    place = data.resolve()
+    name = place.stem if place.is_file() else place.name
+    return f"{place.parent.name}-{name}" if name in ("test", "val") else name

@@ -5,6 +5,7 @@ import difflib
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def _read(file: Path) -> dict[str, object]:
         pairs = _json_pairs(text) if file.suffix.lower() == ".json" else _csv_pairs(text)
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot read the prior {file} ({error}); give {FORM}") from None
-    twice = sorted({name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1})
+    twice = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     if twice:
         raise InputError(f"{file} has the class {twice[0]!r} twice; give each class one weight")
     return dict(pairs)
@@ -85,7 +86,8 @@ def _csv_pairs(text: str) -> list[tuple[str, object]]:
 
 
 def _check_names(given: Mapping[str, object], classes: Sequence[str], place: str) -> None:
-    unknown = [name for name in given if name not in classes]
+    known = set(classes)
+    unknown = [name for name in given if name not in known]
     missing = [name for name in classes if name not in given]
     if unknown:
         near = difflib.get_close_matches(str(unknown[0]), classes, 1, cutoff=0.5)

@@ -37,7 +37,7 @@ class ImageSources:
         for source in map(Path, self._given):
             for path in (source,) if source.is_file() else walk_images(source):
                 if seen is not None:
-                    place = os.path.abspath(path)  # noqa: PTH100: links stay apart
+                    place = os.path.abspath(path)  # noqa: PTH100 links stay apart
                     if place in seen:
                         continue
                     seen.add(place)

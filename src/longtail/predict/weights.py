@@ -64,13 +64,32 @@ def weights_digest(path: Path) -> str:
 
 
 def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel, Tensors]:
-    """The network with its weights, ready to evaluate, and the state of the method that was stored with them."""
+    """The network with its weights, ready to evaluate, and the state of the method that was stored with them.
+
+    Raises:
+        InputError: they are of a network that this version builds otherwise, or does not know.
+    """
     network = {name: value for name, value in tensors.items() if not name.startswith(METHOD)}
     method = {name.removeprefix(METHOD): v for name, v in tensors.items() if name.startswith(METHOD)}
-    options = ModelOptions(**description["model"])
+    try:
+        options = ModelOptions(**description["model"])
+    except ValueError as error:
+        raise _misfit(description, error) from None
     model = build_model(options, len(description["classes"]), (description["bank"],))
-    model.load_state_dict(network)
+    try:
+        model.load_state_dict(network)
+    except RuntimeError as error:
+        raise _misfit(description, error) from None
     return model.eval(), method
+
+
+def _misfit(description: dict[str, Any], error: Exception) -> InputError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = " ".join(lines[1:3] or lines)[:120]  # the first is a heading
+    return InputError(
+        f"the weights do not fit the {description['model'].get('name')} of this version ({reason}); train again, or "
+        "install the versions of longtail and timm that trained it (env.json)"
+    )
 
 
 def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
