@@ -7,7 +7,7 @@ import pytest
 
 from longtail.method import Epochs
 from longtail.methods import available
-from longtail.recipe import Recipe, difference, load_recipe, shipped, validate
+from longtail.recipe import Recipe, difference, load_recipe, shipped, toml_value, validate
 from longtail.types import InputError
 
 FULL = "icl-cifar100-lt"
@@ -139,7 +139,7 @@ def test_the_nearest_method_is_named() -> None:
 )
 def test_words_become_values(given: str, value: float) -> None:
     key = "data.max_count" if isinstance(value, int) else "optim.weight_decay"
-    recipe, _ = load_recipe("icl-digits", {key: given})
+    recipe, _ = load_recipe("icl-digits", {key: toml_value(given)})
     section, leaf = key.split(".")
     assert getattr(getattr(recipe, section), leaf) == value
 
@@ -149,7 +149,7 @@ def test_words_of_other_kinds() -> None:
         "model.gates": "false", "model.head": "linear", "run.device": '"cpu"', "data.augment": '["crop", "flip"]',
         "data.imbalance_factor": "none", "data.path": "a folder/with spaces",
     }  # fmt: skip
-    recipe, _ = load_recipe("icl-digits", given)
+    recipe, _ = load_recipe("icl-digits", {key: toml_value(value) for key, value in given.items()})
     assert (recipe.model.gates, recipe.model.head, recipe.run.device) == (False, "linear", "cpu")
     assert recipe.data.augment == ("crop", "flip")
     assert recipe.data.imbalance_factor is None
@@ -216,9 +216,7 @@ def test_the_same_length_is_no_change() -> None:
 
 
 def test_keys_that_were_given_do_not_scale() -> None:
-    recipe, (note,) = load_recipe(
-        FULL, {"method.contrastive_start": 9, "optim.warmup_epochs": "3"}, epochs=30
-    )
+    recipe, (note,) = load_recipe(FULL, {"method.contrastive_start": 9, "optim.warmup_epochs": 3}, epochs=30)
     assert (recipe.method.contrastive_start, recipe.optim.warmup_epochs, recipe.method.diversity_stop) == (
         9,
         3,
