@@ -188,7 +188,7 @@ def test_a_folder_is_a_recipe_for_images(tmp_path: Path) -> None:
     assert load_recipe(str(tmp_path))[0].data.name == "parquet"
 
 
-def test_another_method_drops_the_keys_of_the_old_one() -> None:
+def test_another_method_drops_the_keys_of_the_old_one(tmp_path: Path) -> None:
     recipe, notes = load_recipe("icl-digits", {"method.name": "cross_entropy"})
     assert recipe.method.model_dump() == {"name": "cross_entropy"}
     assert notes == ["method cross_entropy: the recipe's 4 keys of icl do not apply"]
@@ -196,6 +196,8 @@ def test_another_method_drops_the_keys_of_the_old_one() -> None:
     assert recipe.method.tau == 0.5
     _, notes = load_recipe("icl-digits", {"method.name": "icl"})
     assert notes == []
+    nameless = file(tmp_path, '[data]\nname = "digits"\n[method]\ndiversity_stop = 3\n')
+    assert load_recipe(nameless, {"method.name": "icl"})[0].method.diversity_stop == 3
     assert "unknown key 'method.diversity_stop'" in refusal(
         **{"method.name": "cross_entropy", "method.diversity_stop": 1}
     )

@@ -224,7 +224,7 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     notes = []
     name = given.get("method.name")
     old = sections.get("method", {})
-    if name is not None and name != old.get("name"):
+    if name is not None and name != old.get("name", name):
         dropped = [key for key in old if key != "name"]
         sections["method"] = {"name": name}
         if dropped:
