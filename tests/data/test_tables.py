@@ -200,6 +200,13 @@ def test_missing_files_are_reported(photos):
         load(file, strict=True)
 
 
+def test_a_name_too_long_for_a_file_is_one_unreadable_image(photos):
+    file = table(photos, [*ROWS, ("3" * 300 + ".png", "fox")])
+    ((name, reason),) = load(file).notes.unreadable
+    assert name.startswith("333")
+    assert reason == "File name too long"
+
+
 def test_repeated_rows_count_once(photos):
     data = load(table(photos, [*ROWS, ROWS[1], ("./2.png", "fox")]))
     assert shades(data, data.train) == {"fox": [0, 2], "owl": [1]}
@@ -259,6 +266,10 @@ def test_held_out_groups_are_whole(photos):
         (
             [("path", "label", "split"), ("0.png", "fox", "train"), ("0.png", "fox", "test")],
             "0.png has two parts: 'train'",
+        ),
+        (
+            [("path", "label", "group"), ("0.png", "fox", "ann"), ("0.png", "fox", "bob")],
+            "0.png has two groups: 'ann'",
         ),
         ([("path", "label", "label"), ("0.png", "fox", "fox")], "two columns of one name"),
         ([ROWS[0], ROWS[1]], "only class fox"),
