@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from longtail import choosing
-from longtail.planning import plan
-from longtail.recipe import Recipe
+from longtail.planning import given_keys, plan
+from longtail.recipe import Recipe, load_recipe
 from longtail.types import InputError
 
 
@@ -35,6 +35,10 @@ def planned(target: str, epochs: int | None = None, **given: Any) -> tuple[Recip
     return recipe, "\n".join(notes)
 
 
+def reasons(notes: str) -> list[str]:
+    return [line.removeprefix("chosen: ") for line in notes.splitlines() if line.startswith("chosen: ")]
+
+
 def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> None:
     recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 20, "b": 4}))
     assert (recipe.model.name, recipe.model.pretrained) == ("tf_efficientnet_lite0", True)
@@ -43,7 +47,8 @@ def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> No
     assert recipe.optim.batch_size == 16
     assert recipe.optim.epochs == 30  # few images: many epochs
     assert "chosen: network tf_efficientnet_lite0" in notes
-    assert "image size 128, 30 epochs of batches of 16" in notes
+    assert "image size 128, 30 epochs, batches of 16: about" in notes
+    assert recipe.optim.frozen_stages == 2
 
 
 def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> None:
@@ -67,17 +72,71 @@ def test_without_weights_it_begins_afresh_and_says_so(
 
 def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
-    recipe, _ = planned(where, 3, data__image_size=64, model__name="test_resnet", optim__batch_size=8,
+    recipe, notes = planned(where, 3, data__image_size=64, model__name="test_resnet", optim__batch_size=8,
                         model__pretrained=False, method__name="cross_entropy", model__num_experts=1)  # fmt: skip
     assert (recipe.model.name, recipe.model.pretrained, recipe.model.num_experts) == ("test_resnet", False, 1)
     assert (recipe.data.image_size, recipe.optim.batch_size, recipe.optim.epochs) == (64, 8, 3)
     assert recipe.method.name == "cross_entropy"
-    recipe, _ = planned(where, None, optim__epochs=12)
+    assert reasons(notes) == ["no frozen stages: fresh weights have to learn in all of them"]
+    recipe, notes = planned(where, None, optim__epochs=12)
     assert recipe.optim.epochs == 12
-    recipe, _ = planned(where, None, model__name="resnet20")
+    assert "chosen: image size 128, batches of 16: about 1 minutes" in notes
+    recipe, notes = planned(where, None, model__name="resnet20", data__image_size=24, data__cutout_size=3)
     assert recipe.model.name == "resnet20"
-    recipe, _ = planned(where, None, model__name="test_resnet", model__weights="w.pt")
+    assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 3)
+    assert reasons(notes) == [
+        "crops that move by 3: in proportion",
+        "batches of 16: there are 9 training images",
+    ]
+    recipe, notes = planned(where, None, model__name="test_resnet", model__weights="w.pt")
     assert (recipe.model.weights, recipe.model.pretrained) == ("w.pt", False)
+    assert recipe.optim.frozen_stages == 2
+    assert len(reasons(notes)) == 1
+
+
+def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
+    where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
+    recipe, notes = planned(where, model__pretrained=False)
+    assert (recipe.model.name, recipe.optim.frozen_stages) == ("tf_efficientnet_lite0", 0)
+    assert "no frozen stages" in notes
+    assert "pretrained weights" not in notes
+    for target, name, more in (
+        (where, "tf_efficientnet_lite0", {"optim__frozen_stages": 1}),
+        ("icl-finetune", "tf_efficientnet_lite0", {"data__path": where}),
+        ("icl-digits", "resnet20", {"optim__frozen_stages": 1}),
+    ):
+        with pytest.raises(
+            InputError, match=r"frozen_stages = \d would keep .* of fresh weights.*frozen_stages=0"
+        ):
+            planned(target, model__name=name, model__pretrained=False, **more)
+        planned(target, model__name=name, model__pretrained=False, optim__frozen_epochs=1, **more)
+
+
+def test_time_is_reckoned_with_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = photos(tmp_path / "p", 130, {"a": 40, "b": 4})
+    monkeypatch.setattr(choosing, "SECONDS", 100.0)
+    assert planned(where)[0].optim.epochs == 30
+    assert planned(where, data__image_size=448)[0].optim.epochs == 8
+    monkeypatch.setattr(choosing, "SECONDS", 10.0)
+    assert planned(where, 30)[0].data.image_size == 96
+    recipe, notes = planned(where, 30, data__max_count=8)
+    assert recipe.data.image_size == 128
+    assert "for 12 images" in notes
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert planned(where, 30)[0].data.image_size == 128
+    assert planned(where, 30, run__device="cpu")[0].data.image_size == 96
+
+
+def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
+    where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
+    more = {"model.name": '"resnet20"', "model.weights": "none"}
+    given = given_keys(more, data=None, method=None, model=None, strict=False)
+    recipe, _, _ = plan(where, given, None, False)
+    assert (recipe.model.name, recipe.model.pretrained) == ("resnet20", False)
+    recipe, _, _ = plan(where, {"model.weights": None}, None, False)
+    assert recipe.model.pretrained
+    given = given_keys(None, data="2024", method=None, model=None, strict=False)
+    assert load_recipe("icl-images", given)[0].data.path == "2024"
 
 
 def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:

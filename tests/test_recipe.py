@@ -7,7 +7,7 @@ import pytest
 
 from longtail.method import Epochs
 from longtail.methods import available
-from longtail.recipe import Recipe, difference, load_recipe, shipped, validate
+from longtail.recipe import Recipe, difference, load_recipe, shipped, toml_value, validate
 from longtail.types import InputError
 
 FULL = "icl-cifar100-lt"
@@ -139,7 +139,7 @@ def test_the_nearest_method_is_named() -> None:
 )
 def test_words_become_values(given: str, value: float) -> None:
     key = "data.max_count" if isinstance(value, int) else "optim.weight_decay"
-    recipe, _ = load_recipe("icl-digits", {key: given})
+    recipe, _ = load_recipe("icl-digits", {key: toml_value(given)})
     section, leaf = key.split(".")
     assert getattr(getattr(recipe, section), leaf) == value
 
@@ -149,7 +149,7 @@ def test_words_of_other_kinds() -> None:
         "model.gates": "false", "model.head": "linear", "run.device": '"cpu"', "data.augment": '["crop", "flip"]',
         "data.imbalance_factor": "none", "data.path": "a folder/with spaces",
     }  # fmt: skip
-    recipe, _ = load_recipe("icl-digits", given)
+    recipe, _ = load_recipe("icl-digits", {key: toml_value(value) for key, value in given.items()})
     assert (recipe.model.gates, recipe.model.head, recipe.run.device) == (False, "linear", "cpu")
     assert recipe.data.augment == ("crop", "flip")
     assert recipe.data.imbalance_factor is None
@@ -188,7 +188,7 @@ def test_a_folder_is_a_recipe_for_images(tmp_path: Path) -> None:
     assert load_recipe(str(tmp_path))[0].data.name == "parquet"
 
 
-def test_another_method_drops_the_keys_of_the_old_one() -> None:
+def test_another_method_drops_the_keys_of_the_old_one(tmp_path: Path) -> None:
     recipe, notes = load_recipe("icl-digits", {"method.name": "cross_entropy"})
     assert recipe.method.model_dump() == {"name": "cross_entropy"}
     assert notes == ["method cross_entropy: the recipe's 4 keys of icl do not apply"]
@@ -196,6 +196,8 @@ def test_another_method_drops_the_keys_of_the_old_one() -> None:
     assert recipe.method.tau == 0.5
     _, notes = load_recipe("icl-digits", {"method.name": "icl"})
     assert notes == []
+    nameless = file(tmp_path, '[data]\nname = "digits"\n[method]\ndiversity_stop = 3\n')
+    assert load_recipe(nameless, {"method.name": "icl"})[0].method.diversity_stop == 3
     assert "unknown key 'method.diversity_stop'" in refusal(
         **{"method.name": "cross_entropy", "method.diversity_stop": 1}
     )
@@ -216,9 +218,7 @@ def test_the_same_length_is_no_change() -> None:
 
 
 def test_keys_that_were_given_do_not_scale() -> None:
-    recipe, (note,) = load_recipe(
-        FULL, {"method.contrastive_start": 9, "optim.warmup_epochs": "3"}, epochs=30
-    )
+    recipe, (note,) = load_recipe(FULL, {"method.contrastive_start": 9, "optim.warmup_epochs": 3}, epochs=30)
     assert (recipe.method.contrastive_start, recipe.optim.warmup_epochs, recipe.method.diversity_stop) == (
         9,
         3,

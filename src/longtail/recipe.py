@@ -99,7 +99,7 @@ def load_recipe(
 
     Args:
         target: a shipped recipe, a recipe.toml, a folder of images (or of Parquet files).
-        overrides: "section.key" -> value; strings are read as TOML values where they are some.
+        overrides: "section.key" -> value.
         base: the shipped recipe for a target that is images.
         epochs: run this long instead, scaling the recipe's epoch windows and stages that `overrides` does not name.
 
@@ -107,8 +107,7 @@ def load_recipe(
         InputError: an unknown recipe, section, key or method (the nearest is named), a value of the wrong type or out
             of range, an unreadable file.
     """
-    sections = _read(target, base)
-    given = {key: _value(value) for key, value in (overrides or {}).items()}
+    sections, given = _read(target, base), overrides or {}
     notes = _apply(sections, given)
     recipe = validate(sections)
     if epochs is not None:
@@ -208,7 +207,8 @@ def _parse(text: str, origin: str) -> dict[str, Any]:
     return sections
 
 
-def _value(value: Any) -> Any:
+def toml_value(value: Any) -> Any:
+    """Text as the TOML value that it is, none and null as None; anything else as it is."""
     if not isinstance(value, str):
         return value
     if value.lower() in ("none", "null"):
@@ -224,7 +224,7 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     notes = []
     name = given.get("method.name")
     old = sections.get("method", {})
-    if name is not None and name != old.get("name"):
+    if name is not None and name != old.get("name", name):
         dropped = [key for key in old if key != "name"]
         sections["method"] = {"name": name}
         if dropped:

@@ -111,6 +111,10 @@ def test_what_was_asked_for_and_could_not_be_had(run: Run, flat: Path, tmp_path:
     code, out, _ = run("data", "split", table, "-o", tmp_path / "splits.csv", "--min-test", "4")
     assert code == 0
     assert "fewer test images than asked for: lynx (2)" in out
+    for many in ("1000", "99999999999999999999"):
+        again = run("data", "split", table, "-o", tmp_path / "splits.csv", "--overwrite", "--min-test", many)
+        assert again.code == 0
+        assert again.out.count("fox") == 2, again.out
     assert f"files that do not exist, left out: {tmp_path}/my photos/gone.png" in out
 
 
@@ -147,6 +151,9 @@ def test_what_is_refused(
 
 def test_refused_files(run: Run, refused: Callable[..., str], flat: Path, tmp_path: Path) -> None:
     assert "exists; choose another -o" in refused("data", "split", flat, "-o", flat / "fox" / "fox 1.png")
+    for name in ("splits", "splits.txt", "splits.parquet"):
+        said = refused("data", "split", flat, "-o", tmp_path / name)
+        assert f"does not end in .csv, by which a table is known; give {tmp_path / 'splits.csv'}" in said
     assert "there is no folder" in refused("data", "split", flat, "-o", tmp_path / "no" / "splits.csv")
     assert "does not exist" in refused("data", "split", tmp_path / "no", "-o", tmp_path / "splits.csv")
     run("data", "pack", flat, "-o", tmp_path / "packed")

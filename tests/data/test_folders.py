@@ -1,5 +1,6 @@
 """Trees of class folders: classes by name, what is reported, what is refused."""
 
+import errno
 import os
 
 import pytest
@@ -112,6 +113,20 @@ def test_nested_folders_hidden_files_and_capital_endings(tree):
     assert data.class_names == ("a", "b")
     assert data.train.ids == ("a/left/deep/000.png", "a/right/000.png", "b/X.PNG")
     assert data.notes.unreadable == ()
+
+
+def test_a_folder_that_may_not_be_listed_is_refused(tree, monkeypatch):
+    root = tree({"ant": [1], "bee": [2], "bee/closed": [3]})
+    scan = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", closed)
+    with pytest.raises(InputError, match=r"cannot list .*closed \(Permission denied\)"):
+        load(root)
 
 
 def test_unreadable_images_are_skipped_and_listed(tree):

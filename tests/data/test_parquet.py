@@ -1,5 +1,7 @@
 """Parquet files of the hub, CIFAR from Parquet and from pickles."""
 
+import io
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -117,6 +119,30 @@ def test_refusals(parquet, encoded, tmp_path):
         load(root)
 
 
+def test_two_columns_of_one_name_and_damaged_pages_are_refused(parquet, encoded):
+    root = parquet("train-0.parquet", [encoded(1), encoded(2)], {"label": [0, 1]})
+    file = root / "train-0.parquet"
+    sound, table = file.read_bytes(), pq.read_table(file)
+    pq.write_table(table.append_column("label", table["label"]), file)
+    with pytest.raises(InputError, match=r"2 columns `label` in"):
+        load(root)
+    for column in ("img", "label"):
+        meta = pq.ParquetFile(io.BytesIO(sound)).metadata.row_group(0)
+        chunk = next(
+            meta.column(i)
+            for i in range(meta.num_columns)
+            if meta.column(i).path_in_schema.startswith(column)
+        )
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        file.write_bytes(
+            sound[:start]
+            + b"\xff" * chunk.total_compressed_size
+            + sound[start + chunk.total_compressed_size :]
+        )
+        with pytest.raises(InputError, match=r"cannot read .*train-0.parquet as Parquet"):
+            load(root)
+
+
 @pytest.mark.parametrize("lacking", ["label", "img"])
 def test_every_file_of_a_part_needs_both_columns(parquet, encoded, lacking):
     images = [encoded(1), encoded(2)]
@@ -125,7 +151,7 @@ def test_every_file_of_a_part_needs_both_columns(parquet, encoded, lacking):
         "train-1.parquet", images, {"kind": [0, 1]} if lacking == "label" else {"label": [0, 1]},
         image="img" if lacking == "label" else None,
     )  # fmt: skip
-    with pytest.raises(InputError, match=rf"no column `{lacking}` in .*train-1.parquet"):
+    with pytest.raises(InputError, match=rf"no columns `{lacking}` in .*train-1.parquet"):
         load(root)
 
 

@@ -15,6 +15,7 @@ import torch
 from longtail.data import DataOptions, Split, load_data, load_test, source_of
 from longtail.data.loading import read_source
 from longtail.data.packing import pack
+from longtail.data.table import read_table
 from longtail.types import InputError
 
 TEXTS = ["007", "7", "NA", "nan", "None", "true", "1e5", "null"]
@@ -199,6 +200,13 @@ def test_missing_files_are_reported(photos):
         load(file, strict=True)
 
 
+def test_a_name_too_long_for_a_file_is_one_unreadable_image(photos):
+    file = table(photos, [*ROWS, ("3" * 300 + ".png", "fox")])
+    ((name, reason),) = load(file).notes.unreadable
+    assert name.startswith("333")
+    assert reason == "File name too long"
+
+
 def test_repeated_rows_count_once(photos):
     data = load(table(photos, [*ROWS, ROWS[1], ("./2.png", "fox")]))
     assert shades(data, data.train) == {"fox": [0, 2], "owl": [1]}
@@ -259,6 +267,10 @@ def test_held_out_groups_are_whole(photos):
             [("path", "label", "split"), ("0.png", "fox", "train"), ("0.png", "fox", "test")],
             "0.png has two parts: 'train'",
         ),
+        (
+            [("path", "label", "group"), ("0.png", "fox", "ann"), ("0.png", "fox", "bob")],
+            "0.png has two groups: 'ann'",
+        ),
         ([("path", "label", "label"), ("0.png", "fox", "fox")], "two columns of one name"),
         ([ROWS[0], ROWS[1]], "only class fox"),
     ],
@@ -274,10 +286,43 @@ def test_damaged_tables_are_refused(photos):
         ("a.csv", b'path,label\n"0.png,fox\n'),
         ("b.csv", b"\xff\xfep\x00a"),
         ("c.parquet", b"PAR1"),
+        ("d.csv", b"x" * 200_000),
     ):
         (photos / name).write_bytes(content)
         with pytest.raises(InputError, match=re.escape(str(photos / name))):
             load(photos / name)
+
+
+def test_gaps_among_whole_numbers_make_no_group_vanish(photos):
+    file = photos / "floats.parquet"
+    columns = {
+        "path": ["0.png", "1.png", "2.png"],
+        "label": [2.0, 10.0, 2.0],
+        "split": pa.array(["train", "train", "test"]).dictionary_encode(),
+        "group": [7.0, float("nan"), None],
+    }
+    pq.write_table(pa.table(columns), file)
+    source = read_source(DataOptions(name="table", path=str(file)))
+    assert source.train.class_names == ("2", "10")
+    assert (source.train.groups, source.test.groups) == (("7", ""), ("",))
+    pq.write_table(pa.table(columns | {"group": pa.nulls(3)}), file)
+    assert read_source(DataOptions(name="table", path=str(file))).train.groups == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("role", "values", "kind"),
+    [
+        ("split", pa.array([True, False]), "bool"),
+        ("split", pa.array([b"train", b"test"]), "binary"),
+        ("group", pa.array([1.5, None]), "double"),
+        ("label", pa.array([["fox"], ["owl"]]), "list"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_not_left_out_in_silence(photos, role, values, kind):
+    columns = {"path": ["0.png", "1.png"], "label": ["fox", "owl"]} | {role: values}
+    pq.write_table(pa.table(columns), photos / "odd.parquet")
+    with pytest.raises(InputError, match=f"column '{role}', which would be the {role}, holds {kind}"):
+        read_table(photos / "odd.parquet")
 
 
 def test_lines_are_counted_as_an_editor_counts_them(photos):

@@ -46,9 +46,14 @@ def split(
 
         from longtail.cli.csv_file import check_free, write_csv
         from longtail.data.dividing import divide
+        from longtail.types import InputError
 
     file = Path(out)
     check_free(file, overwrite=overwrite)
+    if file.suffix.lower() != ".csv":
+        raise InputError(
+            f"-o {out} does not end in .csv, by which a table is known; give {file.with_suffix('.csv')}"
+        )
     found = divide(
         Path(path), file.parent, test=test, val=val, min_test=min_test, group_by=group_by, seed=seed,
         root=None if root is None else Path(root), again=again,

@@ -42,7 +42,7 @@ def assign(
         (N,) TRAIN, VAL or TEST.
     """
     sizes = np.bincount(targets, minlength=num_classes)
-    least = np.minimum(min_test, sizes // 2) if test > 0 else np.zeros_like(sizes)
+    least = np.minimum(min(min_test, len(targets)), sizes // 2) if test > 0 else np.zeros_like(sizes)
     wanted = np.zeros((3, num_classes), dtype=np.int64)
     wanted[TEST] = np.maximum(np.minimum((test * sizes + 0.5).astype(np.int64), sizes - 1), least)
     wanted[VAL] = np.minimum((val * sizes + 0.5).astype(np.int64), sizes - 1 - wanted[TEST])

@@ -33,7 +33,7 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
 
     """
     kind, _, what = spec.partition(":")
-    if kind == "folder" and what.isdecimal() and int(what) > 0:
+    if kind == "folder" and what.isdecimal() and len(what) < 5 and int(what) > 0:
         groups = [_folder(path, int(what)) for path in ids]
     elif kind == "column" and what:
         if what not in columns:
@@ -64,7 +64,7 @@ def _folder(path: str, depth: int) -> str:
 def _pattern(spec: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InputError(f"--group-by {spec} is no regular expression ({error}); mend the pattern") from None
 
 

@@ -170,8 +170,14 @@ def read_images(
 
 def walk_images(folder: Path) -> Iterator[Path]:
     """Image files under a folder in sorted order; links are followed, hidden files and folders skipped."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"cannot list {error.filename} ({error.strerror}); allow it, or move the folder away"
+        )
+
     seen: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         if real in seen:

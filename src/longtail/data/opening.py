@@ -1,11 +1,12 @@
 """Opening encoded images within bounds, turning them upright, and saying why one cannot be read."""
 
 import io
+import os
 import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +109,11 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _reason(image: Encoded, error: Exception) -> str:
-    empty = image.stat().st_size == 0 if isinstance(image, Path) and image.is_file() else image == b""
-    if empty:
+    if isinstance(image, bytes) and not image:
         return "empty"
+    with suppress(OSError):  # a name may be too long to ask for, a folder closed
+        if isinstance(image, Path) and os.path.isfile(image) and image.stat().st_size == 0:  # noqa: PTH113
+            return "empty"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__

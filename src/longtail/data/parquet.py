@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,16 @@ def _read_labels(file: Path, image: str, label: str) -> list[Any]:
     opened = _open(file)
     columns = opened.schema_arrow.names
     for name in (image, label):
-        if name not in columns:
+        if (number := columns.count(name)) != 1:
             raise InputError(
-                f"no column `{name}` in {file} (columns: {', '.join(columns)}); every file of a part needs it"
+                f"{number or 'no'} columns `{name}` in {file} (columns: {', '.join(columns)}); every file of a part "
+                "needs one"
             )
     kind = opened.schema_arrow.field(label).type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or _is_text(kind)):
         raise InputError(f"`{label}` in {file} holds {kind}; labels are whole numbers or names")
-    values = opened.read([label]).column(0).to_pylist()
+    with _reading(file):
+        values = opened.read([label]).column(0).to_pylist()
     missing = sum(value is None for value in values)
     if missing:
         raise InputError(f"{missing} rows of {file} have no `{label}`; remove them or label them")
@@ -98,12 +101,18 @@ def _read_labels(file: Path, image: str, label: str) -> list[Any]:
 
 
 def _open(file: Path) -> pq.ParquetFile:
-    try:
+    with _reading(file):
         return pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"cannot read {file} as Parquet ({str(error).splitlines()[0]}); write it again"
-        ) from None
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Refuse what is damaged."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"cannot read {file} as Parquet ({reason}); write it again") from None
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -198,7 +207,10 @@ def _read_rows(files: list[Path], column: str, rows: NDArray[np.int64]) -> Itera
             chosen = rows[(rows >= start) & (rows < stop)] - start
             start = stop
             if len(chosen):
-                values = opened.read_row_group(group, [column]).column(0).take(pa.array(chosen)).to_pylist()
+                with _reading(file):
+                    values = (
+                        opened.read_row_group(group, [column]).column(0).take(pa.array(chosen)).to_pylist()
+                    )
                 yield from (_bytes(value) for value in values)
 
 

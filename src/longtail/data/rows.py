@@ -89,7 +89,7 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
         root: the folder that relative paths start from.
 
     Raises:
-        InputError: no rows, a file with two labels or in two parts, or no file of a part exists.
+        InputError: no rows, a file with two labels, parts or groups, or no file of a part exists.
     """
     root = root.absolute()
     if not rows.paths:
@@ -123,7 +123,7 @@ def _distinct(rows: Rows, root: Path) -> NDArray[np.int64]:
     first: dict[str, int] = {}
     for row, path in enumerate(rows.paths):
         at = first.setdefault(os.path.normpath(os.path.join(root, path)), row)  # noqa: PTH118
-        for kind, values in (("label", rows.labels), ("part", rows.parts)):
+        for kind, values in (("label", rows.labels), ("part", rows.parts), ("group", rows.groups)):
             if values is not None and values[at] != values[row]:
                 raise InputError(
                     f"{path} has two {kind}s: {values[at]!r} ({rows.places[at]}) and {values[row]!r} "

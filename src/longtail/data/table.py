@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def _decoded(file: Path) -> str:
 
 def _delimiter(text: str) -> str:
     """The one by which the first line names a path and a label, else the one that divides it most."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip()), "")[: csv.field_size_limit()]
 
     def fit(delimiter: str) -> tuple[int, int]:
         names = {name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])}
@@ -132,17 +133,32 @@ def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str]]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot read {file} as Parquet ({reason}); write it again") from None
     columns = {name: _as_text(table.column(name)) for name in table.column_names}
+    for role, name in _choose(file, table.column_names).items():
+        if columns[name] is None:
+            raise InputError(
+                f"{file}: the column {name!r}, which would be the {role}, holds {table.column(name).type}; write it "
+                "as text or whole numbers"
+            )
     readable = {name: values for name, values in columns.items() if values is not None}
     return readable, _Places(file, "row", range(1, table.num_rows + 1))
 
 
 def _as_text(column: pa.ChunkedArray) -> list[str] | None:
-    """Text and whole numbers as text, with "" for what is missing; None for a column of anything else."""
+    """Text and whole numbers as text, with "" for what is missing; None for a column of anything else.
+
+    Whole numbers may be floating, with NaN for what is missing, as pandas writes those of which one is missing.
+    """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer)
-    if not any(fits(kind) for fits in texts):
+    if not any(fits(kind) for fits in (*texts, pa.types.is_floating, pa.types.is_null)):
         return None
-    return ["" if value is None else str(value) for value in column.to_pylist()]
+    values = column.to_pylist()
+    if pa.types.is_floating(kind):
+        values = [None if value is None or math.isnan(value) else value for value in values]
+        if not all(value is None or value.is_integer() for value in values):
+            return None
+        values = [None if value is None else int(value) for value in values]
+    return ["" if value is None else str(value) for value in values]
 
 
 def _choose(file: Path, names: Sequence[str]) -> dict[str, str]:
