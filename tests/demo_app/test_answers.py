@@ -1,5 +1,6 @@
 """What the page says, as text: doubts, escaped names, honest per cents."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 import longtail
 from longtail.demo_app import page, start
 from longtail.explain import Explanation
+from longtail.predict import Classifier, load_run
 from longtail.types import InputError
 
 BAD = "<img src=x onerror=alert(1)>"
@@ -57,12 +59,26 @@ def test_classes_go_by_their_order_in_the_network() -> None:
     )
 
 
-def test_without_gradio_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"model.num_experts": 1, "data.max_count": 4, "data.imbalance_factor": 1.0}
+@pytest.fixture
+def classifier(tmp_path: Path) -> Classifier:
+    """Of a run whose classes.json has its rows in another order than the network has its outputs."""
+    given = {"model.num_experts": 1, "data.max_count": 4, "data.imbalance_factor": 2.0}
     run = longtail.train(
         "icl-digits", method="cross_entropy", epochs=1, out=tmp_path / "r", set=given, quiet=True
     )
-    classifier = longtail.load(run.path)
+    file = run.path / "classes.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8"))[::-1]), "utf-8")
+    return load_run(run.path)
+
+
+def test_counts_go_by_the_order_of_the_network(classifier: Classifier) -> None:
+    counts = page.class_counts(classifier)
+    assert list(counts) == list(classifier.classes)
+    assert list(counts.values()) == classifier.class_counts.tolist()
+    assert counts["0"] == 4 > counts["9"]
+
+
+def test_without_gradio_the_extra_is_named(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(InputError, match=r"pip install 'longtail\[app\]'"):
         start(classifier)

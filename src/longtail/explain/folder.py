@@ -40,7 +40,7 @@ def explain_chosen(classifier: Classifier, class_name: str | None = None) -> lis
     evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, size)
     name, split, _ = evaluated.own(strict=False)
     table = _predictions(classifier, name, split)
-    counts = {row["name"]: row["count"] for row in classifier.folder.read_json("classes.json")}
+    counts = dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))
     chosen = choose(table, counts)
     rows = torch.tensor([row for row, _ in chosen])
     paths = [split.ids[row] for row, _ in chosen]
