@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,30 +143,6 @@ def test_cut_off_weights_are_refused(run: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(InputError, match="cannot load"):
         longtail.load(run)
-
-
-def test_a_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
-    out = tmp_path / "out.csv"
-    piece = pd.DataFrame({"path": ["a"], "confidence": [0.5]})
-
-    def pieces() -> Iterator[pd.DataFrame]:
-        yield piece
-        assert not out.exists()
-        yield piece
-
-    assert write_csv(pieces(), out) == 2
-    assert out.read_text() == "path,confidence\na,0.500000\na,0.500000\n"
-
-    def broken() -> Iterator[pd.DataFrame]:
-        yield piece
-        raise KeyboardInterrupt
-
-    with pytest.raises(InputError, match="--overwrite"):
-        write_csv(pieces(), out)
-    with pytest.raises(KeyboardInterrupt):
-        write_csv(broken(), out, overwrite=True)
-    assert out.read_text().count("\n") == 3
-    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:

@@ -131,6 +131,16 @@ def test_a_run_folder_is_kept(files: Any, tmp_path: Path) -> None:
         classifier(out=out).fit(*files)
 
 
+def test_the_working_folder_can_be_the_run_folder(
+    pixels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "kept"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    classifier(out=".", validation_fraction=0.0).fit(*pixels)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept-images"]
+
+
 def test_groups_are_held_out_whole(files: Any) -> None:
     groups = [f"camera {n // 6}" for n in range(NUMBER)]
     made = classifier(validation_fraction=0.3).fit(*files, groups=groups)

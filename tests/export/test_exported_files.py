@@ -161,6 +161,18 @@ def test_nothing_is_replaced_unasked(adjusted: Any, icl: Any, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.parametrize("place", [".", ".."])
+def test_a_place_without_a_name_is_refused(
+    adjusted: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "a"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError, match="has no name of its own; name a new file or folder with -o"):
+        export(adjusted.run, "folder", place, overwrite=True)
+    assert list(tmp_path.rglob("*")) == [here]
+
+
 def test_images_to_compare_on(hostile: Path, paths: list[Path], tmp_path: Path) -> None:
     run = Path(shutil.copytree(hostile, tmp_path / "run"))
     toml = (run / "recipe.toml").read_text().replace(str(hostile.parent), str(tmp_path / "gone"))

@@ -80,10 +80,11 @@ def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None)
 
 
 def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
-    from longtail.engine.run_folder import RunFolder
     from longtail.explain import write_sheet
+    from longtail.whole import whole
 
-    RunFolder(file.parent).write(file.name, lambda opened: write_sheet(found, _title(classifier), opened))
+    with whole(file, "free some space or choose another -o") as partial, partial.open("wb") as opened:
+        write_sheet(found, _title(classifier), opened)
 
 
 def _title(classifier: "Classifier") -> str:

@@ -7,16 +7,16 @@ because names with line breaks or bytes that are no Unicode fit into one.
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from longtail.cli.csv_file import check_free, write_table
+from longtail.cli.csv_file import check_free, write_csv
 from longtail.types import InputError
+from longtail.whole import whole, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
+AGAIN = "free some space and repeat the command with --resume, or choose another -o"
 NUMBERS = ("confidence", "agreement")
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
@@ -126,17 +127,13 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; the partial file stays.
         """
-        temporary = self.out.with_name(f".{self.out.name}.whole")
-        write = _write_parquet if self.out.suffix.lower() == ".parquet" else _write_csv
+        write = _write_parquet if self.out.suffix.lower() == ".parquet" else write_csv
+        with whole(self.out, AGAIN) as temporary:
+            write(self.tables(), temporary)
+            self.unreadable.unlink(missing_ok=True)
+            if unreadable:
+                _write_rows(self.unreadable, [("path", "reason"), *unreadable])
         with self._writing():
-            try:
-                write(self.tables(), temporary)
-                self.unreadable.unlink(missing_ok=True)
-                if unreadable:
-                    _write_rows(self.unreadable, [("path", "reason"), *unreadable])
-                temporary.replace(self.out)
-            finally:
-                temporary.unlink(missing_ok=True)
             self.partial.unlink(missing_ok=True)
 
     def _begin(self) -> None:
@@ -185,15 +182,8 @@ class PredictionsFile:
         self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode("ascii"))
         self._file.flush()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"cannot write {self.out}: {error.strerror or error}; free some space and repeat the command with "
-                "--resume, or choose another -o"
-            ) from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self.out, AGAIN)
 
 
 def _kind(column: str) -> str | None:
@@ -204,14 +194,6 @@ def _kind(column: str) -> str | None:
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
     with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def _write_csv(tables: Iterator["pd.DataFrame"], out: Path) -> None:
-    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for number, table in enumerate(tables):
-            write_table(table, file, header=number == 0)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
@@ -228,8 +210,6 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
             writer.write_table(piece)
         if writer:
             writer.close()
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _lock(file: BinaryIO, path: Path) -> None:

@@ -149,7 +149,8 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, out: Path, pictures: Pictures, names: list[str], groups: list[str] | None) -> None:
         """Write the set beside `out` and train; a set of which no run has come goes again."""
         RunFolder(out).check_free()
-        images = write_pictures(out.with_name(f"{out.name}-images"), pictures, names, groups)
+        place = out.resolve()  # "." has no name
+        images = write_pictures(place.with_name(f"{place.name}-images"), pictures, names, groups)
         try:
             train(
                 images, method=self.method, model=self.model, epochs=self.epochs, seed=self._seed(), out=out,
