@@ -35,8 +35,8 @@ def run(*words: str | Path) -> None:
     """A command of longtail's, shown as it would be typed."""
     given = [str(word) for word in words]
     print(f"\n$ longtail {shlex.join(given)}", flush=True)
-    if command_line(given):
-        sys.exit(2)
+    if status := command_line(given):
+        sys.exit(status)
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
 
     print("\ntraining", flush=True)
     trained = train(table, epochs=args.epochs, out=args.out / "run", quiet=True)
-    metrics = trained.metrics or {}
+    metrics = trained.metrics
     print(f"{trained}: {metrics['overall']:.1%} right, {metrics['macro']:.1%} as the mean of the classes")
     run("report", trained.path)
 

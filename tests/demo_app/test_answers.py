@@ -2,13 +2,15 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
 import longtail
-from longtail.demo_app import page, start
+from longtail.demo_app import app, page, start
 from longtail.explain import Explanation
 from longtail.predict import Classifier, load_run
 from longtail.types import InputError
@@ -76,6 +78,24 @@ def test_counts_go_by_the_order_of_the_network(classifier: Classifier) -> None:
     assert list(counts) == list(classifier.classes)
     assert list(counts.values()) == classifier.class_counts.tolist()
     assert counts["0"] == 4 > counts["9"]
+
+
+def test_a_server_that_does_not_start_leaves_no_folder(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(*_: object, **more: object) -> None:
+        assert list(tmp_path.glob("longtail-*"))
+        raise OSError("the port was taken meanwhile")
+
+    gradio = MagicMock()
+    gradio.Blocks.return_value.__enter__.return_value.launch = launch
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(app, "load_gradio", lambda: gradio)
+    with pytest.raises(
+        OSError, match="meanwhile"
+    ) as caught:  # whose frames keep the folder from being collected
+        start(classifier)
+    assert not list(tmp_path.glob("longtail-*")), caught
 
 
 def test_without_gradio_the_extra_is_named(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
