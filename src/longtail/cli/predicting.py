@@ -96,6 +96,9 @@ def calibrate(
         f"temperature {found:.3f} (before: {before:.3f}), fitted on {classifier.description['temperature_from']}"
     )
     typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
+    exports = Path(run) / "export"
+    if exports.is_dir() and any(exports.iterdir()):
+        typer.echo(f"{exports} keeps the temperature from before; export again with --overwrite")
 
 
 @dataclass
