@@ -121,7 +121,7 @@ def by_processes(data, steps):
     return found
 
 
-def expert_table(rows):
+def expert_table(rows, batch):
     lines, one = [], {}
     for row in rows:
         first = one.setdefault(row["phase"], row)
@@ -129,7 +129,7 @@ def expert_table(rows):
             row["phase"], row["experts"], f"{1e3 * row['seconds']:.1f}", f"{row['flop'] / 1e9:.1f}",
             f"{row['seconds'] / first['seconds']:.2f}", f"{row['flop'] / first['flop']:.2f}",
         ])  # fmt: skip
-    title = f"step by experts, batch {BATCH}"
+    title = f"step by experts, batch {batch}"
     return table(title, ["phase", "experts", "ms", "GFLOP", "time / 1 expert", "GFLOP / 1 expert"], lines)
 
 
@@ -182,8 +182,10 @@ def main():
         result["processes"] = {"refused": "not tried"} if args.tiny else by_processes(data, 8)
     result["targets"] = judged(result["experts"], result["classes"])
     result["tables"] = [
-        expert_table(result["experts"]), class_table(result["classes"]), process_table(result["processes"]),
-    ]  # fmt: skip
+        expert_table(result["experts"], sizes.batch),
+        class_table(result["classes"]),
+        process_table(result["processes"]),
+    ]
     if result["targets"]:
         result["tables"].append(targets_table(result["targets"]))
     print(head_line(result))

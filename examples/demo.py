@@ -8,7 +8,7 @@ from longtail.cli.main import main as command_line
 from longtail.engine.run_folder import next_free
 
 RUNS = {
-    "cross_entropy": {"model.num_experts": 1, "model.gates": False, "model.head": "linear"},
+    "cross_entropy": {"model.num_experts": 1, "model.gates": False},
     "icl": {},
 }
 

@@ -17,9 +17,13 @@ from PIL import Image, ImageOps
 def read_square(path: str, size: int) -> np.ndarray:
     """The centre square of an image as uint8 (3, size, size), turned upright; nothing is normalised."""
     with Image.open(path) as opened:
-        image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I;16"):  # 16 bits a pixel: keep the upper eight
+        is_png, image = opened.format == "PNG", ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I;16") or (
+        image.mode == "I" and is_png
+    ):  # 16 bits a value: keep the upper eight
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):  # of which nobody knows what is black and what is white
+        sys.exit(f"error: {path} has 32 bits a value, not 8 or 16; convert it first")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     image = image.convert("RGB")

@@ -60,7 +60,7 @@ def main() -> None:
 
     print("\ntraining", flush=True)
     trained = train(table, epochs=args.epochs, out=args.out / "run", quiet=True)
-    metrics = trained.metrics or {}
+    metrics = trained.metrics
     print(f"{trained}: {metrics['overall']:.1%} right, {metrics['macro']:.1%} as the mean of the classes")
     run("report", trained.path)
 

@@ -57,6 +57,7 @@ def test_calibrate_makes_confidences_honest_and_changes_no_label(run: Run, own: 
     code, out, _ = run("calibrate", own, "--data", few)
     assert code == 0
     assert "temperature 1.000" not in out
+    assert "export" not in out
     assert run("evaluate", own)[0] == 0
     found = metrics(own)
     model = json.loads((own / "weights/model.json").read_text())
@@ -74,6 +75,9 @@ def test_calibrate_makes_confidences_honest_and_changes_no_label(run: Run, own: 
         scaled = np.exp(np.log(probabilities) / other)
         scaled /= scaled.sum(1, keepdims=True)
         assert -np.log(scaled[range(len(truth)), truth]).mean() > honest
+    (own / "export" / "model").mkdir(parents=True)
+    _, out, _ = run("calibrate", own, "--data", few)
+    assert f"{own / 'export'} keeps the temperature from before; export again with --overwrite" in out
 
 
 def test_calibrate_refuses(refused: Refused, own: Path, few: Path, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ def test_chosen_images_for_the_report(digits_run: Path, run: Callable[..., objec
     (killed / "98.webp").write_bytes(b"from a process that was killed")
     answer = run("explain", digits_run)
     assert "ties by path" in str(answer)
+    assert str(answer).count("maps of 2 x 2 places show little") == 1
+    assert "--set data.image_size=N" in str(answer)
     told = json.loads((folder / "explain.json").read_text("utf-8"))
     assert "two most confident mistakes" in told["rule"]
     assert 1 <= len(told["images"]) <= 6
@@ -64,6 +66,7 @@ def test_what_is_refused_in_one_line(
     taken = tmp_path / "taken.png"
     taken.write_bytes(b"mine")
     assert "-o sheet.png" in refused("explain", finished, photos)
+    assert "--limit is for the images of SOURCE" in refused("explain", finished, "--limit", 3)
     assert "ends in .png" in refused("explain", finished, photos, "-o", tmp_path / "sheet.gif")
     assert "--overwrite" in refused("explain", finished, photos, "-o", taken)
     out = tmp_path / "sheet.png"

@@ -118,18 +118,6 @@ def test_nothing_is_left_of_a_command_without_a_row(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(tmp_path: Path) -> None:
-    file = PredictionsFile(tmp_path / "out.csv")
-    write(file.out)
-    assert file.is_finished
-    file.check_finished(SETTINGS)
-    with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
-        file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
-    file.told.unlink()
-    with pytest.raises(InputError, match="not known any more; start anew with --overwrite"):
-        file.check_finished(SETTINGS)
-
-
 def test_the_list_of_unreadable_images_replaces_none_of_another_command(tmp_path: Path) -> None:
     other = tmp_path / "out.unreadable.csv"
     other.write_text("of out.parquet's brother")

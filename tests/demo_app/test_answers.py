@@ -1,14 +1,18 @@
 """What the page says, as text: doubts, escaped names, honest per cents."""
 
+import json
 import sys
-from unittest.mock import Mock
+import tempfile
+from pathlib import Path
+from unittest.mock import MagicMock, Mock
 
 import pytest
 import torch
 
-from longtail.demo_app import page, start
+import longtail
+from longtail.demo_app import app, page, start
 from longtail.explain import Explanation
-from longtail.predict import Classifier
+from longtail.predict import Classifier, load_run
 from longtail.types import InputError
 
 BAD = "<img src=x onerror=alert(1)>"
@@ -55,6 +59,43 @@ def test_classes_go_by_their_order_in_the_network() -> None:
         < told.index("30 %")
         < told.index("trained on 4,303<")
     )
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Classifier:
+    """Of a run whose classes.json has its rows in another order than the network has its outputs."""
+    given = {"model.num_experts": 1, "data.max_count": 4, "data.imbalance_factor": 2.0}
+    run = longtail.train(
+        "icl-digits", method="cross_entropy", epochs=1, out=tmp_path / "r", set=given, quiet=True
+    )
+    file = run.path / "classes.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8"))[::-1]), "utf-8")
+    return load_run(run.path)
+
+
+def test_counts_go_by_the_order_of_the_network(classifier: Classifier) -> None:
+    counts = page.class_counts(classifier)
+    assert list(counts) == list(classifier.classes)
+    assert list(counts.values()) == classifier.class_counts.tolist()
+    assert counts["0"] == 4 > counts["9"]
+
+
+def test_a_server_that_does_not_start_leaves_no_folder(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(*_: object, **more: object) -> None:
+        assert list(tmp_path.glob("longtail-*"))
+        raise OSError("the port was taken meanwhile")
+
+    gradio = MagicMock()
+    gradio.Blocks.return_value.__enter__.return_value.launch = launch
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(app, "load_gradio", lambda: gradio)
+    with pytest.raises(
+        OSError, match="meanwhile"
+    ) as caught:  # whose frames keep the folder from being collected
+        start(classifier)
+    assert not list(tmp_path.glob("longtail-*")), caught
 
 
 def test_without_gradio_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from longtail.explain import Explanation, fit, overlay, write_sheet
 from longtail.explain.choose import choose
+from longtail.explain.sheet import _draw
 
 COUNTS = {"many": 500, "some": 50, "few": 5}
 
@@ -104,3 +105,16 @@ def test_a_sheet_with_awkward_names_is_drawn_twice_alike(tmp_path: Path) -> None
     assert files[0].read_bytes() == files[1].read_bytes()
     with Image.open(files[0]) as sheet:
         assert 900 < sheet.width < 1500  # no long name makes it wider
+
+
+def test_a_vote_for_a_long_name_is_told_from_another() -> None:
+    votes = ("Sciurus_carolinensis_leucotis", "Sciurus_vulgaris_fuscoater")
+    explanation = Explanation(
+        path="a.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=votes[0], confidence=0.5, votes=votes,
+        probabilities=torch.tensor([0.5, 0.5]), shown=votes[0], maps=torch.zeros(2, 2, 2),
+    )  # fmt: skip
+    captions = [text.get_text() for text in _draw([explanation], "").texts]
+    assert [text for text in captions if text.startswith("expert")] == [
+        "expert 1: S…is_leucotis",
+        "expert 2: S…s_fuscoater",
+    ]

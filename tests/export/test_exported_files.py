@@ -16,6 +16,7 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from PIL import Image
 
 import longtail
 from longtail import models
@@ -161,6 +162,18 @@ def test_nothing_is_replaced_unasked(adjusted: Any, icl: Any, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.parametrize("place", [".", ".."])
+def test_a_place_without_a_name_is_refused(
+    adjusted: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "a"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(InputError, match="has no name of its own; name a new file or folder with -o"):
+        export(adjusted.run, "folder", place, overwrite=True)
+    assert list(tmp_path.rglob("*")) == [here]
+
+
 def test_images_to_compare_on(hostile: Path, paths: list[Path], tmp_path: Path) -> None:
     run = Path(shutil.copytree(hostile, tmp_path / "run"))
     toml = (run / "recipe.toml").read_text().replace(str(hostile.parent), str(tmp_path / "gone"))
@@ -213,6 +226,15 @@ def test_the_example_needs_onnxruntime_alone(icl: Any, paths: list[Path]) -> Non
     table = pd.read_csv(StringIO(printed), dtype={"label": str})
     expected = longtail.load(icl.run).predict(paths)
     pd.testing.assert_frame_equal(table, expected[list(table)], check_dtype=False, rtol=0, atol=1e-5)
+
+
+def test_the_example_refuses_values_of_32_bits(icl: Any, tmp_path: Path) -> None:
+    image = tmp_path / "depth.tif"
+    Image.fromarray(np.ones((9, 9), dtype=np.float32)).save(image)
+    words = [sys.executable, str(EXAMPLE), str(icl.onnx), str(image)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"error: {image} has 32 bits a value, not 8 or 16; convert it first\n"
 
 
 @pytest.fixture

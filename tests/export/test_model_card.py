@@ -54,6 +54,13 @@ def test_what_a_folder_says_of_itself(run: Path, folder: Path) -> None:
     assert (look["image_mean"], look["image_std"]) == (config["mean"], config["std"])
 
 
+def test_a_calibration_error_goes_with_the_temperature_of_its_evaluation(run: Path) -> None:
+    file = run / "eval" / "test" / "metrics.json"
+    metrics = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(metrics | {"temperature": 1.25, "ece_calibrated": 0.0625}), "utf-8")
+    assert "Expected calibration error: 6.2 % (temperature 1.25)." in card_of(run)
+
+
 def test_an_exported_folder_is_no_run(folder: Path) -> None:
     with pytest.raises(InputError, match="calibrate its run"):
         load_run(folder).calibrate()

@@ -1,6 +1,6 @@
-"""Tables as CSV files that have their names only once they are whole."""
+"""Tables as CSV files."""
 
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -10,26 +10,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def write_csv(table: "pd.DataFrame", out: Path, *, overwrite: bool = False) -> None:
-    """Write a table; the file has its name only once it is whole.
-
-    Raises:
-        InputError: the file exists and is not to be overwritten, or cannot be written.
-    """
-    check_free(out, overwrite=overwrite)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            write_table(table, file, header=True)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {out}: {error.strerror}; free some space or choose another -o"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+def write_csv(tables: "Iterable[pd.DataFrame]", out: Path) -> None:
+    """Write the pieces of one table as a CSV file."""
+    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for number, table in enumerate(tables):
+            write_table(table, file, header=number == 0)
 
 
 def write_table(table: "pd.DataFrame", file: TextIO, *, header: bool) -> None:

@@ -47,6 +47,7 @@ def split(
         from longtail.cli.csv_file import check_free, write_csv
         from longtail.data.dividing import divide
         from longtail.types import InputError
+        from longtail.whole import whole
 
     file = Path(out)
     check_free(file, overwrite=overwrite)
@@ -61,7 +62,8 @@ def split(
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:
         columns["group"] = found.groups
-    write_csv(pd.DataFrame(columns, dtype=object), file, overwrite=overwrite)
+    with whole(file, "free some space or choose another -o") as partial:
+        write_csv([pd.DataFrame(columns, dtype=object)], partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or 'the column group'}"
     lines = [

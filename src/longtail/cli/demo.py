@@ -24,10 +24,12 @@ def demo_app(
 ) -> None:
     """Open a page that names what an image shows, with votes and heat maps; Ctrl-C ends it."""
     with loading():
-        from longtail.demo_app import start
+        from longtail.demo_app import load_gradio, start
         from longtail.predict import load_run
 
-        running = start(load_run(run), host=host, port=port, share=share == "yes")
+        load_gradio()
+
+    running = start(load_run(run), host=host, port=port, share=share == "yes")
     typer.echo(f"open {running.url}" + (f" or {running.public_url}" if running.public_url else ""))
     typer.echo("Ctrl-C ends it")
     try:

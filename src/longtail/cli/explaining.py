@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from longtail.explain import Explanation
     from longtail.predict import Classifier
 
+FEW_PLACES = 4  # a side of a map, below which it hardly says where
+
 
 def explain(
     run: RunArgument,
@@ -30,12 +32,19 @@ def explain(
             "--class", metavar="NAME", help="Look for this class. [default: the label of each image]"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Most images on a sheet.")] = 24,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="With SOURCE: most images on a sheet. [default: 24]"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace FILE of -o; RUN/explain/ is always replaced.")
+    ] = False,
 ) -> None:
     """Show where in an image each expert sees the class (Grad-CAM)."""
     if sources and out is None:
         raise typer.BadParameter("name the sheet to write, such as -o sheet.png")
+    if not sources and limit is not None:
+        raise typer.BadParameter("--limit is for the images of SOURCE; give some, or leave it out")
     file = None if out is None else _png(out, overwrite=overwrite)
     with loading():
         from longtail.predict import load_run
@@ -43,7 +52,7 @@ def explain(
     classifier = load_run(run)
     note(classifier)
     if sources:
-        _sheet_of_files(classifier, sources, class_, limit, Path(str(out)))
+        _sheet_of_files(classifier, sources, class_, limit or 24, Path(str(out)))
     else:
         _chosen(classifier, class_, file)
 
@@ -60,6 +69,7 @@ def _sheet_of_files(
     if not found:
         raise unreadable_error(bad)
     _write_sheet(classifier, found, file)
+    _note_of_few_places(found)
     for line in unreadable_lines(bad):
         typer.echo(f"could not be read and was left out: {line}", err=True)
     more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
@@ -73,15 +83,27 @@ def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None)
     folder = write_explanations(classifier.folder, found, _title(classifier))
     if file is not None:
         _write_sheet(classifier, found, file)
+    _note_of_few_places(found)
     typer.echo(f"chosen: {RULE}", err=True)
     typer.echo(f"{len(found)} images in {file or folder / 'sheet.png'}; for the report: {folder}", err=True)
 
 
-def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
-    from longtail.engine.run_folder import RunFolder
-    from longtail.explain import write_sheet
+def _note_of_few_places(found: "list[Explanation]") -> None:
+    height, width = found[0].maps.shape[-2:]
+    if min(height, width) < FEW_PLACES:
+        typer.echo(
+            f"maps of {height} x {width} places show little: the run's images are small; train on larger ones with "
+            "--set data.image_size=N",
+            err=True,
+        )
 
-    RunFolder(file.parent).write(file.name, lambda opened: write_sheet(found, _title(classifier), opened))
+
+def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
+    from longtail.explain import write_sheet
+    from longtail.whole import whole
+
+    with whole(file, "free some space or choose another -o") as partial, partial.open("wb") as opened:
+        write_sheet(found, _title(classifier), opened)
 
 
 def _title(classifier: "Classifier") -> str:

@@ -66,8 +66,11 @@ def predict(
     if file is None:
         work.print()
     elif resume and file.is_finished:
-        file.check_finished(work.settings())
-        _say([f"{file.out} is finished; nothing to resume"])
+        _say(
+            [
+                f"{file.out} is finished, with the settings of the command that made it; --overwrite makes it anew"
+            ]
+        )
     else:
         again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
@@ -95,6 +98,9 @@ def calibrate(
         f"temperature {found:.3f} (before: {before:.3f}), fitted on {classifier.description['temperature_from']}"
     )
     typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
+    exports = Path(run) / "export"
+    if exports.is_dir() and any(exports.iterdir()):
+        typer.echo(f"{exports} keeps the temperature from before; export again with --overwrite")
 
 
 @dataclass

@@ -7,16 +7,16 @@ because names with line breaks or bytes that are no Unicode fit into one.
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from longtail.cli.csv_file import check_free, write_table
+from longtail.cli.csv_file import check_free, write_csv
 from longtail.types import InputError
+from longtail.whole import whole, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 if sys.platform != "win32":
     import fcntl
 
+AGAIN = "free some space and repeat the command with --resume, or choose another -o"
 NUMBERS = ("confidence", "agreement")
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
@@ -37,7 +38,6 @@ class PredictionsFile:
     Attributes:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
-        told: what the finished file was made with, for a later `--resume`.
         done: the images predicted by the command that this one goes on from.
         rows: how many rows there are.
     """
@@ -46,7 +46,6 @@ class PredictionsFile:
         self.out = out
         self.partial = out.parent / f"{out.name}.partial"
         self.unreadable = out.parent / f"{out.name}.unreadable.csv"
-        self.told = out.parent / f".{out.name}.settings"
         self.done: set[str] = set()
         self.rows = 0
         self._file: BinaryIO | None = None
@@ -97,25 +96,6 @@ class PredictionsFile:
                 if self.rows == 0 and not going_on:
                     self.partial.unlink(missing_ok=True)
 
-    def check_finished(self, settings: Mapping[str, Any]) -> None:
-        """Refuse to take the finished file for what these settings would give, unless it was made with them.
-
-        Raises:
-            InputError: see above.
-        """
-        try:
-            before = json.loads(self.told.read_text("ascii"))
-            changed = _changed(before, settings)
-        except (OSError, ValueError, AttributeError):
-            raise InputError(
-                f"{self.out} is finished, but with which settings is not known any more; start anew with --overwrite"
-            ) from None
-        if changed:
-            raise InputError(
-                f"{self.out} was made with other settings ({changed}); choose another -o, or start anew with "
-                "--overwrite"
-            )
-
     def add(self, table: "pd.DataFrame") -> None:
         """Append a piece of the table.
 
@@ -148,18 +128,13 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; the partial file stays.
         """
-        temporary = self.out.with_name(f".{self.out.name}.whole")
-        write = _write_parquet if self.out.suffix.lower() == ".parquet" else _write_csv
+        write = _write_parquet if self.out.suffix.lower() == ".parquet" else write_csv
+        with whole(self.out, AGAIN) as temporary:
+            write(self.tables(), temporary)
+            self.unreadable.unlink(missing_ok=True)
+            if unreadable:
+                _write_rows(self.unreadable, [("path", "reason"), *unreadable])
         with self._writing():
-            try:
-                write(self.tables(), temporary)
-                self.unreadable.unlink(missing_ok=True)
-                if unreadable:
-                    _write_rows(self.unreadable, [("path", "reason"), *unreadable])
-                self.told.write_text(json.dumps(self._settings), "ascii")
-                temporary.replace(self.out)
-            finally:
-                temporary.unlink(missing_ok=True)
             self.partial.unlink(missing_ok=True)
 
     def _begin(self) -> None:
@@ -197,7 +172,8 @@ class PredictionsFile:
             self._file.seek(end)
 
     def _check_settings(self, before: Mapping[str, Any]) -> None:
-        if changed := _changed(before, self._settings):
+        changed = ", ".join(key for key in self._settings if before.get(key) != self._settings[key])
+        if changed:
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
                 "--resume, or start anew with --overwrite"
@@ -208,15 +184,8 @@ class PredictionsFile:
         self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode("ascii"))
         self._file.flush()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"cannot write {self.out}: {error.strerror or error}; free some space and repeat the command with "
-                "--resume, or choose another -o"
-            ) from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self.out, AGAIN)
 
 
 @contextmanager
@@ -229,11 +198,6 @@ def _closing(file: BinaryIO) -> Iterator[None]:
             file.close()
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The settings that differ, by name."""
-    return ", ".join(key for key in now if before.get(key) != now[key])
-
-
 def _kind(column: str) -> str | None:
     """The type of a column that is no text."""
     return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
@@ -242,14 +206,6 @@ def _kind(column: str) -> str | None:
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
     with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def _write_csv(tables: Iterator["pd.DataFrame"], out: Path) -> None:
-    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for number, table in enumerate(tables):
-            write_table(table, file, header=number == 0)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
@@ -266,8 +222,6 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
             writer.write_table(piece)
         if writer:
             writer.close()
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _lock(file: BinaryIO, path: Path) -> None:

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 
 from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
+from longtail.types import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 Box = tuple[int, int, int, int]

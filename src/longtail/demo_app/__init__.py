@@ -1,5 +1,5 @@
 """A page in the browser that names what an image shows, with the experts' votes and heat maps."""
 
-from longtail.demo_app.app import NEEDS_GRADIO, Running, start
+from longtail.demo_app.app import Running, load_gradio, start
 
-__all__ = ["NEEDS_GRADIO", "Running", "start"]
+__all__ = ["Running", "load_gradio", "start"]

@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,30 +49,26 @@ def start(
     Raises:
         InputError: gradio or captum is not installed, the address cannot be used, or there is no public link.
     """
-    gradio = _gradio()
+    gradio = load_gradio()
     port = _free_port(host, port)
-    uploads = tempfile.TemporaryDirectory(prefix="longtail-")
-    os.environ["GRADIO_TEMP_DIR"] = uploads.name
-    with gradio.Blocks(
-        title=classifier.folder.path.resolve().name, analytics_enabled=False, delete_cache=FORGET_AFTER
-    ) as blocks:
-        _lay_out(gradio, classifier)
-    fonts = ["system-ui", "sans-serif"]
-    theme = gradio.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"])
-    blocks.launch(
-        server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
-        footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
-        enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
-    )  # fmt: skip
-
-    def stop() -> None:
-        blocks.close()
-        uploads.cleanup()
-
-    if share and not blocks.share_url:
-        stop()
-        raise InputError("no public link could be made; leave out --share to serve this computer alone")
-    return Running(blocks.local_url, blocks.share_url, stop)
+    with ExitStack() as opened:
+        uploads = opened.enter_context(tempfile.TemporaryDirectory(prefix="longtail-"))
+        os.environ["GRADIO_TEMP_DIR"] = uploads
+        with gradio.Blocks(
+            title=classifier.folder.path.resolve().name, analytics_enabled=False, delete_cache=FORGET_AFTER
+        ) as blocks:
+            _lay_out(gradio, classifier)
+        fonts = ["system-ui", "sans-serif"]
+        theme = gradio.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"])
+        opened.callback(blocks.close)
+        blocks.launch(
+            server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
+            footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
+            enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
+        )  # fmt: skip
+        if share and not blocks.share_url:
+            raise InputError("no public link could be made; leave out --share to serve this computer alone")
+        return Running(blocks.local_url, blocks.share_url, opened.pop_all().close)
 
 
 def _free_port(host: str, port: int | None) -> int:
@@ -87,8 +84,12 @@ def _free_port(host: str, port: int | None) -> int:
     raise InputError(f"cannot listen on {where} ({reason}); choose another --port or --host")
 
 
-def _gradio() -> Any:
-    """The library, with everything off that would talk to anyone."""
+def load_gradio() -> Any:
+    """The library, with everything off that would talk to anyone.
+
+    Raises:
+        InputError: gradio or captum is not installed.
+    """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
         import captum  # noqa: F401

@@ -4,7 +4,6 @@ import base64
 import io
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import UInt8
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -109,8 +108,7 @@ def doubts(explanation: Explanation) -> list[str]:
 
 def class_counts(classifier: Classifier) -> dict[str, int]:
     """Training images of each class, in the order of the network's outputs."""
-    rows: list[dict[str, Any]] = classifier.folder.read_json("classes.json")
-    return {row["name"]: row["count"] for row in rows}
+    return dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))
 
 
 def _percent(fraction: float) -> str:

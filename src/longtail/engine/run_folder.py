@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from longtail.types import InputError
+from longtail.whole import whole
 
 if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"
+AGAIN = "free some space or mend the permissions, then repeat the command (training: with --resume)"
 
 
 class RunFolder:
@@ -111,22 +113,8 @@ class RunFolder:
             InputError: the file system refuses (full, read-only); what was there before is untouched.
         """
         target = self.path / name
-        partial = target.with_name(f".{target.name}.partial")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                f"cannot write {target}: {reason}; free some space or mend the permissions, "
-                "then repeat the command (training: with --resume)"
-            ) from None
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole(target, AGAIN) as partial, partial.open("wb") as file:
+            fill(file)
         return target
 
     def write_text(self, name: str, text: str) -> Path:

@@ -1,12 +1,12 @@
 """`LongTailClassifier`: training and prediction in the form of scikit-learn."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+import pandas as pd
 from jaxtyping import Float32
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -15,13 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from longtail.api import train
-from longtail.data.images import decode_all
 from longtail.engine.run_folder import RunFolder
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
-from longtail.predict import Classifier, Unreadable, unreadable_error, unreadable_lines
+from longtail.predict import Classifier, unreadable_error, unreadable_lines
 from longtail.report import Run
-from longtail.types import Batch, InputError
+from longtail.types import InputError
 
 
 class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -80,9 +79,10 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train.
 
         Args:
-            X: N images, see above.
+            X: N images, see above. A path that is given again counts once, with a warning; pixels count each time.
             y: (N,) labels of any one type.
-            groups: (N,) names of what belongs together (a camera, a patient): a group is held out whole or not at all.
+            groups: (N,) names of what belongs together (a camera, a patient): a group is held out whole or not at all;
+                None or NaN for an image by itself.
 
         Raises:
             InputError: something given cannot be used.
@@ -91,6 +91,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         pictures, labels = as_pictures(X), _labels(y)
         check_consistent_length(pictures, labels, groups)
+        _warn_of_repeated(pictures)
         known, position = np.unique(labels, return_inverse=True)
         names = class_names(known)
         if len(names) < 2:
@@ -112,14 +113,10 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: an image cannot be read, or X is no images.
         """
         check_is_fitted(self)
-        classifier, bad = self.classifier_, Unreadable()
-        decision = classifier.decision()
-        stream = _batches(classifier, as_pictures(X), bad)
-        found = [decision(logits).softmax(dim=-1).cpu().numpy() for _, logits, _ in classifier.infer(stream)]
-        if bad:
-            raise unreadable_error(bad)
-        columns = [classifier.classes.index(name) for name in class_names(self.classes_)]
-        return np.concatenate(found)[:, columns]
+        classifier, pictures = self.classifier_, as_pictures(X)
+        names = map(str, pictures if isinstance(pictures, list) else range(len(pictures)))
+        found = classifier.probabilities(zip(names, pictures, strict=True))
+        return found[:, [classifier.classes.index(name) for name in class_names(self.classes_)]]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable label of each image, of the type that `fit` was given.
@@ -138,7 +135,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def classifier_(self) -> Classifier:
         check_is_fitted(self)
-        return self._kept.classifier
+        return self._kept.classifier(self.device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -149,7 +146,8 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, out: Path, pictures: Pictures, names: list[str], groups: list[str] | None) -> None:
         """Write the set beside `out` and train; a set of which no run has come goes again."""
         RunFolder(out).check_free()
-        images = write_pictures(out.with_name(f"{out.name}-images"), pictures, names, groups)
+        place = out.resolve()  # "." has no name
+        images = write_pictures(place.with_name(f"{place.name}-images"), pictures, names, groups)
         try:
             train(
                 images, method=self.method, model=self.model, epochs=self.epochs, seed=self._seed(), out=out,
@@ -187,6 +185,16 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warnings.warn(said, stacklevel=3)
 
 
+def _warn_of_repeated(pictures: Pictures) -> None:
+    repeated = len(pictures) - len(set(pictures)) if isinstance(pictures, list) else 0
+    if repeated:
+        warnings.warn(
+            f"{repeated:,} of {len(pictures):,} paths are given again and count once; give pixels to have them count "
+            "each time",
+            stacklevel=3,
+        )
+
+
 def _labels(y: Any) -> NDArray[Any]:
     if y is None:
         raise InputError("fit requires y to be passed, but the target y is None; give a label for each image")
@@ -200,16 +208,9 @@ def _labels(y: Any) -> NDArray[Any]:
 
 
 def _group_names(groups: Sequence[Any] | None) -> list[str] | None:
-    return None if groups is None else [str(group) for group in np.asarray(groups).tolist()]
+    """The name of each image's group; "" where it has none."""
+    return None if groups is None else [_group_name(one) for one in np.asarray(groups, object).tolist()]
 
 
-def _batches(classifier: Classifier, pictures: Pictures, bad: Unreadable) -> Iterator[Batch]:
-    """Batches of decoded images; those that cannot be read go into `bad`, with their path or number."""
-    size = classifier.batch_size
-    for start in range(0, len(pictures), size):
-        chunk = pictures[start : start + size]
-        images, unread = decode_all(chunk, len(chunk), classifier.description["image_size"])
-        bad.extend((str(chunk[row]), reason) for row, reason in unread.items())
-        index = torch.arange(len(images), device=classifier.device)
-        if len(index):
-            yield Batch(images.to(classifier.device), torch.zeros_like(index), index)
+def _group_name(group: Any) -> str:
+    return "" if pd.isna(group) else str(group)

@@ -4,17 +4,19 @@ import os
 import shutil
 import tempfile
 import weakref
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from longtail.predict import Classifier, load_run
 
+KEPT = ("*.toml", "*.json", "*.jsonl", "splits.csv", "weights/*", "eval/*/*")
+
 
 class KeptRun:
     """A run folder.
 
-    A pickle holds the folder's files, but for `state/`, which resuming alone needs. What is unpickled lies in a
+    A pickle holds what training wrote of it, but for `state/`, which resuming alone needs; reports and exported files
+    can be made again. What is unpickled lies in a
     temporary folder of its own, removed with the last reference to this.
 
     Args:
@@ -24,6 +26,7 @@ class KeptRun:
 
     def __init__(self, path: Path, temporary: Path | None = None) -> None:
         self.path = path
+        self._loaded: dict[str, Classifier] = {}
         if temporary is not None:
             weakref.finalize(self, _remove, temporary, os.getpid())
 
@@ -32,27 +35,21 @@ class KeptRun:
         home = Path(tempfile.mkdtemp(prefix="longtail-"))
         return cls(home / "run", home)
 
-    @cached_property
-    def classifier(self) -> Classifier:
-        """The run's network, loaded when it is first asked for."""
-        return load_run(self.path)
+    def classifier(self, device: str) -> Classifier:
+        """The run's network, loaded when it is first asked for on a device."""
+        if device not in self._loaded:
+            self._loaded[device] = load_run(self.path, device=device)
+        return self._loaded[device]
 
     def __getstate__(self) -> dict[str, Any]:
-        files = (file for file in sorted(self.path.rglob("*")) if file.is_file())
-        names = {file.relative_to(self.path).as_posix(): file for file in files}
-        return {
-            name: file.read_bytes()
-            for name, file in names.items()
-            if not name.startswith(("state/", ".lock"))
-        }
+        files = [file for name in KEPT for file in sorted(self.path.glob(name)) if file.is_file()]
+        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in files}
 
     def __setstate__(self, files: dict[str, Any]) -> None:
         home = Path(tempfile.mkdtemp(prefix="longtail-"))
         self.__init__(home / "run", home)  # type: ignore[misc]
         for name, content in files.items():
-            file = (self.path / name).resolve()
-            if not file.is_relative_to(self.path.resolve()):
-                raise ValueError(f"a pickled run holds {name!r}, which leads out of its folder")
+            file = self.path / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 

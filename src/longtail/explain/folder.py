@@ -1,9 +1,7 @@
 """RUN/explain/: the images that a rule chooses among those evaluated, for the report."""
 
 import shlex
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from torch import Tensor
 
 from longtail.data import Split
 from longtail.data.files import ImageFiles
-from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_folder import AGAIN, RunFolder
 from longtail.explain.choose import RULE, choose
 from longtail.explain.explanation import Explanation, explain_images
 from longtail.explain.picture import fit, overlay
@@ -21,6 +19,7 @@ from longtail.explain.sheet import write_sheet
 from longtail.predict import Classifier
 from longtail.predict.evaluated import Evaluated
 from longtail.types import InputError
+from longtail.whole import whole
 
 NAME, SIDE = "explain", 160
 LAYER = "each expert's last map"
@@ -40,7 +39,7 @@ def explain_chosen(classifier: Classifier, class_name: str | None = None) -> lis
     evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, size)
     name, split, _ = evaluated.own(strict=False)
     table = _predictions(classifier, name, split)
-    counts = {row["name"]: row["count"] for row in classifier.folder.read_json("classes.json")}
+    counts = dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))
     chosen = choose(table, counts)
     rows = torch.tensor([row for row, _ in chosen])
     paths = [split.ids[row] for row, _ in chosen]
@@ -62,19 +61,11 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
         InputError: the file system refuses.
     """
     target = folder.path / NAME
-    made = RunFolder(folder.path / f".{NAME}.partial")
-    shutil.rmtree(made.path, ignore_errors=True)  # what a killed process left
-    made.create()
-    try:
+    with whole(target, AGAIN) as partial:
+        made = RunFolder(partial)
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
         made.write("sheet.png", lambda file: write_sheet(explanations, title, file))
         made.write_json("explain.json", {"rule": RULE, "layer": LAYER, "images": entries})
-        if target.exists():
-            shutil.rmtree(target)
-        made.path.rename(target)
-    finally:
-        with suppress(OSError):
-            shutil.rmtree(made.path)
     return target
 
 

@@ -1,6 +1,5 @@
 """A contact sheet: a row an image, with the image, a heat map for each expert, and what is said of it."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -92,7 +91,7 @@ def _row(figure: "Figure", e: Explanation, top: float, width: float, height: flo
         axes = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
         _show(axes, pixels)
         figure.text(
-            left / width, (bottom + CELL + 0.07) / height, textwrap.shorten(caption, 24, placeholder="…"), size=8,
+            left / width, (bottom + CELL + 0.07) / height, _short(caption, 24), size=8,
             color=INK if differs else QUIET, weight="bold" if differs else "normal",
         )  # fmt: skip
         if column and not bool(e.maps[column - 1].any()):

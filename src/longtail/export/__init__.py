@@ -12,11 +12,12 @@ from longtail.export.describe import describe, summary
 from longtail.export.folder import write_folder
 from longtail.export.graph import trace
 from longtail.export.onnx_file import onnx_bytes, require_onnx
-from longtail.export.place import check_free, whole
+from longtail.export.place import check_free
 from longtail.export.pt2_file import pt2_bytes
 from longtail.predict import Classifier, load
 from longtail.predict.stored import read_run
 from longtail.types import InputError
+from longtail.whole import whole
 
 __all__ = ["FORMATS", "Exported", "describe", "export", "model_card"]
 
@@ -78,11 +79,13 @@ def export(
     check_free(target, overwrite=overwrite, folder=folder)
     classifier = Classifier(read_run(run), "cpu")
     facts, images = describe(classifier), real_images(classifier, data)
-    with whole(target, folder=folder) as partial:
-        if folder:
+    content = None if folder else WRITERS[format](trace(classifier), facts)
+    with whole(target, "free some space, mend the permissions or choose another -o") as partial:
+        if content is None:
+            partial.mkdir()
             write_folder(partial, classifier, facts)
         else:
-            partial.write_bytes(WRITERS[format](trace(classifier), facts))
+            partial.write_bytes(content)
         agreement = compare(classifier, load(partial, device="cpu"), images)
         if not agreement.good:
             raise InputError(_refusal(agreement))

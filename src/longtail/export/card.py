@@ -46,7 +46,7 @@ def model_card(run: Path, facts: Mapping[str, Any], loading: Sequence[str]) -> s
         _introduction(facts),
         ["## Intended use", f"{TO_FILL}: who may use it, on which images, for which decisions, and for what not."],
         ["## Training images", *_training(classes)],
-        ["## Scores", *(["Not evaluated."] if found is None else _scores(found, facts))],
+        ["## Scores", *(["Not evaluated."] if found is None else _scores(found))],
         ["## Limits", *_limits(facts, found)],
         ["## How to load it", *loading],
         ["## Licence", f"{TO_FILL}, who also has to mind the rights in the training images."],
@@ -128,7 +128,7 @@ def _training(classes: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _scores(found: Evaluation, facts: Mapping[str, Any]) -> list[str]:
+def _scores(found: Evaluation) -> list[str]:
     metrics, rows = found.metrics, [row for row in found.rows if row["test_images"] != "0"]
     tested = [
         (key, _percent(metrics[key]), len(inside), sum(int(row["test_images"]) for row in inside))
@@ -146,7 +146,7 @@ def _scores(found: Evaluation, facts: Mapping[str, Any]) -> list[str]:
         f"On the {part}, {metrics['num_images']:,} images, after epoch {metrics['epoch']}. "
         "`macro` is the mean recall of the classes; the groups' scores are such means.",
         _table(("score", "%", "classes", f"{found.part} images"), tested),
-        f"Expected calibration error: {_percent(calibrated)} % (temperature {facts['temperature']:.4g}).",
+        f"Expected calibration error: {_percent(calibrated)} % (temperature {metrics.get('temperature', 1.0):.4g}).",
         f"{title}:",
         _table(
             ("class", "training images", f"{found.part} images", "found", "recall, %"),

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from longtail.data import read_images
+from longtail.data.images import decode_all
+from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions
 from longtail.engine.scores import prediction_table, withhold
@@ -129,12 +130,15 @@ class Predictor(ABC):
 
     def predict_proba(self, sources: Sources, *, prior: Prior | None = None) -> np.ndarray:
         """Calibrated probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
+        return self.probabilities(_named(ImageSources(sources)), prior=prior)
+
+    def probabilities(
+        self, images: Iterable[tuple[str, Encoded]], *, prior: Prior | None = None
+    ) -> np.ndarray:
+        """`predict_proba` of named images, in files or in memory; at least one."""
         bad: Unreadable = []
         decision = self.decision(prior)
-        parts = [
-            decision(logits).softmax(dim=-1).cpu().numpy()
-            for _, logits, _ in self._infer(ImageSources(sources), bad)
-        ]
+        parts = [decision(logits).softmax(dim=-1).cpu().numpy() for _, logits, _ in self._infer(images, bad)]
         if bad:
             raise unreadable_error(bad)
         return np.concatenate(parts)
@@ -162,28 +166,30 @@ class Predictor(ABC):
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
         decision = self.decision(prior)
-        for ids, logits, each in self._infer(paths, unreadable):
+        for ids, logits, each in self._infer(_named(paths), unreadable):
             predictions = Predictions.joined([Predictions.of(logits, each, top_k, decision)])
             table = prediction_table(ids, predictions, self.classes)
             yield table if abstain_below is None else withhold(table, abstain_below)
 
     def _infer(
-        self, paths: Iterable[Path], unreadable: Unreadable
+        self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable
     ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
-        """For each batch the paths, the joint logits (B, C) and each expert's logits (M, B, C)."""
-        remaining, size, names = iter(paths), self.batch_size, deque[tuple[str, ...]]()
+        """For each batch the names, the joint logits (B, C) and each expert's logits (M, B, C)."""
+        remaining, size, names = iter(images), self.batch_size, deque[tuple[str, ...]]()
 
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
-                images, bad = read_images(chunk, self.description["image_size"])
-                unreadable.extend(bad)
-                skipped = {path for path, _ in bad}
-                names.append(tuple(str(path) for path in chunk if str(path) not in skipped))
-                if names[-1]:
-                    index = torch.arange(len(images), device=self.device)
-                    yield Batch(images.to(self.device), torch.zeros_like(index), index)
-                else:
-                    names.pop()
+                encoded = (image for _, image in chunk)
+                pixels, bad = decode_all(encoded, len(chunk), self.description["image_size"])
+                unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
+                if len(pixels):
+                    names.append(tuple(name for row, (name, _) in enumerate(chunk) if row not in bad))
+                    index = torch.arange(len(pixels), device=self.device)
+                    yield Batch(pixels.to(self.device), torch.zeros_like(index), index)
 
         for _, logits, each in self.infer(loaded()):
             yield names.popleft(), logits, each
+
+
+def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    return ((str(path), path) for path in paths)
