@@ -332,7 +332,7 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["metrics.intervals", "metrics.ranking", "metrics.pairs", "metrics.reliability", "report.facts.words"],
+    ["metrics.intervals", "metrics.ranking", "metrics.pairs", "metrics.reliability", "report.facts.words", "report.page.parts"],
 )
 def test_examples_hold(name: str) -> None:
     result = doctest.testmod(import_module(f"longtail.{name}"), extraglobs={"np": np})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -125,8 +126,6 @@ def test_which_images_are_shown(wanted: str, wrong: bool, right: bool, photos: P
 
 def _rename_as_evaluated(run: Run, files: list[Path], root: Path) -> None:
     """Give the made-up predictions the ids of images that are there."""
-    import pandas as pd
-
     table = run.path / "eval/test/predictions.parquet"
     found = pd.read_parquet(table)
     found["path"] = [file.relative_to(root).as_posix() for file in files][: len(found)]
@@ -152,8 +151,30 @@ def test_a_page_that_would_be_too_large_has_no_images(
 
 
 def test_nothing_tells_the_machine(tmp_path: Path) -> None:
-    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, data=str(tmp_path / "photos"))))
+    """Neither the recipe's paths nor images that a table names by their whole path."""
+    elsewhere = {"data.root": str(tmp_path / "root"), "model.weights": str(tmp_path / "begin.safetensors")}
+    image = str(tmp_path / "photos/cat/1.jpg")
+    audit = {
+        "unreadable": [{"path": image, "reason": "empty"}],
+        "suspicious": [{"path": image, "reason": "grey"}],
+        "duplicates": [
+            {"kind": "exact", "paths": [image] * 2, "splits": ["train"] * 2, "classes": ["x"] * 2}
+        ],
+    }
+    where, rates = str(tmp_path / "photos"), [0.97] * 7
+    made = made_up_run(
+        tmp_path / "run", num_classes=7, data=where, overrides=elsewhere, rates=rates, audit=audit
+    )
+    table = made / "eval/test/predictions.parquet"
+    images = pd.read_parquet(table)
+    images["path"] = [str(tmp_path / "photos/cat" / f"{n}.jpg") for n in range(len(images))]
+    images.to_parquet(table, index=False)
+    page = build_page(Run(made))
+    assert "Every error" in page
+    assert "…/cat/1.jpg (empty)" in page
+    assert "begin.safetensors" in page
     assert str(tmp_path) not in page
+    assert tmp_path.parent.name not in page
 
 
 def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) -> None:
@@ -162,18 +183,29 @@ def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) 
     (run / "explain").mkdir()
     for name in ("00.webp", "00-1.webp"):
         Image.new("RGB", (100, 100), "red").save(run / "explain" / name)
-    image = {
-        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["cat"],
+    wrong = {
+        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["dog"], "shown": "owl",
         "image": "00.webp", "maps": ["00-1.webp"],
     }  # fmt: skip
+    images = [wrong, wrong | {"class": "cat"}]
     (run / "explain/explain.json").write_text(
-        json.dumps({"rule": "two of each", "layer": "x", "images": [image]})
+        json.dumps({"rule": "two of each", "layer": "x", "images": images})
     )
     page = build_page(Run(run))
     assert "Two of each." in page
-    assert page.count("<img") == 2
+    assert page.count("<img") == 4
+    assert "maps: what speaks for owl" in page
+    assert "where expert 1 sees owl; it says dog" in page
+    assert build_page(Run(run), images="errors").count("<img") == 2
     assert "labelled &lt;b&gt;lynx, predicted cat, 0.90" in page
     assert heat_maps(Run(run), "none")["cards"] == []
+
+
+def test_the_commands_name_the_run_wherever_it_is_seen_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made_up_run(tmp_path / "run", num_classes=7))
+    assert "longtail explain run" in build_page(Run("."))
 
 
 def test_damaged_heat_maps_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

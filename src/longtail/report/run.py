@@ -39,6 +39,11 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     @property
+    def name(self) -> str:
+        """The run folder's own name."""
+        return self.path.resolve().name
+
+    @property
     def finished(self) -> bool:
         return bool(self.status["status"] == "done")
 

@@ -32,7 +32,7 @@ def next_steps(
 
 
 def _name(run: Run) -> str:
-    return shlex.quote(run.path.resolve().name)
+    return shlex.quote(run.name)
 
 
 def _finish(run: Run) -> Iterator[Step]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from longtail.report.facts import Confusions, Matrix, Pair, Prediction
 from longtail.report.page.class_figures import matrix_svg
-from longtail.report.page.parts import Table, Thumb, cent, shown
+from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
 from longtail.report.page.thumbnails import Thumbnails
 from longtail.report.run import GROUPS
 
@@ -120,7 +120,7 @@ def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool =
 def _listed(images: Sequence[Prediction]) -> Table | None:
     if not images:
         return None
-    rows = [(one.path, one.name, one.label, f"{one.confidence:.2f}") for one in images]
+    rows = [(shown_path(one.path), one.name, one.label, f"{one.confidence:.2f}") for one in images]
     return Table("Every error", ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
 
 

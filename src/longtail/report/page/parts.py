@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import Any
 
 from markupsafe import Markup
@@ -73,6 +74,16 @@ class Part:
 def shown(name: str | None) -> str:
     """A name as the page writes it: what is not printable is escaped."""
     return "" if name is None else printable(name)
+
+
+def shown_path(image: str) -> str:
+    """An image's id, where it is an absolute path its folder and name alone: what lies above tells of the machine.
+
+    >>> shown_path("test/cat/1.jpg"), shown_path("/home/me/photos/cat/1.jpg"), shown_path("C:\\\\me\\\\cat\\\\1.jpg")
+    ('test/cat/1.jpg', '…/cat/1.jpg', '…/cat/1.jpg')
+    """
+    path = PureWindowsPath(image)  # which knows both kinds
+    return "/".join(("…", *path.parts[1:][-2:])) if path.root else image
 
 
 def cent(value: float | None, images: int | None = None) -> str:

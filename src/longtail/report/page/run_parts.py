@@ -6,7 +6,7 @@ from typing import Any
 from longtail.data.dataset import counted
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
-from longtail.report.page.parts import Picture, Table, cent, shown, span
+from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
 from longtail.report.run import GROUPS
 from longtail.report.text import epoch_range
@@ -146,8 +146,8 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         svg = to_svg(class_figures.counts_by_rank(found.counts, edges), "counts", title, caption)
         pictures.append(Picture(title, svg, caption))
     lists = (
-        ("Could not be read", "image", [f"{path} ({reason})" for path, reason in found.unreadable]),
-        ("Looks odd", "image", [f"{path} ({reason})" for path, reason in found.suspicious]),
+        ("Could not be read", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.unreadable]),
+        ("Looks odd", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.suspicious]),
         (
             "Unknown to the model, left out",
             "class",
@@ -180,7 +180,7 @@ def _duplicates(found: Data) -> Table | None:
     if not found.duplicates:
         return None
     rows = [
-        (", ".join(one.paths[:4]), {"exact": "the same", "near": "nearly the same"}[one.kind],
+        (", ".join(map(shown_path, one.paths[:4])), {"exact": "the same", "near": "nearly the same"}[one.kind],
          ", ".join(one.splits), ", ".join(one.classes))
         for one in found.duplicates[:SHOWN]
     ]  # fmt: skip
