@@ -201,6 +201,21 @@ def test_comparison_names_what_cannot_be_compared(tmp_path: Path) -> None:
     assert [str(tmp_path / "other" / "a") in line for line in twins] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "called"),
+    [
+        ("table", "/me/birds.csv", "birds"),
+        ("packed", "/me/birds", "birds"),
+        ("cifar100", "/me/cifar", "cifar100"),
+    ],
+)
+def test_data_of_ones_own_are_called_by_their_file(tmp_path: Path, name: str, path: str, called: str) -> None:
+    run = write_run(tmp_path / "run")
+    given = {"data.name": name, "data.path": path}
+    (run / "recipe.toml").write_text(load_recipe("icl-images", given)[0].to_toml())
+    assert str(Run(run)).endswith(f" on {called}")
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         Run(tmp_path / "nowhere")

@@ -304,6 +304,36 @@ def test_damaged_predictions_are_refused_in_a_line(tmp_path: Path) -> None:
         collect(Run(run.path))
 
 
+@pytest.mark.parametrize(
+    "text", ["", "path,class\na,b\n", 'path,split,group\n"a'], ids=["empty", "columns", "cut"]
+)
+def test_damaged_splits_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
+    run = made_up_run(tmp_path / "run", sources=4)
+    (run / "splits.csv").write_text(text)
+    with pytest.raises(InputError, match=r"splits\.csv is damaged"):
+        collect(Run(run))
+
+
+def test_images_from_elsewhere_are_told_where_the_run_has_none_of_its_own(tmp_path: Path) -> None:
+    made = made_up_run(tmp_path / "run", data="photos")
+    log = made / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({k: v for k, v in r.items() if k != "test"}) + "\n" for r in records))
+    (made / "eval/test").rename(made / "eval/field")
+    exchanged = json.loads((made / "eval/field/metrics.json").read_text()) | {"prior": {}, "overall": 0.1}
+    (made / "eval/field-prior-uniform").mkdir()
+    (made / "eval/field-prior-uniform/metrics.json").write_text(json.dumps(exchanged))
+    run = Run(made)
+    found = collect(run)
+    assert run.split == "field"
+    assert found.verdict.sentences[0].startswith("Of 100 evaluated images it names")
+    assert "Scores are on images that were given with --data (eval/field)." in found.head.notices
+    assert found.experts is not None
+    assert report_lines(run)[1].startswith("200 evaluated images")
+    steps = [step.command for step in collect(Run(made_up_run(tmp_path / "thin", images=3))).next]
+    assert "longtail evaluate thin" in steps
+
+
 def test_changes_from_the_shipped_recipe(tmp_path: Path) -> None:
     found = facts(tmp_path, epochs=200, overrides={"optim.weight_decay": 0.001}).repeat
     assert found.shipped == "icl-cifar100-lt"
@@ -332,7 +362,15 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["metrics.intervals", "metrics.ranking", "metrics.pairs", "metrics.reliability", "report.facts.words", "report.page.parts"],
+    [
+        "metrics.intervals",
+        "metrics.ranking",
+        "metrics.pairs",
+        "metrics.reliability",
+        "report.facts.words",
+        "report.page.parts",
+        "data.options",
+    ],
 )
 def test_examples_hold(name: str) -> None:
     result = doctest.testmod(import_module(f"longtail.{name}"), extraglobs={"np": np})

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from longtail.report.run import GROUPS
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import ENOUGH
 from longtail.report.text import percent, table_lines
 from longtail.types import InputError
 
 SHOWN = (1.0, 0.9, 0.8, 0.7, 0.5)
-ENOUGH = 10  # images kept of a group below which its error is not compared
 WIDER = 0.02  # by which the gap between groups has to grow to be told
 
 

@@ -8,7 +8,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from longtail.engine.run_folder import RunFolder
-from longtail.report.run import GROUPS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import ENOUGH, Run
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -20,7 +21,7 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import ENOUGH, printable
+from longtail.report.text import printable
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest
 WEAKEST = 5
@@ -55,7 +56,7 @@ def plot_classes(run: Run) -> str | None:
 
 def _frame(axes: Axes, tested: pd.DataFrame, untested: int, run: Run) -> None:
     smallest, largest = tested["train_images"].min(), tested["train_images"].max()
-    part = {"test": "test", "val": "validation"}[str(run.split)]
+    part = run.part
     title = f"Recall on {part} images by class size (bands: means)\n{printable(str(run))}"
     axes.set_title(title, fontsize=10, color=QUIET, fontweight="normal", pad=24)
     axes.set_xscale("log")

@@ -8,10 +8,9 @@ from typing import Any
 import pandas as pd
 from rich.cells import cell_len
 
-from longtail.report.run import GROUPS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import ENOUGH, SCORES, Run
 
-SCORES = ("overall", "macro", *GROUPS)
-ENOUGH = 10  # test images of a class below which its recall is told as a count only
 SHOWN = 10
 
 
@@ -88,11 +87,8 @@ def result_lines(run: Run) -> list[str]:
             *lines,
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
-    told = [f"{metrics['num_images']:,} {_PART[str(run.split)]} images", f"after epoch {metrics['epoch']}"]
+    told = [f"{metrics['num_images']:,} {run.part} images", f"after epoch {metrics['epoch']}"]
     return [*lines, ", ".join(told), "", *score_lines(metrics, [c["group"] for c in run.classes])]
-
-
-_PART = {"test": "test", "val": "validation"}
 
 
 def report_lines(run: Run) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from longtail.engine.run_folder import RunFolder
-from longtail.report.run import GROUPS, SPLITS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -78,7 +79,7 @@ def _curve(axes: Axes, title: str, log: Sequence[Record], value: Any) -> None:
 def _scores(axes: Axes, log: Sequence[Record]) -> None:
     """Overall, many, medium and few of whichever part was evaluated as epochs passed."""
     split = next((name for name in SPLITS if any(name in record for record in log)), None)
-    axes.set_title({"test": "test accuracy", "val": "validation accuracy", None: "not evaluated yet"}[split])
+    axes.set_title("not evaluated yet" if split is None else f"{PART_NAMES[split]} accuracy")
     percent_axis(axes)
     if split is None:
         return

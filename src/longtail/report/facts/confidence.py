@@ -6,13 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import wilson
 from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
-from longtail.report.facts.words import ENOUGH, count, hits, of_hundred, whole
-from longtail.report.run import GROUPS, Run
+from longtail.report.facts.words import count, hits, of_hundred, whole
+from longtail.report.run import ENOUGH, Run
 
 DRAWN_FROM = 200  # images below which there is no diagram
 HISTOGRAM = 20

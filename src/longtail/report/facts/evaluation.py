@@ -8,10 +8,9 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import effective_images
-from longtail.report.run import GROUPS, Run
-
-PARTS = {"test": "test", "val": "validation"}
+from longtail.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Evaluation:
         confidence: (N,) as told to users: calibrated where a temperature was fitted.
         uncalibrated: (N,) before the temperature.
         source: (N,) patient, camera or burst of each image, None where unknown.
-        part: "test" or "validation".
+        part: "test", "validation" or "evaluated".
     """
 
     names: tuple[str, ...]
@@ -144,16 +143,15 @@ def read_evaluation(run: Run) -> Evaluation | None:
         confidence=confidence,
         uncalibrated=raw.to_numpy(dtype=np.float64),
         source=_sources(run, paths),
-        part=PARTS[str(run.split)],
+        part=run.part,
     )
 
 
 def _sources(run: Run, paths: pd.Series) -> Int[ndarray, " n"] | None:
     """Codes of the column `group` of splits.csv, where it has one; an image without a group is its own."""
-    file = run.path / "splits.csv"
-    if not file.is_file() or "group" not in pd.read_csv(file, nrows=0).columns:
+    table = run.splits
+    if table is None or "group" not in table:
         return None
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
     mine = table[table["split"] == run.split].drop_duplicates("path").set_index("path")["group"]
     named = mine.reindex(paths).to_numpy(dtype=object)
     alone = pd.isna(named) | (named == "")

@@ -2,8 +2,9 @@
 
 from itertools import pairwise
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts.run_sections import Series, Training
-from longtail.report.run import GROUPS, SPLITS, Run
+from longtail.report.run import PART_NAMES, SPLITS, Run
 
 
 def training(run: Run) -> Training:
@@ -25,7 +26,7 @@ def training(run: Run) -> Training:
     curves.append(_series("learning rate", "rate", [(record["epoch"], record.get("lr")) for record in log]))
     return Training(
         series=tuple(curve for curve in curves if curve.epochs),
-        scores_on={"test": "test", "val": "validation"}.get(str(part), ""),
+        scores_on=PART_NAMES.get(str(part), ""),
         stages=tuple(
             (str(stage), 1 + min(epochs), 1 + max(epochs))
             for stage in dict.fromkeys(record["stage"] for record in log)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import macro_interval, source_bootstrap, wilson
-from longtail.report.facts.evaluation import PARTS, Evaluation
+from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, Interval, ScoreRow, Verdict
-from longtail.report.facts.words import ENOUGH, SURE, between, classes, hits, listed, of_hundred, whole
-from longtail.report.run import GROUPS, Run
+from longtail.report.facts.words import SURE, between, classes, hits, listed, of_hundred, whole
+from longtail.report.run import ENOUGH, SCORES, Run
 
-SCORES = ("overall", "macro", *GROUPS)
 SURE_AT = 0.8
 
 
@@ -40,7 +40,7 @@ def unseen_verdict(run: Run) -> Verdict:
     return Verdict(
         rows,
         (
-            f"Of 100 {PARTS[str(run.split)]} images it names {of_hundred(metrics['overall'])} correctly.",
+            f"Of 100 {run.part} images it names {of_hundred(metrics['overall'])} correctly.",
             f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
             "is said about how sure they are.",
         ),

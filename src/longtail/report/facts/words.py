@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from longtail.report.facts.sections import Interval
 
 LISTED = 5
-ENOUGH = 10  # images of a class from which on its recall is shown
-SURE = 30  # and from which on it is not called rough
+SURE = 30  # images of a class from which on its recall is not called rough
 
 
 def whole(value: float, images: int = 0) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Classes, ClassRow, ClassSize, Facts, Head
 from longtail.report.page import class_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import GROUPS
+from longtail.report.run import ENOUGH
 
 IN_HTML = 300  # up to that many classes every row is in the page without script
 WITHOUT_SCRIPT = 200  # rows in the page where there are more
@@ -168,10 +169,10 @@ def line(row: ClassRow) -> Line:
 
 
 def _precision(row: ClassRow) -> str:
-    """In per cent from ten predictions on, else as a count."""
+    """In per cent where there are predictions enough, else as a count."""
     if row.predicted == 0 or row.precision is None:
         return "never said" if row.test_images else ""
-    if row.predicted < 10:
+    if row.predicted < ENOUGH:
         return f"{round(row.precision * row.predicted)} of {row.predicted}"
     return cent(row.precision)
 

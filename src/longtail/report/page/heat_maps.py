@@ -36,7 +36,9 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         found = json.loads((run.path / FILE).read_text("utf-8"))
         kept = [one for one in found["images"] if images == "all" or one["class"] != one["label"]]
         cards, rule = [_card(run.path / "explain", one) for one in kept], str(found["rule"])
-        missing = "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
+        missing = (
+            "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
+        )
         rule = f"{rule[:1].upper()}{rule[1:].removesuffix('.')}."
         return {"cards": cards, "rule": rule, "missing": missing, "command": ""}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -77,9 +77,9 @@ def shown(name: str | None) -> str:
 
 
 def shown_path(image: str) -> str:
-    """An image's id, where it is an absolute path its folder and name alone: what lies above tells of the machine.
+    r"""An image's id, where it is an absolute path its folder and name alone: what lies above tells of the machine.
 
-    >>> shown_path("test/cat/1.jpg"), shown_path("/home/me/photos/cat/1.jpg"), shown_path("C:\\\\me\\\\cat\\\\1.jpg")
+    >>> shown_path("test/cat/1.jpg"), shown_path("/home/me/photos/cat/1.jpg"), shown_path("C:\\me\\cat\\1.jpg")
     ('test/cat/1.jpg', '…/cat/1.jpg', '…/cat/1.jpg')
     """
     path = PureWindowsPath(image)  # which knows both kinds

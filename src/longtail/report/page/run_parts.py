@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.data.dataset import counted
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import GROUPS
+from longtail.report.run import SCORES
 from longtail.report.text import epoch_range
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
@@ -48,13 +49,12 @@ def _reliability(found: Reliability) -> Table:
 def _answered(found: Confidence) -> Table | None:
     if not found.answered:
         return None
-    names = ("many", "medium", "few")
-    there = [place for place, name in enumerate(names) if any(line.name == name for line in found.risk)]
+    there = [place for place, name in enumerate(GROUPS) if any(line.name == name for line in found.risk)]
     rows = []
     for row in found.answered:
         groups = [f"{cent(row.group_error[place])} of {cent(row.group_coverage[place])}" for place in there]
         rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
-    header = ("answered", "confidence at least", "errors", *(names[place] for place in there))
+    header = ("answered", "confidence at least", "errors", *(GROUPS[place] for place in there))
     caption = "Errors among the images that are answered"
     if there:
         caption += "; by group: errors, of the share of the group that is answered"
@@ -63,8 +63,7 @@ def _answered(found: Confidence) -> Table | None:
 
 def experts(found: Experts) -> Mapping[str, Any]:
     """What do the experts add?"""
-    scores = ("overall", "macro", *GROUPS)
-    there = [name for name in scores if any(getattr(row, name) is not None for row in found.rows)]
+    there = [name for name in SCORES if any(getattr(row, name) is not None for row in found.rows)]
     if len(groups := [name for name in there if name in GROUPS]) == 1:  # it says the same as macro
         there.remove(groups[0])
     rows = [(row.name, *(cent(getattr(row, name)) for name in there)) for row in found.rows]
@@ -146,7 +145,11 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         svg = to_svg(class_figures.counts_by_rank(found.counts, edges), "counts", title, caption)
         pictures.append(Picture(title, svg, caption))
     lists = (
-        ("Could not be read", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.unreadable]),
+        (
+            "Could not be read",
+            "image",
+            [f"{shown_path(path)} ({reason})" for path, reason in found.unreadable],
+        ),
         ("Looks odd", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.suspicious]),
         (
             "Unknown to the model, left out",

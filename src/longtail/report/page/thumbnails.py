@@ -15,7 +15,7 @@ from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
 from longtail.data.opening import UnreadableError
-from longtail.report.run import Run
+from longtail.report.run import SPLITS, Run
 from longtail.types import InputError
 
 SIDE = 96  # pixels; what is smaller stays as it is
@@ -74,6 +74,8 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     wanted = dict.fromkeys(images)
     if not wanted:
         return Thumbnails()
+    if run.split not in SPLITS:
+        return Thumbnails(trouble="Images that were given with --data are not shown.")
     try:
         listings = _listings(run)
     except (InputError, ValidationError, OSError):
