@@ -12,9 +12,9 @@ from PIL import Image
 
 from longtail.recipe import load_recipe
 from longtail.report import Run, comparison_lines, evaluation_lines, plot, report_lines
+from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
 from longtail.report.text import table_lines
-from longtail.report.training_plot import stage_edges
 from longtail.types import InputError
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}
@@ -250,5 +250,5 @@ def test_names_at_line_ends_do_not_touch() -> None:
 
 def test_stage_edges() -> None:
     log = [_record(epoch, 4) for epoch in range(4)]
-    assert stage_edges(log) == [3]
-    assert stage_edges(log[:2]) == []
+    assert stage_edges(log) == (3,)
+    assert stage_edges(log[:2]) == ()

@@ -17,6 +17,7 @@ from longtail.report import Run, write_page
 from longtail.report.facts import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
+from longtail.report.page.class_figures import _side_by_side
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.run_parts import experts
 from report_runs import ODD_NAMES, made_up_run
@@ -48,6 +49,14 @@ def photos(tmp_path: Path) -> Path:
 
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:
     assert build_page(Run(pages("perfect").parent)) == pages("perfect").read_text("utf-8")
+
+
+def test_images_are_part_of_the_same_bytes(photos: Path, tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", names=PHOTOS, data=str(photos), rates=[0.5, 0.5, 0.5]))
+    _rename_as_evaluated(run, sorted(photos.rglob("*.jpg")), photos)
+    page = build_page(run)
+    assert "<img" in page
+    assert build_page(Run(run.path)) == page
 
 
 def test_numbers_are_those_of_metrics_json(pages: Pages) -> None:
@@ -137,6 +146,49 @@ def test_images_that_are_gone_are_told(tmp_path: Path) -> None:
     page = build_page(Run(run))
     assert "<img" not in page
     assert "none are shown" in page
+
+
+def test_what_became_of_the_images_is_told_where_no_pair_occurs_twice(tmp_path: Path) -> None:
+    rates, images = [1.0] * 29 + [0.0], [20] * 29 + [1]
+    gone = str(tmp_path / "gone")
+    run = Run(made_up_run(tmp_path / "run", num_classes=30, data=gone, rates=rates, images=images))
+    found = collect(run).confusions
+    assert found is not None
+    assert (len(found.pairs), found.errors) == (0, 1)
+    assert "none are shown" in build_page(run)
+
+
+def test_without_errors_there_is_no_matrix_of_them(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=25, rates=[1.0] * 25)))
+    assert "No error was made." in page
+    assert "matrix" not in data_of(page)
+
+
+def test_few_images_have_no_percentage_and_no_colour(tmp_path: Path) -> None:
+    images = [40, 40, 40, 40, 2, 2, 2]
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, images=images)))
+    row = r'<th scope="row"[^>]*><span class="g few">few</span></th>(.*?)</tr>'
+    found = [re.sub(r"<[^>]*>", " ", cells).split() for cells in re.findall(row, page, re.DOTALL)]
+    assert found[0][:2] == ["-", "-"]
+    assert [cell for cell in found[1] if "%" in cell] == []
+    assert 'class="h5"' in page
+    experts_ = re.search(r"Accuracy of each expert.*?</table>", page, re.DOTALL)
+    assert experts_
+    assert len(re.findall(r'<td class="n">-</td></tr>', experts_[0])) == 4
+
+
+def test_a_class_called_few_bears_no_mark_of_the_group(tmp_path: Path) -> None:
+    names = ("few", "many", "lynx")
+    page = build_page(Run(made_up_run(tmp_path / "run", names=names, rates=[0.3] * 3, images=60)))
+    sinks = page[page.index("Classes that swallow most errors") :]
+    assert 'class="g ' not in sinks[: sinks.index("</table>")]
+
+
+def test_classes_of_equal_size_stand_side_by_side() -> None:
+    places = _side_by_side(np.array([5.0, 5, 500, 5]))
+    assert places[2] == 500
+    assert places[1] == pytest.approx(5)
+    assert places[0] < places[1] < places[3] < 7
 
 
 def test_a_page_that_would_be_too_large_has_no_images(
@@ -233,7 +285,7 @@ def test_a_single_group_is_told_once(tmp_path: Path) -> None:
     assert [line.name for line in found.confidence.risk] == ["all"]
     assert [gain.score for gain in found.experts.gains] == ["overall", "macro"]
     assert [series.name for series in found.training.series if series.kind == "score"] == ["macro"]
-    assert experts(found.experts)["table"].header == ("expert", "overall", "macro")
+    assert experts(found.experts, found)["table"].header == ("expert", "overall", "macro")
 
 
 def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,7 +74,7 @@ class DataOptions(BaseModel):
 def data_name(source: str, path: str | None) -> str:
     """What the images are called: a named set by its name, one's own by their folder or file.
 
-    >>> data_name("cifar10", "/data"), data_name("folder", "/home/me/birds.v2"), data_name("table", "birds.csv")
+    >>> data_name("cifar10", "/data"), data_name("folder", "/me/birds.v2"), data_name("table", "birds.csv")
     ('cifar10', 'birds.v2', 'birds')
     """
     if path is None or source not in get_args(OwnSource):

@@ -18,6 +18,7 @@ from longtail.types import InputError
 SPLITS = ("test", "val")
 PART_NAMES = {"test": "test", "val": "validation"}
 SCORES = ("overall", "macro", *GROUPS)
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # shares of the images answered, in tables
 ENOUGH = 10  # test images of a class below which its recall is told as a count only
 NAMES = {"class": str, "group": str, "mistaken_for": str, "predicted": str}
 
@@ -164,6 +165,11 @@ class Run:
         missing = {"path", "class", "label", "confidence", "expert_1"} - set(table.columns)
         if missing:
             raise InputError(f"{file} is damaged (no column {min(missing)!r}); {self._again}")
+        named = [
+            column for column in table if column in ("class", "label") or str(column).startswith("expert_")
+        ]
+        if not table[named].isin([entry["name"] for entry in self.classes]).to_numpy().all():
+            raise InputError(f"{file} is damaged (a class that classes.json does not name); {self._again}")
         return table
 
     def evaluation_files(self) -> list[str]:

@@ -45,7 +45,7 @@ class SeedRuns:
 
     @property
     def runs(self) -> list[Run]:
-        """The finished runs."""
+        """The runs, finished or not."""
         return [Run(folder.path) for folder in self.folders]
 
     @property

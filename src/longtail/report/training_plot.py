@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from longtail.engine.run_folder import RunFolder
 from longtail.metrics.groups import GROUPS
+from longtail.report.facts.training import stage_edges
 from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.report.style import (
     GROUP_COLORS,
@@ -55,11 +55,6 @@ def plot_training(run: Run) -> str | None:
         for axes in panels[-COLUMNS:]:
             axes.set_xlabel("epoch")
         return save(figure, RunFolder(run.path), "plots/training.png")
-
-
-def stage_edges(log: Sequence[Record]) -> list[int]:
-    """Number of finished epochs at which one stage gave way to the next."""
-    return [after["epoch"] for before, after in pairwise(log) if before["stage"] != after["stage"]]
 
 
 def _points(log: Sequence[Record], value: Any) -> tuple[list[int], list[float]]:

@@ -36,7 +36,6 @@ def class_rows(e: Evaluation) -> Classes:
         not_tested=tuple(name(c) for c in np.flatnonzero(~e.tested)),
         differ=True if weak.any() or strong.any() else _differ(e),
         luck_at_zero=float(((1 - rate) ** e.worth)[e.tested].sum()),
-        at_zero=int((e.tested & (e.correct == 0)).sum()),
         typical_images=float(np.median(e.images[e.tested])),
     )
 
@@ -87,7 +86,6 @@ def certainty(images: int) -> Literal["not tested", "too few", "rough", ""]:
 
 def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"]) -> list[ClassRow]:
     recall, interval = e.recall.tolist(), class_intervals(e)
-    low, high = (side.tolist() for side in wilson(e.correct, e.predicted))
     images, correct, predicted = e.images.tolist(), e.correct.tolist(), e.predicted.tolist()
     sure = np.bincount(e.target, e.confidence, len(e.names)).tolist()
     mistaken, times = _mistaken(e)
@@ -107,7 +105,6 @@ def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"])
                 recall=recall[c] if tested else None,
                 interval=interval[c] if tested else None,
                 precision=correct[c] / predicted[c] if predicted[c] else None,
-                precision_interval=(low[c], high[c]) if predicted[c] else None,
                 predicted=predicted[c],
                 mistaken_for=e.names[mistaken[c]] if times[c] else None,
                 mistaken_images=int(times[c]),

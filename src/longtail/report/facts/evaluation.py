@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from longtail.metrics.groups import GROUPS
-from longtail.metrics.intervals import effective_images
+from longtail.metrics.intervals import effective_images, macro_interval, source_bootstrap, wilson
+from longtail.report.facts.sections import Interval
 from longtail.report.run import Run
 
 
@@ -108,6 +109,23 @@ class Evaluation:
         many, medium, few = (bool(which.any()) for which in self.of_groups()[1:])
         return 2 if few else 1 if medium and many else None
 
+    @cached_property
+    def score_intervals(self) -> list[Interval | None]:
+        """95 % intervals of overall, macro, many, medium and few; None without tested classes."""
+        chosen = self.of_groups()
+        low, high = wilson(np.array([self.right.sum()]), np.array([len(self.right)]))
+        ends = [
+            (float(low[0]), float(high[0])),
+            *(macro_interval(self.worth_correct[w], self.worth[w]) for w in chosen),
+        ]
+        if self.source is not None:
+            drawn = source_bootstrap(self.right, self.target, self.source, chosen)
+            ends = [
+                (float(np.fmin(a, c)), float(np.fmax(b, d)))
+                for (a, b), (c, d) in zip(ends, drawn, strict=True)
+            ]
+        return [None if np.isnan(a) else (a, b) for a, b in ends]
+
     def of_groups(self) -> Bool[ndarray, "4 c"]:
         """Which tested classes are in: all, many, medium, few."""
         return np.stack([self.tested, *(self.tested & (self.group == g) for g in range(len(GROUPS)))])
@@ -125,10 +143,8 @@ def read_evaluation(run: Run) -> Evaluation | None:
     index = pd.Index([entry["name"] for entry in run.classes], dtype=object)
     experts = [f"expert_{m}" for m in range(1, len(table.columns) + 1) if f"expert_{m}" in table]
     codes = np.stack([index.get_indexer(table[key].astype(object)) for key in ("class", "label", *experts)])
-    known = (codes >= 0).all(0)
-    if not known.any():
+    if table.empty:
         return None
-    table, codes = table[known], codes[:, known].astype(np.int64)
     confidence = table["confidence"].to_numpy(dtype=np.float64)
     raw = table["uncalibrated_confidence"] if "uncalibrated_confidence" in table else table["confidence"]
     paths = table["path"].astype(object)

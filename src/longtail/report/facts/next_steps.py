@@ -28,7 +28,7 @@ def next_steps(
     run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, sure: Confidence, found: Data
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
-    first = (*_finish(run), *_mend(found), *_review(run, e), *_merge(pairs))
+    first = (*_finish(run), *_mend(found), *_review(e), *_merge(pairs))
     return (*first, *_collect(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))[:MOST]
 
 
@@ -59,12 +59,12 @@ def _mend(found: Data) -> Iterator[Step]:
         yield Step(told, "longtail data check FOLDER")
 
 
-def _review(run: Run, e: Evaluation) -> Iterator[Step]:
+def _review(e: Evaluation) -> Iterator[Step]:
     surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
     if surely_wrong:
         images = count(surely_wrong, "image")
         told = f"Review the labels of {images} that it names otherwise and is {100 * SURE:.0f} % sure of."
-        yield Step(told, f"longtail report {_name(run)} --images errors")
+        yield Step(told, "", "surest")
 
 
 def _merge(pairs: Confusions) -> Iterator[Step]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.recipe import Recipe, load_recipe, shipped
+from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.run import Run
@@ -98,6 +99,8 @@ def _limits(e: Evaluation | None) -> Iterator[str]:
             "Every image is taken to be independent; where several show one patient, animal or moment, the intervals "
             "are too narrow."
         )
+    elif len(e.right) >= DRAWN_FROM:
+        yield "The grey bands of confidence, unlike the intervals, take every image to be independent of the others."
     yield (
         f"Overall, precision and confidence hold at the mix of classes of these {e.part} images; for yours, predict "
         "with --prior."

@@ -1,6 +1,8 @@
 """Did training go well? The log as curves, unsmoothed."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from longtail.metrics.groups import GROUPS
 from longtail.report.facts.run_sections import Series, Training
@@ -32,11 +34,14 @@ def training(run: Run) -> Training:
             for stage in dict.fromkeys(record["stage"] for record in log)
             if (epochs := [record["epoch"] for record in log if record["stage"] == stage])
         ),
-        edges=tuple(
-            int(after["epoch"]) for before, after in pairwise(log) if before["stage"] != after["stage"]
-        ),
+        edges=stage_edges(log),
         epochs=int(run.status["epochs"]),
     )
+
+
+def stage_edges(log: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Number of finished epochs at which one stage gave way to the next."""
+    return tuple(int(after["epoch"]) for before, after in pairwise(log) if before["stage"] != after["stage"])
 
 
 def _series(name: str, kind: str, points: list[tuple[int, float | None]]) -> Series:

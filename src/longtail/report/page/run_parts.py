@@ -30,7 +30,9 @@ def confidence(found: Confidence) -> Mapping[str, Any]:
     if found.risk:
         title = "What does leaving out the least certain bring?"
         several = len(found.risk) > 1
-        caption = "One line a group: abstaining may help one and not another." if several else ""
+        caption = ""
+        if several:
+            caption = "One line a group, all at the same thresholds: abstaining may help one and not another."
         svg = to_svg(
             curve_figures.risk_coverage(found.risk), "risk", title, caption or "Errors over share answered."
         )
@@ -47,13 +49,24 @@ def _reliability(found: Reliability) -> Table:
 
 
 def _answered(found: Confidence) -> Table | None:
-    if not found.answered:
+    images = {line.name: line.images for line in found.risk}
+    if not images:
         return None
-    there = [place for place, name in enumerate(GROUPS) if any(line.name == name for line in found.risk)]
+    there = [place for place, name in enumerate(GROUPS) if name in images]
+
+    def errors(error: float | None, coverage: float | None, name: str) -> str:
+        return cent(error, round((coverage or 0) * images[name]))
+
     rows = []
     for row in found.answered:
-        groups = [f"{cent(row.group_error[place])} of {cent(row.group_coverage[place])}" for place in there]
-        rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
+        groups = [
+            f"{errors(row.group_error[place], row.group_coverage[place], GROUPS[place])} of "
+            f"{cent(row.group_coverage[place])}"
+            for place in there
+        ]
+        rows.append(
+            (cent(row.coverage), f"{row.threshold:.2f}", errors(row.error, row.coverage, "all"), *groups)
+        )
     header = ("answered", "confidence at least", "errors", *(GROUPS[place] for place in there))
     caption = "Errors among the images that are answered"
     if there:
@@ -61,12 +74,13 @@ def _answered(found: Confidence) -> Table | None:
     return Table(caption, header, rows)
 
 
-def experts(found: Experts) -> Mapping[str, Any]:
+def experts(found: Experts, facts: Facts) -> Mapping[str, Any]:
     """What do the experts add?"""
+    images = {row.name: row.images for row in facts.verdict.rows}
     there = [name for name in SCORES if any(getattr(row, name) is not None for row in found.rows)]
     if len(groups := [name for name in there if name in GROUPS]) == 1:  # it says the same as macro
         there.remove(groups[0])
-    rows = [(row.name, *(cent(getattr(row, name)) for name in there)) for row in found.rows]
+    rows = [(row.name, *(cent(getattr(row, name), images[name]) for name in there)) for row in found.rows]
     pictures = []
     if found.gains:
         title = f"All together against {found.gains[0].best}, the best alone"
@@ -78,16 +92,13 @@ def experts(found: Experts) -> Mapping[str, Any]:
                  "yes" if row.measurable else "no")
                 for row in found.gains
             ],
+            of_groups=True,
         )  # fmt: skip
         svg = to_svg(curve_figures.gains(found.gains), "gains", title, caption)
         pictures.append(Picture(title, svg, caption, numbers))
+    every = facts.head.num_images
     agreement = [
-        (
-            row.name,
-            f"{row.images:,}",
-            cent(row.share),
-            cent(row.accuracy, row.images) if row.images >= 10 else "-",
-        )
+        (row.name, f"{row.images:,}", cent(row.share, every), cent(row.accuracy, row.images))
         for row in found.agreement
     ]
     return {
