@@ -12,9 +12,9 @@ from PIL import Image
 
 from longtail.recipe import load_recipe
 from longtail.report import Run, comparison_lines, evaluation_lines, plot, report_lines
+from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
 from longtail.report.text import table_lines
-from longtail.report.training_plot import stage_edges
 from longtail.types import InputError
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}
@@ -201,6 +201,21 @@ def test_comparison_names_what_cannot_be_compared(tmp_path: Path) -> None:
     assert [str(tmp_path / "other" / "a") in line for line in twins] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "called"),
+    [
+        ("table", "/me/birds.csv", "birds"),
+        ("packed", "/me/birds", "birds"),
+        ("cifar100", "/me/cifar", "cifar100"),
+    ],
+)
+def test_data_of_ones_own_are_called_by_their_file(tmp_path: Path, name: str, path: str, called: str) -> None:
+    run = write_run(tmp_path / "run")
+    given = {"data.name": name, "data.path": path}
+    (run / "recipe.toml").write_text(load_recipe("icl-images", given)[0].to_toml())
+    assert str(Run(run)).endswith(f" on {called}")
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         Run(tmp_path / "nowhere")
@@ -235,5 +250,5 @@ def test_names_at_line_ends_do_not_touch() -> None:
 
 def test_stage_edges() -> None:
     log = [_record(epoch, 4) for epoch in range(4)]
-    assert stage_edges(log) == [3]
-    assert stage_edges(log[:2]) == []
+    assert stage_edges(log) == (3,)
+    assert stage_edges(log[:2]) == ()

@@ -10,6 +10,7 @@ from typing import Any
 
 from longtail.choosing import choose
 from longtail.data.loading import read_source, source_of
+from longtail.data.options import data_name
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
@@ -183,18 +184,14 @@ def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
         else f" (imbalance factor {recipe.data.imbalance_factor:g})"
     )
     return (
-        f"{recipe.method.name} with {m.name}, {experts}, on {_data_name(recipe)}{tail}: "
+        f"{recipe.method.name} with {m.name}, {experts}, on {data_name(recipe.data.name, recipe.data.path)}{tail}: "
         f"{o.epochs} epochs of batches of {o.batch_size}, {drawn}"
     )
 
 
-def _data_name(recipe: Recipe) -> str:
-    own = recipe.data.name in OWN and recipe.data.path is not None
-    return Path(recipe.data.path or "").stem if own else recipe.data.name
-
-
 def default_name(recipe: Recipe) -> str:
-    return "-".join((_data_name(recipe).replace(" ", "_"), recipe.method.name, recipe.model.name))
+    images = data_name(recipe.data.name, recipe.data.path).replace(" ", "_")
+    return "-".join((images, recipe.method.name, recipe.model.name))
 
 
 def reserve(name: str) -> Path:

@@ -1,6 +1,7 @@
 """What the report states, on made-up run folders of every kind: the numbers, the marks and the sentences."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def test_every_kind_of_run_has_facts(tmp_path: Path, made: dict[str, Any]) -> No
     assert len(found.next) <= 5
     for sentence in (*found.verdict.sentences, *(step.text for step in found.next)):
         assert sentence.endswith(".")
-        assert "nan" not in sentence.replace("\n", " ").split()
+        assert not re.search(r"\bnan\b", sentence)
     for row in found.verdict.rows:
         if evaluated and row.value is not None:
             assert row.interval is not None
@@ -102,7 +103,7 @@ def test_confusions_are_those_of_confusions_csv(tmp_path: Path) -> None:
     assert found.errors == table["images"].sum()
     counts = np.array(found.matrix.counts if found.matrix else 0)
     assert counts.sum() == np.sum(found.groups) == 360
-    assert found.listed == ()
+    assert len(found.listed) == 20 < found.errors
     images = pd.read_parquet(run.path / "eval/test/predictions.parquet").set_index("path")
     for pair in found.pairs:
         assert len(pair.wrong) == min(3, pair.count)
@@ -224,7 +225,18 @@ def test_confidence_before_and_after_the_temperature(tmp_path: Path) -> None:
     assert [line.name for line in found.risk] == ["all", "many", "medium", "few"]
     assert all(line.coverage[-1] == 1 for line in found.risk)
     assert [row.coverage for row in found.answered] == pytest.approx([1, 0.9, 0.8, 0.7, 0.5], abs=0.005)
-    assert found.ece_after == 0.02
+
+
+def test_groups_are_compared_at_common_thresholds(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", images=100))
+    found, images = collect(run).confidence, pd.read_parquet(run.path / "eval/test/predictions.parquet")
+    assert found is not None
+    classes = {entry["name"]: entry["group"] for entry in run.classes}
+    for line in found.risk[1:]:
+        place = len(line.coverage) // 2
+        threshold = images["confidence"].nlargest(round(line.coverage[place] * len(images))).iloc[-1]
+        mine = images[(images["class"].map(classes) == line.name) & (images["confidence"] >= threshold)]
+        assert line.error[place] == pytest.approx((mine["class"] != mine["label"]).mean())
 
 
 def test_few_images_have_no_diagram(tmp_path: Path) -> None:
@@ -263,8 +275,12 @@ def test_sources_widen_intervals_and_are_named(tmp_path: Path) -> None:
         return high - low
 
     assert width(of_few) > 2 * width(alone)
-    assert any("independent" in limit for limit in alone.repeat.limits)
-    assert not any("independent" in limit for limit in of_few.repeat.limits)
+    assert any(limit.startswith("Every image is taken to be independent") for limit in alone.repeat.limits)
+    assert [limit for limit in of_few.repeat.limits if "independent" in limit] == [
+        "The grey bands of confidence, unlike the intervals, take every image to be independent of the others."
+    ]
+    assert of_few.confidence is not None
+    assert of_few.confidence.upper == (of_few.verdict.rows[0].interval or (0, 0))[1]
 
 
 AUDIT = {
@@ -288,6 +304,17 @@ def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
     assert found.repeat.shipped == "icl-images"
 
 
+def test_unreadable_images_of_the_audit_and_the_evaluation_are_told_once(tmp_path: Path) -> None:
+    run = made_up_run(tmp_path / "run", audit=AUDIT)
+    file = run / "eval/test/metrics.json"
+    unreadable = ["a.jpg (empty)", "b (1).jpg (not an image)"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"unreadable": unreadable}))
+    later = ("b (1).jpg", "not an image")
+    assert collect(Run(run)).data.unreadable == (("a.jpg", "empty"), later)
+    (run / "audit.json").unlink()
+    assert collect(Run(run)).data.unreadable == (("a.jpg", "empty"), later)
+
+
 def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"audit\.json is damaged \('path'\)"):
         facts(tmp_path, audit={"unreadable": [{}]})
@@ -299,9 +326,43 @@ def test_damaged_predictions_are_refused_in_a_line(tmp_path: Path) -> None:
     pd.read_parquet(file).drop(columns="label").to_parquet(file)
     with pytest.raises(InputError, match=r"no column 'label'.*longtail evaluate"):
         collect(run)
+    made_up_run(tmp_path / "other", names=("a", "b"))
+    file.write_bytes((tmp_path / "other/eval/test/predictions.parquet").read_bytes())
+    with pytest.raises(InputError, match=r"a class that classes\.json does not name"):
+        collect(Run(run.path))
     file.write_bytes(b"nothing")
     with pytest.raises(InputError, match="damaged"):
         collect(Run(run.path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "path,class\na,b\n", 'path,split,group\n"a'], ids=["empty", "columns", "cut"]
+)
+def test_damaged_splits_are_refused_in_a_line(tmp_path: Path, text: str) -> None:
+    run = made_up_run(tmp_path / "run", sources=4)
+    (run / "splits.csv").write_text(text)
+    with pytest.raises(InputError, match=r"splits\.csv is damaged"):
+        collect(Run(run))
+
+
+def test_images_from_elsewhere_are_told_where_the_run_has_none_of_its_own(tmp_path: Path) -> None:
+    made = made_up_run(tmp_path / "run", data="photos")
+    log = made / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    log.write_text("".join(json.dumps({k: v for k, v in r.items() if k != "test"}) + "\n" for r in records))
+    (made / "eval/test").rename(made / "eval/field")
+    exchanged = json.loads((made / "eval/field/metrics.json").read_text()) | {"prior": {}, "overall": 0.1}
+    (made / "eval/field-prior-uniform").mkdir()
+    (made / "eval/field-prior-uniform/metrics.json").write_text(json.dumps(exchanged))
+    run = Run(made)
+    found = collect(run)
+    assert run.split == "field"
+    assert found.verdict.sentences[0].startswith("Of 100 evaluated images it names")
+    assert "Scores are on images that were given with --data (eval/field)." in found.head.notices
+    assert found.experts is not None
+    assert report_lines(run)[1].startswith("200 evaluated images")
+    steps = [step.command for step in collect(Run(made_up_run(tmp_path / "thin", images=3))).next]
+    assert "longtail evaluate thin" in steps
 
 
 def test_changes_from_the_shipped_recipe(tmp_path: Path) -> None:
@@ -328,3 +389,13 @@ def test_the_terminal_says_what_stands_out(tmp_path: Path) -> None:
     start = lines.index("What stands out")
     assert lines[start + 1].startswith("  Of 100 test images it names")
     assert all(line.isprintable() for line in lines)
+
+
+def test_the_terminal_ranks_as_the_page_does(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", rates=[0.5] * 10, images=[12, 200] * 5, seed=1))
+    found, lines = collect(run).classes, report_lines(run)
+    assert found is not None
+    below = [row for row in found.rows if (row.recall or 0) < (found.macro or 0)]
+    start = lines.index("Weakest classes") + 2
+    assert [line[2:9] for line in lines[start : start + len(below)]] == [row.name for row in below]
+    assert below != sorted(below, key=lambda row: row.recall or 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from longtail.report import Run, write_page
 from longtail.report.facts import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
+from longtail.report.page.class_figures import _side_by_side
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.run_parts import experts
 from report_runs import ODD_NAMES, made_up_run
@@ -46,6 +48,14 @@ def photos(tmp_path: Path) -> Path:
 
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:
     assert build_page(Run(pages("perfect").parent)) == pages("perfect").read_text("utf-8")
+
+
+def test_images_are_part_of_the_same_bytes(photos: Path, tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", names=PHOTOS, data=str(photos), rates=[0.5, 0.5, 0.5]))
+    _rename_as_evaluated(run, sorted(photos.rglob("*.jpg")), photos)
+    page = build_page(run)
+    assert "<img" in page
+    assert build_page(Run(run.path)) == page
 
 
 def test_numbers_are_those_of_metrics_json(pages: Pages) -> None:
@@ -122,8 +132,6 @@ def test_which_images_are_shown(wanted: str, wrong: bool, right: bool, photos: P
 
 def _rename_as_evaluated(run: Run, files: list[Path], root: Path) -> None:
     """Give the made-up predictions the ids of images that are there."""
-    import pandas as pd
-
     table = run.path / "eval/test/predictions.parquet"
     found = pd.read_parquet(table)
     found["path"] = [file.relative_to(root).as_posix() for file in files][: len(found)]
@@ -135,6 +143,49 @@ def test_images_that_are_gone_are_told(tmp_path: Path) -> None:
     page = build_page(Run(run))
     assert "<img" not in page
     assert "none are shown" in page
+
+
+def test_what_became_of_the_images_is_told_where_no_pair_occurs_twice(tmp_path: Path) -> None:
+    rates, images = [1.0] * 29 + [0.0], [20] * 29 + [1]
+    gone = str(tmp_path / "gone")
+    run = Run(made_up_run(tmp_path / "run", num_classes=30, data=gone, rates=rates, images=images))
+    found = collect(run).confusions
+    assert found is not None
+    assert (len(found.pairs), found.errors) == (0, 1)
+    assert "none are shown" in build_page(run)
+
+
+def test_without_errors_there_is_no_matrix_of_them(tmp_path: Path) -> None:
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=25, rates=[1.0] * 25)))
+    assert "No error was made." in page
+    assert "matrix" not in data_of(page)
+
+
+def test_few_images_have_no_percentage_and_no_colour(tmp_path: Path) -> None:
+    images = [40, 40, 40, 40, 2, 2, 2]
+    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, images=images)))
+    row = r'<th scope="row"[^>]*><span class="g few">few</span></th>(.*?)</tr>'
+    found = [re.sub(r"<[^>]*>", " ", cells).split() for cells in re.findall(row, page, re.DOTALL)]
+    assert found[0][:2] == ["-", "-"]
+    assert [cell for cell in found[1] if "%" in cell] == []
+    assert 'class="h5"' in page
+    experts_ = re.search(r"Accuracy of each expert.*?</table>", page, re.DOTALL)
+    assert experts_
+    assert len(re.findall(r'<td class="n">-</td></tr>', experts_[0])) == 4
+
+
+def test_a_class_called_few_bears_no_mark_of_the_group(tmp_path: Path) -> None:
+    names = ("few", "many", "lynx")
+    page = build_page(Run(made_up_run(tmp_path / "run", names=names, rates=[0.3] * 3, images=60)))
+    sinks = page[page.index("Classes that swallow most errors") :]
+    assert 'class="g ' not in sinks[: sinks.index("</table>")]
+
+
+def test_classes_of_equal_size_stand_side_by_side() -> None:
+    places = _side_by_side(np.array([5.0, 5, 500, 5]))
+    assert places[2] == 500
+    assert places[1] == pytest.approx(5)
+    assert places[0] < places[1] < places[3] < 7
 
 
 def test_a_page_that_would_be_too_large_has_no_images(
@@ -149,8 +200,30 @@ def test_a_page_that_would_be_too_large_has_no_images(
 
 
 def test_nothing_tells_the_machine(tmp_path: Path) -> None:
-    page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, data=str(tmp_path / "photos"))))
+    """Neither the recipe's paths nor images that a table names by their whole path."""
+    elsewhere = {"data.root": str(tmp_path / "root"), "model.weights": str(tmp_path / "begin.safetensors")}
+    image = str(tmp_path / "photos/cat/1.jpg")
+    audit = {
+        "unreadable": [{"path": image, "reason": "empty"}],
+        "suspicious": [{"path": image, "reason": "grey"}],
+        "duplicates": [
+            {"kind": "exact", "paths": [image] * 2, "splits": ["train"] * 2, "classes": ["x"] * 2}
+        ],
+    }
+    where, rates = str(tmp_path / "photos"), [0.97] * 7
+    made = made_up_run(
+        tmp_path / "run", num_classes=7, data=where, overrides=elsewhere, rates=rates, audit=audit
+    )
+    table = made / "eval/test/predictions.parquet"
+    images = pd.read_parquet(table)
+    images["path"] = [str(tmp_path / "photos/cat" / f"{n}.jpg") for n in range(len(images))]
+    images.to_parquet(table, index=False)
+    page = build_page(Run(made))
+    assert "Every error" in page
+    assert "…/cat/1.jpg (empty)" in page
+    assert "begin.safetensors" in page
     assert str(tmp_path) not in page
+    assert tmp_path.parent.name not in page
 
 
 def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) -> None:
@@ -159,18 +232,29 @@ def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) 
     (run / "explain").mkdir()
     for name in ("00.webp", "00-1.webp"):
         Image.new("RGB", (100, 100), "red").save(run / "explain" / name)
-    image = {
-        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["cat"],
+    wrong = {
+        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["dog"], "shown": "owl",
         "image": "00.webp", "maps": ["00-1.webp"],
     }  # fmt: skip
+    images = [wrong, wrong | {"class": "cat"}]
     (run / "explain/explain.json").write_text(
-        json.dumps({"rule": "two of each", "layer": "x", "images": [image]})
+        json.dumps({"rule": "two of each", "layer": "x", "images": images})
     )
     page = build_page(Run(run))
     assert "Two of each." in page
-    assert page.count("<img") == 2
+    assert page.count("<img") == 4
+    assert "maps: what speaks for owl" in page
+    assert "where expert 1 sees owl; it says dog" in page
+    assert build_page(Run(run), images="errors").count("<img") == 2
     assert "labelled &lt;b&gt;lynx, predicted cat, 0.90" in page
     assert heat_maps(Run(run), "none")["cards"] == []
+
+
+def test_the_commands_name_the_run_wherever_it_is_seen_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made_up_run(tmp_path / "run", num_classes=7))
+    assert "longtail explain run" in build_page(Run("."))
 
 
 def test_damaged_heat_maps_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,7 +282,7 @@ def test_a_single_group_is_told_once(tmp_path: Path) -> None:
     assert [line.name for line in found.confidence.risk] == ["all"]
     assert [gain.score for gain in found.experts.gains] == ["overall", "macro"]
     assert [series.name for series in found.training.series if series.kind == "score"] == ["macro"]
-    assert experts(found.experts)["table"].header == ("expert", "overall", "macro")
+    assert experts(found.experts, found)["table"].header == ("expert", "overall", "macro")
 
 
 def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,18 @@ def test_numbers_sort_as_numbers_and_too_few_stand_last_both_ways(pages: Pages, 
         assert "not tested" in said[-1]
 
 
+def test_precision_of_a_few_predictions_stands_last_both_ways(pages: Pages, visit: Visit) -> None:
+    watched = visit(pages("thousands"))
+    for _ in range(2):
+        press(watched, "precision")
+        said = [text for text in column(watched, "precision") if text]
+        shares = [place for place, text in enumerate(said) if "%" in text]
+        counts = [place for place, text in enumerate(said) if " of " in text]
+        assert shares
+        assert counts
+        assert max(shares) < min(counts)
+
+
 def test_the_active_column_alone_says_how_it_is_sorted(pages: Pages, visit: Visit) -> None:
     watched = visit(pages("odd"))
     sorted_by = watched.page.locator("[aria-sort]")

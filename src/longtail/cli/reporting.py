@@ -32,12 +32,14 @@ def report(
     """Print a run's scores by class size, draw plots, and write report.html."""
     with loading():
         from longtail.report import Run, plot, report_lines, write_page
+        from longtail.report.facts import collect
 
     found = Run(run)
-    for line in (*report_lines(found), ""):
+    facts = collect(found)
+    for line in (*report_lines(found, facts), ""):
         typer.echo(line)
-    page = write_page(found, images=images)
-    for name in (*found.evaluation_files(), *plot(found), page):
+    page = write_page(found, facts, images=images)
+    for name in (*found.evaluation_files(), *plot(found, facts), page):
         typer.echo(found.path / name)
     if open_:
         _open((found.path / page).resolve())

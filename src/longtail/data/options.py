@@ -1,6 +1,7 @@
 """The recipe's [data] section."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict
 
@@ -68,3 +69,14 @@ class DataOptions(BaseModel):
     std: Annotated[Triple, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0)
     strict: bool = False
+
+
+def data_name(source: str, path: str | None) -> str:
+    """What the images are called: a named set by its name, one's own by their folder or file.
+
+    >>> data_name("cifar10", "/data"), data_name("folder", "/me/birds.v2"), data_name("table", "birds.csv")
+    ('cifar10', 'birds.v2', 'birds')
+    """
+    if path is None or source not in get_args(OwnSource):
+        return source
+    return Path(path).name if source in ("folder", "packed") else Path(path).stem

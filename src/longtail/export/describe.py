@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
+from longtail.data.options import data_name
 from longtail.predict import Classifier
 from longtail.recipe import Recipe
 
@@ -55,13 +55,7 @@ def describe(classifier: Classifier) -> dict[str, Any]:
 
 def recipe_name(recipe: Recipe) -> str:
     """Data, method and network, as a run folder is called by default."""
-    return "-".join((data_name(recipe), recipe.method.name, recipe.model.name))
-
-
-def data_name(recipe: Recipe) -> str:
-    """What the images are called: the folder's own name, without where it lies."""
-    named = recipe.data.name in ("digits", "cifar10", "cifar100") or recipe.data.path is None
-    return recipe.data.name if named else Path(str(recipe.data.path)).stem
+    return "-".join((data_name(recipe.data.name, recipe.data.path), recipe.method.name, recipe.model.name))
 
 
 def summary(facts: Mapping[str, Any]) -> str:

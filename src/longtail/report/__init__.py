@@ -1,9 +1,14 @@
 """What a run has to say, finished or not, read from its folder alone: tables for the terminal, and plots."""
 
+from typing import TYPE_CHECKING
+
 from longtail.report.abstaining import abstaining_lines
 from longtail.report.run import Run
 from longtail.report.seeds import SeedRuns, planned_seeds, summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
+
+if TYPE_CHECKING:
+    from longtail.report.facts import Facts
 
 __all__ = [
     "Run",
@@ -20,23 +25,30 @@ __all__ = [
 ]
 
 
-def plot(run: Run) -> list[str]:
+def plot(run: Run, facts: "Facts | None" = None) -> list[str]:
     """Draw plots/training.png and plots/per_class.png into the run folder, as far as there is what to draw.
+
+    Args:
+        run: finished or not, evaluated or not.
+        facts: those of the run, where they are known already.
 
     Returns:
         The names of the files, relative to the run folder.
     """
     from longtail.report.class_plot import plot_classes  # matplotlib: only where something is drawn
+    from longtail.report.facts import collect
     from longtail.report.training_plot import plot_training
 
-    return [name for name in (plot_training(run), plot_classes(run)) if name is not None]
+    facts = facts or collect(run)
+    return [name for name in (plot_training(run), plot_classes(run, facts.classes)) if name is not None]
 
 
-def write_page(run: Run, *, images: str = "all") -> str:
+def write_page(run: Run, facts: "Facts | None" = None, *, images: str = "all") -> str:
     """Write report.html into the run folder: one file that opens without a network.
 
     Args:
         run: finished or not, evaluated or not.
+        facts: those of the run, where they are known already.
         images: "none", "errors" (those that the model names wrongly) or "all" (right ones beside them).
 
     Returns:
@@ -45,5 +57,5 @@ def write_page(run: Run, *, images: str = "all") -> str:
     from longtail.engine.run_folder import RunFolder
     from longtail.report.page import build_page
 
-    RunFolder(run.path).write_text("report.html", build_page(run, images=images))
+    RunFolder(run.path).write_text("report.html", build_page(run, facts, images=images))
     return "report.html"

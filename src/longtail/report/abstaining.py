@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from longtail.report.run import GROUPS
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import COVERAGES, ENOUGH
 from longtail.report.text import percent, table_lines
 from longtail.types import InputError
 
-SHOWN = (1.0, 0.9, 0.8, 0.7, 0.5)
-ENOUGH = 10  # images kept of a group below which its error is not compared
 WIDER = 0.02  # by which the gap between groups has to grow to be told
 
 
@@ -32,7 +31,7 @@ def abstaining_lines(place: Path) -> list[str]:
 def _lines(table: pd.DataFrame) -> list[str]:
     groups = [group for group in GROUPS if table[f"error_{group}"].notna().any()]
     kept = pd.DataFrame(
-        [table[table["coverage"] >= share - 1e-9].iloc[-1] for share in SHOWN]
+        [table[table["coverage"] >= share - 1e-9].iloc[-1] for share in COVERAGES]
     ).drop_duplicates()
     rows = [
         [

@@ -8,7 +8,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from longtail.engine.run_folder import RunFolder
-from longtail.report.run import GROUPS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.facts import Classes
+from longtail.report.run import ENOUGH, Run
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -20,14 +22,19 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import ENOUGH, printable
+from longtail.report.text import printable, ranked
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest
 WEAKEST = 5
 
 
-def plot_classes(run: Run) -> str | None:
-    """Draw the evaluation into plots/per_class.png; None where there is none."""
+def plot_classes(run: Run, found: Classes | None) -> str | None:
+    """Draw the evaluation into plots/per_class.png; None where there is none.
+
+    Args:
+        run: its per_class.csv is drawn.
+        found: the classes as ranked, where single images are known.
+    """
     classes = run.table("per_class")
     if classes is None:
         return None
@@ -40,7 +47,7 @@ def plot_classes(run: Run) -> str | None:
         _frame(axes, tested, len(classes) - len(tested), run)
         for group in GROUPS:
             _group(axes, tested[tested["group"] == group], group)
-        weakest = tested[tested["test_images"] >= ENOUGH].nsmallest(WEAKEST, "recall")
+        weakest = ranked(tested[tested["test_images"] >= ENOUGH], found).head(WEAKEST)
         named = tested if len(tested) <= ALL_NAMED else weakest
         legend = axes.legend(
             loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3, frameon=False, fontsize=8,
@@ -55,7 +62,7 @@ def plot_classes(run: Run) -> str | None:
 
 def _frame(axes: Axes, tested: pd.DataFrame, untested: int, run: Run) -> None:
     smallest, largest = tested["train_images"].min(), tested["train_images"].max()
-    part = {"test": "test", "val": "validation"}[str(run.split)]
+    part = run.part
     title = f"Recall on {part} images by class size (bands: means)\n{printable(str(run))}"
     axes.set_title(title, fontsize=10, color=QUIET, fontweight="normal", pad=24)
     axes.set_xscale("log")

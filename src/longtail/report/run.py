@@ -10,11 +10,16 @@ from typing import Any
 
 import pandas as pd
 
+from longtail.data.options import data_name
 from longtail.engine.run_folder import RunFolder
+from longtail.metrics.groups import GROUPS
 from longtail.types import InputError
 
 SPLITS = ("test", "val")
-GROUPS = ("many", "medium", "few")
+PART_NAMES = {"test": "test", "val": "validation"}
+SCORES = ("overall", "macro", *GROUPS)
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # shares of the images answered, in tables
+ENOUGH = 10  # test images of a class below which its recall is told as a count only
 NAMES = {"class": str, "group": str, "mistaken_for": str, "predicted": str}
 
 
@@ -37,6 +42,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """The run folder's own name."""
+        return self.path.resolve().name
 
     @property
     def finished(self) -> bool:
@@ -72,17 +82,30 @@ class Run:
 
     @cached_property
     def split(self) -> str | None:
-        """The part that the run was last evaluated on: test where there is one, else val."""
+        """What the run was evaluated on: test where there is one, else val, else the newest other of `eval/`.
+
+        Among those others, predictions for an exchanged class mix come last.
+        """
         for name in SPLITS:
             if self.has(f"eval/{name}/metrics.json") or any(name in record for record in self.log):
                 return name
-        return None
+        others = sorted(
+            self.path.glob("eval/*/metrics.json"), key=lambda file: (file.stat().st_mtime, str(file))
+        )
+        names = [file.parent.name for file in others]
+        plain = [name for name in names if "prior" not in self._files.read_json(f"eval/{name}/metrics.json")]
+        return next(reversed(plain or names), None)
+
+    @property
+    def part(self) -> str:
+        """What its images are called: "test", "validation", or "evaluated" where they came from elsewhere."""
+        return PART_NAMES.get(str(self.split), "evaluated")
 
     @cached_property
     def metrics(self) -> dict[str, Any] | None:
         """The newest scores: metrics.json, or those of the log where a run has gone on since, if any."""
-        scored = [record for record in self.log if self.split in record]
-        latest = scored[-1] if scored and self.split else None
+        scored = [record for record in self.log if self.split in SPLITS and self.split in record]
+        latest = scored[-1] if scored else None
         if self._evaluated and (latest is None or self._evaluated["epoch"] > latest["epoch"]):
             return self._evaluated
         return {"epoch": latest["epoch"] + 1, **latest[str(self.split)]} if latest else None
@@ -100,7 +123,23 @@ class Run:
 
     @property
     def _again(self) -> str:
-        return f"write it again with: longtail evaluate {shlex.quote(str(self.path))}"
+        images = "" if self.split in SPLITS else " --data FOLDER"
+        return f"write it again with: longtail evaluate {shlex.quote(str(self.path))}{images}"
+
+    @cached_property
+    def splits(self) -> pd.DataFrame | None:
+        """path, class, split and, where groups are known, group of each image; None without splits.csv."""
+        file = self.path / "splits.csv"
+        if not file.is_file():
+            return None
+        try:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+            table[["path", "split"]]
+        except (ValueError, OSError, KeyError) as error:
+            raise InputError(
+                f"{file} is damaged ({error}); restore it, or remove it to go without groups"
+            ) from None
+        return table
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
@@ -126,6 +165,11 @@ class Run:
         missing = {"path", "class", "label", "confidence", "expert_1"} - set(table.columns)
         if missing:
             raise InputError(f"{file} is damaged (no column {min(missing)!r}); {self._again}")
+        named = [
+            column for column in table if column in ("class", "label") or str(column).startswith("expert_")
+        ]
+        if not table[named].isin([entry["name"] for entry in self.classes]).to_numpy().all():
+            raise InputError(f"{file} is damaged (a class that classes.json does not name); {self._again}")
         return table
 
     def evaluation_files(self) -> list[str]:
@@ -144,6 +188,5 @@ class Run:
     def __str__(self) -> str:
         data, model = self.recipe["data"], self.recipe["model"]
         experts = f"{model['num_experts']} expert" + "s" * (model["num_experts"] > 1)
-        own = data["name"] in ("folder", "parquet")
-        images = Path(data["path"]).name if own else data["name"]
+        images = data_name(data["name"], data.get("path"))
         return f"{self.recipe['method']['name']} with {model['name']}, {experts}, on {images}"

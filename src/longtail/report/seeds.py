@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from longtail.engine.run_folder import RunFolder
-from longtail.report.run import Run
-from longtail.report.text import SCORES, percent, table_lines
+from longtail.report.run import SCORES, Run
+from longtail.report.text import percent, table_lines
 from longtail.types import InputError
 
 FILE = "summary.json"
@@ -45,7 +45,7 @@ class SeedRuns:
 
     @property
     def runs(self) -> list[Run]:
-        """The finished runs."""
+        """The runs, finished or not."""
         return [Run(folder.path) for folder in self.folders]
 
     @property

@@ -68,22 +68,22 @@ def save(figure: Figure, folder: RunFolder, name: str) -> str:
     return name
 
 
-def epoch_axis(axes: Axes, epochs: int, edges: Sequence[int]) -> None:
+def epoch_axis(axes: Axes, epochs: int, edges: Sequence[int], rule: str = RULE, grid: str = GRID) -> None:
     """Epochs 1 to the run's end along x, with a rule where a stage ends."""
     axes.set_xlim(0.5, epochs + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.grid(axis="y", color=grid, linewidth=0.8)
     axes.tick_params(length=3)
     for edge in edges:
-        axes.axvline(edge + 0.5, color=RULE, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.axvline(edge + 0.5, color=rule, linewidth=0.8, linestyle=(0, (2, 2)))
 
 
-def percent_axis(axes: Axes) -> None:
+def percent_axis(axes: Axes, grid: str = GRID) -> None:
     """Accuracy from 0 to 100 % along y, with room for marks at both ends."""
     axes.set_ylim(-3, 103)
     axes.set_yticks(range(0, 101, 20))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.grid(axis="y", color=grid, linewidth=0.8)
 
 
 def name_ends(axes: Axes, ends: Sequence[tuple[float, str, str]], room: float) -> None:

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.cells import cell_len
 
-from longtail.report.run import GROUPS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.run import ENOUGH, SCORES, Run
 
-SCORES = ("overall", "macro", *GROUPS)
-ENOUGH = 10  # test images of a class below which its recall is told as a count only
+if TYPE_CHECKING:
+    from longtail.report.facts import Classes, Facts
+
 SHOWN = 10
 
 
@@ -88,34 +90,30 @@ def result_lines(run: Run) -> list[str]:
             *lines,
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
-    told = [f"{metrics['num_images']:,} {_PART[str(run.split)]} images", f"after epoch {metrics['epoch']}"]
+    told = [f"{metrics['num_images']:,} {run.part} images", f"after epoch {metrics['epoch']}"]
     return [*lines, ", ".join(told), "", *score_lines(metrics, [c["group"] for c in run.classes])]
 
 
-_PART = {"test": "test", "val": "validation"}
+def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
+    """The whole report: scores and what stands out, weak classes, confusions, what was left out.
 
+    Args:
+        run: finished or not, evaluated or not.
+        facts: those of the run, where they are known already.
+    """
+    from longtail.report.facts import collect
 
-def report_lines(run: Run) -> list[str]:
-    """The whole report: scores and what stands out, weak classes, confusions, what was left out."""
-    lines = result_lines(run) + _section("What stands out", standing_out(run))
+    facts, lines = facts or collect(run), result_lines(run)
+    if facts.classes is not None:
+        lines += _section("What stands out", [printable(said) for said in facts.verdict.sentences])
     classes, confusions, metrics = run.table("per_class"), run.table("confusions"), run.metrics
     if classes is not None:
-        lines += _section("Weakest classes", _weakest(classes))
+        lines += _section("Weakest classes", _weakest(ranked(classes, facts.classes)))
         never = classes[classes["precision"].isna() & (classes["test_images"] > 0)]
         lines += _section("Never predicted", _names(never["class"]))
     if confusions is not None and classes is not None:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
     return lines if metrics is None else lines + _left_out(metrics)
-
-
-def standing_out(run: Run) -> list[str]:
-    """The sentences of the verdict, where the run folder holds the evaluated images."""
-    from longtail.report.facts import class_rows, read_evaluation, verdict
-
-    evaluation = read_evaluation(run)
-    if evaluation is None:
-        return []
-    return [printable(said) for said in verdict(run, evaluation, class_rows(evaluation)).sentences]
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
@@ -164,10 +162,21 @@ def _names(names: Any) -> list[str]:
     return [f"{len(every)} {noun}: {', '.join(every[: 2 * SHOWN])}{more}"] if every else []
 
 
+def ranked(classes: pd.DataFrame, found: "Classes | None") -> pd.DataFrame:
+    """per_class.csv worst first, as the page ranks; by recall where single images are not known.
+
+    Classes with too few test images to say, marked in a column `thin`, come last.
+    """
+    classes = classes.assign(thin=classes["test_images"] < ENOUGH)
+    if found is None:
+        return classes.sort_values(["thin", "recall"], kind="stable")
+    place = {row.name: place for place, row in enumerate(found.rows)}
+    return classes.sort_values("class", key=lambda names: names.map(place))
+
+
 def _weakest(classes: pd.DataFrame) -> list[str]:
-    """The recalls below the mean; classes with too few test images to say come last, without a percentage."""
+    """The recalls below the mean, in the order given; those of too few images without a percentage."""
     tested = classes[classes["recall"] < classes["recall"].mean()]
-    tested = tested.assign(thin=tested["test_images"] < ENOUGH).sort_values(["thin", "recall"], kind="stable")
     rows = [
         (
             row["class"], row["group"], str(row["train_images"]), f"{row['correct']} of {row['test_images']}",

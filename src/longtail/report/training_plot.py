@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from longtail.engine.run_folder import RunFolder
-from longtail.report.run import GROUPS, SPLITS, Run
+from longtail.metrics.groups import GROUPS
+from longtail.report.facts.training import stage_edges
+from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -56,11 +57,6 @@ def plot_training(run: Run) -> str | None:
         return save(figure, RunFolder(run.path), "plots/training.png")
 
 
-def stage_edges(log: Sequence[Record]) -> list[int]:
-    """Number of finished epochs at which one stage gave way to the next."""
-    return [after["epoch"] for before, after in pairwise(log) if before["stage"] != after["stage"]]
-
-
 def _points(log: Sequence[Record], value: Any) -> tuple[list[int], list[float]]:
     pairs = [(record["epoch"] + 1, value(record)) for record in log]
     known = [(epoch, number) for epoch, number in pairs if number is not None]
@@ -78,7 +74,7 @@ def _curve(axes: Axes, title: str, log: Sequence[Record], value: Any) -> None:
 def _scores(axes: Axes, log: Sequence[Record]) -> None:
     """Overall, many, medium and few of whichever part was evaluated as epochs passed."""
     split = next((name for name in SPLITS if any(name in record for record in log)), None)
-    axes.set_title({"test": "test accuracy", "val": "validation accuracy", None: "not evaluated yet"}[split])
+    axes.set_title("not evaluated yet" if split is None else f"{PART_NAMES[split]} accuracy")
     percent_axis(axes)
     if split is None:
         return

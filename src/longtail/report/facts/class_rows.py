@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import FEW_SOURCES, wilson
 from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ClassRow
-from longtail.report.facts.words import ENOUGH, SURE, count
-from longtail.report.run import GROUPS
+from longtail.report.facts.words import SURE, count
+from longtail.report.run import ENOUGH
 
 DIFFERENT = 0.05  # chance below which classes are said to differ
 
@@ -35,7 +36,6 @@ def class_rows(e: Evaluation) -> Classes:
         not_tested=tuple(name(c) for c in np.flatnonzero(~e.tested)),
         differ=True if weak.any() or strong.any() else _differ(e),
         luck_at_zero=float(((1 - rate) ** e.worth)[e.tested].sum()),
-        at_zero=int((e.tested & (e.correct == 0)).sum()),
         typical_images=float(np.median(e.images[e.tested])),
     )
 
@@ -86,7 +86,6 @@ def certainty(images: int) -> Literal["not tested", "too few", "rough", ""]:
 
 def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"]) -> list[ClassRow]:
     recall, interval = e.recall.tolist(), class_intervals(e)
-    low, high = (side.tolist() for side in wilson(e.correct, e.predicted))
     images, correct, predicted = e.images.tolist(), e.correct.tolist(), e.predicted.tolist()
     sure = np.bincount(e.target, e.confidence, len(e.names)).tolist()
     mistaken, times = _mistaken(e)
@@ -106,7 +105,6 @@ def _rows(e: Evaluation, weak: Bool[ndarray, " c"], strong: Bool[ndarray, " c"])
                 recall=recall[c] if tested else None,
                 interval=interval[c] if tested else None,
                 precision=correct[c] / predicted[c] if predicted[c] else None,
-                precision_interval=(low[c], high[c]) if predicted[c] else None,
                 predicted=predicted[c],
                 mistaken_for=e.names[mistaken[c]] if times[c] else None,
                 mistaken_images=int(times[c]),

@@ -6,8 +6,7 @@ from numpy import ndarray
 
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import BandPoint, Classes, ClassSize, SizeBin, SizeDecile
-from longtail.report.facts.words import ENOUGH
-from longtail.report.run import Run
+from longtail.report.run import ENOUGH, Run
 
 ALL_NAMED, ALL_DRAWN = 30, 500
 NAMED = 5

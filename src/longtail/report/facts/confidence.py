@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from longtail.metrics.intervals import wilson
+from longtail.metrics.groups import GROUPS
 from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
-from longtail.report.facts.words import ENOUGH, count, hits, of_hundred, whole
-from longtail.report.run import GROUPS, Run
+from longtail.report.facts.words import count, hits, of_hundred, whole
+from longtail.report.run import COVERAGES, ENOUGH, Run
 
 DRAWN_FROM = 200  # images below which there is no diagram
 HISTOGRAM = 20
-COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 POINTS = 60
 
 
@@ -26,14 +25,12 @@ def confidence(run: Run, e: Evaluation) -> Confidence:
     temperature = metrics.get("temperature")
     before = _reliability(e.uncalibrated, e.right)
     after = None if temperature is None else _reliability(e.confidence, e.right)
-    low, high = (float(end[0]) for end in wilson(np.array([e.right.sum()]), np.array([len(e.right)])))
+    low, high = e.score_intervals[0] or (0.0, 1.0)
     lines, answered = _risk(e), tuple(_answered(e, share) for share in COVERAGES)
     return Confidence(
         temperature=temperature,
         before=before,
         after=after,
-        ece=metrics.get("ece"),
-        ece_after=metrics.get("ece_calibrated"),
         risk=lines,
         answered=answered,
         upper=high,
@@ -59,18 +56,24 @@ def _members(e: Evaluation) -> Iterator[tuple[str, Bool[ndarray, " n"]]]:
 
 
 def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
-    """A line for all and, where there are several, for each group, from 10 answered images on."""
+    """A line for all and, where there are several, for each group, from 10 answered images on, at common thresholds."""
     lines = []
+    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
     members = list(_members(e))
     several = sum(bool(mine.any()) for _, mine in members[1:]) > 1
     for name, mine in members if several else members[:1]:
-        images = int(mine.sum())
-        coverage, error, _ = error_by_coverage(e.confidence[mine], e.right[mine])
-        told = np.flatnonzero(np.round(coverage * images) >= ENOUGH)
+        answered, wrong = (_at_least(e.confidence[which], thresholds) for which in (mine, mine & ~e.right))
+        told = np.flatnonzero(answered >= ENOUGH)
         if len(told):
             at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
-            lines.append(RiskLine(name, images, tuple(coverage[at].tolist()), tuple(error[at].tolist())))
+            error = wrong[at] / answered[at]
+            lines.append(RiskLine(name, int(mine.sum()), tuple(coverage[at].tolist()), tuple(error.tolist())))
     return tuple(lines)
+
+
+def _at_least(confidence: Float[ndarray, " n"], thresholds: Float[ndarray, " k"]) -> Int[ndarray, " k"]:
+    """How many are as sure as each threshold."""
+    return np.asarray(len(confidence) - np.searchsorted(np.sort(confidence), thresholds))
 
 
 def _answered(e: Evaluation, share: float) -> Answered:

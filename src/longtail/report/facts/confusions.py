@@ -5,15 +5,15 @@ import pandas as pd
 from jaxtyping import Int
 from numpy import ndarray
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Confusions, Matrix, Pair, Prediction, Sink
-from longtail.report.facts.words import ENOUGH
-from longtail.report.run import GROUPS
+from longtail.report.run import ENOUGH
 
 MOST_PAIRS, LEAST_IMAGES, SHOWN_WRONG = 20, 2, 3
 ALL_COUNTS, LARGEST_MATRIX = 20, 150
 SINKS = 5
-FEW_ERRORS = 20
+LISTED = 20
 
 
 def confusions(e: Evaluation) -> Confusions:
@@ -21,14 +21,13 @@ def confusions(e: Evaluation) -> Confusions:
     wrong = np.flatnonzero(~e.right)
     both = e.group[e.target] * len(GROUPS) + e.group[e.label]
     table = np.bincount(both, minlength=len(GROUPS) ** 2).reshape(len(GROUPS), -1)
-    few = len(wrong) < FEW_ERRORS
     return Confusions(
         groups=tuple((int(a), int(b), int(c)) for a, b, c in table),
         errors=len(wrong),
         pairs=_pairs(e),
         matrix=_matrix(e),
         sinks=_sinks(e),
-        listed=tuple(_prediction(e, i) for i in _surest(e, wrong)) if few else (),
+        listed=tuple(_prediction(e, i) for i in _surest(e, wrong)[:LISTED]),
     )
 
 

@@ -37,12 +37,13 @@ def _audited(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, 
         Duplicate(entry["kind"], tuple(entry["paths"]), tuple(entry["splits"]), tuple(entry["classes"]))
         for entry in found.get("duplicates", ())
     ]
-    unread = found.get("unreadable")
+    unread = {entry["path"]: entry["reason"] for entry in found.get("unreadable", ())}
+    for told in metrics.get("unreadable", ()):
+        path, _, reason = told.removesuffix(")").rpartition(" (")
+        unread.setdefault(path, reason)
     return {
         "checked_near": bool(found.get("checked_near", False)),
-        "unreadable": tuple((name, "") for name in metrics.get("unreadable", ()))
-        if unread is None
-        else tuple((entry["path"], entry["reason"]) for entry in unread),
+        "unreadable": tuple(unread.items()),
         "suspicious": tuple((entry["path"], entry["reason"]) for entry in found.get("suspicious", ())),
         "duplicates": tuple(sorted(duplicates, key=lambda entry: len(set(entry.splits)) < 2)),
         "leaking_groups": tuple(

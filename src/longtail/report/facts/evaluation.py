@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from longtail.metrics.intervals import effective_images
-from longtail.report.run import GROUPS, Run
-
-PARTS = {"test": "test", "val": "validation"}
+from longtail.metrics.groups import GROUPS
+from longtail.metrics.intervals import effective_images, macro_interval, source_bootstrap, wilson
+from longtail.report.facts.sections import Interval
+from longtail.report.run import Run
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Evaluation:
         confidence: (N,) as told to users: calibrated where a temperature was fitted.
         uncalibrated: (N,) before the temperature.
         source: (N,) patient, camera or burst of each image, None where unknown.
-        part: "test" or "validation".
+        part: "test", "validation" or "evaluated".
     """
 
     names: tuple[str, ...]
@@ -109,6 +109,23 @@ class Evaluation:
         many, medium, few = (bool(which.any()) for which in self.of_groups()[1:])
         return 2 if few else 1 if medium and many else None
 
+    @cached_property
+    def score_intervals(self) -> list[Interval | None]:
+        """95 % intervals of overall, macro, many, medium and few; None without tested classes."""
+        chosen = self.of_groups()
+        low, high = wilson(np.array([self.right.sum()]), np.array([len(self.right)]))
+        ends = [
+            (float(low[0]), float(high[0])),
+            *(macro_interval(self.worth_correct[w], self.worth[w]) for w in chosen),
+        ]
+        if self.source is not None:
+            drawn = source_bootstrap(self.right, self.target, self.source, chosen)
+            ends = [
+                (float(np.fmin(a, c)), float(np.fmax(b, d)))
+                for (a, b), (c, d) in zip(ends, drawn, strict=True)
+            ]
+        return [None if np.isnan(a) else (a, b) for a, b in ends]
+
     def of_groups(self) -> Bool[ndarray, "4 c"]:
         """Which tested classes are in: all, many, medium, few."""
         return np.stack([self.tested, *(self.tested & (self.group == g) for g in range(len(GROUPS)))])
@@ -126,10 +143,8 @@ def read_evaluation(run: Run) -> Evaluation | None:
     index = pd.Index([entry["name"] for entry in run.classes], dtype=object)
     experts = [f"expert_{m}" for m in range(1, len(table.columns) + 1) if f"expert_{m}" in table]
     codes = np.stack([index.get_indexer(table[key].astype(object)) for key in ("class", "label", *experts)])
-    known = (codes >= 0).all(0)
-    if not known.any():
+    if table.empty:
         return None
-    table, codes = table[known], codes[:, known].astype(np.int64)
     confidence = table["confidence"].to_numpy(dtype=np.float64)
     raw = table["uncalibrated_confidence"] if "uncalibrated_confidence" in table else table["confidence"]
     paths = table["path"].astype(object)
@@ -144,16 +159,15 @@ def read_evaluation(run: Run) -> Evaluation | None:
         confidence=confidence,
         uncalibrated=raw.to_numpy(dtype=np.float64),
         source=_sources(run, paths),
-        part=PARTS[str(run.split)],
+        part=run.part,
     )
 
 
 def _sources(run: Run, paths: pd.Series) -> Int[ndarray, " n"] | None:
     """Codes of the column `group` of splits.csv, where it has one; an image without a group is its own."""
-    file = run.path / "splits.csv"
-    if not file.is_file() or "group" not in pd.read_csv(file, nrows=0).columns:
+    table = run.splits
+    if table is None or "group" not in table:
         return None
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)
     mine = table[table["split"] == run.split].drop_duplicates("path").set_index("path")["group"]
     named = mine.reindex(paths).to_numpy(dtype=object)
     alone = pd.isna(named) | (named == "")

@@ -1,13 +1,12 @@
 """What was run, and what a reader has to know before believing any number."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from longtail.report.facts.evaluation import PARTS
+from longtail.data.options import data_name
 from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
-from longtail.report.run import Run
+from longtail.report.run import SPLITS, Run
 
 
 def head(run: Run, found: Data) -> Head:
@@ -18,14 +17,14 @@ def head(run: Run, found: Data) -> Head:
     epoch = int(metrics["epoch"] if metrics else status["epoch"])
     return Head(
         title=str(run),
-        data=Path(data["path"]).name if data.get("path") else data["name"],
+        data=data_name(data["name"], data.get("path")),
         method=recipe["method"]["name"],
         model=recipe["model"]["name"],
         experts=int(recipe["model"]["num_experts"]),
         num_classes=len(counted),
         training_images=sum(counted) or None,
         split=run.split if metrics else None,
-        part=PARTS[str(run.split)] if metrics else "",
+        part=run.part if metrics else "",
         num_images=int(metrics["num_images"]) if metrics else 0,
         epoch=epoch,
         epochs=int(status["epochs"]),
@@ -51,6 +50,10 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         yield f"Not finished ({run.status['status']}): {done}. Scores may still change."
     if metrics and run.split == "val":
         yield "Scores are on validation images: whatever was chosen by them, they flatter."
+    if metrics and run.split not in SPLITS:
+        yield f"Scores are on images that were given with --data (eval/{run.split})."
+    if "prior" in metrics:
+        yield "The class mix was exchanged for these predictions (--prior): they are not the model's own."
     if metrics.get("temperature") is not None and run.split == "val":
         yield "The temperature was fitted on these very images, so its calibration looks better than it is."
     if found.unknown_classes:
@@ -59,8 +62,7 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         unknown = f"{count(images, 'image')} of {classes(len(found.unknown_classes))}"
         yield f"The class lists differ: {unknown} that the model does not know are left out ({names})."
     if metrics and found.not_tested:
-        part = PARTS[str(run.split)]
-        yield f"{classes(len(found.not_tested))} without {part} images are in no score: {listed(found.not_tested)}."
+        yield f"{classes(len(found.not_tested))} without {run.part} images are in no score: {listed(found.not_tested)}."
     if found.leaking_groups:
         leaks = count(len(found.leaking_groups), "group")
         yield f"{leaks} of images (patients, cameras, bursts) straddle the splits: scores are too good."

@@ -6,11 +6,12 @@ from itertools import islice
 
 import numpy as np
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Confidence, Data, Step
 from longtail.report.facts.sections import Classes, Confusions
-from longtail.report.facts.words import ENOUGH, classes, count, listed, of_hundred, whole
-from longtail.report.run import GROUPS, Run
+from longtail.report.facts.words import classes, count, listed, of_hundred, whole
+from longtail.report.run import ENOUGH, SPLITS, Run
 
 MOST = 5
 SURE = 0.9
@@ -27,12 +28,12 @@ def next_steps(
     run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, sure: Confidence, found: Data
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
-    first = (*_finish(run), *_mend(found), *_review(run, e), *_merge(pairs))
+    first = (*_finish(run), *_mend(found), *_review(e), *_merge(pairs))
     return (*first, *_collect(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))[:MOST]
 
 
 def _name(run: Run) -> str:
-    return shlex.quote(run.path.resolve().name)
+    return shlex.quote(run.name)
 
 
 def _finish(run: Run) -> Iterator[Step]:
@@ -42,8 +43,10 @@ def _finish(run: Run) -> Iterator[Step]:
 
 
 def _evaluate(run: Run) -> Iterator[Step]:
+    """Where no single image's answer is in the folder; scores of the log say that the run has a part of its own."""
     if run.finished:
-        yield Step("Evaluate it: 0 images so far.", f"longtail evaluate {_name(run)} --data FOLDER")
+        images = "" if run.metrics else " --data FOLDER"
+        yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {_name(run)}{images}")
 
 
 def _mend(found: Data) -> Iterator[Step]:
@@ -56,12 +59,12 @@ def _mend(found: Data) -> Iterator[Step]:
         yield Step(told, "longtail data check FOLDER")
 
 
-def _review(run: Run, e: Evaluation) -> Iterator[Step]:
+def _review(e: Evaluation) -> Iterator[Step]:
     surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
     if surely_wrong:
         images = count(surely_wrong, "image")
         told = f"Review the labels of {images} that it names otherwise and is {100 * SURE:.0f} % sure of."
-        yield Step(told, f"longtail report {_name(run)} --images errors")
+        yield Step(told, "", "surest")
 
 
 def _merge(pairs: Confusions) -> Iterator[Step]:
@@ -81,7 +84,7 @@ def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
     if ranked.too_few or ranked.not_tested:
         thin = (*ranked.not_tested, *ranked.too_few)
         told = f"Label more test images: {classes(len(thin))} have fewer than {ENOUGH} ({listed(thin, 3)})."
-        yield Step(told, f"longtail evaluate {_name(run)} --data FOLDER")
+        yield Step(told, _tested_again(run))
     weak = [row.name for row in ranked.rows if row.standing == "weak" and row.group == GROUPS[2]]
     rare = weak or [
         row.name for row in ranked.rows if row.group == GROUPS[2] and row.certainty in ("", "rough")
@@ -91,6 +94,14 @@ def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
             f"Collect training images of {classes(len(rare))} with few, the weakest first: {listed(rare, 3)}."
         )
         yield Step(told, "longtail data check FOLDER")
+
+
+def _tested_again(run: Run) -> str:
+    """What evaluates a run on more images than before."""
+    if run.split not in SPLITS:
+        return f"longtail evaluate {_name(run)} --data FOLDER"
+    held_out = run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0
+    return "longtail data split FOLDER -o splits.csv" if held_out else f"longtail evaluate {_name(run)}"
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:

@@ -2,9 +2,11 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from longtail.recipe import Recipe, load_recipe, shipped
+from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.run import Run
@@ -40,7 +42,7 @@ def repeat(run: Run, e: Evaluation | None) -> Repeat:
     name, changes = _nearest(run)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(
-        command=f"longtail train {shlex.quote(run.path.resolve().name + '/recipe.toml')}",
+        command=f"longtail train {shlex.quote(run.name + '/recipe.toml')}",
         shipped=name,
         changes=changes,
         seed=int(run.recipe.get("run", {}).get("seed", 0)),
@@ -73,15 +75,18 @@ def _nearest(run: Run) -> tuple[str, tuple[tuple[str, str, str], ...]]:
 
 
 def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    foreign = {"data.path"} if mine["data.name"] in NAMED else {"data.path", "data.name"}
+    foreign = {"data.path", "data.root"} | (set() if mine["data.name"] in NAMED else {"data.name"})
     if theirs["method.name"] != mine["method.name"]:
         foreign |= {key for key in theirs if key.startswith("method.") and key not in mine}
     for key in sorted((theirs.keys() | mine.keys()) - foreign):
         if theirs.get(key) != mine.get(key):
-            yield key, _told(theirs.get(key)), _told(mine.get(key))
+            yield key, _told(key, theirs.get(key)), _told(key, mine.get(key))
 
 
-def _told(value: Any) -> str:
+def _told(key: str, value: Any) -> str:
+    """A value without the folders of a machine."""
+    if key == "model.weights" and value is not None:
+        return Path(value).name
     return "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -94,6 +99,8 @@ def _limits(e: Evaluation | None) -> Iterator[str]:
             "Every image is taken to be independent; where several show one patient, animal or moment, the intervals "
             "are too narrow."
         )
+    elif len(e.right) >= DRAWN_FROM:
+        yield "The grey bands of confidence, unlike the intervals, take every image to be independent of the others."
     yield (
         f"Overall, precision and confidence hold at the mix of classes of these {e.part} images; for yours, predict "
         "with --prior."

@@ -35,7 +35,10 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class RiskLine:
-    """Error among the answered images as fewer are answered: "all", "many", "medium" or "few"; coverage ascends."""
+    """Error among the answered images as fewer are answered: "all", "many", "medium" or "few".
+
+    `coverage` ascends and is of all images, so that lines of different groups share their thresholds.
+    """
 
     name: str
     images: int
@@ -69,7 +72,6 @@ class Confidence:
         temperature: None where none was fitted.
         before: as the model says it.
         after: divided by the temperature; None where none was fitted.
-        ece, ece_after: expected calibration error of 15 equal bins, as in metrics.json.
         risk: a line for all and for each group with images.
         answered: five rows.
         upper: the upper end of the accuracy's 95 % interval; a mean confidence above it boasts.
@@ -79,8 +81,6 @@ class Confidence:
     temperature: float | None
     before: Reliability
     after: Reliability | None
-    ece: float | None
-    ece_after: float | None
     risk: tuple[RiskLine, ...]
     answered: tuple[Answered, ...]
     upper: float
@@ -214,10 +214,11 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something worth doing: a sentence with its count, and the command."""
+    """Something worth doing: a sentence with its count, and the command, or the place in the page that helps."""
 
     text: str
     command: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,6 @@ class ClassRow:
         certainty: "not tested" (no test image), "too few" (1-9: only "2 of 3" is shown), "rough" (10-29) or "".
         recall, interval: of the class, at least one test image.
         precision: right among its predictions; None if it is never predicted.
-        precision_interval: of the precision.
         predicted: images predicted as this class.
         mistaken_for, mistaken_images: the wrong class predicted most often, None and 0 if there is none.
         confidence: mean confidence on its test images.
@@ -102,7 +101,6 @@ class ClassRow:
     recall: float | None
     interval: Interval | None
     precision: float | None
-    precision_interval: Interval | None
     predicted: int
     mistaken_for: str | None
     mistaken_images: int
@@ -124,7 +122,6 @@ class Classes:
         too_few, not_tested: names.
         differ: whether classes of a group differ more than luck makes them; None where that cannot be said.
         luck_at_zero: how many of the tested classes luck alone would leave without a correct image.
-        at_zero: how many there are.
         typical_images: median test images of the tested classes.
     """
 
@@ -137,7 +134,6 @@ class Classes:
     not_tested: tuple[str, ...]
     differ: bool | None
     luck_at_zero: float
-    at_zero: int
     typical_images: float
 
 
@@ -270,7 +266,7 @@ class Confusions:
         pairs: at most 20, at least 2 images each.
         matrix: None above 150 classes.
         sinks: at most 5.
-        listed: every error where there are fewer than 20, else empty.
+        listed: the errors it is surest of, at most 20.
     """
 
     groups: tuple[tuple[int, int, int], ...]

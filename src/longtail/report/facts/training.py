@@ -1,9 +1,12 @@
 """Did training go well? The log as curves, unsmoothed."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts.run_sections import Series, Training
-from longtail.report.run import GROUPS, SPLITS, Run
+from longtail.report.run import PART_NAMES, SPLITS, Run
 
 
 def training(run: Run) -> Training:
@@ -25,17 +28,20 @@ def training(run: Run) -> Training:
     curves.append(_series("learning rate", "rate", [(record["epoch"], record.get("lr")) for record in log]))
     return Training(
         series=tuple(curve for curve in curves if curve.epochs),
-        scores_on={"test": "test", "val": "validation"}.get(str(part), ""),
+        scores_on=PART_NAMES.get(str(part), ""),
         stages=tuple(
             (str(stage), 1 + min(epochs), 1 + max(epochs))
             for stage in dict.fromkeys(record["stage"] for record in log)
             if (epochs := [record["epoch"] for record in log if record["stage"] == stage])
         ),
-        edges=tuple(
-            int(after["epoch"]) for before, after in pairwise(log) if before["stage"] != after["stage"]
-        ),
+        edges=stage_edges(log),
         epochs=int(run.status["epochs"]),
     )
+
+
+def stage_edges(log: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Number of finished epochs at which one stage gave way to the next."""
+    return tuple(int(after["epoch"]) for before, after in pairwise(log) if before["stage"] != after["stage"])
 
 
 def _series(name: str, kind: str, points: list[tuple[int, float | None]]) -> Series:

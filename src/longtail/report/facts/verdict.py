@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
+from longtail.metrics.groups import GROUPS
+from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.sections import Classes, ScoreRow, Verdict
+from longtail.report.facts.words import SURE, between, classes, hits, listed, of_hundred, whole
+from longtail.report.run import ENOUGH, SCORES, Run
 
-from longtail.metrics.intervals import macro_interval, source_bootstrap, wilson
-from longtail.report.facts.evaluation import PARTS, Evaluation
-from longtail.report.facts.sections import Classes, Interval, ScoreRow, Verdict
-from longtail.report.facts.words import ENOUGH, SURE, between, classes, hits, listed, of_hundred, whole
-from longtail.report.run import GROUPS, Run
-
-SCORES = ("overall", "macro", *GROUPS)
 SURE_AT = 0.8
 
 
@@ -40,7 +37,7 @@ def unseen_verdict(run: Run) -> Verdict:
     return Verdict(
         rows,
         (
-            f"Of 100 {PARTS[str(run.split)]} images it names {of_hundred(metrics['overall'])} correctly.",
+            f"Of 100 {run.part} images it names {of_hundred(metrics['overall'])} correctly.",
             f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
             "is said about how sure they are.",
         ),
@@ -50,13 +47,12 @@ def unseen_verdict(run: Run) -> Verdict:
 def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
     """The scores as metrics.json has them, intervals from the images, and the sentences."""
     metrics = run.metrics or {}
-    intervals = score_intervals(e)
     number = [int(which.sum()) for which in e.of_groups()]
     images = [int(e.images[which].sum()) for which in e.of_groups()]
     rows = tuple(
         ScoreRow(key, metrics[key], interval, classes_, images_)
         for key, interval, classes_, images_ in zip(
-            SCORES, intervals, (number[0], *number), (images[0], *images), strict=True
+            SCORES, e.score_intervals, (number[0], *number), (images[0], *images), strict=True
         )
     )
     data = run.recipe["data"]
@@ -68,22 +64,6 @@ def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
         *_sureness(e),
     )
     return Verdict(rows, said)
-
-
-def score_intervals(e: Evaluation) -> list[Interval | None]:
-    """95 % intervals of overall, macro, many, medium and few; None without tested classes."""
-    chosen = e.of_groups()
-    low, high = wilson(np.array([e.right.sum()]), np.array([len(e.right)]))
-    ends = [
-        (float(low[0]), float(high[0])),
-        *(macro_interval(e.worth_correct[w], e.worth[w]) for w in chosen),
-    ]
-    if e.source is not None:
-        drawn = source_bootstrap(e.right, e.target, e.source, chosen)
-        ends = [
-            (float(np.fmin(a, c)), float(np.fmax(b, d))) for (a, b), (c, d) in zip(ends, drawn, strict=True)
-        ]
-    return [None if np.isnan(a) else (a, b) for a, b in ends]
 
 
 def _overall(e: Evaluation, row: ScoreRow) -> Iterator[str]:

@@ -1,25 +1,31 @@
 """How the report speaks: whole per cents, counts with their nouns, short lists."""
 
+import math
 from collections.abc import Sequence
 
 from longtail.report.facts.sections import Interval
 
 LISTED = 5
-ENOUGH = 10  # images of a class from which on its recall is shown
-SURE = 30  # and from which on it is not called rough
+SURE = 30  # images of a class from which on its recall is not called rough
 
 
 def whole(value: float, images: int = 0) -> str:
     """A fraction in per cent: whole below 1,000 images, with one decimal from there on.
 
-    >>> whole(0.123, 500), whole(0.123, 5000), whole(0.996), whole(0.9996, 2000)
-    ('12', '12.3', '99.6', '99.96')
+    >>> whole(0.123, 500), whole(0.123, 5000), whole(0.625), whole(0.996), whole(0.9996, 2000), whole(0.0001)
+    ('12', '12.3', '63', '99.6', '99.96', '0.1')
     """
     places = 1 if images >= 1000 else 0
-    text = f"{100 * value:.{places}f}"
+    text = rounded(100 * value, places)
     if float(text) in (0.0, 100.0) and 0 < value < 1:  # never claims all or none where it is not so
-        text = f"{100 * value:.{places + 1}f}"
+        least = 0.1 ** (places + 1)
+        text = rounded(min(max(100 * value, least), 100 - least), places + 1)
     return text
+
+
+def rounded(number: float, places: int = 0) -> str:
+    """A number with so many decimals; halves are rounded up, as a browser does."""
+    return f"{math.floor(10**places * number + 0.5) / 10**places:.{places}f}"
 
 
 def between(interval: Interval) -> str:
@@ -28,7 +34,7 @@ def between(interval: Interval) -> str:
     >>> between((0.5614, 0.5836))
     '56-58'
     """
-    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f}"
+    return f"{rounded(100 * interval[0])}-{rounded(100 * interval[1])}"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

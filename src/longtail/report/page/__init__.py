@@ -18,17 +18,18 @@ __all__ = ["LARGEST", "build_page"]
 LARGEST = 8_000_000  # bytes; a page that would be larger has no images
 
 
-def build_page(run: Run, *, images: str = "all") -> str:
+def build_page(run: Run, facts: Facts | None = None, *, images: str = "all") -> str:
     """The text of report.html.
 
     Args:
         run: finished or not, evaluated or not.
+        facts: those of the run, where they are known already.
         images: "none", "errors" (those that the model names wrongly) or "all" (right ones beside them).
 
     Raises:
         InputError: a file of the run folder is damaged.
     """
-    facts = collect(run)
+    facts = facts or collect(run)
     pictures = _pictures(run, facts, images)
     page = _page(run, facts, pictures, images)
     if images != "none" and len(page.encode("utf-8", "replace")) > LARGEST:
@@ -80,7 +81,7 @@ def _parts(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> Iterato
 
 def _experts(run: Run, facts: Facts, images: str) -> Part:
     nothing: Mapping[str, Any] = {"sentences": (), "table": None, "pictures": (), "agreement": None}
-    found = nothing if facts.experts is None else run_parts.experts(facts.experts)
+    found = nothing if facts.experts is None else run_parts.experts(facts.experts, facts)
     heading = "What do the experts add?" if facts.experts is not None else "Where does it look?"
     short = "Experts" if facts.experts is not None else "Heat maps"
     return Part("experts", short, heading, {**found, "maps": heat_maps(run, images)})

@@ -10,11 +10,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.class_plot import name_points
 from longtail.report.facts import BandPoint, ClassSize, RankedCount, SizeDecile
 from longtail.report.page.svg import COLORS, TEXT, new_figure
-from longtail.report.run import GROUPS
-from longtail.report.style import GROUP_MARKS
+from longtail.report.style import GROUP_MARKS, percent_axis
 
 Numbers = NDArray[np.float64]
 FREE = 12  # up to that many classes names keep off the whiskers
@@ -28,8 +28,9 @@ def class_size(size: ClassSize) -> Figure:
     train = np.array([point.train_images for point in size.points], dtype=np.float64)
     recall = np.array([point.recall for point in size.points], dtype=np.float64)
     _size_axis(axes, train.min(), train.max(), size.edges)
-    _percent(axes)
+    percent_axis(axes, COLORS["grid"])
     _median(axes, size.band)
+    train = _side_by_side(train)
     boxes: list[Bbox] = []
     if size.form == "named":
         low, high = np.array([point.interval for point in size.points], dtype=np.float64).T
@@ -43,10 +44,18 @@ def class_size(size: ClassSize) -> Figure:
     figure.canvas.draw()
     if size.form == "named" and len(train) <= FREE:
         boxes = _whiskers(axes, train, low, high)
-    named = [point for point in size.points if point.name in set(size.named)]
-    points = [(float(point.train_images), 100 * (point.recall or 0.0), point.name) for point in named]
+    rows, named = zip(train.tolist(), size.points, strict=True), set(size.named)
+    points = [(x, 100 * (point.recall or 0.0), point.name) for x, point in rows if point.name in named]
     name_points(axes, points, size=TEXT - 1, color=COLORS["text"], avoid=boxes)
     return figure
+
+
+def _side_by_side(train: Numbers) -> Numbers:
+    """Places along a logarithmic axis at which classes of equal size do not lie on one another."""
+    step = 0.022 * np.log(1.25**2 * train.max() / train.min())
+    _, which, classes = np.unique(train, return_inverse=True, return_counts=True)
+    rank = np.array([np.count_nonzero(which[:place] == size) for place, size in enumerate(which)])
+    return np.asarray(train * np.exp(step * (rank - (classes[which] - 1) / 2)))
 
 
 def class_size_bins(size: ClassSize) -> Figure:
@@ -55,7 +64,7 @@ def class_size_bins(size: ClassSize) -> Figure:
     axes = figure.add_subplot()
     ends = [end for cell in size.bins for end in cell.images]
     _size_axis(axes, min(ends), max(ends), size.edges)
-    _percent(axes)
+    percent_axis(axes, COLORS["grid"])
     most = max(cell.classes for cell in size.bins)
     for cell in size.bins:
         low, high = cell.recall
@@ -85,7 +94,7 @@ def shares(deciles: Sequence[SizeDecile]) -> Figure:
             edgecolor=COLORS["ground"], linewidth=0.6, label=name,
         )  # fmt: skip
         bottom += height
-    _percent(axes)
+    percent_axis(axes, COLORS["grid"])
     axes.set_ylim(0, 100)
     axes.set_ylabel("classes")
     axes.set_xlabel("training images of the class, up to")
@@ -193,13 +202,6 @@ def _size_axis(axes: Axes, smallest: float, largest: float, edges: Sequence[floa
     for edge in edges:
         if smallest < edge < largest:
             axes.axvline(edge, color=COLORS["edge"], linewidth=0.8, linestyle=(0, (2, 2)))
-
-
-def _percent(axes: Axes) -> None:
-    axes.set_ylim(-3, 103)
-    axes.set_yticks(range(0, 101, 20))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.grid(axis="y", color=COLORS["grid"], linewidth=0.8)
 
 
 def _whiskers(axes: Axes, train: Numbers, low: Numbers, high: Numbers) -> list[Bbox]:

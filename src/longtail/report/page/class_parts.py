@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Classes, ClassRow, ClassSize, Facts, Head
 from longtail.report.page import class_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import GROUPS
+from longtail.report.run import ENOUGH
 
 IN_HTML = 300  # up to that many classes every row is in the page without script
 WITHOUT_SCRIPT = 200  # rows in the page where there are more
@@ -51,12 +52,9 @@ def verdict(facts: Facts) -> Mapping[str, Any]:
         for row in facts.verdict.rows
         if row.classes
     ]  # fmt: skip
-    table = (
-        Table("Accuracy, with 95 % intervals", ("score", "value", "interval", "classes", "images"), rows)
-        if rows
-        else None
-    )
-    return {"sentences": facts.verdict.sentences, "table": table}
+    header = ("score", "value", "interval", "classes", "images")
+    table = Table("Accuracy, with 95 % intervals", header, rows, of_groups=True)
+    return {"sentences": facts.verdict.sentences, "table": table if rows else None}
 
 
 def class_size(found: ClassSize) -> Mapping[str, Any]:
@@ -76,6 +74,8 @@ def class_size(found: ClassSize) -> Mapping[str, Any]:
         figure = class_figures.class_size(found)
         heading = "Recall by class size"
         whiskers = "Upright lines: 95 % intervals." if found.form == "named" else "One mark is one class."
+        if len({point.train_images for point in found.points}) < len(found.points):
+            whiskers += " Classes of equal size stand side by side."
         band = " Line: running median; grey: the middle half." if found.band else ""
         caption = f"{whiskers}{band}{ends}"
     svg = to_svg(figure, "size", heading, f"{caption} The numbers are in the table of classes.")
@@ -137,7 +137,6 @@ def classes(found: Classes, facts: Facts) -> Mapping[str, Any]:
         "mean": cent(found.macro),
         "part": part,
         "file": f"eval/{facts.head.split}/per_class.csv",
-        "differ": found.differ,
     }
 
 
@@ -168,11 +167,11 @@ def line(row: ClassRow) -> Line:
 
 
 def _precision(row: ClassRow) -> str:
-    """In per cent from ten predictions on, else as a count."""
+    """In per cent where there are predictions enough, else as a count."""
     if row.predicted == 0 or row.precision is None:
         return "never said" if row.test_images else ""
-    if row.predicted < 10:
-        return f"{round(row.precision * row.predicted)} of {row.predicted}"
+    if row.predicted < ENOUGH:
+        return f"{row.correct} of {row.predicted}"
     return cent(row.precision)
 
 
@@ -200,7 +199,6 @@ def _values(row: ClassRow, places: Mapping[str, int]) -> list[Any]:
         low,
         high,
         row.predicted,
-        round((row.precision or 0) * row.predicted),
         places.get(row.mistaken_for or "", -1),
         None if row.confidence is None else round(row.confidence, 2),
         *([remark] if remark else []),

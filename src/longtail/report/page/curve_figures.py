@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Gain, Reliability, RiskLine, Series, Training
 from longtail.report.page.svg import COLORS, HEIGHT, new_figure
-from longtail.report.run import GROUPS
-from longtail.report.style import GROUP_MARKS, epoch_axis, name_ends
+from longtail.report.style import GROUP_MARKS, epoch_axis, name_ends, percent_axis
 
 MARKED = 25  # up to that many points each has a mark
 
@@ -87,7 +87,7 @@ def score_curves(scores: Sequence[Series], training: Training) -> Figure:
         axes.plot(series.epochs, y, color=color, marker=every, markersize=5, linewidth=width, clip_on=False)
         axes.plot(series.epochs[-1:], y[-1:], color=color, marker=mark, markersize=7, clip_on=False)
         ends.append((float(y[-1]), f"\u00a0{series.name}", COLORS["text"]))
-    _percent_up(axes)
+    percent_axis(axes, COLORS["grid"])
     name_ends(axes, ends, room=9.0)
     return figure
 
@@ -116,20 +116,10 @@ def _look(name: str) -> tuple[str, str]:
 
 
 def _epochs(axes: Axes, training: Training) -> None:
-    epoch_axis(axes, training.epochs, ())
-    axes.grid(axis="y", color=COLORS["grid"], linewidth=0.8)
-    for edge in training.edges:
-        axes.axvline(edge + 0.5, color=COLORS["edge"], linewidth=0.8, linestyle=(0, (2, 2)))
+    epoch_axis(axes, training.epochs, training.edges, COLORS["edge"], COLORS["grid"])
     axes.set_xlabel("epoch")
 
 
 def _percents(axes: Axes, label: str) -> None:
-    _percent_up(axes)
+    percent_axis(axes, COLORS["grid"])
     axes.set_ylabel(label)
-
-
-def _percent_up(axes: Axes) -> None:
-    axes.set_ylim(-2, 102)
-    axes.set_yticks(range(0, 101, 20))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-    axes.grid(axis="y", color=COLORS["grid"], linewidth=0.8)

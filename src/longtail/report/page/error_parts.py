@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confusions, Matrix, Pair, Prediction
 from longtail.report.page.class_figures import matrix_svg
-from longtail.report.page.parts import Table, Thumb, cent, shown
+from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
 from longtail.report.page.thumbnails import Thumbnails
-from longtail.report.run import GROUPS
+from longtail.report.run import ENOUGH
 
 FIRST = 6  # pairs shown at once; the others open
 NUMBERS = 50  # errors told as numbers beside the matrix
@@ -72,10 +73,10 @@ def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
         "first": FIRST,
         "pairs": [_card(pair, pictures) for pair in found.pairs],
         "trouble": pictures.trouble,
-        "listed": _listed(found.listed),
+        "listed": _listed(found),
         "listed_images": _thumbs(found.listed, pictures, named=True),
         "counts": None if matrix is None or matrix.errors_only else _counts(matrix),
-        "matrix": None if matrix is None or not matrix.errors_only else _matrix(matrix),
+        "matrix": _matrix(matrix) if matrix is not None and matrix.errors_only and found.errors else None,
         "sinks": _sinks(found),
     }
 
@@ -86,11 +87,17 @@ def _groups(counts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
     rows = []
     for place in there if len(there) > 1 else ():
         images = sum(counts[place])
-        shares = [counts[place][other] / images for other in there] if images else []
-        cells = [Cell(cent(share), 1 + min(4, int(5 * share))) for share in shares]
+        cells = [_share(counts[place][other], images) for other in there]
         if images:
             rows.append(Row(GROUPS[place], cells, f"{images:,}"))
     return {"columns": [GROUPS[place] for place in there], "rows": rows}
+
+
+def _share(count: int, images: int) -> Cell:
+    """Of so many images; where these are too few to say, the count alone."""
+    if images < ENOUGH:
+        return Cell(f"{count} of {images}")
+    return Cell(cent(count / images), 1 + min(4, int(5 * count / images)))
 
 
 def _card(pair: Pair, pictures: Thumbnails) -> Card:
@@ -117,11 +124,13 @@ def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool =
     return thumbs
 
 
-def _listed(images: Sequence[Prediction]) -> Table | None:
-    if not images:
+def _listed(found: Confusions) -> Table | None:
+    if not found.listed:
         return None
-    rows = [(one.path, one.name, one.label, f"{one.confidence:.2f}") for one in images]
-    return Table("Every error", ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
+    rows = [(shown_path(one.path), one.name, one.label, f"{one.confidence:.2f}") for one in found.listed]
+    told = len(found.listed)
+    caption = "Every error" if told == found.errors else f"Surest errors: {told} of {found.errors:,}"
+    return Table(caption, ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
 
 
 def _counts(matrix: Matrix) -> Mapping[str, Any]:
@@ -145,7 +154,7 @@ def _matrix(matrix: Matrix) -> MatrixPart:
         for column, count in enumerate(counts)
         if count and row != column
     ]
-    most = max((count for *_, count in cells), default=1)
+    most = max(count for *_, count in cells)
     size = len(matrix.names)
     svg = matrix_svg(
         size, cells, most, "What each class is taken for",
@@ -165,6 +174,9 @@ def _matrix(matrix: Matrix) -> MatrixPart:
 def _sinks(found: Confusions) -> Table | None:
     if not found.sinks:
         return None
-    rows = [(sink.name, f"{sink.errors:,}", cent(sink.share), f"{sink.classes:,}") for sink in found.sinks]
+    rows = [
+        (sink.name, f"{sink.errors:,}", cent(sink.share, found.errors), f"{sink.classes:,}")
+        for sink in found.sinks
+    ]
     header = ("taken for", "errors", "of all errors", "from classes")
     return Table("Classes that swallow most errors", header, rows)

@@ -23,7 +23,7 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
     Raises:
         InputError: explain.json or a picture beside it is damaged.
     """
-    command = f"longtail explain {shlex.quote(run.path.name)}"
+    command = f"longtail explain {shlex.quote(run.name)}"
     if not run.has(FILE):
         return {
             "cards": [],
@@ -34,16 +34,20 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         return {"cards": [], "missing": "This page was made without images.", "command": ""}
     try:
         found = json.loads((run.path / FILE).read_text("utf-8"))
-        cards = [_card(run.path / "explain", image) for image in found["images"]]
-        rule = str(found["rule"])
-        return {"cards": cards, "rule": f"{rule[:1].upper()}{rule[1:].removesuffix('.')}."}
+        kept = [one for one in found["images"] if images == "all" or one["class"] != one["label"]]
+        cards, rule = [_card(run.path / "explain", one) for one in kept], str(found["rule"])
+        missing = (
+            "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
+        )
+        rule = f"{rule[:1].upper()}{rule[1:].removesuffix('.')}."
+        return {"cards": cards, "rule": rule, "missing": missing, "command": ""}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run.path / FILE} is damaged ({error}); write it again with: {command}") from None
 
 
 def _card(folder: Path, image: Mapping[str, Any]) -> Card:
     name, label = str(image["class"]), str(image["label"])
-    sure = f"{image['confidence']:.2f}"
+    sure, shown_class = f"{image['confidence']:.2f}", str(image["shown"])
     thumbs = [
         Thumb(
             _read(folder, image["image"]),
@@ -52,10 +56,10 @@ def _card(folder: Path, image: Mapping[str, Any]) -> Card:
         )
     ]
     for number, (file, vote) in enumerate(zip(image["maps"], image["experts"], strict=True), 1):
-        told = f"where expert {number} looks, who says {shown(str(vote))}"
+        told = f"where expert {number} sees {shown(shown_class)}; it says {shown(str(vote))}"
         thumbs.append(Thumb(_read(folder, file), told, f"expert {number}: {vote}"))
     said = "rightly named" if name == label else f"taken for {label}"
-    return Card(name, label, f"{said}, confidence {sure}", thumbs)
+    return Card(name, label, f"{said}, confidence {sure}; maps: what speaks for {shown_class}", thumbs)
 
 
 def _read(folder: Path, name: str) -> Thumbnail:

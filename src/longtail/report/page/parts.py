@@ -1,13 +1,15 @@
 """What the templates are given: text that is ready to be shown, tables, pictures."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PureWindowsPath
 from typing import Any
 
 from markupsafe import Markup
 
+from longtail.report.facts.words import rounded, whole
 from longtail.report.page.thumbnails import Thumbnail
+from longtail.report.run import ENOUGH
 from longtail.report.text import printable
 
 
@@ -20,12 +22,14 @@ class Table:
         header: one heading a column.
         rows: text.
         left: columns of words; the others hold numbers and stand right.
+        of_groups: whether the rows called many, medium and few are the groups, and bear their marks.
     """
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: Sequence[int] = (0,)
+    of_groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,26 @@ def shown(name: str | None) -> str:
     return "" if name is None else printable(name)
 
 
+def shown_path(image: str) -> str:
+    r"""An image's id, where it is an absolute path its folder and name alone: what lies above tells of the machine.
+
+    >>> shown_path("test/cat/1.jpg"), shown_path("/me/photos/cat/1.jpg"), shown_path("C:\\me\\cat\\1.jpg")
+    ('test/cat/1.jpg', '…/cat/1.jpg', '…/cat/1.jpg')
+    """
+    path = PureWindowsPath(image)  # which knows both kinds
+    return "/".join(("…", *path.parts[1:][-2:])) if path.root else image
+
+
 def cent(value: float | None, images: int | None = None) -> str:
-    """A fraction in per cent: whole below 1,000 images, else with one decimal."""
-    if value is None:
+    """A fraction in per cent: whole below 1,000 images, else with one decimal; a dash for too few images."""
+    if value is None or (images is not None and images < ENOUGH):
         return "-"
-    return f"{_hundred(value, images)} %"
+    return f"{whole(value, images or 0)} %"
 
 
 def span(interval: tuple[float, float] | None, images: int | None = None) -> str:
     """An interval in per cent."""
-    if interval is None:
+    if interval is None or (images is not None and images < ENOUGH):
         return "-"
-    return f"{_hundred(interval[0], images)}-{_hundred(interval[1], images)} %"
-
-
-def _hundred(value: float, images: int | None) -> str:
-    """Halves are rounded up, as a browser does."""
-    decimals = images is not None and images >= 1000
-    return f"{100 * value:.1f}" if decimals else str(math.floor(100 * value + 0.5))
+    low, high = (rounded(100 * end, 1 if images is not None and images >= 1000 else 0) for end in interval)
+    return f"{low}-{high} %"

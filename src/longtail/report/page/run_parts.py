@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.data.dataset import counted
+from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
-from longtail.report.page.parts import Picture, Table, cent, shown, span
+from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import GROUPS
+from longtail.report.run import SCORES
 from longtail.report.text import epoch_range
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
@@ -29,7 +30,9 @@ def confidence(found: Confidence) -> Mapping[str, Any]:
     if found.risk:
         title = "What does leaving out the least certain bring?"
         several = len(found.risk) > 1
-        caption = "One line a group: abstaining may help one and not another." if several else ""
+        caption = ""
+        if several:
+            caption = "One line a group, all at the same thresholds: abstaining may help one and not another."
         svg = to_svg(
             curve_figures.risk_coverage(found.risk), "risk", title, caption or "Errors over share answered."
         )
@@ -46,28 +49,38 @@ def _reliability(found: Reliability) -> Table:
 
 
 def _answered(found: Confidence) -> Table | None:
-    if not found.answered:
+    images = {line.name: line.images for line in found.risk}
+    if not images:
         return None
-    names = ("many", "medium", "few")
-    there = [place for place, name in enumerate(names) if any(line.name == name for line in found.risk)]
+    there = [place for place, name in enumerate(GROUPS) if name in images]
+
+    def errors(error: float | None, coverage: float | None, name: str) -> str:
+        return cent(error, round((coverage or 0) * images[name]))
+
     rows = []
     for row in found.answered:
-        groups = [f"{cent(row.group_error[place])} of {cent(row.group_coverage[place])}" for place in there]
-        rows.append((cent(row.coverage), f"{row.threshold:.2f}", cent(row.error), *groups))
-    header = ("answered", "confidence at least", "errors", *(names[place] for place in there))
+        groups = [
+            f"{errors(row.group_error[place], row.group_coverage[place], GROUPS[place])} of "
+            f"{cent(row.group_coverage[place])}"
+            for place in there
+        ]
+        rows.append(
+            (cent(row.coverage), f"{row.threshold:.2f}", errors(row.error, row.coverage, "all"), *groups)
+        )
+    header = ("answered", "confidence at least", "errors", *(GROUPS[place] for place in there))
     caption = "Errors among the images that are answered"
     if there:
         caption += "; by group: errors, of the share of the group that is answered"
     return Table(caption, header, rows)
 
 
-def experts(found: Experts) -> Mapping[str, Any]:
+def experts(found: Experts, facts: Facts) -> Mapping[str, Any]:
     """What do the experts add?"""
-    scores = ("overall", "macro", *GROUPS)
-    there = [name for name in scores if any(getattr(row, name) is not None for row in found.rows)]
+    images = {row.name: row.images for row in facts.verdict.rows}
+    there = [name for name in SCORES if any(getattr(row, name) is not None for row in found.rows)]
     if len(groups := [name for name in there if name in GROUPS]) == 1:  # it says the same as macro
         there.remove(groups[0])
-    rows = [(row.name, *(cent(getattr(row, name)) for name in there)) for row in found.rows]
+    rows = [(row.name, *(cent(getattr(row, name), images[name]) for name in there)) for row in found.rows]
     pictures = []
     if found.gains:
         title = f"All together against {found.gains[0].best}, the best alone"
@@ -79,16 +92,13 @@ def experts(found: Experts) -> Mapping[str, Any]:
                  "yes" if row.measurable else "no")
                 for row in found.gains
             ],
+            of_groups=True,
         )  # fmt: skip
         svg = to_svg(curve_figures.gains(found.gains), "gains", title, caption)
         pictures.append(Picture(title, svg, caption, numbers))
+    every = facts.head.num_images
     agreement = [
-        (
-            row.name,
-            f"{row.images:,}",
-            cent(row.share),
-            cent(row.accuracy, row.images) if row.images >= 10 else "-",
-        )
+        (row.name, f"{row.images:,}", cent(row.share, every), cent(row.accuracy, row.images))
         for row in found.agreement
     ]
     return {
@@ -146,8 +156,12 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         svg = to_svg(class_figures.counts_by_rank(found.counts, edges), "counts", title, caption)
         pictures.append(Picture(title, svg, caption))
     lists = (
-        ("Could not be read", "image", [f"{path} ({reason})" for path, reason in found.unreadable]),
-        ("Looks odd", "image", [f"{path} ({reason})" for path, reason in found.suspicious]),
+        (
+            "Could not be read",
+            "image",
+            [f"{shown_path(path)} ({reason})" for path, reason in found.unreadable],
+        ),
+        ("Looks odd", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.suspicious]),
         (
             "Unknown to the model, left out",
             "class",
@@ -180,7 +194,7 @@ def _duplicates(found: Data) -> Table | None:
     if not found.duplicates:
         return None
     rows = [
-        (", ".join(one.paths[:4]), {"exact": "the same", "near": "nearly the same"}[one.kind],
+        (", ".join(map(shown_path, one.paths[:4])), {"exact": "the same", "near": "nearly the same"}[one.kind],
          ", ".join(one.splits), ", ".join(one.classes))
         for one in found.duplicates[:SHOWN]
     ]  # fmt: skip

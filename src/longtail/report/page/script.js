@@ -29,7 +29,7 @@
   if (data.matrix) matrix(data.matrix);
 
   function classTable({ rows, groups, step }) {
-    const [NAME, GROUP, TRAIN, TEST, RIGHT, LOW, HIGH, SAID, SAID_RIGHT, TAKEN, CONFIDENCE, REMARK] = Array(12).keys();
+    const [NAME, GROUP, TRAIN, TEST, RIGHT, LOW, HIGH, SAID, TAKEN, CONFIDENCE, REMARK] = Array(11).keys();
     const table = $("class-table"), body = table.tBodies[0], heads = [...table.querySelectorAll("thead th")];
     const find = $("find"), group = $("group"), hide = $("hide"), more = $("more");
     const elements = new Map([...body.rows].map((row, place) => [place, row]));
@@ -41,8 +41,8 @@
       test: (p) => rows[p][TEST], right: (p) => rows[p][RIGHT], recall: (p) => p,
       precision: (p) => precision(rows[p]), taken: (p) => taken(p), confidence: (p) => rows[p][CONFIDENCE],
     };
-    const precision = (row) => (row[SAID] ? row[SAID_RIGHT] / row[SAID] : null);
-    const thinLast = new Set(["recall", "precision", "confidence"]);
+    const precision = (row) => (row[SAID] ? row[RIGHT] / row[SAID] : null);
+    const rests = { recall: TEST, precision: SAID, confidence: TEST }; // the images behind a value
     const taken = (p) => (rows[p][TAKEN] < 0 ? null : rows[rows[p][TAKEN]][NAME]);
     let state = { sort: "recall", down: false }, order = [], shown = step;
 
@@ -55,8 +55,10 @@
         if (hide.checked && few(p)) continue;
         kept.push(p);
       }
-      const last = (p) => value(p) === null || (rows[p][TEST] === 0 && thinLast.has(state.sort)) ? 2
-        : few(p) && thinLast.has(state.sort) ? 1 : 0;
+      const last = (p) => {
+        const images = Object.hasOwn(rests, state.sort) ? rows[p][rests[state.sort]] : ENOUGH;
+        return value(p) === null || images === 0 ? 2 : images < ENOUGH ? 1 : 0;
+      };
       const sign = state.down ? -1 : 1;
       return kept.map((p) => [p, value(p), last(p)]).sort(([p, a, e], [q, b, f]) =>
         e - f || (e === 2 ? 0 : sign * (typeof a === "string" ? compare(a, b) : a - b)) || p - q).map(([p]) => p);
@@ -78,6 +80,12 @@
 
     const say = (text) => { $("sorted").textContent = text; };
 
+    function cent(share) { // never all or none where it is not so
+      const near = Math.round(100 * share);
+      if (share === 0 || share === 1 || (near > 0 && near < 100)) return `${near} %`;
+      return `${(Math.round(10 * Math.min(Math.max(100 * share, 0.1), 99.9)) / 10).toFixed(1)} %`;
+    }
+
     function element(place) {
       if (!elements.has(place)) elements.set(place, build(place));
       return elements.get(place);
@@ -85,7 +93,7 @@
 
     function build(place) {
       const row = rows[place], copy = $("class-row").content.firstElementChild.cloneNode(true), cells = copy.cells;
-      const number = (n) => n.toLocaleString("en"), cent = (f) => `${Math.round(100 * f)} %`;
+      const number = (n) => n.toLocaleString("en");
       cells[0].textContent = row[NAME];
       cells[1].firstElementChild.textContent = groups[row[GROUP]];
       cells[1].firstElementChild.className = `g ${groups[row[GROUP]]}`;
@@ -105,7 +113,7 @@
         if (row[TEST] >= 30) rough.remove();
       }
       cells[6].textContent = !row[SAID] ? (row[TEST] ? "never said" : "")
-        : row[SAID] < ENOUGH ? `${row[SAID_RIGHT]} of ${row[SAID]}` : cent(precision(row));
+        : row[SAID] < ENOUGH ? `${row[RIGHT]} of ${row[SAID]}` : cent(precision(row));
       cells[7].textContent = taken(place) ?? "";
       cells[8].textContent = row[CONFIDENCE] === null || few(place) ? "" : cent(row[CONFIDENCE]);
       return copy;

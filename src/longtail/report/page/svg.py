@@ -17,7 +17,7 @@ from longtail.report.style import styled
 
 WIDTH, HEIGHT, TEXT = 360, 260, 13  # pixels; narrow, so that text stays legible on a telephone
 NAMES = (
-    "many", "medium", "few", "expert-1", "expert-2", "expert-3", "text", "quiet", "edge", "grid", "ground",
+    "many", "medium", "few", "text", "quiet", "edge", "grid", "ground",
     "heat-1", "heat-2", "heat-3", "heat-4", "heat-5",
 )  # fmt: skip
 COLORS = {name: f"#fa{number:04x}" for number, name in enumerate(NAMES)}  # stand-ins for the page's variables

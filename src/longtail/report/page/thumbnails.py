@@ -15,7 +15,7 @@ from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
 from longtail.data.opening import UnreadableError
-from longtail.report.run import Run
+from longtail.report.run import SPLITS, Run
 from longtail.types import InputError
 
 SIDE = 96  # pixels; what is smaller stays as it is
@@ -55,11 +55,6 @@ class Thumbnails:
     def get(self, image: str) -> Thumbnail | None:
         return self.found.get(image)
 
-    @property
-    def size(self) -> int:
-        """Bytes that they add to the page."""
-        return sum(len(picture.address) for picture in self.found.values())
-
 
 def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     """Make a picture of each image that can be found.
@@ -74,6 +69,8 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     wanted = dict.fromkeys(images)
     if not wanted:
         return Thumbnails()
+    if run.split not in (None, *SPLITS):
+        return Thumbnails(trouble="Images that were given with --data are not shown.")
     try:
         listings = _listings(run)
     except (InputError, ValidationError, OSError):
