@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from longtail.choosing import choose
+from longtail.data.holdout import HELD_OUT
 from longtail.data.loading import read_source, source_of
-from longtail.data.options import data_name
+from longtail.data.options import OwnSource, data_name
 from longtail.data.packed import is_packed
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
@@ -19,8 +20,7 @@ from longtail.report import SeedRuns, planned_seeds
 from longtail.types import InputError
 
 RUNS = "runs"
-HELD_OUT = 0.2
-OWN = ("folder", "parquet", "packed", "table", "list", "inaturalist")  # sources of the user's own images
+OWN = get_args(OwnSource)
 
 
 def given_keys(

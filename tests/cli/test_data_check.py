@@ -111,6 +111,14 @@ def test_groups_and_the_command_that_mends_them(run: Run, photos: Path) -> None:
     )
 
 
+def test_a_set_without_parts_is_divided_by_its_groups_first(run: Run, photos: Path) -> None:
+    _, out, _ = run("data", "check", photos / "train", "--group-by", "regex:([0-9]+).png")
+    assert section(out, "What to do")[-1].endswith(
+        "3 classes to train on, divide them by their groups first: "
+        f"longtail data split '{photos / 'train'}' -o splits.csv --group-by 'regex:([0-9]+).png'"
+    )
+
+
 def test_a_table_of_images(run: Run, photos: Path, tmp_path: Path) -> None:
     rows = [f"{part}/{name}/{name} {n}.png,{name},{part},p{n}" for part in ("train", "test")
             for name in ("fox", "owl") for n in range(2)]  # fmt: skip

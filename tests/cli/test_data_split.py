@@ -47,7 +47,7 @@ def test_splitting_and_training_on_it(
         "all        11       2       3",
         "",
         "test 0.2 of each class, at least 1, val 0.1, seed 0",
-        "not evaluated, all its images are for training: owl (one image)",
+        "without a test image: owl (one image)",
         f"{table}: 16 images; train on them with: longtail train {table}",
     ]
     written = rows(table)
@@ -111,11 +111,16 @@ def test_what_was_asked_for_and_could_not_be_had(run: Run, flat: Path, tmp_path:
     code, out, _ = run("data", "split", table, "-o", tmp_path / "splits.csv", "--min-test", "4")
     assert code == 0
     assert "fewer test images than asked for: lynx (2)" in out
+    assert f"files that do not exist, left out: {tmp_path}/my photos/gone.png" in out
+    small = ("--test", "0.05", "--val", "0.2", "--min-test", "0", "-o", tmp_path / "three.csv")
+    _, out, _ = run("data", "split", flat, *small)
+    assert "without a test image: lynx (too few images), owl (one image)" in out
+    _, out, _ = run("data", "split", flat, "--test", "0", "--val", "0.3", "-o", tmp_path / "val.csv")
+    assert "without a validation image: owl (one image)" in out
     for many in ("1000", "99999999999999999999"):
         again = run("data", "split", table, "-o", tmp_path / "splits.csv", "--overwrite", "--min-test", many)
         assert again.code == 0
-        assert again.out.count("fox") == 2, again.out
-    assert f"files that do not exist, left out: {tmp_path}/my photos/gone.png" in out
+        assert "fewer test images than asked for: fox (5), lynx (2)" in again.out
 
 
 def test_sets_with_parts_are_divided_anew_where_asked(

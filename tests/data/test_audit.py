@@ -245,6 +245,14 @@ def test_testing_where_nothing_is_divided_yet(folder):
     assert (audit.not_tested, audit.too_small) == (("c",), ("b",))
 
 
+def test_groups_that_are_held_out_whole_leave_a_class_untested(folder):
+    root = folder({f"{name}/{n}.jpg": photo((ord(name), n)) for name in "ab" for n in range(10)})
+    rows = [f"{name}/{n}.jpg,{name},{'one' if name == 'a' else n}" for name in "ab" for n in range(10)]
+    (root / "photos.csv").write_text("\n".join(["path,label,group", *rows]))
+    assert check(root / "photos.csv").held_out == {"a": 0, "b": 2}
+    assert check(root / "photos.csv").not_tested == ("a",)
+
+
 def test_groups_that_straddle(folder):
     root = folder({
         f"{part}/{name}/{cam}/{n}.jpg": photo((len(part), ord(name), ord(cam[-1]), n))
@@ -265,7 +273,10 @@ def test_classes_that_only_look_alike_are_told(folder):
     root = folder(
         {"train/café/1.jpg": photo(0), "train/b/1.jpg": photo(1), "test/cafe\u0301/1.jpg": photo(2)}
     )
-    assert check(root).remarks == (r"class names that look alike: 'cafe\u0301' and 'caf\xe9'",)
+    assert check(root).remarks == (
+        "classes that differ in spaces, capitals or the form of letters alone, kept apart: "
+        r"'cafe\u0301' = 'caf\xe9'",
+    )
 
 
 def test_nothing_readable_at_all(folder):

@@ -169,6 +169,12 @@ def test_what_annotations_are_refused(images, content, said):
         load(write(images / "train.json", content))
 
 
+def test_categories_that_would_share_a_name_are_refused(images):
+    content = annotations(0, {0: 1, 1: 2, 2: 3}, {1: "a", 2: "a", 3: "a 1"})
+    with pytest.raises(InputError, match="two categories are both called 'a 1'"):
+        load(write(images / "train.json", content))
+
+
 def test_json_that_is_cut_off_is_refused(images):
     (images / "train.json").write_text('{"images": [')
     with pytest.raises(InputError, match="as JSON"):

@@ -22,6 +22,13 @@ def test_groups(spec, groups):
     assert group_names(spec, PATHS, {"patient": ["p", "p", "7"]}) == groups
 
 
+@pytest.mark.parametrize("path", ["../photos/fox/cam1/a.jpg", "/photos/fox/cam1/a.jpg"])
+def test_a_path_that_leads_out_of_the_root_has_no_depth(path):
+    with pytest.raises(InputError, match="gives 1 of 1 images no group"):
+        group_names("folder:2", [path], {})
+    assert group_names("regex:cam.", [path], {}) == ["cam1"]
+
+
 @pytest.mark.parametrize(
     ("spec", "named"),
     [

@@ -114,6 +114,9 @@ def test_refusals(parquet, encoded, tmp_path):
     parquet("train-0.parquet", images, {"label": [1, 1]}, {"label": ["a", "b"]})
     with pytest.raises(InputError, match="only class b with readable"):
         load(root)
+    parquet("train-0.parquet", images, {"label": [0, 2]}, {"label": ["a", "b", "a"]})
+    with pytest.raises(InputError, match="two classes are both called 'a'"):
+        load(root)
     (root / "train-0.parquet").write_bytes(b"PAR1 but not really")
     with pytest.raises(InputError, match=r"cannot read .* as Parquet"):
         load(root)

@@ -6,15 +6,11 @@ from typing import Annotated
 
 import typer
 
+from longtail.cli.data_check import check
 from longtail.cli.data_split import Root, split
-from longtail.cli.runs import Strict, loading
+from longtail.cli.runs import Strict, counting, loading
 
 app = typer.Typer(name="data", help="Work with a set of images itself.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Make `data` a group of commands, also while it has one alone."""
 
 
 @app.command()
@@ -31,18 +27,13 @@ def pack(
 ) -> None:
     """Decode a set once and keep its pixels, so that training on large images need not decode them again."""
     with loading():
-        from rich.console import Console
-        from rich.progress import Progress
-
         from longtail.data.packing import pack
         from longtail.predict import unreadable_lines
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("packing")
+    with counting("packing") as progress:
         counts, bad = pack(
             Path(path), Path(out), short_side=short_side, root=None if root is None else Path(root),
-            strict=strict, progress=lambda done, total: bar.update(task, completed=done, total=total),
+            strict=strict, progress=progress,
         )  # fmt: skip
     if bad:
         typer.echo(
@@ -55,4 +46,5 @@ def pack(
     typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")
 
 
-app.command()(split)
+for command in (split, check):
+    app.command()(command)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from longtail.cli.runs import loading
+from longtail.cli.data_split import Root
+from longtail.cli.runs import counting, loading
 
 PROBLEMS = 1
 
@@ -27,10 +28,7 @@ def check(
             metavar="RULE", help="What belongs together: folder:DEPTH, column:NAME or regex:PATTERN."
         ),
     ] = None,
-    root: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Where the paths of a table start; default: beside the table."),
-    ] = None,
+    root: Root = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with status 1 where a problem was found.")
     ] = False,
@@ -38,9 +36,6 @@ def check(
 ) -> None:
     """Count the classes, and find unreadable, odd and duplicate images and what cannot be tested."""
     with loading():
-        from rich.console import Console
-        from rich.progress import Progress
-
         from longtail.data.audit import check
         from longtail.engine.run_folder import RunFolder
         from longtail.report.data_files import write_audit
@@ -48,13 +43,10 @@ def check(
 
     if out is not None:
         _check_free(Path(path), Path(out))
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("looking at images")
+    with counting("looking at images") as progress:
         audit = check(
-            Path(path), root=None if root is None else Path(root), group_by=group_by,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+            Path(path), root=None if root is None else Path(root), group_by=group_by, progress=progress
+        )
     folder = None if out is None else RunFolder(out)
     wording = Wording(path, group_by, None if out is None else Path(out), show_all, root)
     typer.echo("\n".join(audit_lines(audit, wording)))

@@ -71,7 +71,7 @@ def split(
         *_table(found),
         "",
         f"{', '.join(filter(None, chosen))}{by}, seed {seed}",
-        *_unmet(found),
+        *_unmet(found, "test" if test else "validation"),
     ]
     for line in (
         *lines,
@@ -94,15 +94,12 @@ def _table(found: "Division") -> list[str]:
     return [header, *lines, f"{'all':<{width}}{totals[0]:>8,}{totals[1]:>8,}{totals[2]:>8,}"]
 
 
-def _unmet(found: "Division") -> list[str]:
+def _unmet(found: "Division", evaluated: str) -> list[str]:
     """What could not be had, class by class."""
     from longtail.report.text import printable
 
     lines = [
-        (
-            "not evaluated, all its images are for training",
-            [f"{n} ({why})" for n, why in found.not_evaluated.items()],
-        ),
+        (f"without a {evaluated} image", [f"{n} ({why})" for n, why in found.not_evaluated.items()]),
         ("fewer test images than asked for", [f"{n} ({count})" for n, count in found.below.items()]),
         ("files that do not exist, left out", list(found.missing)),
     ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, data_check, demo, explaining, exporting, listing, predicting, reporting, runs
+from longtail.cli import data, demo, explaining, exporting, listing, predicting, reporting, runs
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -28,7 +28,6 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
-data.app.command("check")(data_check.check)
 app.add_typer(data.app)
 
 

@@ -1,6 +1,8 @@
 """What loading returns: splits of images with their targets, and what there is to say about them."""
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -136,6 +138,21 @@ def counted(number: int, noun: str) -> str:
     """
     plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def look_alike(names: Collection[str]) -> list[str]:
+    """What to say of classes whose names look the same.
+
+    >>> look_alike(["fox", "Fox", "owl"])
+    ["classes that differ in spaces, capitals or the form of letters alone, kept apart: 'Fox' = 'fox'"]
+    """
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        plain = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
+        spellings[" ".join(plain.split())].append(name)
+    same = [" = ".join(map(ascii, alike)) for alike in spellings.values() if len(alike) > 1]
+    told = "classes that differ in spaces, capitals or the form of letters alone, kept apart"
+    return [f"{told}: {_shortened(same, 10)}"] if same else []
 
 
 def _shortened(names: Sequence[str], shown: int | None) -> str:

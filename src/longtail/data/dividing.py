@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longtail.data.assigning import TEST, TRAIN, VAL, assign
 from longtail.data.grouping import group_names
-from longtail.data.loading import read_source, source_of
-from longtail.data.options import DataOptions
-from longtail.data.rows import PARTS, ordered
+from longtail.data.listing import PARTS
+from longtail.data.loading import options_of, read_source
+from longtail.data.rows import ordered
 from longtail.types import InputError
 
 
@@ -26,7 +25,7 @@ class Division:
         parts: N of "train", "val" and "test".
         groups: N groups, "" for an image by itself; None where there are none.
         counts: class -> its images in train, val and test.
-        not_evaluated: class without an image outside train -> why.
+        not_evaluated: class without a test image (without a validation image where no test part is wanted) -> why.
         below: class -> its test images, where they are fewer than asked for.
         missing: files that do not exist and were left out.
         said: how the source was read, and what was odd about it.
@@ -107,7 +106,6 @@ def divide(
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
     parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=groups, seed=seed)
-    _check_whole(groups, parts)
     table = np.stack(
         [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
     )
@@ -141,19 +139,18 @@ def _check_shares(test: float, val: float, min_test: int) -> None:
 def _pool(path: Path, root: Path | None, *, again: bool) -> _Pool:
     if not path.exists():
         raise InputError(f"{path} does not exist; give class folders, a table, lists or annotations")
-    kind = source_of(path)
-    if kind in ("packed", "parquet"):
+    options = options_of(path, root)
+    if options.name in ("packed", "parquet"):
         raise InputError(
             f"the images of {path} are no files, so a table cannot name them; train with --set data.validation=0.2"
         )
-    source = read_source(DataOptions(name=kind, path=str(path), root=None if root is None else str(root)))
-    parts = {name: listing for name in PARTS if (listing := getattr(source, name)) is not None}
-    if not again and list(parts) != ["train"]:
+    source = read_source(options)
+    if not again and list(source.parts) != ["train"]:
         raise InputError(
-            f"{path} has parts already ({', '.join(parts)}); train on it as it is, or divide all of its images anew "
-            "with --again"
+            f"{path} has parts already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
+            "anew with --again"
         )
-    listings = list(parts.values())
+    listings = list(source.parts.values())
     columns = [name for name in listings[0].columns if all(name in listing.columns for listing in listings)]
     grouped = all(listing.groups is not None for listing in listings)
     return _Pool(
@@ -166,14 +163,6 @@ def _pool(path: Path, root: Path | None, *, again: bool) -> _Pool:
         columns={name: tuple(value for each in listings for value in each.columns[name]) for name in columns},
         said=(*source.reading, *source.remarks),
     )
-
-
-def _check_whole(groups: Sequence[str] | None, parts: NDArray[np.int64]) -> None:
-    """Make sure that no group straddles."""
-    place: dict[str, int] = {}
-    for group, part in zip(groups or (), parts.tolist(), strict=False):
-        if group and place.setdefault(group, part) != part:
-            raise AssertionError(f"group {group} is in two parts")
 
 
 def _not_evaluated(

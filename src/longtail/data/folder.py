@@ -6,15 +6,10 @@ import numpy as np
 
 from longtail.data.dataset import counted
 from longtail.data.images import SUFFIXES, is_hidden, walk_images
-from longtail.data.listing import Listing, Source
+from longtail.data.listing import SPLITS, Listing, Source
 from longtail.data.parquet import parquet_files
 from longtail.types import InputError
 
-SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, PATH/CLASS/IMAGE, or a table of paths and labels"
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from longtail.data.folder import SPLITS
+from longtail.data.listing import SPLITS
 from longtail.types import InputError
 
 GRAMMAR = "folder:DEPTH, column:NAME or regex:PATTERN"
@@ -16,7 +16,8 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
 
     Args:
         spec: `folder:DEPTH`, the name of the DEPTH-th folder of the path, counted from 1 at the root of the images
-            without a leading train, val or test folder (1 is the class folder of a tree of classes);
+            without a leading train, val or test folder (1 is the class folder of a tree of classes; a path that
+            leads out of the root has none);
             `column:NAME`, a column of the table that lists the images; or
             `regex:PATTERN`, what the pattern's brackets match in the path, or all that it matches where it has none.
         ids: N paths relative to the root of the images, with `/`.
@@ -55,6 +56,8 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
 
 
 def _folder(path: str, depth: int) -> str:
+    if path.startswith(("/", "../")):
+        return ""
     folders = PurePosixPath(path).parts[:-1]
     if folders and folders[0].lower() in _PARTS:
         folders = folders[1:]

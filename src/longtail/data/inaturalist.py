@@ -111,4 +111,8 @@ def _pairs(file: Path, content: Mapping[str, Any]) -> tuple[list[tuple[str, str]
 def _class_names(categories: list[Mapping[str, Any]]) -> dict[Any, str]:
     names = {category["id"]: str(category.get("name") or category["id"]) for category in categories}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    return {key: f"{name} {key}" if name in shared else name for key, name in names.items()}
+    told = {key: f"{name} {key}" if name in shared else name for key, name in names.items()}
+    doubled = [name for name, count in Counter(told.values()).items() if count > 1]
+    if doubled:
+        raise InputError(f"two categories are both called {doubled[0]!r}; give each a name of its own")
+    return told

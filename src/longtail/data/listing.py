@@ -1,5 +1,6 @@
 """What a source hands over: images listed with their classes, not yet decoded."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 from longtail.data.opening import Encoded
 from longtail.data.options import Triple
 from longtail.data.stored import StoredPixels
+from longtail.types import InputError
 
+SPLITS = {  # part -> what its folders, files and rows may be called
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+PARTS = tuple(SPLITS)
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
@@ -44,6 +52,11 @@ class Listing:
     groups: tuple[str, ...] | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if len(set(self.class_names)) < len(self.class_names):
+            name = Counter(self.class_names).most_common(1)[0][0]
+            raise InputError(f"two classes are both called {name!r}; give each a name of its own")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -74,3 +87,9 @@ class Source:
     num_train: int | None = None
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, Listing]:
+        """Part -> its listing, of the parts that there are."""
+        found = {"train": self.train, "val": self.val, "test": self.test}
+        return {part: listing for part, listing in found.items() if listing is not None}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from longtail.data.cifar import read_cifar
-from longtail.data.dataset import LongTailData, Notes, Split
+from longtail.data.dataset import LongTailData, Notes, Split, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
 from longtail.data.files import ImageFiles
@@ -69,6 +69,11 @@ def source_of(path: Path) -> OwnSource:
     return "inaturalist" if suffix == ".json" or (suffix is None and annotation_files(path)) else "folder"
 
 
+def options_of(path: Path, root: Path | None = None) -> DataOptions:
+    """The options that read all of what lies at `path`."""
+    return DataOptions(name=source_of(path), path=str(path), root=None if root is None else str(root))
+
+
 def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     """Load a long-tailed image set.
 
@@ -95,13 +100,14 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     if source.val is not None:
         val = _load_other("validation", source.val, class_names, size)
     test = None if source.test is None else _load_other("test", source.test, class_names, size)
+    known = set(class_names)
     apart = [part for part in (val if source.val else None, test) if part is not None]
     notes = Notes(
         unreadable=sum((part.unreadable for part in apart), pool.unreadable),
         unknown_classes=dict(sum((Counter(part.unknown_classes) for part in apart), Counter())),
         not_tested=_absent(test or val, class_names),
         single_image=_with_one_image(pool, class_names),
-        empty_classes=tuple(name for name in source.train.class_names if name not in class_names),
+        empty_classes=tuple(name for name in source.train.class_names if name not in known),
         remarks=(*source.remarks, *_other_draw(source, options)),
         reading=source.reading,
     )
@@ -149,6 +155,12 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
 
 def read_source(options: DataOptions) -> Source:
     """List what the options' source holds, nothing decoded."""
+    source = _read(options)
+    names = {name for part in source.parts.values() for name in part.class_names}
+    return replace(source, remarks=(*source.remarks, *look_alike(names)))
+
+
+def _read(options: DataOptions) -> Source:
     path = None if options.path is None else Path(options.path).expanduser()
     if options.name == "digits":
         return read_digits()

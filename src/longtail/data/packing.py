@@ -12,13 +12,11 @@ from jaxtyping import UInt8
 
 from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing, Source
-from longtail.data.loading import read_source, source_of
+from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
-from longtail.data.options import DataOptions
 from longtail.data.packed import write_manifest, write_part
 from longtail.types import InputError
 
-PARTS = ("train", "val", "test")
 Unreadable = list[tuple[str, str]]
 
 
@@ -73,10 +71,10 @@ def pack(
 
 
 def _source(path: Path, root: Path | None) -> Source:
-    kind = source_of(path)
-    if kind == "packed":
+    options = options_of(path, root)
+    if options.name == "packed":
         raise InputError(f"{path} is packed already; give the images it was made of")
-    return read_source(DataOptions(name=kind, path=str(path), root=None if root is None else str(root)))
+    return read_source(options)
 
 
 def _check_free(path: Path, out: Path) -> None:
@@ -93,13 +91,12 @@ def _check_free(path: Path, out: Path) -> None:
 def _write(
     source: Source, folder: Path, path: Path, short_side: int, progress: Callable[[int, int], None]
 ) -> tuple[dict[str, int], Unreadable]:
-    listings = {name: getattr(source, name) for name in PARTS if getattr(source, name) is not None}
-    total, done = sum(len(listing.ids) for listing in listings.values()), count(1)
+    total, done = sum(len(listing.ids) for listing in source.parts.values()), count(1)
     entries: dict[str, dict[str, Any]] = {}
-    for name, listing in listings.items():
+    for name, listing in source.parts.items():
         bad: Unreadable = []
         images = _decoded(listing, short_side, bad, lambda: progress(next(done), total))
-        groups = listing.groups and dict(zip(listing.ids, listing.groups, strict=True))
+        groups = None if listing.groups is None else dict(zip(listing.ids, listing.groups, strict=True))
         part = write_part(folder, name, listing.class_names, images, groups)
         entries[name] = part | {"unreadable": bad}
     write_manifest(folder, entries, short_side=short_side, source=str(path.resolve()), is_flat=source.is_flat)

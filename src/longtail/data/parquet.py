@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from longtail.data.listing import Listing, Source
+from longtail.data.listing import SPLITS, Listing, Source
 from longtail.types import InputError
 
-SPLITS = {"train": ("train",), "val": ("validation", "val", "valid"), "test": ("test",)}
 LABEL_COLUMNS = ("label", "fine_label", "labels")
 IMAGE_COLUMNS = ("img", "image")
 

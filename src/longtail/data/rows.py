@@ -1,7 +1,6 @@
 """Rows that name a file and its class become a source: what tables, file lists and annotations have in common."""
 
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.folder import SPLITS
-from longtail.data.listing import Listing, Source
+from longtail.data.listing import PARTS, SPLITS, Listing, Source
 from longtail.types import InputError
 
-PARTS = ("train", "val", "test")
 _PART = {name: part for part, names in SPLITS.items() for name in names}
 
 
@@ -96,7 +93,7 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
         raise InputError(f"{rows.origin} names no image; give a row for each")
     kept = _distinct(rows, root)
     repeated = len(rows.paths) - len(kept)
-    remarks = [*rows.remarks, *_alike(rows.labels)]
+    remarks = [*rows.remarks]
     if repeated:
         remarks.append(
             f"{repeated:,} of {len(rows.paths):,} rows of {rows.origin} repeat another and count once"
@@ -158,14 +155,3 @@ def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: st
         f"none of the {len(paths):,} {part} images that {origin} names exists, such as {root / paths[0]}{hint}; paths "
         f"start from {root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
     )
-
-
-def _alike(labels: Sequence[str]) -> list[str]:
-    """What to say of classes whose names look the same."""
-    spellings: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(set(labels)):
-        spellings[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
-    same = [" = ".join(map(repr, names)) for names in spellings.values() if len(names) > 1]
-    more = f" and {len(same) - 10} more" if len(same) > 10 else ""
-    told = "classes that differ in spaces, capitals or the form of letters alone, kept apart"
-    return [f"{told}: {', '.join(same[:10])}{more}"] if same else []

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from longtail.data.audit import ENOUGH, Audit, Duplicates
-from longtail.data.audit.check import HELD_OUT
 from longtail.data.dataset import counted
+from longtail.data.holdout import HELD_OUT
 from longtail.metrics import class_groups
 from longtail.metrics.groups import GROUPS
 from longtail.report.text import printable, table_lines
@@ -188,10 +188,10 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     ]  # fmt: skip
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
-        lines = [
-            *lines[: _STEPS - 1],
-            f"{counted(len(audit.classes), 'class')} to train on: {_train(wording)}",
-        ]
+        last = f"to train on: {_train(wording)}"
+        if wording.group_by and audit.is_flat and audit.is_divisible:  # training would divide these groups
+            last = f"to train on, divide them by their groups first: {split}"
+        lines = [*lines[: _STEPS - 1], f"{counted(len(audit.classes), 'class')} {last}"]
     else:
         lines.append(
             f"{counted(len(audit.classes), 'class')} to train on, two are needed, add another: {check}"

@@ -1,6 +1,5 @@
 """`longtail data check`: see every image of a set once, and tell what is wrong with it before training."""
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from longtail.data.audit.duplicates import duplicate_rows
-from longtail.data.audit.findings import PARTS, Audit, Duplicates, LeakingGroup, worst_first
+from longtail.data.audit.findings import Audit, Duplicates, LeakingGroup, worst_first
 from longtail.data.audit.look import Look, look
 from longtail.data.grouping import group_names
+from longtail.data.holdout import HELD_OUT, hold_out
 from longtail.data.images import in_threads
-from longtail.data.listing import Listing, Source
-from longtail.data.loading import read_source, source_of
+from longtail.data.listing import PARTS, Listing
+from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
-from longtail.data.options import DataOptions
-
-HELD_OUT = 0.2  # of each class, where a set has no test part
 
 
 @dataclass
@@ -28,6 +25,7 @@ class _Seen:
     paths: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     bad: list[tuple[str, str]] = field(default_factory=list)
 
@@ -52,22 +50,22 @@ def check(
     Raises:
         InputError: there is nothing to check, or `group_by` does not fit.
     """
-    options = DataOptions(name=source_of(path), path=str(path), root=None if root is None else str(root))
+    options = options_of(path, root)
     source = read_source(options)
-    listings = {part: getattr(source, part) for part in PARTS if getattr(source, part) is not None}
+    listings = source.parts
     groups = _groups(listings, group_by)
     seen = _see(listings, progress)
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
         is_divisible=options.name not in ("parquet", "packed"),
-        held_out=_held_out(seen) if source.test is None and source.val is None else {},
+        held_out=_held_out(seen, listings["train"]) if list(listings) == ["train"] else {},
         unreadable=tuple(seen.bad),
         suspicious=tuple((p, odd) for p, one in zip(seen.paths, seen.looks, strict=True) for odd in one.odd),
         duplicates=_duplicates(seen),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
-        remarks=_remarks(source, listings),
+        remarks=source.remarks,
     )
 
 
@@ -105,25 +103,27 @@ def _groups(listings: dict[str, Listing], group_by: str | None) -> list[tuple[st
 
 def _see(listings: dict[str, Listing], progress: Callable[[int, int], None]) -> _Seen:
     seen, total = _Seen(), sum(len(listing.ids) for listing in listings.values())
-    for done, (part, identity, name, one) in enumerate(_looked(listings), 1):
+    for done, (part, identity, name, group, one) in enumerate(_looked(listings), 1):
         if isinstance(one, UnreadableError):
             seen.bad.append((identity, str(one)))
         else:
             seen.paths.append(identity)
             seen.parts.append(part)
             seen.classes.append(name)
+            seen.groups.append(group)
             seen.looks.append(one)
         progress(done, total)
     return seen
 
 
-def _looked(listings: dict[str, Listing]) -> Iterator[tuple[str, str, str, Look | UnreadableError]]:
-    """Part, name, class and look of each image."""
+def _looked(listings: dict[str, Listing]) -> Iterator[tuple[str, str, str, str, Look | UnreadableError]]:
+    """Part, name, class, group and look of each image."""
     for part, listing in listings.items():
         names = (listing.class_names[c] for c in listing.targets.tolist())
         looks = in_threads(look, listing.fetch(np.arange(len(listing.ids))))
-        for identity, name, one in zip(listing.ids, names, looks, strict=True):
-            yield part, identity, name, one
+        groups = listing.groups or ("",) * len(listing.ids)
+        for identity, name, group, one in zip(listing.ids, names, groups, looks, strict=True):
+            yield part, identity, name, group, one
 
 
 def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, int]]:
@@ -132,12 +132,16 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 
-def _held_out(seen: _Seen) -> dict[str, int]:
-    """Test images of each class where HELD_OUT of it is held out; one image always stays in train."""
-    return {
-        name: min(int(HELD_OUT * count + 0.5), count - 1)
-        for name, count in sorted(Counter(seen.classes).items())
-    }
+def _held_out(seen: _Seen, train: Listing) -> dict[str, int]:
+    """Images of each class that training would hold out, whole groups where the set names groups."""
+    readable = set(seen.classes)
+    position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
+    if not position:
+        return {}
+    targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
+    groups = None if train.groups is None else seen.groups
+    _, held = hold_out(targets, len(position), HELD_OUT, 0, groups)
+    return dict(zip(position, np.bincount(targets[held], minlength=len(position)).tolist(), strict=True))
 
 
 def _duplicates(seen: _Seen) -> tuple[Duplicates, ...]:
@@ -148,19 +152,3 @@ def _duplicates(seen: _Seen) -> tuple[Duplicates, ...]:
         for kind, rows in duplicate_rows(seen.looks)
     ]
     return worst_first(found)
-
-
-def _remarks(source: Source, listings: dict[str, Listing]) -> tuple[str, ...]:
-    """What reading had to say, and class names that people would take for one."""
-    alike: dict[str, set[str]] = defaultdict(set)
-    for listing in listings.values():
-        for name in listing.class_names:
-            alike[_plain(name)].add(name)
-    twins = [
-        " and ".join(ascii(name) for name in sorted(names)) for names in alike.values() if len(names) > 1
-    ]
-    return (*source.remarks, *(f"class names that look alike: {names}" for names in twins))
-
-
-def _plain(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().replace("_", " ").split())

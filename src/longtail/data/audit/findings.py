@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-PARTS = ("train", "val", "test")
 ENOUGH = 10  # test images of a class below which its accuracy says too little
 
 
@@ -85,14 +84,14 @@ class Audit:
         train = self.counts.get("train", {})
         return tuple(sorted((name for name, count in train.items() if count), key=lambda c: (-train[c], c)))
 
-    @property
+    @cached_property
     def unknown_classes(self) -> dict[str, int]:
         """Class without a training image -> its images in other parts, which no model can name."""
-        total: Counter[str] = Counter()
+        known, total = set(self.classes), Counter[str]()
         for part, counts in self.counts.items():
             if part != "train":
                 total.update(counts)
-        return {name: count for name, count in total.items() if count and name not in set(self.classes)}
+        return {name: count for name, count in total.items() if count and name not in known}
 
     @property
     def not_tested(self) -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from longtail.data.audit.check import leaking
 from longtail.data.audit.duplicates import duplicate_files
-from longtail.data.audit.findings import PARTS, Audit, Duplicates, worst_first
+from longtail.data.audit.findings import Audit, Duplicates, worst_first
 from longtail.data.dataset import LongTailData, Split
+from longtail.data.listing import PARTS
 
 
 def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
