@@ -6,22 +6,19 @@ python benchmarks/augment.py [--rounds 7] [--json FILE]
 
 import argparse
 import functools
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import PIL
 import torch
-import torchvision
 from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
 from longtail.augment import Augment
+from record import about, head_line, save, show, table
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 BATCH_SIZE, SIDE, CUTOUT_SIZE = 128, 32, 16
@@ -68,7 +65,7 @@ def microseconds_per_image(work: Callable[[int], object], batches: int) -> float
     return (time.process_time() - start) / (batches * BATCH_SIZE) * 1e6
 
 
-def measure(rounds: int) -> dict[str, object]:
+def measure(rounds: int) -> dict[str, Any]:
     images = some_images(BATCH_SIZE)
     pictures = [Image.fromarray(one.permute(1, 2, 0).numpy()) for one in images]
     index = torch.arange(BATCH_SIZE)
@@ -91,13 +88,6 @@ def measure(rounds: int) -> dict[str, object]:
         "all_us_per_image": times,
         "batch_size": BATCH_SIZE,
         "side": SIDE,
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "versions": {
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-            "pillow": PIL.__version__,
-        },
     }
 
 
@@ -128,7 +118,7 @@ def graph_of(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
     return graph
 
 
-def measure_on_gpu(rounds: int) -> dict[str, object]:
+def measure_on_gpu(rounds: int) -> dict[str, Any]:
     """Batches on the GPU, medians of alternating rounds; refuses unequal results."""
     images, index = some_images(BATCH_SIZE).to("cuda"), torch.arange(BATCH_SIZE, device="cuda")
     keys = Augment.keys(0, 0, 0, "cuda")
@@ -151,8 +141,6 @@ def measure_on_gpu(rounds: int) -> dict[str, object]:
     return {
         "us_per_batch": {name: statistics.median(values) for name, values in times.items()},
         "all_us_per_batch": times,
-        "device": torch.cuda.get_device_name(),
-        "cuda": torch.version.cuda,
     }
 
 
@@ -165,23 +153,20 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    result = measure(arguments.rounds)
-    medians = result["us_per_image"]
-    assert isinstance(medians, dict)
-    print(
-        "us of processor time an image, one thread, crop + flip + AutoAugment + Cutout + normalise, medians"
-    )
-    for name, value in medians.items():
-        print(f"{name:12s} {value:8.1f}")
-    print(f"{'ratio':12s} {result['ratio']:8.1f}")
+    result = about("augment.py") | measure(arguments.rounds)
+    rows = [[name, f"{value:.1f}"] for name, value in result["us_per_image"].items()]
+    rows.append(["ratio", f"{result['ratio']:.1f}"])
+    title = "augmentation on one core (crop, flip, AutoAugment, Cutout, normalise), medians"
+    result["tables"] = [table(title, ["", "us an image"], rows)]
     if torch.cuda.is_available():
-        gpu = result["gpu"] = measure_on_gpu(arguments.rounds)
-        print(f"us on {gpu['device']} a batch of {BATCH_SIZE}, the same chain, medians")
-        assert isinstance(gpu["us_per_batch"], dict)
-        for name, value in gpu["us_per_batch"].items():
-            print(f"{name:14s} {value:8.1f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        result["gpu"] = measure_on_gpu(arguments.rounds)
+        rows = [[name, f"{value:.1f}"] for name, value in result["gpu"]["us_per_batch"].items()]
+        title = f"the same on the GPU, a batch of {BATCH_SIZE}, medians"
+        result["tables"].append(table(title, ["", "us a batch"], rows))
+    print(head_line(result))
+    for each in result["tables"]:
+        show(each)
+    save(arguments.json, result)
 
 
 if __name__ == "__main__":

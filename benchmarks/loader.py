@@ -9,7 +9,6 @@ changes, and whether memory and the processor time of a step stay the same as ep
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import PIL
 import sklearn.datasets
 import torch
 import torchvision
@@ -30,6 +28,7 @@ from longtail.data import DataOptions, batches, epoch_order, load_data
 from longtail.data.images import decode_box, walk_images
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.packing import pack
+from record import about, head_line, save, show, table
 
 SIDE, BATCH, WORKERS = 224, 64, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -184,19 +183,27 @@ def growth(folder):
     return rows
 
 
-def show(result):
+def tables(result):
+    made = []
     for name, row in result["sets"].items():
-        print(f"{name}: images per second, ratio to torchvision with 2 workers (min-max)")
+        lines = []
         for side, speed in row["images_per_s"].items():
-            ratio = row["ratio"].get(side)
-            spread = (
-                f"{ratio:6.2f} ({row['ratio_min'][side]:.2f}-{row['ratio_max'][side]:.2f})" if ratio else ""
-            )
-            print(f"  {side:24} {speed:6.0f} {spread}")
-    print("grey levels that data.draft changes:", result["draft"])
-    for row in result["growth"]:
-        memory = ", ".join(f"{value:.0f}" for value in row["mib_after_epochs"])
-        print(f"{row['rows']:7,} rows: {row['ms_a_step']:.2f} ms a step, MiB after each epoch: {memory}")
+            ratios = [row[key].get(side) for key in ("ratio", "ratio_min", "ratio_max")]
+            spread = "" if None in ratios else "{:.2f} ({:.2f}-{:.2f})".format(*ratios)
+            lines.append([side, f"{speed:.0f}", spread])
+        title = f"loading at {SIDE} px on two cores, files {name}"
+        made.append(table(title, ["", "images per second", "ratio to 2 workers (min-max)"], lines))
+    draft = [[name, f"{value:g}"] for name, value in result["draft"].items()]
+    made.append(table("grey levels that data.draft changes", ["", ""], draft))
+    lines = [
+        [
+            f"{row['rows']:,}",
+            f"{row['ms_a_step']:.2f}",
+            ", ".join(f"{v:.0f}" for v in row["mib_after_epochs"]),
+        ]
+        for row in result["growth"]
+    ]
+    return [*made, table("packed sets as they grow", ["rows", "ms of a step", "MiB after each epoch"], lines)]
 
 
 def main():
@@ -207,9 +214,7 @@ def main():
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    words = ["--data DIR"] if arguments.data else []
-    words += [f"--images {arguments.images}", f"--rounds {arguments.rounds}"]
-    result = {"command": " ".join(["python benchmarks/loader.py", *words])}
+    result = about("loader.py")
     with tempfile.TemporaryDirectory() as name:
         folder, result["sets"] = Path(name), {}
         result["growth"] = growth(folder)
@@ -218,11 +223,11 @@ def main():
             pack(path, packed)
             result["sets"][kind] = compare(path, packed, arguments.rounds)
     result |= {"draft": draft_levels(), "batch_size": BATCH, "side": SIDE, "threads": WORKERS}
-    versions = {"torch": torch.__version__, "torchvision": torchvision.__version__, "pillow": PIL.__version__}
-    result["versions"] = versions
-    show(result)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result["tables"] = tables(result)
+    print(head_line(result))
+    for each in result["tables"]:
+        show(each)
+    save(arguments.json, result)
 
 
 if __name__ == "__main__":

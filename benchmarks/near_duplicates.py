@@ -21,7 +21,7 @@ from longtail.data.audit import check
 from longtail.data.audit.look import look
 from longtail.data.audit.near import alike
 from longtail.data.loading import read_source, source_of
-from longtail.data.opening import open_image
+from longtail.data.opening import UnreadableError, open_image, reasons, turn_upright
 from longtail.data.options import DataOptions
 
 
@@ -72,18 +72,23 @@ def measure(path: Path, count: int) -> None:
     print(
         f"{images:,} images, {images * (images - 1) // 2:,} pairs: {kinds.count('near')} sets that look alike"
     )
-    listing = read_source(DataOptions(name=source_of(path), path=str(path))).train
-    rows = sorted(random.Random(0).sample(range(len(listing.ids)), count))
-    found = dict.fromkeys(CHANGES, 0)
+    source = read_source(DataOptions(name=source_of(path), path=str(path)))
+    listing = next(part for part in (source.train, source.val, source.test) if part is not None)
+    rows = sorted(random.Random(0).sample(range(len(listing.ids)), min(count, len(listing.ids))))
+    found, count = dict.fromkeys(CHANGES, 0), 0
     for encoded in listing.fetch(np.array(rows)):
-        with open_image(encoded) as opened:
-            image = opened.convert("RGB")
+        try:
+            with reasons(encoded), open_image(encoded) as opened:
+                image = turn_upright(opened)
+        except UnreadableError:  # of which the check told
+            continue
+        count += 1
         for name, change in CHANGES.items():
             pair = [look(encoded), look(change(image))]
             hashes = np.array([one.hash for one in pair], dtype=np.uint64)
             found[name] += int(alike(hashes, np.stack([one.thumb for one in pair]))[1] == 0)
     for name, number in found.items():
-        print(f"{name:<20} {number / count:4.0%} of {count} found")
+        print(f"{name:<20} {number:,} of {count:,} found")
 
 
 if __name__ == "__main__":

@@ -58,13 +58,10 @@ def main():
     parser.add_argument("--data", metavar="DIR")
     parser.add_argument("--seeds", type=int, default=8, help="how many")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--tiny", action="store_true", help="only show that the program runs")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
-    if args.tiny:
-        args.seeds, args.epochs = 2, 2
     result = about("seeds.py")
-    with images(args.data, args.tiny) as (data, shown), TemporaryDirectory() as folder:
+    with images(args.data) as (data, shown), TemporaryDirectory() as folder:
         times = measure(data, range(args.seeds), args.epochs, Path(folder))
     ratio = {kind: times["one after another"][kind] / times["at once"][kind] for kind in times["at once"]}
     title = f"{args.seeds} seeds, {args.epochs} epochs of {RECIPE} each, seconds"

@@ -1,4 +1,4 @@
-"""The benchmark programs run, and what they make of their figures is right."""
+"""Benchmark programs that can be short run, and what they make of their figures is right."""
 
 import importlib
 import json
@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from longtail.recipe import load_recipe
 
@@ -62,6 +63,38 @@ def test_growth(run: Callable[..., dict[str, Any]]) -> None:
 def test_probes(run: Callable[..., dict[str, Any]]) -> None:
     result = run("probes", "--tiny", "--rounds", "1")
     assert [len(times) for times in result["seconds"].values()] == [5, 4, 2]
+
+
+def test_seeds(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seeds = load("seeds")
+    monkeypatch.setattr(seeds, "RECIPE", "icl-digits")
+    measured = seeds.measure(None, range(2), 2, tmp_path)
+    assert all(0 < spans["training"] < spans["everything"] for spans in measured.values())
+
+
+def test_predict(run: Callable[..., dict[str, Any]]) -> None:
+    rows = run("predict", "--images", "4", "--rounds", "1")["rows"]
+    assert [row["images"] for row in rows.values()] == [4, 4]
+
+
+def test_augment(run: Callable[..., dict[str, Any]]) -> None:
+    threads = torch.get_num_threads()
+    try:
+        result = run("augment", "--rounds", "1")
+    finally:
+        torch.set_num_threads(threads)
+    assert result["command"] == "python benchmarks/augment.py --rounds 1"
+    assert result["machine"]["threads"] == 1
+    assert result["tables"][0]["rows"][-1] == ["ratio", f"{result['ratio']:.1f}"]
+
+
+def test_changed_copies_of_a_small_set_with_a_broken_image(
+    load: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load("predict").photographs(tmp_path, 4, (64, 64))
+    (tmp_path / "class 0" / "broken.jpg").write_bytes(b"no image")
+    load("near_duplicates").measure(tmp_path, 150)
+    assert "JPEG quality 30      4 of 4 found" in capsys.readouterr().out
 
 
 def test_steps_without_a_launcher(
