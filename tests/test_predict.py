@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,14 @@ from longtail.types import InputError
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("predict") / "run"
-    given = {"model.num_experts": 2, "optim.batch_size": 128}
-    longtail.train("icl-digits", method="cross_entropy", epochs=1, out=out, set=given, quiet=True)
-    return out
+def trained(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    def make(folder: Path) -> None:
+        given = {"model.num_experts": 2, "optim.batch_size": 128}
+        longtail.train(
+            "icl-digits", method="cross_entropy", epochs=1, out=folder / "run", set=given, quiet=True
+        )
+
+    return once("predict", make) / "run"
 
 
 @pytest.fixture
@@ -61,11 +65,11 @@ def test_pieces_make_the_whole_and_skip_what_cannot_be_read(
         pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole, rtol=1e-4)
 
 
-def test_the_same_network_as_in_training(trained: Path) -> None:
-    model = longtail.load(trained)
+def test_the_same_network_as_in_training(run: Path) -> None:
+    model = longtail.load(run)
     before = {name: value.clone() for name, value in model.model.state_dict().items()}
     metrics = model.evaluate()
-    assert metrics["overall"] == json.loads((trained / "eval/test/metrics.json").read_text())["overall"]
+    assert metrics["overall"] == json.loads((run / "eval/test/metrics.json").read_text())["overall"]
     assert all(torch.equal(value, before[name]) for name, value in model.model.state_dict().items())
 
 

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -99,9 +99,12 @@ def started(*commands: Sequence[str], cwd: Path) -> Iterator[list["subprocess.Po
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     """Runs of one process in one/ and of two in rank-0/, while the second of these was told rank-1/."""
-    place = tmp_path_factory.mktemp("processes")
+    return once("processes", make_runs)
+
+
+def make_runs(place: Path) -> None:
     same = [scenario(name, changes) for name, changes in SAME.items()]
     (place / "two.json").write_text(json.dumps([*same, *MORE]), "utf-8")
     script = str(HERE / "run_scenarios.py")
@@ -119,7 +122,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for process in two:
             said = process.communicate(timeout=DEADLINE)
             assert (process.returncode, *said) == (0, "", "")
-    return place
 
 
 def ends(place: Path, rank: int) -> list[str]:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,30 +12,36 @@ from longtail.export import export
 HOSTILE = ("1e3", "=cmd|' /C x'!A0", '<img src=x onerror="y">', "a, b\nc", "Ünïcode 名 | *x*")
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 class Made(NamedTuple):
     run: Path
     onnx: Path
     pt2: Path
 
 
-def _made(folder: Path, method: str, experts: int) -> Made:
-    given = {"model.num_experts": experts, "optim.batch_size": 128, "model.gates": experts > 1}
-    run = longtail.train(
-        "icl-digits", method=method, epochs=2, out=folder / "run", set=given, quiet=True
-    ).path
-    return Made(run, export(run, "onnx").path, export(run, "pt2").path)
+def _made(once: Once, method: str, experts: int) -> Made:
+    def make(folder: Path) -> None:
+        given = {"model.num_experts": experts, "optim.batch_size": 128, "model.gates": experts > 1}
+        longtail.train("icl-digits", method=method, epochs=2, out=folder / "run", set=given, quiet=True)
+        for form in ("onnx", "pt2"):
+            export(folder / "run", form)
+
+    run = once(f"exported {method}", make) / "run"
+    return Made(run, run / "export/model.onnx", run / "export/model.pt2")
 
 
 @pytest.fixture(scope="session")
-def icl(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def icl(once: Once) -> Made:
     """ICL with three experts, in both forms; not to be changed."""
-    return _made(tmp_path_factory.mktemp("icl"), "icl", 3)
+    return _made(once, "icl", 3)
 
 
 @pytest.fixture(scope="session")
-def adjusted(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def adjusted(once: Once) -> Made:
     """Logit adjustment with one expert, in both forms; not to be changed."""
-    return _made(tmp_path_factory.mktemp("adjusted"), "logit_adjustment", 1)
+    return _made(once, "logit_adjustment", 1)
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +65,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(once: Once) -> Path:
     """A run whose class names are no friends of CSV, Markdown, HTML or YAML; one class has no test image."""
-    root, rng = tmp_path_factory.mktemp("hostile"), np.random.default_rng(0)
+    return once("hostile", _make_hostile) / "run"
+
+
+def _make_hostile(root: Path) -> None:
+    rng = np.random.default_rng(0)
     for part, count in (("train", 4), ("test", 2)):
         for name in HOSTILE[: 5 if part == "train" else 4]:
             place = root / "data" / part / name.replace("/", "∕")
@@ -69,7 +80,4 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
                 Image.fromarray(image).save(place / f"{number}.png")
     given = {"model.num_experts": 1, "data.image_size": 8, "model.gates": False}
-    data = root / "data"
-    return longtail.train(
-        data, method="cross_entropy", epochs=1, out=root / "run", set=given, quiet=True
-    ).path
+    longtail.train(root / "data", method="cross_entropy", epochs=1, out=root / "run", set=given, quiet=True)

@@ -125,10 +125,10 @@ def test_no_file_tells_where_it_was_made(icl: Any, form: str) -> None:
         assert str(folder).encode() not in content
 
 
-def test_hostile_class_names(hostile: Path, paths: list[Path]) -> None:
+def test_hostile_class_names(hostile: Path, paths: list[Path], tmp_path: Path) -> None:
     run = longtail.load(hostile)
     for form in ("onnx", "pt2"):
-        file = longtail.load(export(hostile, form, hostile / f"named.{form}").path)
+        file = longtail.load(export(hostile, form, tmp_path / f"named.{form}").path)
         assert file.classes == run.classes
         assert file.predict(paths)["label"].tolist() == run.predict(paths)["label"].tolist()
 
