@@ -9,7 +9,9 @@ MODULES = [
     "losses.contrastive",
     "losses.distillation",
     "losses.diversity",
+    "metrics.calibration",
     "metrics.groups",
+    "metrics.reliability",
     "metrics.scores",
 ]
 

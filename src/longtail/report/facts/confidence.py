@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from longtail.metrics.intervals import wilson
-from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
+from longtail.metrics.reliability import equal_mass_bins, risk_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
@@ -65,7 +65,8 @@ def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
     several = sum(bool(mine.any()) for _, mine in members[1:]) > 1
     for name, mine in members if several else members[:1]:
         images = int(mine.sum())
-        coverage, error, _ = error_by_coverage(e.confidence[mine], e.right[mine])
+        curve = risk_coverage(e.confidence[mine], e.right[mine])
+        coverage, error = curve.coverage[0], curve.error[0]
         told = np.flatnonzero(np.round(coverage * images) >= ENOUGH)
         if len(told):
             at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
@@ -75,24 +76,18 @@ def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
 
 def _answered(e: Evaluation, share: float) -> Answered:
     """The highest threshold that still answers this share of all images, and what it does to each group."""
-    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
-    threshold = float(thresholds[min(int(np.searchsorted(coverage, share - 1e-9)), len(thresholds) - 1)])
-    answered = e.confidence >= threshold
-    groups = [mine for _, mine in _members(e)][1:]
-
-    def error(mine: Bool[ndarray, " n"]) -> float | None:
-        return float((~e.right[mine & answered]).mean()) if (mine & answered).any() else None
-
-    def covered(mine: Bool[ndarray, " n"]) -> float | None:
-        return float(answered[mine].mean()) if mine.any() else None
-
-    many, medium, few = groups
+    curve = risk_coverage(e.confidence, e.right, e.group[e.target], len(GROUPS))
+    at = curve.at(share)
+    coverage, error = (
+        [None if np.isnan(value) else float(value) for value in column[:, at]]
+        for column in (curve.coverage, curve.error)
+    )
     return Answered(
-        coverage=float(answered.mean()),
-        threshold=threshold,
-        error=error(answered),
-        group_coverage=(covered(many), covered(medium), covered(few)),
-        group_error=(error(many), error(medium), error(few)),
+        coverage=float(curve.coverage[0, at]),
+        threshold=float(curve.threshold[at]),
+        error=error[0],
+        group_coverage=(coverage[1], coverage[2], coverage[3]),
+        group_error=(error[1], error[2], error[3]),
     )
 
 
