@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
+from longtail.metrics.reliability import equal_mass_bins, risk_coverage
 
 
 def made_up(images: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,8 +56,27 @@ def test_true_confidences_keep_within_the_band_and_boasts_do_not() -> None:
 
 def test_coverage_and_error_by_hand() -> None:
     confidence = np.array([0.9, 0.5, 0.7, 0.5, 0.2])
-    coverage, error, threshold = error_by_coverage(confidence, np.array([True, False, False, True, True]))
-    assert threshold.tolist() == [0.9, 0.7, 0.5, 0.2]
-    assert coverage.tolist() == pytest.approx([0.2, 0.4, 0.8, 1.0])
-    assert error.tolist() == pytest.approx([0, 0.5, 0.5, 0.4])
-    assert len(error_by_coverage(np.array([]), np.array([], bool))[0]) == 0
+    curve = risk_coverage(confidence, np.array([True, False, False, True, True]))
+    assert curve.threshold.tolist() == [0.9, 0.7, 0.5, 0.2]
+    assert curve.coverage[0].tolist() == pytest.approx([0.2, 0.4, 0.8, 1.0])
+    assert curve.error[0].tolist() == pytest.approx([0, 0.5, 0.5, 0.4])
+    assert [curve.at(share) for share in (1.0, 0.8, 0.5, 0.4, 0.01)] == [3, 2, 2, 1, 0]
+    assert len(risk_coverage(np.array([]), np.array([], bool)).coverage[0]) == 0
+
+
+def test_risk_and_coverage_by_group_are_what_counting_gives() -> None:
+    rng = np.random.default_rng(0)
+    confidence = np.round(rng.random(137), 2)  # with ties
+    right, group = rng.random(137) < 0.6, rng.integers(0, 2, 137)
+    curve = risk_coverage(confidence, right, group, 3)
+    assert curve.threshold.tolist() == sorted(set(confidence.tolist()), reverse=True)
+    for place, threshold in enumerate(curve.threshold):
+        kept = confidence >= threshold
+        assert curve.images[0, place] == kept.sum()
+        for number in range(2):
+            own = kept & (group == number)
+            assert curve.images[number + 1, place] == own.sum()
+            assert curve.wrong[number + 1, place] == (own & ~right).sum()
+            assert curve.coverage[number + 1, place] == own.sum() / (group == number).sum()
+    assert np.isnan(curve.coverage[3]).all()
+    assert np.isnan(curve.error[3]).all()

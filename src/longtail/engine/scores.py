@@ -13,8 +13,9 @@ from torch import Tensor
 from longtail.data import Split
 from longtail.engine.evaluate import Evaluation, Predictions
 from longtail.engine.run_folder import RunFolder
-from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, risk_coverage, to_metrics
+from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, to_metrics
 from longtail.metrics.groups import GROUPS
+from longtail.metrics.reliability import risk_coverage
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def write_evaluation(
     )
     folder.write_text(f"{where}/per_class.csv", pd.DataFrame(rows).to_csv(index=False))
     folder.write_text(f"{where}/confusions.csv", _confusions(counts, classes.names).to_csv(index=False))
-    rows = _risk_coverage(split, classes, predictions)
-    folder.write_text(f"{where}/risk_coverage.csv", pd.DataFrame(rows).to_csv(index=False))
+    risk = _risk_coverage(split, classes, predictions)
+    folder.write_text(f"{where}/risk_coverage.csv", risk.to_csv(index=False))
     table = prediction_table(split.ids, predictions, classes.names)
     if evaluation.temperature != 1:
         table["uncalibrated_confidence"] = predictions.uncalibrated.numpy()
@@ -114,13 +115,32 @@ def _metrics(classes: Classes, evaluation: Evaluation) -> dict[str, Any]:
     return scores | {key: None for key in scores if key.startswith("nll") and scores[key] == math.inf}
 
 
-def _risk_coverage(split: Split, classes: Classes, predictions: Predictions) -> list[dict[str, Any]]:
-    """What is left, and how much of it is wrong, where predictions below a confidence are withheld."""
+def _risk_coverage(split: Split, classes: Classes, predictions: Predictions) -> pd.DataFrame:
+    """What is left, and how much of it is wrong, where predictions below a confidence are withheld.
+
+    A row for each per cent of images left, or a little more where confidences are equal.
+    """
     targets = split.targets.cpu()
     groups = class_groups(classes.counts, classes.many_above, classes.few_below)
     of_class = torch.tensor([GROUPS.index(group) for group in groups])
     correct = predictions.labels[:, 0] == targets
-    return risk_coverage(predictions.confidences[:, 0], correct, of_class[targets], GROUPS)
+    confidence = predictions.confidences[:, 0].double().numpy()
+    found = risk_coverage(confidence, correct.numpy(), of_class[targets].numpy(), len(GROUPS))
+    at = list(dict.fromkeys(found.at(percent / 100) for percent in range(100, 0, -1))) if len(targets) else []
+    images, coverage, error = found.images[:, at], found.coverage[:, at], found.error[:, at]
+    columns = {
+        "coverage": coverage[0],
+        "threshold": found.threshold[at],
+        "images": images[0],
+        "error": error[0],
+    }
+    for row, name in enumerate(GROUPS, start=1):
+        columns |= {
+            f"images_{name}": images[row],
+            f"coverage_{name}": coverage[row],
+            f"error_{name}": error[row],
+        }
+    return pd.DataFrame(columns)
 
 
 def _confusions(counts: EvaluationCounts, names: tuple[str, ...]) -> pd.DataFrame:

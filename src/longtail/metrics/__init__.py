@@ -1,6 +1,6 @@
 """Metrics as pure functions of counts, which are sums over images and so can be merged over processes."""
 
-from longtail.metrics.calibration import fit_temperature, risk_coverage
+from longtail.metrics.calibration import fit_temperature
 from longtail.metrics.counts import EvaluationCounts
 from longtail.metrics.groups import class_groups
 from longtail.metrics.scores import Scores, per_class_rows, summarize, to_metrics
@@ -11,7 +11,6 @@ __all__ = [
     "class_groups",
     "fit_temperature",
     "per_class_rows",
-    "risk_coverage",
     "summarize",
     "to_metrics",
 ]

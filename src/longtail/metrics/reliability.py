@@ -55,26 +55,65 @@ def equal_mass_bins(confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]
     return Bins(images, mean, accuracy, low, high)
 
 
-def error_by_coverage(
-    confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]
-) -> tuple[Float[ndarray, " k"], Float[ndarray, " k"], Float[ndarray, " k"]]:
-    """What answering only the surest images costs and buys.
+@dataclass(frozen=True, slots=True)
+class RiskCoverage:
+    """What answering only the surest images costs and buys, for each distinct confidence, highest first.
+
+    Attributes:
+        threshold: (K,) the confidence; answered is what is at least as sure.
+        images: (1 + G, K) how many are answered, of all and of each group.
+        wrong: (1 + G, K) how many of these are wrong.
+    """
+
+    threshold: Float[ndarray, " k"]
+    images: Int[ndarray, "rows k"]
+    wrong: Int[ndarray, "rows k"]
+
+    @property
+    def coverage(self) -> Float[ndarray, "rows k"]:
+        """The share that is answered; not a number for a group without images."""
+        with np.errstate(invalid="ignore"):
+            share: Float[ndarray, "rows k"] = self.images / self.images[:, -1:]
+        return share
+
+    @property
+    def error(self) -> Float[ndarray, "rows k"]:
+        """The share of the answered that is wrong; not a number where none is answered."""
+        with np.errstate(invalid="ignore"):
+            share: Float[ndarray, "rows k"] = self.wrong / self.images
+        return share
+
+    def at(self, share: float) -> int:
+        """The place of the highest threshold at which this share of all images is answered."""
+        return min(int(np.searchsorted(self.coverage[0], share - 1e-9)), len(self.threshold) - 1)
+
+
+def risk_coverage(
+    confidence: Float[ndarray, " n"],
+    right: Bool[ndarray, " n"],
+    group: Int[ndarray, " n"] | None = None,
+    num_groups: int = 0,
+) -> RiskCoverage:
+    """What abstaining below a confidence leaves, over all images and for those of each group.
 
     Args:
         confidence: (N,) of the predicted class.
         right: (N,) whether it is right.
+        group: (N,) group of the image's true class, in [0, G); None for no groups.
+        num_groups: G.
 
-    Returns:
-        One value for each distinct confidence t, highest first: the share of images answered at t or above, the
-        share of wrong ones among these, and t.
+    Source: El-Yaniv and Wiener, JMLR 2010; by group as in Jones et al., ICLR 2021.
 
     Example:
-        >>> coverage, error, _ = error_by_coverage(np.array([0.9, 0.5, 0.5, 0.2]), np.array([True, True, False, False]))
-        >>> coverage, error.round(2)
+        >>> curve = risk_coverage(np.array([0.9, 0.5, 0.5, 0.2]), np.array([True, True, False, False]))
+        >>> curve.coverage[0], curve.error[0].round(2)
         (array([0.25, 0.75, 1.  ]), array([0.  , 0.33, 0.5 ]))
     """
     order = np.argsort(-confidence, kind="stable")
     ordered = confidence[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)])
-    wrong = np.cumsum(~right[order])
-    return (last + 1) / max(1, len(ordered)), wrong[last] / (last + 1), ordered[last]
+    member = np.ones((1 + num_groups, len(ordered)), dtype=bool)
+    if group is not None:
+        member[1:] = group[order] == np.arange(num_groups)[:, None]
+    images, wrong = member.cumsum(axis=1), (member & ~right[order]).cumsum(axis=1)
+    return RiskCoverage(ordered[last], images[:, last], wrong[:, last])

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from longtail.metrics.groups import GROUPS
-from longtail.metrics.reliability import equal_mass_bins, error_by_coverage
+from longtail.metrics.reliability import RiskCoverage, equal_mass_bins, risk_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
@@ -26,12 +26,13 @@ def confidence(run: Run, e: Evaluation) -> Confidence:
     before = _reliability(e.uncalibrated, e.right)
     after = None if temperature is None else _reliability(e.confidence, e.right)
     low, high = e.score_intervals[0] or (0.0, 1.0)
-    lines, answered = _risk(e), tuple(_answered(e, share) for share in COVERAGES)
+    curve = risk_coverage(e.confidence, e.right, e.group[e.target], len(GROUPS))
+    answered = tuple(_answered(curve, share) for share in COVERAGES)
     return Confidence(
         temperature=temperature,
         before=before,
         after=after,
-        risk=lines,
+        risk=_risk(curve),
         answered=answered,
         upper=high,
         sentences=(*_says(e, before, after, temperature, (low, high)), *_buys(e, answered)),
@@ -49,53 +50,32 @@ def _reliability(confidence: Float[ndarray, " n"], right: Bool[ndarray, " n"]) -
     return Reliability(bins, float(confidence.mean()), float(right.mean()), tuple(steps.tolist()))
 
 
-def _members(e: Evaluation) -> Iterator[tuple[str, Bool[ndarray, " n"]]]:
-    yield "all", np.ones(len(e.right), dtype=bool)
-    for number, group in enumerate(GROUPS):
-        yield group, e.group[e.target] == number
-
-
-def _risk(e: Evaluation) -> tuple[RiskLine, ...]:
+def _risk(curve: RiskCoverage) -> tuple[RiskLine, ...]:
     """A line for all and, where there are several, for each group, from 10 answered images on, at common thresholds."""
-    lines = []
-    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
-    members = list(_members(e))
-    several = sum(bool(mine.any()) for _, mine in members[1:]) > 1
-    for name, mine in members if several else members[:1]:
-        answered, wrong = (_at_least(e.confidence[which], thresholds) for which in (mine, mine & ~e.right))
-        told = np.flatnonzero(answered >= ENOUGH)
+    lines, names = [], ("all", *GROUPS)
+    several = int((curve.images[1:, -1] > 0).sum()) > 1
+    for row, name in enumerate(names if several else names[:1]):
+        told = np.flatnonzero(curve.images[row] >= ENOUGH)
         if len(told):
             at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
-            error = wrong[at] / answered[at]
-            lines.append(RiskLine(name, int(mine.sum()), tuple(coverage[at].tolist()), tuple(error.tolist())))
+            points = (tuple(curve.coverage[0, at].tolist()), tuple(curve.error[row, at].tolist()))
+            lines.append(RiskLine(name, int(curve.images[row, -1]), *points))
     return tuple(lines)
 
 
-def _at_least(confidence: Float[ndarray, " n"], thresholds: Float[ndarray, " k"]) -> Int[ndarray, " k"]:
-    """How many are as sure as each threshold."""
-    return np.asarray(len(confidence) - np.searchsorted(np.sort(confidence), thresholds))
-
-
-def _answered(e: Evaluation, share: float) -> Answered:
+def _answered(curve: RiskCoverage, share: float) -> Answered:
     """The highest threshold that still answers this share of all images, and what it does to each group."""
-    coverage, _, thresholds = error_by_coverage(e.confidence, e.right)
-    threshold = float(thresholds[min(int(np.searchsorted(coverage, share - 1e-9)), len(thresholds) - 1)])
-    answered = e.confidence >= threshold
-    groups = [mine for _, mine in _members(e)][1:]
-
-    def error(mine: Bool[ndarray, " n"]) -> float | None:
-        return float((~e.right[mine & answered]).mean()) if (mine & answered).any() else None
-
-    def covered(mine: Bool[ndarray, " n"]) -> float | None:
-        return float(answered[mine].mean()) if mine.any() else None
-
-    many, medium, few = groups
+    at = curve.at(share)
+    coverage, error = (
+        [None if np.isnan(value) else float(value) for value in column[:, at]]
+        for column in (curve.coverage, curve.error)
+    )
     return Answered(
-        coverage=float(answered.mean()),
-        threshold=threshold,
-        error=error(answered),
-        group_coverage=(covered(many), covered(medium), covered(few)),
-        group_error=(error(many), error(medium), error(few)),
+        coverage=float(curve.coverage[0, at]),
+        threshold=float(curve.threshold[at]),
+        error=error[0],
+        group_coverage=(coverage[1], coverage[2], coverage[3]),
+        group_error=(error[1], error[2], error[3]),
     )
 
 
