@@ -218,13 +218,6 @@ def test_evaluations_with_other_images_or_another_mix_replace_none(run: Path, pa
     assert model.evaluate(run / "two/photos", prior="uniform")["split"] == "photos-prior-uniform-2"
 
 
-def test_names_that_are_no_unicode_survive(trained: Path, paths: list[Path], tmp_path: Path) -> None:
-    odd = tmp_path / "caf\udce9.png"
-    shutil.copy(paths[0], odd)
-    write_csv(longtail.load(trained).stream([odd], []), tmp_path / "out.csv")
-    assert os.fsencode(odd) in (tmp_path / "out.csv").read_bytes()
-
-
 def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path], tmp_path: Path) -> None:
     """Images were added since: drawing again would put trained images into validation."""
     root = tmp_path / "flat"

@@ -1,10 +1,12 @@
 """What loading returns: splits of images with their targets, and what there is to say about them."""
 
+import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
@@ -50,6 +52,16 @@ class Split:
         chosen = rows.tolist()
         groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
         return Split(images, self.targets[rows], tuple(self.ids[i] for i in chosen), groups=groups)
+
+    def digest(self) -> str:
+        """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""
+        digest = hashlib.sha256("\n".join(self.ids).encode(errors="surrogateescape"))
+        digest.update(self.targets.numpy().tobytes())
+        if isinstance(self.images, ImageFiles):
+            digest.update(self.images.stamps().tobytes())
+        else:
+            digest.update(np.ascontiguousarray(self.images.numpy()).data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)

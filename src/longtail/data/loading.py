@@ -1,6 +1,5 @@
 """From options to data: read a source, cut its tail, decode, match classes by name, and say what was odd."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -121,7 +120,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         image_size=size,
         mean=options.mean or source.mean,
         std=options.std or source.std,
-        index_hash=_digest(train),
+        index_hash=train.digest(),
         notes=notes,
     )
 
@@ -246,17 +245,6 @@ def _other_draw(source: Source, options: DataOptions) -> list[str]:
         f"data.subset=shuffle0 draws the published images from all {whole:,} of {options.name}; "
         f"here are {have:,}, so it draws others"
     ]
-
-
-def _digest(split: Split) -> str:
-    """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""
-    digest = hashlib.sha256("\n".join(split.ids).encode(errors="surrogateescape"))
-    digest.update(split.targets.numpy().tobytes())
-    if isinstance(split.images, ImageFiles):
-        digest.update(split.images.stamps().tobytes())
-    else:
-        digest.update(np.ascontiguousarray(split.images.numpy()).data)
-    return digest.hexdigest()
 
 
 def _by_name(listing: Listing, class_names: Sequence[str]) -> NDArray[np.int64]:
