@@ -67,7 +67,9 @@ def test_probes(run: Callable[..., dict[str, Any]]) -> None:
 
 def test_seeds(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seeds = load("seeds")
-    monkeypatch.setattr(seeds, "RECIPE", "icl-digits")
+    recipe = tmp_path / "few.toml"
+    recipe.write_text('base = "icl-digits"\n[data]\nmax_count = 4\nimbalance_factor = 1.0\n')
+    monkeypatch.setattr(seeds, "RECIPE", str(recipe))
     measured = seeds.measure(None, range(2), 2, tmp_path)
     assert all(0 < spans["training"] < spans["everything"] for spans in measured.values())
 
