@@ -30,9 +30,9 @@ def class_size(size: ClassSize) -> Figure:
     _size_axis(axes, train.min(), train.max(), size.edges)
     percent_axis(axes, COLORS["grid"])
     _median(axes, size.band)
-    train = _side_by_side(train)
     boxes: list[Bbox] = []
     if size.form == "named":
+        train = _side_by_side(train)
         low, high = np.array([point.interval for point in size.points], dtype=np.float64).T
         axes.vlines(train, 100 * low, 100 * high, color=COLORS["edge"], linewidth=1, zorder=2)
     for group in GROUPS:
@@ -52,8 +52,9 @@ def class_size(size: ClassSize) -> Figure:
 
 def _side_by_side(train: Numbers) -> Numbers:
     """Places along a logarithmic axis at which classes of equal size do not lie on one another."""
-    step = 0.022 * np.log(1.25**2 * train.max() / train.min())
     _, which, classes = np.unique(train, return_inverse=True, return_counts=True)
+    width = np.log(1.25**2 * train.max() / train.min())
+    step = width * np.minimum(0.022, 0.1 / np.maximum(classes[which] - 1, 1))
     rank = np.array([np.count_nonzero(which[:place] == size) for place, size in enumerate(which)])
     return np.asarray(train * np.exp(step * (rank - (classes[which] - 1) / 2)))
 

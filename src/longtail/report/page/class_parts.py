@@ -73,9 +73,11 @@ def class_size(found: ClassSize) -> Mapping[str, Any]:
     else:
         figure = class_figures.class_size(found)
         heading = "Recall by class size"
-        whiskers = "Upright lines: 95 % intervals." if found.form == "named" else "One mark is one class."
-        if len({point.train_images for point in found.points}) < len(found.points):
-            whiskers += " Classes of equal size stand side by side."
+        whiskers = "One mark is one class."
+        if found.form == "named":
+            equal = len({point.train_images for point in found.points}) < len(found.points)
+            beside = " Classes of equal size stand side by side." if equal else ""
+            whiskers = f"Upright lines: 95 % intervals.{beside}"
         band = " Line: running median; grey: the middle half." if found.band else ""
         caption = f"{whiskers}{band}{ends}"
     svg = to_svg(figure, "size", heading, f"{caption} The numbers are in the table of classes.")

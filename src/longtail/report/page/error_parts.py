@@ -112,7 +112,7 @@ def _card(pair: Pair, pictures: Thumbnails) -> Card:
 
 
 def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool = False) -> list[Thumb]:
-    """The images that could be found; those rightly named bear the class below them."""
+    """The images that could be found; with `named`, what each is, and what it was taken for, below it."""
     thumbs = []
     for one in images:
         picture = pictures.get(one.path)
@@ -120,7 +120,8 @@ def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool =
             continue
         sure = f"{one.confidence:.2f}"
         told = f"labelled {shown(one.name)}, predicted {shown(one.label)}, {sure}"
-        thumbs.append(Thumb(picture, told, f"{one.name} {sure}" if named else f"sure {sure}"))
+        name = one.name if one.name == one.label else f"{one.name} as {one.label}"
+        thumbs.append(Thumb(picture, told, f"{name}, {sure}" if named else f"sure {sure}"))
     return thumbs
 
 

@@ -137,7 +137,11 @@ def _series(found: Sequence[Any]) -> Table:
     step = -(-len(epochs) // SHOWN)
     kept = sorted({*epochs[::step], epochs[-1]}) if epochs else []
     values = [dict(zip(series.epochs, series.values, strict=True)) for series in found]
-    rows = [(str(epoch), *(_number(value.get(epoch)) for value in values)) for epoch in kept]
+    told = [cent if series.kind == "score" else _number for series in found]
+    rows = [
+        (str(epoch), *(tell(value.get(epoch)) for tell, value in zip(told, values, strict=True)))
+        for epoch in kept
+    ]
     return Table("Over epochs", ("epoch", *(series.name.replace("_", " ") for series in found)), rows)
 
 
