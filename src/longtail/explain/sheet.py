@@ -8,6 +8,7 @@ import torch
 
 from longtail.explain.explanation import Explanation
 from longtail.explain.picture import colors, fit, overlay
+from longtail.fonts import FONTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,6 @@ INK, QUIET = "#16191D", "#4A525C"
 DOTS = 150  # an inch
 CELL, GAP, WORDS, EDGE, CAPTION, HEAD = 1.6, 0.14, 2.5, 0.3, 0.3, 0.85  # inches
 PIXELS = 240  # side of an image on the sheet
-FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Arabic")
 
 
 def write_sheet(explanations: Sequence[Explanation], title: str, file: BinaryIO) -> None:

@@ -14,15 +14,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from longtail.engine.run_folder import RunFolder
+from longtail.fonts import FONTS
 
 INK, QUIET, RULE, GRID = "#16191D", "#4A525C", "#7A838E", "#E4E7EB"
 LINE = "#0B57A4"
 GROUP_COLORS = {"many": "#17457F", "medium": "#1F8F82", "few": "#C2410C"}
 GROUP_MARKS = {"many": "o", "medium": "D", "few": "^"}
-FONTS = (
-    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Microsoft YaHei", "PingFang SC",
-    "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS",
-)  # fmt: skip
 PANEL = (3.6, 2.6)  # inches at 100 dots an inch
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a class may be called a$_$
