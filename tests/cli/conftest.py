@@ -1,9 +1,10 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from photos import make_photos
+from photos import make_photos, write_digits
 
 from longtail.cli.main import main
 
@@ -34,6 +35,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "digits run"
     assert main(["train", "icl-digits", *QUICK, "--out", str(folder), "--quiet"]) == 0
     return folder
+
+
+@pytest.fixture
+def own(finished: Path, tmp_path: Path) -> Path:
+    """A run folder that may be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The digits' test part as PNG files in class folders: what `train` evaluates on."""
+    return write_digits(tmp_path_factory.mktemp("digits"), 50)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight of them for each class."""
+    return write_digits(tmp_path_factory.mktemp("few"), 8)
 
 
 @pytest.fixture

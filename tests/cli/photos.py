@@ -1,9 +1,10 @@
-"""Made-up trees of class folders."""
+"""Trees of class folders."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.datasets import load_digits
 
 
 def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
@@ -16,4 +17,15 @@ def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
             for number in range(count):
                 pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{name} {number}.png")
+    return root
+
+
+def write_digits(root: Path, count: int) -> Path:
+    """The last images of each digit, as PNG files in class folders; up to 50 are in no run's training part."""
+    data = load_digits()
+    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
+    for c in range(10):
+        (root / str(c)).mkdir()
+        for row in np.flatnonzero(data.target == c)[-count:]:
+            Image.fromarray(grey[row]).convert("RGB").save(root / str(c) / f"{row}.png")
     return root

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-from sklearn.datasets import load_digits
 
 import longtail
 from longtail.predict import classifier as predict_classifier
@@ -22,24 +20,6 @@ from longtail.predict import classifier as predict_classifier
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 NAMES = [str(c) for c in range(10)]
-
-
-@pytest.fixture
-def own(finished: Path, tmp_path: Path) -> Path:
-    """A run folder that may be changed."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-@pytest.fixture(scope="session")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight images of each digit that no run is trained on, in class folders."""
-    root, data = tmp_path_factory.mktemp("few"), load_digits()
-    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
-    for c in range(10):
-        (root / str(c)).mkdir()
-        for row in np.flatnonzero(data.target == c)[-8:]:
-            Image.fromarray(grey[row]).convert("RGB").save(root / str(c) / f"{row}.png")
-    return root
 
 
 def rows(text: str) -> list[dict[str, str]]:

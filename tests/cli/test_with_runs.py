@@ -10,34 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from photos import make_photos
-from PIL import Image
-from sklearn.datasets import load_digits
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 PLOTS = ("plots/training.png", "plots/per_class.png")
-
-
-@pytest.fixture
-def own(finished: Path, tmp_path: Path) -> Path:
-    """A run folder that may be changed."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-@pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits' test part as PNG files in class folders: what `train` evaluates on."""
-    root = tmp_path_factory.mktemp("digits")
-    data = load_digits()
-    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
-    for c in range(10):
-        (root / str(c)).mkdir()
-        for row in np.flatnonzero(data.target == c)[-50:]:
-            Image.fromarray(grey[row]).convert("RGB").save(root / str(c) / f"{row}.png")
-    return root
 
 
 def rows(text: str) -> list[dict[str, str]]:

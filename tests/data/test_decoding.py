@@ -72,11 +72,6 @@ def test_palette_with_transparency_needs_no_warning():
     assert decode(encoded, 4)[:, 0, 0].tolist() == [50, 60, 70]
 
 
-def test_sixteen_bits_become_eight():
-    image = Image.fromarray(np.full((4, 4), 0x8000, dtype=np.uint16))
-    assert (decode(bytes_of(image, "PNG"), 4) == 0x80).all()
-
-
 @pytest.mark.parametrize(
     ("broken", "reason"), [(b"", "empty"), (b"hello", "not an image"), (b"RIFF0000WEBPxx", "not an image")]
 )
