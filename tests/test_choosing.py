@@ -140,16 +140,25 @@ def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
 
 
 def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choosing._affordable(500, 5_000, 8, fixed=False)[:2] == (224, 8)
-    assert choosing._affordable(500, 30_000, 8, fixed=False)[0] == 96
-    assert choosing._affordable(500, 30_000, 20, fixed=False)[:2] == (96, 8)  # not 64 pixels for 20
-    assert choosing._affordable(500, 60_000, 12, fixed=False)[:2] == (64, 12)
-    assert choosing._affordable(500, 60_000, 20, fixed=True)[:2] == (64, 20)
-    size, epochs, why = choosing._affordable(500, 1_000_000, 20, fixed=False)
+    def affordable(number: int, *lengths: int) -> tuple[int, int, str]:
+        return choosing._affordable(choosing.SIZES, number, lengths, "auto")
+
+    assert affordable(5_000, 8)[:2] == (224, 8)
+    assert affordable(30_000, 8)[0] == 96
+    assert affordable(30_000, 20, 8)[:2] == (96, 8)  # not 64 pixels for 20
+    assert affordable(60_000, 12, 8)[:2] == (64, 12)
+    assert affordable(60_000, 20)[:2] == (64, 20)
+    size, epochs, why = affordable(1_000_000, 20, 8)
     assert (size, epochs) == (64, 8)
     assert "a GPU would allow more" in why
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert choosing._affordable(500, 1_000_000, 20, fixed=False)[:2] == (224, 20)
+    assert affordable(1_000_000, 20, 8)[:2] == (224, 20)
+
+
+@pytest.mark.parametrize(("side", "size"), [(50, 48), (75, 64), (500, 160)])
+def test_a_transformer_gets_whole_patches(tmp_path: Path, side: int, size: int) -> None:
+    recipe, _ = planned(photos(tmp_path / "p", side, {"a": 3, "b": 2}), model__name="test_vit")
+    assert recipe.data.image_size == size
 
 
 def test_a_recipe_with_a_network_of_timm_takes_its_size_and_statistics(tmp_path: Path) -> None:

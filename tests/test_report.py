@@ -91,7 +91,7 @@ def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], image
     left_out = {
         "not_tested": ["quoll"],
         "unknown_classes": {"zebra": 3},
-        "unreadable": ["a.jpg (empty)", "b.jpg (not an image)"],
+        "unreadable": [{"path": "a.jpg", "reason": "empty"}, {"path": "b.jpg", "reason": "not an image"}],
     }
     (folder / "metrics.json").write_text(json.dumps(SCORES | more | left_out))
 

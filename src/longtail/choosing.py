@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from longtail.data.listing import Listing
 from longtail.data.loading import read_source
 from longtail.data.profiles import choose as cut
 from longtail.models import FOR_SMALL_IMAGES
-from longtail.models.backbone import backbone_input, can_begin
+from longtail.models.backbone import backbone_input, can_begin, image_multiple
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe
 
 BACKBONE = "tf_efficientnet_lite0"
@@ -108,9 +108,9 @@ def _fine_tuning(
     asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
     batch = recipe.optim.batch_size if "optim.batch_size" in given else 64 if number >= 640 else 16
     wanted = recipe.optim.epochs if is_fixed else min(30, max(8, math.ceil(STEPS * batch / max(1, number))))
-    size, shown, why = _affordable(
-        min(side, known.size), number, wanted, fixed=is_fixed, asked=asked, device=recipe.run.device
-    )
+    sizes = [asked] if asked else _sizes(min(side, known.size), image_multiple(name))
+    lengths = (wanted,) if is_fixed else (wanted, min(wanted, 8))
+    size, shown, why = _affordable(sizes, number, lengths, recipe.run.device)
     settings |= {
         "data.image_size": size, "data.mean": known.mean, "data.std": known.std, "optim.batch_size": batch
     }  # fmt: skip
@@ -136,32 +136,33 @@ def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[st
     return settings, reasons
 
 
+def _sizes(limit: int, multiple: int) -> list[int]:
+    """Sides in pixels to choose from, largest first, that a network takes."""
+    sizes = [size for size in SIZES if size <= limit] or [max(8, limit)]
+    return [max(multiple, size // multiple * multiple) for size in sizes]
+
+
 def _affordable(
-    side: int, number: int, epochs: int, *, fixed: bool, asked: int | None = None, device: str = "auto"
+    sizes: Sequence[int], number: int, lengths: Sequence[int], device: str
 ) -> tuple[int, int, str]:
-    """Size (unless it is given) and epochs that a processor does in the time aimed at; an accelerator does all.
+    """Size and epochs that a processor does in the time aimed at; an accelerator does all.
 
     All epochs at a large size come first, then fewer, and only then small images.
     """
-    sizes = [asked] if asked else [size for size in SIZES if size <= side] or [max(8, side)]
     if device != "cpu" and torch.cuda.is_available():
-        return sizes[0], epochs, "on a GPU" if asked else "the most that images and network allow"
+        return sizes[0], lengths[0], "what a GPU can do"
     cores = os.cpu_count() or 1
-    fewest = epochs if fixed else min(epochs, 8)
 
     def minutes(size: int, length: int) -> float:
         return number * length * size**2 / (RATE * cores) / 60
 
-    lengths, large = (epochs, fewest), [size for size in sizes if size >= LARGE]
+    large = [size for size in sizes if size >= LARGE]
     tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
         if minutes(size, length) * 60 <= SECONDS:
             return size, length, f"about {max(1, round(minutes(size, length)))} minutes on {cores} cores"
-    return (
-        size,
-        length,
-        f"about {round(minutes(size, length))} minutes on {cores} cores; a GPU would allow more",
-    )
+    why = f"about {round(minutes(size, length))} minutes on {cores} cores; a GPU would allow more"
+    return size, length, why
 
 
 def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:

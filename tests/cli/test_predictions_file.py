@@ -74,9 +74,7 @@ def test_what_is_written_is_what_was_given(tmp_path: Path, monkeypatch: pytest.M
     assert list(found["path"]) == [*PATHS[:2], r"\udcff\udcfe.png", *PATHS[3:]]
     assert found["confidence"].dtype == "float32"
     assert found["abstained"].dtype == "bool"
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "out.csv", ".out.csv.settings", "out.parquet", ".out.parquet.settings",
-    }  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "out.parquet"}
 
 
 def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from longtail.data import read_images
 from longtail.data.files import ImageFiles
 from longtail.data.images import UnreadableError, check_all, decode, decode_all, walk_images
+from longtail.types import InputError
 
 
 def bytes_of(image, kind="PNG", **options):

@@ -307,12 +307,12 @@ def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
 def test_unreadable_images_of_the_audit_and_the_evaluation_are_told_once(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", audit=AUDIT)
     file = run / "eval/test/metrics.json"
-    unreadable = ["a.jpg (empty)", "b (1).jpg (not an image)"]
+    told = (("a.jpg", "empty"), ("b (1).jpg", "truncated (40 bytes missing)"))
+    unreadable = [{"path": path, "reason": reason} for path, reason in told]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"unreadable": unreadable}))
-    later = ("b (1).jpg", "not an image")
-    assert collect(Run(run)).data.unreadable == (("a.jpg", "empty"), later)
+    assert collect(Run(run)).data.unreadable == told
     (run / "audit.json").unlink()
-    assert collect(Run(run)).data.unreadable == (("a.jpg", "empty"), later)
+    assert collect(Run(run)).data.unreadable == told
 
 
 def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:

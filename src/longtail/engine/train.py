@@ -171,7 +171,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
                 "epoch": len(job.records),
                 "reuse_features": job.recipe.run.reuse_features,
                 "unknown_classes": dict(split.unknown_classes),
-                "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
+                "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
             } | ({"temperature_from": "val"} if temperature else {})
             write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
             job.processes.on_first(write)

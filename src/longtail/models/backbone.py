@@ -46,6 +46,21 @@ def backbone_names(pattern: str = "*") -> list[str]:
     return [name for name in names if _module(name) in TAKE_APART and not POOLED_BY_ATTENTION.search(name)]
 
 
+def _shapes(name: str) -> nn.Module:
+    """A network without numbers: a fraction of a second, whatever its size."""
+    import timm
+
+    with torch.device("meta"):
+        net: nn.Module = timm.create_model(name, **_sizes(name))
+    return net
+
+
+@cache
+def image_multiple(name: str) -> int:
+    """What the side of a network's images has to be a multiple of."""
+    return _patch(_shapes(name))
+
+
 @cache
 def check_backbone(name: str) -> None:
     """Refuse a name that is no network of timm, or none that can have experts.
@@ -65,8 +80,7 @@ def check_backbone(name: str) -> None:
             f"model.name = {name!r} cannot have experts; families that can: {families} (`longtail models` lists them)"
         )
     try:
-        with torch.device("meta"):  # shapes without numbers: a fraction of a second, whatever its size
-            take_apart(timm.create_model(name, **_sizes(name)))
+        take_apart(_shapes(name))
     except ValueError as reason:
         raise InputError(
             f"model.name = {name!r} cannot have experts ({reason}); `longtail models` lists those that can"

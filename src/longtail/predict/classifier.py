@@ -94,7 +94,7 @@ class Classifier(Predictor):
             "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
-            "unreadable": [f"{path} ({reason})" for path, reason in split.unreadable],
+            "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
         }
         if "temperature_from" in self.description:
             more["temperature_from"] = self.description["temperature_from"]

@@ -147,7 +147,7 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
     )
     bad = metrics.get("unreadable", ())
     more = [f"and {len(bad) - 2 * SHOWN} more"] if len(bad) > 2 * SHOWN else []
-    shown = [printable(name) for name in bad[: 2 * SHOWN]]
+    shown = [printable(f"{entry['path']} ({entry['reason']})") for entry in bad[: 2 * SHOWN]]
     return lines + _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
 
 

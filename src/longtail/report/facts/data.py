@@ -38,9 +38,7 @@ def _audited(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, 
         for entry in found.get("duplicates", ())
     ]
     unread = {entry["path"]: entry["reason"] for entry in found.get("unreadable", ())}
-    for told in metrics.get("unreadable", ()):
-        path, _, reason = told.removesuffix(")").rpartition(" (")
-        unread.setdefault(path, reason)
+    unread |= {entry["path"]: entry["reason"] for entry in metrics.get("unreadable", ())}
     return {
         "checked_near": bool(found.get("checked_near", False)),
         "unreadable": tuple(unread.items()),
