@@ -17,8 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-from longtail import InputError, train
-from longtail.predict import load_run
+from longtail import InputError, evaluate, train
 
 HERE = Path(__file__).parent
 UNFINISHED = 3
@@ -46,7 +45,10 @@ def parse():
     )
     parser.add_argument("--prior", help="evaluate for this class mix, as `longtail evaluate --prior` does")
     parser.add_argument("--paper", type=float, help="published top-1 accuracy in per cent")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.prior is not None and args.split == "val":
+        parser.error("--prior evaluates the test part; leave out --split val")
+    return args
 
 
 def command(args):
@@ -94,15 +96,13 @@ def main():
                 args.target, data=args.data, method=args.method, epochs=args.epochs, seed=seed, out=out,
                 set=changes, resume=True,
             )  # fmt: skip
-            if args.prior is not None:
-                load_run(out).evaluate(prior=args.prior)
+            split = evaluate(out, prior=args.prior)["split"] if args.prior is not None else args.split
         except KeyboardInterrupt:
             print(f"stopped in {out}; the same command goes on", file=sys.stderr)
             return UNFINISHED
         except InputError as error:
             print(f"error: {error}", *error.details, sep="\n  ", file=sys.stderr)
             return 2
-        split = args.split if args.prior is None else f"{args.split}-prior-{Path(args.prior).stem}"
         seeds[str(seed)] = collect(out, split)
         machine = json.loads((out / "env.json").read_text("utf-8"))
         result = {

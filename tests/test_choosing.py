@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from longtail import choosing
+from longtail.models.backbone import flop_per_pixel
 from longtail.planning import given_keys, plan
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import InputError
@@ -141,7 +142,8 @@ def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
 
 def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     def affordable(number: int, *lengths: int) -> tuple[int, int, str]:
-        return choosing._affordable(choosing.SIZES, number, lengths, "auto")
+        work = number * flop_per_pixel("tf_efficientnet_lite0")
+        return choosing._affordable(choosing.SIZES, lengths, work, "auto")
 
     assert affordable(5_000, 8)[:2] == (224, 8)
     assert affordable(30_000, 8)[0] == 96
@@ -151,6 +153,9 @@ def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.M
     size, epochs, why = affordable(1_000_000, 20, 8)
     assert (size, epochs) == (64, 8)
     assert "a GPU would allow more" in why
+    assert (
+        8 < flop_per_pixel("resnet50") / flop_per_pixel("tf_efficientnet_lite0") < 12
+    )  # 8.2 and 0.77 GFLOP at 224
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert affordable(1_000_000, 20, 8)[:2] == (224, 20)
 

@@ -197,7 +197,7 @@ def test_the_stage_of_the_weights_is_written_and_older_weights_do_without(run: P
 
 def test_calibrate_leaves_weights_alone_that_are_not_those_it_knows(run: Path) -> None:
     model = longtail.load(run)
-    with RunFolder(run).locked(), pytest.raises(InputError, match="another process is training"):
+    with RunFolder(run).locked(), pytest.raises(InputError, match="another process is writing"):
         model.calibrate()
     write_description(RunFolder(run), model.description | {"epoch": 9})
     with pytest.raises(InputError, match="load it again"):

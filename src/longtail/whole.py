@@ -23,16 +23,18 @@ def whole(target: Path, remedy: str) -> Iterator[Path]:
     Raises:
         InputError: the file system refuses (full, read-only), here or in the block.
     """
-    partial = target.with_name(f".{target.name}.partial")
+    partial, aside = (target.with_name(f".{target.name}.{kind}") for kind in ("partial", "old"))
     with writing(target, remedy):
         _remove(partial)  # what a killed process left
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
             _bring_to_disk(partial)
-            if partial.is_dir():
-                _remove(target)
+            if partial.is_dir() and target.exists():  # a folder cannot take another's place in one step
+                _remove(aside)
+                target.rename(aside)
             partial.replace(target)
+            _remove(aside)
         finally:
             with suppress(OSError):  # what ended the block is what is told
                 _remove(partial)
@@ -48,7 +50,8 @@ def writing(target: Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}; {remedy}") from error
+        place = error.filename or target
+        raise InputError(f"cannot write {place}: {error.strerror or error}; {remedy}") from error
 
 
 def _bring_to_disk(made: Path) -> None:

@@ -223,7 +223,8 @@ def test_predictions_go_on_where_they_were_interrupted(
     pd.testing.assert_frame_equal(*tables, atol=2e-6)
     listed = rows((tmp_path / f"out.{suffix}.unreadable.csv").read_text())
     assert listed == [{"path": str(images / "0/bad.png"), "reason": "not an image"}]
-    assert "is finished, with the settings of the command that made it" in run(*words, "--resume")[2]
+    assert "is finished" in run(*words, "--resume")[2]
+    assert "made with other settings (prior)" in refused(*words, "--resume", "--prior", "train")
 
 
 def test_a_temperature_fitted_in_between_is_another_setting(

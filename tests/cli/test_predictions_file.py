@@ -74,7 +74,9 @@ def test_what_is_written_is_what_was_given(tmp_path: Path, monkeypatch: pytest.M
     assert list(found["path"]) == [*PATHS[:2], r"\udcff\udcfe.png", *PATHS[3:]]
     assert found["confidence"].dtype == "float32"
     assert found["abstained"].dtype == "bool"
-    assert {path.name for path in tmp_path.iterdir()} == {"out.csv", "out.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "out.csv", ".out.csv.settings", "out.parquet", ".out.parquet.settings",
+    }  # fmt: skip
 
 
 def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: Path) -> None:
@@ -147,3 +149,15 @@ def test_a_full_disk_is_told_with_the_way_on(tmp_path: Path) -> None:
             file.add(table(PATHS))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(tmp_path: Path) -> None:
+    file = PredictionsFile(tmp_path / "out.csv")
+    write(file.out)
+    assert file.is_finished
+    file.check_finished(SETTINGS)
+    with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
+        file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
+    file.told.unlink()
+    with pytest.raises(InputError, match="not known any more; start anew with --overwrite"):
+        file.check_finished(SETTINGS)

@@ -274,7 +274,7 @@ def test_classes_that_only_look_alike_are_told(folder):
         {"train/café/1.jpg": photo(0), "train/b/1.jpg": photo(1), "test/cafe\u0301/1.jpg": photo(2)}
     )
     assert check(root).remarks == (
-        "classes that differ in spaces, capitals or the form of letters alone, kept apart: "
+        "classes that differ in spaces, _, capitals or the form of letters alone, kept apart: "
         r"'cafe\u0301' = 'caf\xe9'",
     )
 

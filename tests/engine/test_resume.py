@@ -220,7 +220,7 @@ def test_one_folder_is_trained_into_by_one_process(
         with pytest.raises(KeyboardInterrupt):
             fit(tiny(), str(out if resume else tmp_path / "other"), quiet=True)
     out.mkdir(exist_ok=True)
-    with RunFolder(out).locked(), pytest.raises(InputError, match="another process is training into"):
+    with RunFolder(out).locked(), pytest.raises(InputError, match="another process is writing into"):
         fit(tiny(), str(out), resume=resume, quiet=True)
     assert not (out / ".lock").exists()
 

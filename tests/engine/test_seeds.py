@@ -93,7 +93,7 @@ def test_a_refusal_touches_no_run_of_another(tmp_path: Path, monkeypatch: pytest
             train(parent)
     before = sorted(parent.rglob("*"))
     with RunFolder(parent / "seed-3").locked():  # as if another process were training
-        with pytest.raises(InputError, match="another process is training"):
+        with pytest.raises(InputError, match="another process is writing"):
             longtail.train_seeds(parent, resume=True, quiet=True)
         with pytest.raises(InputError, match="not empty"):
             train(parent)

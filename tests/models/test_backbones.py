@@ -16,9 +16,8 @@ from longtail.models.backbone import (
     backbone_input,
     backbone_names,
     build_backbone,
-    pretrained_backbone,
 )
-from longtail.models.weights import fit_weights, packaged_file, read_weights
+from longtail.models.weights import fit_weights, packaged_file, pretrained_backbone, read_weights
 from longtail.recipe import load_recipe
 from longtail.types import InputError
 
@@ -224,7 +223,7 @@ def test_a_failed_download_names_the_way_out(
         return whole(name, **more)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    monkeypatch.setattr("longtail.models.backbone._reachable", lambda _: online)
+    monkeypatch.setattr("longtail.models.weights._reachable", lambda _: online)
     with pytest.raises(InputError, match=rf"cannot be had \({reason}\).*--weights FILE"):
         build_model(ModelOptions(name="resnet18", pretrained=True), 5, ("first",), begin=True)
 
@@ -236,7 +235,7 @@ def test_a_failed_download_names_a_like_network_with_installed_weights(
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    monkeypatch.setattr("longtail.models.backbone._reachable", lambda _: True)
+    monkeypatch.setattr("longtail.models.weights._reachable", lambda _: True)
     for file, said in (
         (tmp_path / "w.bin", "choose --model tf_efficientnet_lite0"),
         (None, "FILE, or begin"),

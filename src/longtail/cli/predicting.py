@@ -66,11 +66,8 @@ def predict(
     if file is None:
         work.print()
     elif resume and file.is_finished:
-        _say(
-            [
-                f"{file.out} is finished, with the settings of the command that made it; --overwrite makes it anew"
-            ]
-        )
+        file.check_finished(work.settings())
+        _say([f"{file.out} is finished; nothing to resume"])
     else:
         again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))

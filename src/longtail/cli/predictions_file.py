@@ -38,6 +38,7 @@ class PredictionsFile:
     Attributes:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
+        told: what the finished file was made with, for a later `--resume`.
         done: the images predicted by the command that this one goes on from.
         rows: how many rows there are.
     """
@@ -46,6 +47,7 @@ class PredictionsFile:
         self.out = out
         self.partial = out.parent / f"{out.name}.partial"
         self.unreadable = out.parent / f"{out.name}.unreadable.csv"
+        self.told = out.parent / f".{out.name}.settings"
         self.done: set[str] = set()
         self.rows = 0
         self._file: BinaryIO | None = None
@@ -96,6 +98,24 @@ class PredictionsFile:
                 if self.rows == 0 and not going_on:
                     self.partial.unlink(missing_ok=True)
 
+    def check_finished(self, settings: Mapping[str, Any]) -> None:
+        """Refuse to take the finished file for what these settings would give, unless it was made with them.
+
+        Raises:
+            InputError: see above.
+        """
+        try:
+            changed = _changed(json.loads(self.told.read_text("ascii")), settings)
+        except (OSError, ValueError, AttributeError):
+            raise InputError(
+                f"{self.out} is finished, but with which settings is not known any more; start anew with --overwrite"
+            ) from None
+        if changed:
+            raise InputError(
+                f"{self.out} was made with other settings ({changed}); choose another -o, or start anew with "
+                "--overwrite"
+            )
+
     def add(self, table: "pd.DataFrame") -> None:
         """Append a piece of the table.
 
@@ -135,6 +155,7 @@ class PredictionsFile:
             if unreadable:
                 _write_rows(self.unreadable, [("path", "reason"), *unreadable])
         with self._writing():
+            self.told.write_text(json.dumps(self._settings), "ascii")
             self.partial.unlink(missing_ok=True)
 
     def _begin(self) -> None:
@@ -172,8 +193,7 @@ class PredictionsFile:
             self._file.seek(end)
 
     def _check_settings(self, before: Mapping[str, Any]) -> None:
-        changed = ", ".join(key for key in self._settings if before.get(key) != self._settings[key])
-        if changed:
+        if changed := _changed(before, self._settings):
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
                 "--resume, or start anew with --overwrite"
@@ -196,6 +216,11 @@ def _closing(file: BinaryIO) -> Iterator[None]:
     finally:
         with suppress(OSError):
             file.close()
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The settings that differ, by name."""
+    return ", ".join(key for key in now if before.get(key) != now[key])
 
 
 def _kind(column: str) -> str | None:

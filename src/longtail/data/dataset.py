@@ -156,14 +156,14 @@ def look_alike(names: Collection[str]) -> list[str]:
     """What to say of classes whose names look the same.
 
     >>> look_alike(["fox", "Fox", "owl"])
-    ["classes that differ in spaces, capitals or the form of letters alone, kept apart: 'Fox' = 'fox'"]
+    ["classes that differ in spaces, _, capitals or the form of letters alone, kept apart: 'Fox' = 'fox'"]
     """
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
         plain = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
         spellings[" ".join(plain.split())].append(name)
     same = [" = ".join(map(ascii, alike)) for alike in spellings.values() if len(alike) > 1]
-    told = "classes that differ in spaces, capitals or the form of letters alone, kept apart"
+    told = "classes that differ in spaces, _, capitals or the form of letters alone, kept apart"
     return [f"{told}: {_shortened(same, 10)}"] if same else []
 
 

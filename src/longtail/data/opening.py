@@ -1,7 +1,6 @@
 """Opening encoded images within bounds, turning them upright, and saying why one cannot be read."""
 
 import io
-import os
 import stat
 import threading
 import warnings
@@ -112,7 +111,7 @@ def _reason(image: Encoded, error: Exception) -> str:
     if isinstance(image, bytes) and not image:
         return "empty"
     with suppress(OSError):  # a name may be too long to ask for, a folder closed
-        if isinstance(image, Path) and os.path.isfile(image) and image.stat().st_size == 0:  # noqa: PTH113
+        if isinstance(image, Path) and image.is_file() and image.stat().st_size == 0:
             return "empty"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"

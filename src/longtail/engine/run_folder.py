@@ -99,7 +99,7 @@ class RunFolder:
         with held:
             if not _lock(held) or not _is_at(held, file):
                 raise InputError(
-                    f"another process is training into {self.path}; wait for it, or choose another --out"
+                    f"another process is writing into {self.path}; wait for it, or use another folder"
                 )
             try:
                 yield

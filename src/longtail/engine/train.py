@@ -160,7 +160,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     temperature = job.processes.on_first(lambda: _fit_temperature(job, last))
     if job.data.val is not None and temperature is None:
         job.display.say(
-            "no temperature was fitted: of the validation images all are named rightly, or no more than by chance"
+            "no temperature was fitted: the validation images, all named rightly or no more than by chance, settle none"
         )
     job.processes.on_first(lambda: _write_weights(job, last, temperature))
     for name, split in (("val", job.data.val), ("test", job.data.test)):

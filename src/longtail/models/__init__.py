@@ -53,12 +53,12 @@ def build_model(
         **more,
     )
     if begin and (options.weights or options.pretrained):
-        from longtail.models import backbone, weights  # timm takes a second to load
+        from longtail.models import weights  # timm takes a second to load
 
         if options.weights:
             weights.fit_experts(model, weights.read_weights(Path(options.weights)), options.weights)
         else:
-            weights.fit_experts(model, backbone.pretrained_backbone(options.name).state_dict(), options.name)
+            weights.fit_experts(model, weights.pretrained_backbone(options.name).state_dict(), options.name)
     return model
 
 
@@ -69,7 +69,7 @@ def _backbone(options: ModelOptions, num_classes: int, begin: bool, more: Mappin
     if begin and options.pretrained:
         file = weights.packaged_file(options.name)
     if begin and options.pretrained and file is None:
-        net = backbone.pretrained_backbone(options.name)
+        net = weights.pretrained_backbone(options.name)
     else:
         net = backbone.build_backbone(options.name)
     if begin and file is not None:

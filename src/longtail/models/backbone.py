@@ -3,9 +3,6 @@
 import copy
 import difflib
 import re
-import socket
-import urllib.parse
-import urllib.request
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
@@ -13,11 +10,12 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
 from longtail.models.layers import LastMap
-from longtail.models.resnet import FOR_SMALL_IMAGES
+from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS
 from longtail.types import InputError
 
 POOLED_BY_ATTENTION = re.compile(r"siglip_\d|_map_|^test_vit3$")  # transformers that are not taken apart
@@ -39,10 +37,10 @@ class Input(NamedTuple):
 
 
 def backbone_names(pattern: str = "*") -> list[str]:
-    """Timm's networks that can have experts, by a shell pattern."""
+    """Timm's networks that can have experts, by a shell pattern; without those that are our own under that name."""
     import timm
 
-    names = timm.list_models(pattern)
+    names = [name for name in timm.list_models(pattern) if name not in RESNETS]
     return [name for name in names if _module(name) in TAKE_APART and not POOLED_BY_ATTENTION.search(name)]
 
 
@@ -51,7 +49,7 @@ def _shapes(name: str) -> nn.Module:
     import timm
 
     with torch.device("meta"):
-        net: nn.Module = timm.create_model(name, **_sizes(name))
+        net: nn.Module = timm.create_model(name, **any_size(name))
     return net
 
 
@@ -59,6 +57,15 @@ def _shapes(name: str) -> nn.Module:
 def image_multiple(name: str) -> int:
     """What the side of a network's images has to be a multiple of."""
     return _patch(_shapes(name))
+
+
+@cache
+def flop_per_pixel(name: str) -> float:
+    """Floating point operations of a forward pass, by pixel of its image."""
+    net, side = _shapes(name).eval(), backbone_input(name).size
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(torch.empty(1, 3, side, side, device="meta"))
+    return float(counter.get_total_flops()) / side**2
 
 
 @cache
@@ -93,7 +100,7 @@ def _nearest(name: str) -> str | None:
     def likeness(other: str) -> tuple[float, bool]:
         return difflib.SequenceMatcher(None, other, name).ratio(), other in FOR_SMALL_IMAGES
 
-    near = difflib.get_close_matches(name, [*FOR_SMALL_IMAGES, *backbone_names()], 8)
+    near = difflib.get_close_matches(name, [*RESNETS, *backbone_names()], 8)
     return max(near, key=likeness, default=None)
 
 
@@ -214,68 +221,11 @@ def build_backbone(name: str) -> nn.Module:
     """A single network of timm with fresh weights, for images of any size."""
     import timm
 
-    net: nn.Module = timm.create_model(name, **_sizes(name))
+    net: nn.Module = timm.create_model(name, **any_size(name))
     return net
 
 
-def pretrained_backbone(name: str) -> nn.Module:
-    """A single network of timm with the weights that timm downloads, or has in its cache.
-
-    Raises:
-        InputError: they cannot be had.
-    """
-    import timm
-    from huggingface_hub import constants
-
-    online = constants.HF_HUB_OFFLINE or _reachable(constants.ENDPOINT)
-    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not online
-    try:
-        net: nn.Module = timm.create_model(name, pretrained=True, **_sizes(name))
-    except Exception as error:
-        reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
-        raise InputError(
-            f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "
-            f"{_packaged_like(name)}or begin with fresh weights: --set model.pretrained=false"
-        ) from None
-    finally:
-        constants.HF_HUB_OFFLINE = before
-    return net
-
-
-def _packaged_like(name: str) -> str:
-    """The way by a network of like name whose weights are installed, if there is one."""
-    from longtail.models.weights import PACKAGED, packaged_file
-
-    near = next((other for other in PACKAGED if name in other and packaged_file(other)), None)
-    return f"choose --model {near}, whose weights are installed, " if near else ""
-
-
-def _reachable(address: str) -> bool:
-    """Whether a server answers within seconds; behind a proxy it is left to be seen. Retries would take a minute."""
-    if urllib.request.getproxies():
-        return True
-    host = urllib.parse.urlsplit(address)
-    try:
-        socket.create_connection((host.hostname or "", host.port or 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
-def can_begin(name: str) -> bool:
-    """Whether the pretrained weights of a network are installed, in the cache, or within reach; downloads them."""
-    from longtail.models.weights import packaged_file
-
-    if packaged_file(name) is not None:
-        return True
-    try:
-        pretrained_backbone(name)
-    except InputError:
-        return False
-    return True
-
-
-def _sizes(name: str) -> dict[str, Any]:
+def any_size(name: str) -> dict[str, Any]:
     """What lets a network take images of any size."""
     return {"dynamic_img_size": True} if _module(name) == "vision_transformer" else {}
 

@@ -93,7 +93,7 @@ class FusionGate(nn.Sequential):
         doublings = int(math.log2(outputs // inputs))
         for step in range(doublings):
             layers.append(ConvBN(inputs << step, inputs << (step + 1), stride=2))
-            if step == 0 or step < doublings - 1:
+            if step < max(1, doublings - 1):
                 layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 

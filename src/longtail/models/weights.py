@@ -2,6 +2,9 @@
 
 import importlib
 import re
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from longtail.models.backbone import any_size
 from longtail.models.resnet import ExpertResNet
 from longtail.types import InputError
 
@@ -153,3 +157,56 @@ def _counts(name: str) -> bool:
 
 def _of(name: str, prefix: str) -> bool:
     return bool(prefix) and name.startswith(f"{prefix}.")
+
+
+def pretrained_backbone(name: str) -> nn.Module:
+    """A single network of timm with the weights that timm downloads, or has in its cache.
+
+    Raises:
+        InputError: they cannot be had.
+    """
+    import timm
+    from huggingface_hub import constants
+
+    online = constants.HF_HUB_OFFLINE or _reachable(constants.ENDPOINT)
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE or not online
+    try:
+        net: nn.Module = timm.create_model(name, pretrained=True, **any_size(name))
+    except Exception as error:
+        reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
+        raise InputError(
+            f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "
+            f"{_packaged_like(name)}or begin with fresh weights: --set model.pretrained=false"
+        ) from None
+    finally:
+        constants.HF_HUB_OFFLINE = before
+    return net
+
+
+def _packaged_like(name: str) -> str:
+    """The way by a network of like name whose weights are installed, if there is one."""
+    near = next((other for other in PACKAGED if name in other and packaged_file(other)), None)
+    return f"choose --model {near}, whose weights are installed, " if near else ""
+
+
+def _reachable(address: str) -> bool:
+    """Whether a server answers within seconds; behind a proxy it is left to be seen. Retries would take a minute."""
+    if urllib.request.getproxies():
+        return True
+    host = urllib.parse.urlsplit(address)
+    try:
+        socket.create_connection((host.hostname or "", host.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def can_begin(name: str) -> bool:
+    """Whether the pretrained weights of a network are installed, in the cache, or within reach; downloads them."""
+    if packaged_file(name) is not None:
+        return True
+    try:
+        pretrained_backbone(name)
+    except InputError:
+        return False
+    return True

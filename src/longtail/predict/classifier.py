@@ -153,6 +153,11 @@ class Classifier(Predictor):
         stages = [
             stage for stage in self.recipe.stages() if stage.bank == bank and name in (None, stage.name)
         ]
+        if not stages:
+            raise InputError(
+                f"the weights of {self.folder.path} come from the stage {name!r}, which its method does not have any "
+                "more; train again"
+            )
         return stages[-1]
 
     def infer(self, stream: Iterator[Batch]) -> Answers:

@@ -97,6 +97,17 @@ class Run:
         return next(reversed(plain or names), None)
 
     @property
+    def unreadable(self) -> dict[str, str]:
+        """Path -> reason of the images that could not be evaluated."""
+        try:
+            return {entry["path"]: entry["reason"] for entry in (self.metrics or {}).get("unreadable", ())}
+        except (TypeError, KeyError):
+            raise InputError(
+                f"{self.path}/eval/{self.split}/metrics.json does not say paths and reasons of unreadable images as "
+                f"this version does; evaluate it again: longtail evaluate {self.path}"
+            ) from None
+
+    @property
     def part(self) -> str:
         """What its images are called: "test", "validation", or "evaluated" where they came from elsewhere."""
         return PART_NAMES.get(str(self.split), "evaluated")

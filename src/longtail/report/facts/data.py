@@ -16,7 +16,7 @@ def data(run: Run) -> Data:
     Raises:
         InputError: audit.json is damaged.
     """
-    found, metrics = run.json(FILE), run.metrics or {}
+    found, metrics, unreadable = run.json(FILE), run.metrics or {}, run.unreadable
     ranked = sorted(run.classes, key=lambda entry: (-entry["count"], entry["index"]))
     counts = [entry["count"] for entry in ranked]
     try:
@@ -25,23 +25,24 @@ def data(run: Run) -> Data:
             imbalance_factor=counts[0] / counts[-1] if counts and counts[-1] else None,
             audited=found is not None,
             unknown_classes=tuple(metrics.get("unknown_classes", {}).items()),
-            **_audited(found or {}, metrics),
+            **_audited(found or {}, metrics, unreadable),
         )
     except (KeyError, TypeError, AttributeError) as error:
         file = run.path / FILE
         raise InputError(f"{file} is damaged ({error}); remove it and make the report again") from None
 
 
-def _audited(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _audited(
+    found: Mapping[str, Any], metrics: Mapping[str, Any], unreadable: dict[str, str]
+) -> dict[str, Any]:
     duplicates = [
         Duplicate(entry["kind"], tuple(entry["paths"]), tuple(entry["splits"]), tuple(entry["classes"]))
         for entry in found.get("duplicates", ())
     ]
     unread = {entry["path"]: entry["reason"] for entry in found.get("unreadable", ())}
-    unread |= {entry["path"]: entry["reason"] for entry in metrics.get("unreadable", ())}
     return {
         "checked_near": bool(found.get("checked_near", False)),
-        "unreadable": tuple(unread.items()),
+        "unreadable": tuple((unread | unreadable).items()),
         "suspicious": tuple((entry["path"], entry["reason"]) for entry in found.get("suspicious", ())),
         "duplicates": tuple(sorted(duplicates, key=lambda entry: len(set(entry.splits)) < 2)),
         "leaking_groups": tuple(

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from longtail.report.facts.words import rounded, whole
+from longtail.report.facts.words import whole
 from longtail.report.page.thumbnails import Thumbnail
 from longtail.report.run import ENOUGH
 from longtail.report.text import printable
@@ -82,11 +82,12 @@ def shown(name: str | None) -> str:
 def shown_path(image: str) -> str:
     r"""An image's id, where it is an absolute path its folder and name alone: what lies above tells of the machine.
 
-    >>> shown_path("test/cat/1.jpg"), shown_path("/me/photos/cat/1.jpg"), shown_path("C:\\me\\cat\\1.jpg")
+    >>> shown_path("test/cat/1.jpg"), shown_path("/me/photos/cat/1.jpg"), shown_path("..\\me\\my\\cat\\1.jpg")
     ('test/cat/1.jpg', '…/cat/1.jpg', '…/cat/1.jpg')
     """
     path = PureWindowsPath(image)  # which knows both kinds
-    return "/".join(("…", *path.parts[1:][-2:])) if path.root else image
+    outside = path.root or ".." in path.parts
+    return "/".join(("…", *path.parts[1:][-2:])) if outside else image
 
 
 def cent(value: float | None, images: int | None = None) -> str:
@@ -100,5 +101,5 @@ def span(interval: tuple[float, float] | None, images: int | None = None) -> str
     """An interval in per cent."""
     if interval is None or (images is not None and images < ENOUGH):
         return "-"
-    low, high = (rounded(100 * end, 1 if images is not None and images >= 1000 else 0) for end in interval)
+    low, high = (whole(end, images or 0) for end in interval)
     return f"{low}-{high} %"
