@@ -86,7 +86,7 @@ def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     assert recipe.model.name == "resnet20"
     assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 3)
     assert reasons(notes) == [
-        "crops that move by 3: in proportion",
+        "crops that move by 3: in proportion to the size",
         "batches of 16: there are 9 training images",
     ]
     recipe, notes = planned(where, None, model__name="test_resnet", model__weights="w.pt")

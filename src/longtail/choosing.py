@@ -73,29 +73,21 @@ def choose(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Chos
 
 
 def _from_scratch(side: int, number: int, recipe: Recipe, given: Mapping[str, Any], why: str) -> Chosen:
-    size = max(8, min(side, 64))
+    size = (recipe.data.image_size or SIDE) if "data.image_size" in given else max(8, min(side, 64))
     settings: dict[str, Any] = {"data.image_size": size}
-    reasons = []
-    if "model.name" not in given:
-        reasons.append(f"network resnet32 from fresh weights: {why}")
-    if "data.image_size" in given:
-        size = recipe.data.image_size or SIDE
-    else:
-        reasons.append(f"image size {size}: half the images have a shorter side of {side} pixels or less")
+    told = {
+        "model.name": f"network resnet32 from fresh weights: {why}",
+        "data.image_size": f"image size {size}: half the images have a shorter side of {side} pixels or less",
+    }
     if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
-        moved, cut = max(1, size // 8), size // 2
-        settings |= {"data.crop_padding": moved, "data.cutout_size": cut}
-        told = {
-            "data.crop_padding": f"crops that move by {moved}",
-            "data.cutout_size": f"cut-outs of {cut} pixels",
-        }
-        chosen = [text for key, text in told.items() if key not in given]
-        if chosen:
-            reasons.append(f"{' and '.join(chosen)}: in proportion")
-    if number and number < 640 and "optim.batch_size" not in given:
+        moved, hole = max(1, size // 8), size // 2
+        settings |= {"data.crop_padding": moved, "data.cutout_size": hole}
+        told["data.crop_padding"] = f"crops that move by {moved}: in proportion to the size"
+        told["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
+    if number and number < 640:
         settings["optim.batch_size"] = 16
-        reasons.append(f"batches of 16: there are {number} training images")
-    return Chosen(DEFAULT_FOR_IMAGES, settings, tuple(reasons))
+        told["optim.batch_size"] = f"batches of 16: there are {number} training images"
+    return Chosen(DEFAULT_FOR_IMAGES, settings, tuple(text for key, text in told.items() if key not in given))
 
 
 def _fine_tuning(
