@@ -135,7 +135,7 @@ def pages():
         full.append("\n".join([text, *each, "", *commands]))
         if name in IN_README:
             short.append(text)
-    for kind in ("speed", "predict", "predict_many", "seeds", "growth", "probes"):
+    for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
     full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]
