@@ -3,8 +3,9 @@
     python benchmarks/experts.py runs/ham-4-icl runs/ham-5-balanced-3 [--json FILE]
 
 A folder of several seeds gives one row: means over its seeds, on the test images. cos is the mean cosine between two
-experts' features of the same image, disagree the share of images that two experts name differently; macro recall is
-that of the experts alone, on average, and that of all together.
+experts' features of the same image; channels is how many of the features an expert uses (mean over the images above a
+twentieth of its largest), and how many all experts use; disagree is the share of images that two experts name
+differently; macro recall is that of the experts alone, on average, and that of all together.
 """
 
 import argparse
@@ -27,7 +28,7 @@ def macro(named, target):
 
 @torch.no_grad()
 def measure(folder):
-    """cos, disagree, macro of each alone, macro of all."""
+    """cos, channels used by one, channels used by all, disagree, macro of each alone, macro of all."""
     run = load_run(folder, device="cpu")
     known = run.description
     options = run.recipe.data.model_copy(update={"image_size": known["image_size"]})
@@ -40,8 +41,12 @@ def measure(folder):
     joint = torch.cat([run.method.logits(output) for output, _ in outputs]).argmax(dim=-1)
     target, named = torch.cat([target for _, target in outputs]), logits.argmax(dim=-1)
     pairs = list(combinations(range(len(features)), 2))
+    means = features.mean(dim=1)
+    used = means > means.amax(dim=1, keepdim=True) / 20
     return (
         fmean(functional.cosine_similarity(features[a], features[b], dim=-1).mean().item() for a, b in pairs),
+        used.sum(dim=1).double().mean().item(),
+        used.all(dim=0).sum().item(),
         fmean((named[a] != named[b]).double().mean().item() for a, b in pairs),
         fmean(macro(each, target) for each in named),
         macro(joint, target),
@@ -58,10 +63,12 @@ def main():
     result, rows = about("experts.py"), []
     for place in args.runs:
         seeds = sorted(place.glob("seed-*")) or [place]
-        cos, disagree, alone, together = (fmean(column) for column in zip(*map(measure, seeds), strict=True))
-        figures = (f"{100 * value:.1f}" for value in (disagree, alone, together))
-        rows.append([place.name, str(len(seeds)), f"{cos:.2f}", *figures])
-    head = ["run", "seeds", "cos", "disagree, %", "macro of one expert, %", "macro of all, %"]
+        cos, one, every, *shares = (fmean(column) for column in zip(*map(measure, seeds), strict=True))
+        figures = [f"{cos:.2f}", f"{one:.0f}", f"{every:.0f}", *(f"{100 * share:.1f}" for share in shares)]
+        rows.append([place.name, str(len(seeds)), *figures])
+    head = [
+        "run", "seeds", "cos", "channels of one", "channels of all", "disagree, %", "macro of one, %", "macro of all, %"
+    ]  # fmt: skip
     result["tables"] = [table("how far apart the experts of a run are", head, rows)]
     print(head_line(result))
     show(result["tables"][0])

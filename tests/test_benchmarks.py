@@ -200,9 +200,9 @@ def test_score_of_a_class_mix(
     (found,) = json.loads((tmp_path / "e.json").read_text("utf-8"))["tables"][0]["rows"]
     runs = [longtail.Run(tmp_path / f"runs/name/seed-{seed}") for seed in (0, 1)]
     assert found[:2] == ["name", "2"]
-    assert float(found[5]) == pytest.approx(50 * sum(run.metrics["macro"] for run in runs), abs=0.06)
+    assert float(found[7]) == pytest.approx(50 * sum(run.metrics["macro"] for run in runs), abs=0.06)
     alone = [expert["macro"] for run in runs for expert in run.metrics["experts"]]
-    assert float(found[4]) == pytest.approx(100 * sum(alone) / len(alone), abs=0.06)
+    assert float(found[6]) == pytest.approx(100 * sum(alone) / len(alone), abs=0.06)
     folder = tmp_path / "runs" / "name" / "seed-1" / "eval" / "test-prior-uniform"
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     assert result["seeds"]["1"]["metrics"]["macro"] == metrics["macro"]
