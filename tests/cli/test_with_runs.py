@@ -136,7 +136,7 @@ def test_predict_skips_what_it_cannot_read_and_says_so(
     assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 0
     assert len(rows(out.read_text())) == 50
     assert "cannot be read" in refused(
-        "predict", finished, images / "bad.png", "-o", tmp_path / "b", details=True
+        "predict", finished, images / "bad.png", "-o", tmp_path / "b.csv", details=True
     )
     left = {"images", "out.csv", ".out.csv.settings", "out.csv.unreadable.csv"}
     assert {path.name for path in tmp_path.iterdir()} == left
@@ -150,6 +150,7 @@ def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_pat
     assert "nowhere does not exist" in refused("predict", finished, "nowhere")
     assert "no images in" in refused("predict", finished, tmp_path / "empty")
     assert "is not a file" in refused("predict", finished, digits, "-o", tmp_path)
+    assert "neither .csv nor .parquet" in refused("predict", finished, digits, "-o", tmp_path / "out.xlsx")
     assert "no folder" in refused("predict", finished, digits, "-o", tmp_path / "missing/out.csv")
     assert "not a run folder" in refused("predict", digits, digits)
 

@@ -64,6 +64,10 @@ class PredictionsFile:
             InputError: see above.
         """
         check_free(self.out, overwrite=overwrite or resume)
+        if self.out.suffix.lower() not in (".csv", ".parquet"):
+            raise InputError(
+                f"-o {self.out} ends in neither .csv nor .parquet; give {self.out.with_suffix('.csv')}"
+            )
         check_free(self.unreadable, overwrite=overwrite or resume)
         if self.partial.exists() and not resume and not overwrite:
             raise InputError(
