@@ -23,7 +23,7 @@ def read_square(path: str, size: int) -> np.ndarray:
     ):  # 16 bits a value: keep the upper eight
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):  # of which nobody knows what is black and what is white
-        sys.exit(f"error: {path} has 32 bits a value, not 8 or 16; convert it first")
+        raise ValueError("32 bits a value, not 8 or 16")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     image = image.convert("RGB")
@@ -41,10 +41,18 @@ def main(model: str, paths: list[str]) -> None:
     table.writerow(["path", "label", "confidence", "agreement"])
     for start in range(0, len(paths), 64):
         chunk = paths[start : start + 64]
-        images = np.stack([read_square(path, about["image_size"]) for path in chunk])
-        probabilities, experts = session.run(None, {"image": images})  # (images, C) and (experts, images, C)
+        images = {}
+        for path in chunk:
+            try:
+                images[path] = read_square(path, about["image_size"])
+            except (OSError, ValueError) as error:
+                print(f"left out: {path} ({error})", file=sys.stderr)
+        if not images:
+            continue
+        given = {"image": np.stack(list(images.values()))}
+        probabilities, experts = session.run(None, given)  # (images, C) and (experts, images, C)
         best, votes = probabilities.argmax(axis=-1), experts.argmax(axis=-1)
-        for row, path in enumerate(chunk):
+        for row, path in enumerate(images):
             agreement = (votes[:, row] == best[row]).mean()
             confidence = probabilities[row, best[row]]
             table.writerow([path, about["classes"][best[row]], f"{confidence:.6f}", f"{agreement:.6f}"])

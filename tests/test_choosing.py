@@ -81,7 +81,7 @@ def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     assert reasons(notes) == ["no frozen stages: fresh weights have to learn in all of them"]
     recipe, notes = planned(where, None, optim__epochs=12)
     assert recipe.optim.epochs == 12
-    assert "chosen: image size 128, batches of 16: about 1 minutes" in notes
+    assert "chosen: image size 128, batches of 16: about 1 minute on" in notes
     recipe, notes = planned(where, None, model__name="resnet20", data__image_size=24, data__cutout_size=3)
     assert recipe.model.name == "resnet20"
     assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 3)

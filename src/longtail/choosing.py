@@ -154,13 +154,15 @@ def _affordable(
     def minutes(size: int, length: int) -> float:
         return work * length * size**2 / (RATE * cores) / 60
 
-    large = [size for size in sizes if size >= LARGE]
+    large, more = [size for size in sizes if size >= LARGE], ""
     tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
         if minutes(size, length) * 60 <= SECONDS:
-            return size, length, f"about {max(1, round(minutes(size, length)))} minutes on {cores} cores"
-    why = f"about {round(minutes(size, length))} minutes on {cores} cores; a GPU would allow more"
-    return size, length, why
+            break
+    else:
+        more = "; a GPU would allow more"
+    took = max(1, round(minutes(size, length)))
+    return size, length, f"about {took} minute{'s' * (took != 1)} on {cores} core{'s' * (cores != 1)}{more}"
 
 
 def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:

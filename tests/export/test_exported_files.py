@@ -153,6 +153,8 @@ def test_nothing_is_replaced_unasked(adjusted: Any, icl: Any, tmp_path: Path) ->
     with pytest.raises(InputError, match=r"exists.*--overwrite"):
         export(adjusted.run, "pt2", out)
     assert out.read_text() == "mine"
+    with pytest.raises(InputError, match=r"does not end in \.onnx; give .*other\.onnx, or another --format"):
+        export(adjusted.run, "onnx", tmp_path / "other.pt2")
     with pytest.raises(InputError, match="is a folder"):
         export(adjusted.run, "pt2", tmp_path)
     with pytest.raises(InputError, match="something else"):
@@ -228,13 +230,14 @@ def test_the_example_needs_onnxruntime_alone(icl: Any, paths: list[Path]) -> Non
     pd.testing.assert_frame_equal(table, expected[list(table)], check_dtype=False, rtol=0, atol=1e-5)
 
 
-def test_the_example_refuses_values_of_32_bits(icl: Any, tmp_path: Path) -> None:
-    image = tmp_path / "depth.tif"
+def test_the_example_leaves_out_what_it_cannot_read(icl: Any, paths: list[Path], tmp_path: Path) -> None:
+    image, gone = tmp_path / "depth.tif", tmp_path / "gone.png"
     Image.fromarray(np.ones((9, 9), dtype=np.float32)).save(image)
-    words = [sys.executable, str(EXAMPLE), str(icl.onnx), str(image)]
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr == f"error: {image} has 32 bits a value, not 8 or 16; convert it first\n"
+    words = [sys.executable, str(EXAMPLE), str(icl.onnx), str(image), str(gone), str(paths[0])]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert f"left out: {image} (32 bits a value, not 8 or 16)" in result.stderr
+    assert f"left out: {gone} (" in result.stderr
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["path", str(paths[0])]
 
 
 @pytest.fixture

@@ -133,6 +133,12 @@ class Work:
                     _say([f"going on after {len(file.done):,} images in {file.partial}"])
                 for table in self._tables(file.done):
                     file.add(table)
+                if self.strict and self.bad and file.rows:
+                    _say(
+                        [
+                            f"{file.rows:,} predictions stay in {file.partial}; --resume without --strict takes them"
+                        ]
+                    )
                 self._check(kept=file.rows)
                 for table in file.tables():
                     self.tally.add(table)

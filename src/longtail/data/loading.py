@@ -164,7 +164,7 @@ def _read(options: DataOptions) -> Source:
     if options.name == "digits":
         return read_digits()
     if path is not None and not path.exists():
-        raise InputError(f"{path} does not exist; give the data's folder with --data PATH")
+        raise InputError(f"{path} does not exist; give the place where the images are")
     if options.name in ("cifar10", "cifar100"):
         return read_cifar(options.name, path)
     if path is None:

@@ -195,5 +195,5 @@ def _root(options: DataOptions) -> Path | None:
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:
     table = io.StringIO(newline="")
-    csv.writer(table).writerows(rows)
+    csv.writer(table, lineterminator="\n").writerows(rows)
     return table.getvalue()

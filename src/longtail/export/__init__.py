@@ -77,6 +77,9 @@ def export(
         Path(out) if out is not None else Path(run) / "export" / ("model" if folder else f"model.{format}")
     )
     check_free(target, overwrite=overwrite, folder=folder)
+    if not folder and target.suffix.lower() != f".{format}":
+        fitting = target.with_suffix(f".{format}")
+        raise InputError(f"{target} does not end in .{format}; give {fitting}, or another --format")
     classifier = Classifier(read_run(run), "cpu")
     facts, images = describe(classifier), real_images(classifier, data)
     content = None if folder else WRITERS[format](trace(classifier), facts)
