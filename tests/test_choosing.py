@@ -50,6 +50,10 @@ def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> No
     assert "chosen: network tf_efficientnet_lite0" in notes
     assert "image size 128, 30 epochs, batches of 16: about" in notes
     assert recipe.optim.frozen_stages == 2
+    assert (recipe.method.name, recipe.model.num_experts) == ("balanced_softmax", 3)
+    recipe, _ = planned(str(tmp_path / "p"), method__name="icl")
+    assert recipe.method.classifier_epochs == 8  # a quarter of 30 epochs, as of 8
+    assert recipe.model.fresh_head == "cosine"
 
 
 def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_forms_of_icl_stand_beside_each_other() -> None:
     ("target", "said"),
     [
         ("icl-digit", "'icl-digit'; did you mean 'icl-digits'"),
-        ("zzz", "recipes are icl-cifar10-lt, "),
+        ("zzz", "recipes are finetune, icl-cifar10-lt, "),
         ("no/such/recipe.toml", "no/such/recipe.toml does not exist; give a recipe.toml, "),
     ],
 )

@@ -16,7 +16,7 @@ from longtail.data.profiles import choose as cut
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, flop_per_pixel, image_multiple
 from longtail.models.weights import can_begin
-from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe
+from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, shipped
 
 BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which networks for small images serve better than shrunken photographs' weights
@@ -110,7 +110,9 @@ def _fine_tuning(
     chosen += [f"batches of {batch}"] * ("optim.batch_size" not in given)
     if chosen:
         reasons.append(f"{', '.join(chosen)}: {why}, for {number:,} images")
-    return Chosen(FINE_TUNING, settings, tuple(reasons), None if is_fixed else shown)
+    of_method = f"{given.get('method.name')}-{FINE_TUNING}"
+    base = of_method if of_method in shipped() else FINE_TUNING
+    return Chosen(base, settings, tuple(reasons), None if is_fixed else shown)
 
 
 def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], list[str]]:

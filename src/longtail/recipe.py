@@ -21,7 +21,7 @@ from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
-FINE_TUNING = "icl-finetune"
+FINE_TUNING = "finetune"
 
 
 class Recipe(BaseModel):

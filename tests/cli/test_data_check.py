@@ -29,6 +29,7 @@ def flawed(photos: Path) -> Path:
     (photos / "train" / "fox" / "bad.png").write_bytes(b"")
     shutil.copy(photos / "train" / "fox" / "fox 0.png", photos / "test" / "owl" / "copy.png")
     shutil.rmtree(photos / "test" / "lynx")
+    (photos / "train" / "wolf").mkdir()
     return photos
 
 
@@ -60,6 +61,7 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
     assert section(out, "Testing") == [
         "1 class not tested, without an image to test on: lynx",
         "2 classes with too few images to say, fewer than 10 to test on: fox, owl",
+        "1 class without any readable image, left out: wolf",
     ]
     steps = section(out, "What to do")
     assert [line.partition(",")[0] for line in steps] == [
@@ -84,7 +86,7 @@ def test_the_files(run: Run, flawed: Path, tmp_path: Path) -> None:
     assert code == 0
     assert out.splitlines()[-1] == f"{found}: {', '.join(FILES)}"
     audit = json.loads((found / "audit.json").read_text())
-    assert audit["counts"]["test"] == {"fox": 2, "lynx": 0, "owl": 3}
+    assert audit["counts"]["test"] == {"fox": 2, "lynx": 0, "owl": 3, "wolf": 0}
     assert audit["checked_near"] is True
     rows = list(csv.DictReader(io.StringIO((found / "duplicates.csv").read_text())))
     assert [(row["set"], row["split"], row["class"], row["across_parts"]) for row in rows] == [

@@ -158,6 +158,7 @@ def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
         (audit.too_small, f"with too few images to say, fewer than {ENOUGH} to test on"),
         (audit.single_image, "with a single training image"),
         (list(audit.unknown_classes), "without a training image, which no model can name"),
+        (audit.empty_classes, "without any readable image, left out"),
     ]
     found = [f"{counted(len(names), 'class')} {text}: {wording.list(names)}" for names, text in said if names]
     yield from found or [f"Every class has at least {ENOUGH} images to test on."]

@@ -94,6 +94,14 @@ class Audit:
         return {name: count for name, count in total.items() if count and name not in known}
 
     @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Classes without any readable image."""
+        names = {name for counts in self.counts.values() for name in counts}
+        return tuple(
+            sorted(name for name in names if not any(counts.get(name) for counts in self.counts.values()))
+        )
+
+    @property
     def not_tested(self) -> tuple[str, ...]:
         """Classes of training without an image to test on; none where nothing is known of a test."""
         return tuple(name for name in self.classes if self.tested and not self.tested.get(name))
