@@ -114,8 +114,10 @@ def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[P
     model = longtail.load(trained)
     with pytest.warns(UserWarning, match=r"1 image cannot be read: .*3\.png \(empty\)"):
         assert len(model.predict(paths)) == 6
-    with pytest.raises(InputError, match="1 image cannot be read"):
+    with pytest.raises(InputError, match="1 image cannot be read") as caught:
         model.predict_proba(paths)
+    assert caught.value.__notes__ == list(caught.value.details)
+    assert "(empty)" in caught.value.__notes__[0]
     with pytest.raises(InputError, match="1 image cannot be read"):
         model.predict(paths[3])
     with pytest.raises(InputError, match="top_k is 0"):

@@ -110,6 +110,13 @@ def test_the_report_of_a_finished_run(tmp_path: Path) -> None:
     assert weakest == ["class", "9", "few", "5", "0", "of", "20", "0.0", "class", "0"]
 
 
+def test_classes_are_counted_where_they_were_tested(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    file = run / "eval/test/metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"not_tested": ["class 9"]}))
+    assert "classes            9      9     4       3     2" in "\n".join(report_lines(Run(run)))
+
+
 def test_classes_with_few_test_images_have_no_percentage(tmp_path: Path) -> None:
     lines = report_lines(Run(write_run(tmp_path / "run", images=3)))
     weakest = lines[lines.index("Weakest classes") + 2]

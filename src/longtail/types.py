@@ -77,6 +77,8 @@ class InputError(ValueError):
     def __init__(self, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.details = tuple(details)
+        for line in self.details:
+            self.add_note(line)  # for who sees the exception itself
 
 
 class LocalInputError(InputError):

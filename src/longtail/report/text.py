@@ -59,7 +59,7 @@ def score_lines(metrics: Mapping[str, Any], class_groups: Sequence[str] = ()) ->
 
     Args:
         metrics: as in metrics.json.
-        class_groups: group of each class, for a last row that counts them.
+        class_groups: group of each class that was tested, for a last row that counts them.
     """
     experts = metrics.get("experts", [])
     rows = [
@@ -91,7 +91,9 @@ def result_lines(run: Run) -> list[str]:
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
     told = [f"{metrics['num_images']:,} {run.part} images", f"after epoch {metrics['epoch']}"]
-    return [*lines, ", ".join(told), "", *score_lines(metrics, [c["group"] for c in run.classes])]
+    untested = set(metrics.get("not_tested", ()))
+    groups = [c["group"] for c in run.classes if c["name"] not in untested]
+    return [*lines, ", ".join(told), "", *score_lines(metrics, groups)]
 
 
 def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
