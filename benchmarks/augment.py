@@ -18,7 +18,7 @@ from torch import Tensor
 from torchvision import transforms
 
 from longtail.augment import Augment
-from record import about, head_line, save, show, table
+from record import about, table, tell
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 BATCH_SIZE, SIDE, CUTOUT_SIZE = 128, 32, 16
@@ -163,10 +163,7 @@ def main() -> None:
         rows = [[name, f"{value:.1f}"] for name, value in result["gpu"]["us_per_batch"].items()]
         title = f"the same on the GPU, a batch of {BATCH_SIZE}, medians"
         result["tables"].append(table(title, ["", "us a batch"], rows))
-    print(head_line(result))
-    for each in result["tables"]:
-        show(each)
-    save(arguments.json, result)
+    tell(arguments.json, result)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch.nn import functional
 from longtail.augment import Augment
 from longtail.data import batches, load_test
 from longtail.predict import load_run
-from record import about, head_line, save, show, table
+from record import about, table, tell
 
 
 def macro(named, target):
@@ -70,9 +70,7 @@ def main():
         "run", "seeds", "cos", "channels of one", "channels of all", "disagree, %", "macro of one, %", "macro of all, %"
     ]  # fmt: skip
     result["tables"] = [table("how far apart the experts of a run are", head, rows)]
-    print(head_line(result))
-    show(result["tables"][0])
-    save(args.json, result)
+    tell(args.json, result)
 
 
 if __name__ == "__main__":

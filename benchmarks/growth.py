@@ -22,7 +22,7 @@ import torch
 from floor import step_flop
 from longtail.methods import find
 from longtail.types import Batch, ModelOutput, Progress
-from record import about, head_line, judge, save, show, table, targets_table
+from record import about, judge, table, targets_table, tell
 from sides import ON_CUDA, TINY, Library, Sizes, load_job, made_up, windows
 from timing import medians, seconds
 
@@ -188,10 +188,7 @@ def main():
     ]
     if result["targets"]:
         result["tables"].append(targets_table(result["targets"]))
-    print(head_line(result))
-    for each in result["tables"]:
-        show(each)
-    save(args.json, result)
+    tell(args.json, result)
 
 
 if __name__ == "__main__":

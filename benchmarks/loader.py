@@ -28,7 +28,7 @@ from longtail.data import DataOptions, batches, epoch_order, load_data
 from longtail.data.images import decode_box, walk_images
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.packing import pack
-from record import about, head_line, save, show, table
+from record import about, table, tell
 
 SIDE, BATCH, WORKERS = 224, 64, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -224,10 +224,7 @@ def main():
             result["sets"][kind] = compare(path, packed, arguments.rounds)
     result |= {"draft": draft_levels(), "batch_size": BATCH, "side": SIDE, "threads": WORKERS}
     result["tables"] = tables(result)
-    print(head_line(result))
-    for each in result["tables"]:
-        show(each)
-    save(arguments.json, result)
+    tell(arguments.json, result)
 
 
 if __name__ == "__main__":

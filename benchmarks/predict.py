@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms as T
 
 from longtail import load, train
-from record import about, head_line, judge, save, show, table, targets_table
+from record import about, judge, table, targets_table, tell
 from timing import compare
 
 SIZES = ((192, 192), (640, 480))
@@ -115,10 +115,7 @@ def main():
         table(title, ["files", "library", "plain loop", "ratio", "min-max"], lines),
     ]
     result |= {"rows": rows, "tables": tables, "targets": found}
-    print(head_line(result))
-    for each in tables:
-        show(each)
-    save(args.json, result)
+    tell(args.json, result)
 
 
 if __name__ == "__main__":

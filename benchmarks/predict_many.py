@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from longtail import train
-from record import about, head_line, judge, save, show, table, targets_table
+from record import about, judge, table, targets_table, tell
 
 
 def linked(folder, count, files):
@@ -89,10 +89,7 @@ def main():
         table(title, ["images", "greatest resident memory, MB", "seconds", "images per second"], lines),
     ]
     result |= {"rows": measured, "tables": tables, "targets": found}
-    print(head_line(result))
-    for each in tables:
-        show(each)
-    save(args.json, result)
+    tell(args.json, result)
 
 
 if __name__ == "__main__":

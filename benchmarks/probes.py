@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from longtail.engine.evaluate import evaluate
 from longtail.models import fold_batch_norm
-from record import about, head_line, save, show, table
+from record import about, table, tell
 from sides import Library, load_job, made_up
 from timing import medians
 
@@ -108,10 +108,7 @@ def main():
               [[name, f"{1e3 * value:.1f}"] for name, value in times.items()])
         for title, times in result["seconds"].items()
     ]  # fmt: skip
-    print(head_line(result))
-    for each in result["tables"]:
-        show(each)
-    save(args.json, result)
+    tell(args.json, result)
 
 
 if __name__ == "__main__":

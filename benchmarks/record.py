@@ -109,6 +109,14 @@ def save(path, result):
         Path(path).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
+def tell(path, result):
+    """Print a result's machine and tables, and write its file, where one is wanted."""
+    print(head_line(result))
+    for each in result["tables"]:
+        show(each)
+    save(path, result)
+
+
 def head_line(result):
     """One line on the machine and the state of the code."""
     m = result["machine"]

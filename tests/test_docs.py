@@ -81,8 +81,13 @@ def shown_commands(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", [p for p in PAGES if shown_commands(p)], ids=lambda p: p.stem)
 def test_commands_in_pages_are_understood(page: Path) -> None:
+    refused = {}
     for words in shown_commands(page):
-        parse(words)
+        try:
+            parse(words)
+        except Exception as error:  # whatever the parser raises is the message
+            refused[shlex.join(words)] = repr(error)
+    assert refused == {}
 
 
 def test_a_mistaken_command_in_a_page_is_noticed(tmp_path: Path) -> None:

@@ -30,8 +30,14 @@ class ConvBN(nn.Module):
         return output
 
 
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """The identity, or a 1x1 convolution where the shape changes (He et al. 2016, option B)."""
+    changes = stride != 1 or inputs != outputs
+    return ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+
+
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, 1x1 where the shape changes (He et al. 2016, option B)."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, zero_init: bool = False) -> None:
         super().__init__()
@@ -39,8 +45,7 @@ class BasicBlock(nn.Module):
         self.second = ConvBN(outputs, outputs)
         if zero_init:
             nn.init.zeros_(self.second.norm.weight)
-        changes = stride != 1 or inputs != outputs
-        self.shortcut = ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+        self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         inner = functional.relu(self.first(x), inplace=True)
@@ -68,8 +73,7 @@ class Bottleneck(nn.Module):
         self.third = ConvBN(inner, outputs, kernel_size=1)
         if zero_init:
             nn.init.zeros_(self.third.norm.weight)
-        changes = stride != 1 or inputs != outputs
-        self.shortcut = ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+        self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         inner = functional.relu(self.first(x), inplace=True)
