@@ -316,7 +316,7 @@ def test_what_loading_found_is_in_the_contract(folder):
             }
         ],
         "leaking_groups": [], "not_tested": ["a"], "single_image": ["b"], "too_small": ["b"], "suspicious": [],
-        "unknown_classes": {"x": 1}, "remarks": [], "checked_near": False,
+        "unknown_classes": {"x": 1}, "remarks": [], "left_out": [], "checked_near": False,
     }  # fmt: skip
     assert contents.keys() == check(root).contents().keys()
 

@@ -12,6 +12,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from longtail.data.files import ImageFiles
+from longtail.data.left_out import LeftOut, left_out_lines
 from longtail.data.options import Triple
 
 
@@ -66,7 +67,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Notes:
-    """What a person should know about the data before believing a number; `strict` refuses all but `reading`.
+    """What a person should know about the data before believing a number; `strict` refuses it.
+
+    It does not refuse `reading`, nor what is recognisably no data in `left_out`.
 
     Attributes:
         unreadable: (path, reason) of each image that was skipped.
@@ -76,6 +79,7 @@ class Notes:
         empty_classes: classes without any readable training image; they are no classes of the model.
         remarks: further lines, on what is odd about the source.
         reading: how the source was read, where there was a choice; no fault.
+        left_out: what was found and is not used, by reason.
     """
 
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -85,9 +89,15 @@ class Notes:
     empty_classes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
-    def lines(self, shown: int | None = 10) -> list[str]:
-        """One line for each kind of note, with the first `shown` names (None: all); empty where all is well."""
+    def lines(self, shown: int | None = 10, *, problems_only: bool = False) -> list[str]:
+        """One line for each kind of note, with the first `shown` names (None: all); empty where all is well.
+
+        Args:
+            shown: how many names.
+            problems_only: only what `strict` refuses.
+        """
         unknown = [f"{name} ({count})" for name, count in self.unknown_classes.items()]
         said = [
             (
@@ -105,7 +115,7 @@ class Notes:
             for noun, text, names in said
             if names
         ]
-        return [*lines, *self.remarks]
+        return [*lines, *left_out_lines(self.left_out, problems_only=problems_only), *self.remarks]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from longtail.data.assigning import TEST, TRAIN, VAL, assign
 from longtail.data.grouping import group_names
+from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
 from longtail.data.loading import options_of, read_source
 from longtail.data.rows import ordered
@@ -161,7 +162,7 @@ def _pool(path: Path, root: Path | None, *, again: bool) -> _Pool:
         labels=tuple(each.class_names[c] for each in listings for c in each.targets.tolist()),
         groups=tuple(group for each in listings for group in each.groups or ()) if grouped else None,
         columns={name: tuple(value for each in listings for value in each.columns[name]) for name in columns},
-        said=(*source.reading, *source.remarks),
+        said=(*source.reading, *source.remarks, *left_out_lines(source.left_out)),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.data.left_out import LeftOut
 from longtail.data.opening import Encoded
 from longtail.data.options import Triple
 from longtail.data.stored import StoredPixels
@@ -74,6 +75,7 @@ class Source:
         num_train: training images of the whole published set; None: unknown.
         remarks: what is odd about it.
         reading: how it was read, where there was a choice.
+        left_out: what was found and is not used, by reason.
     """
 
     train: Listing | None
@@ -87,6 +89,7 @@ class Source:
     num_train: int | None = None
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def parts(self) -> dict[str, Listing]:

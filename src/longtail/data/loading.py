@@ -109,6 +109,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         empty_classes=tuple(name for name in source.train.class_names if name not in known),
         remarks=(*source.remarks, *_other_draw(source, options)),
         reading=source.reading,
+        left_out=source.left_out,
     )
     _refuse_if_strict(notes, options)
     return LongTailData(
@@ -146,8 +147,9 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     test = _load_other(part, listing, class_names, size)
     absent = _absent(test, class_names)
     notes = Notes(
-        test.unreadable, test.unknown_classes, absent, remarks=source.remarks, reading=source.reading
-    )
+        test.unreadable, test.unknown_classes, absent,
+        remarks=source.remarks, reading=source.reading, left_out=source.left_out,
+    )  # fmt: skip
     _refuse_if_strict(notes, options)
     return test, notes
 
@@ -287,6 +289,7 @@ def _refuse_no_text(class_names: Sequence[str], options: DataOptions) -> None:
 
 
 def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:
-    if options.strict and notes.lines():
+    problems = notes.lines(None, problems_only=True)
+    if options.strict and problems:
         where = options.path or options.name
-        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", notes.lines(None))
+        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", problems)

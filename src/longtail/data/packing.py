@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from longtail.data.images import decode_small, in_threads
+from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
@@ -122,7 +123,6 @@ def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, 
     lines = [f"{name} ({reason})" for name, reason in bad]
     if not any(counts.values()):
         raise InputError(f"no image of {path} can be read; mend them", lines[:20])
-    if strict and (lines or source.remarks):
-        raise InputError(
-            f"{path} is not clean; mend what follows or leave out --strict", [*lines, *source.remarks]
-        )
+    lines += [*left_out_lines(source.left_out, problems_only=True), *source.remarks]
+    if strict and lines:
+        raise InputError(f"{path} is not clean; mend what follows or leave out --strict", lines)

@@ -86,7 +86,9 @@ class Classifier(Predictor):
         self._need_run("evaluate its run")
         decision, mix = self.decision(prior), self.mix(prior)
         place = None if data is None else str(Path(data).resolve())
-        name, split, _ = self._images.own(strict) if data is None else self._images.other(Path(data), strict)
+        name, split, notes = (
+            self._images.own(strict) if data is None else self._images.other(Path(data), strict)
+        )
         name = name if prior is None else f"{name}-prior-{prior_name(prior)}"
         evaluation = evaluate(self.model, self.method, split, self._augment, **self._how, decision=decision)
         more = {
@@ -95,6 +97,7 @@ class Classifier(Predictor):
             "reuse_features": self.recipe.run.reuse_features,
             "unknown_classes": dict(split.unknown_classes),
             "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
+            "left_out": [one.contents() for one in notes.left_out],
         }
         if "temperature_from" in self.description:
             more["temperature_from"] = self.description["temperature_from"]

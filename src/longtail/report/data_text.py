@@ -11,6 +11,7 @@ import torch
 from longtail.data.audit import ENOUGH, Audit, Duplicates
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
+from longtail.data.left_out import left_out_lines
 from longtail.metrics import class_groups
 from longtail.metrics.groups import GROUPS
 from longtail.report.text import printable, table_lines
@@ -110,6 +111,7 @@ def _files(audit: Audit, wording: Wording) -> Iterator[str]:
     else:
         bad = [f"{path} ({reason})" for path, reason in audit.unreadable]
         yield f"{counted(len(bad), 'image')} cannot be read: {wording.list(bad)}"
+    yield from map(printable, left_out_lines(audit.left_out))
     kinds: dict[str, list[str]] = defaultdict(list)
     for path, reason in audit.suspicious:
         kind, bracket, detail = reason.partition(" (")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.cells import cell_len
 
+from longtail.data.left_out import LeftOut, left_out_lines, left_out_of
 from longtail.metrics.groups import GROUPS
 from longtail.report.run import ENOUGH, SCORES, Run
 
@@ -115,7 +116,9 @@ def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
         lines += _section("Never predicted", _names(never["class"]))
     if confusions is not None and classes is not None:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
-    return lines if metrics is None else lines + _left_out(metrics)
+    if metrics is not None:
+        lines += _left_out(metrics)
+    return lines + _beside(facts.data.left_out)
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
@@ -135,6 +138,7 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         "",
         *score_lines(metrics),
         *_left_out(metrics),
+        *_beside(left_out_of(metrics.get("left_out", ()))),
         "",
         f"{where / 'metrics.json'}",
         f"{where / 'per_class.csv'}",
@@ -151,6 +155,10 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
     more = [f"and {len(bad) - 2 * SHOWN} more"] if len(bad) > 2 * SHOWN else []
     shown = [printable(f"{entry['path']} ({entry['reason']})") for entry in bad[: 2 * SHOWN]]
     return lines + _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
+
+
+def _beside(found: Sequence[LeftOut]) -> list[str]:
+    return _section("Not used of the data", [printable(line) for line in left_out_lines(found)])
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -66,6 +66,7 @@ def check(
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
         remarks=source.remarks,
+        left_out=source.left_out,
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from longtail.data.left_out import LeftOut
+
 ENOUGH = 10  # test images of a class below which its accuracy says too little
 
 
@@ -58,6 +60,7 @@ class Audit:
         is_divisible: it is made of files, so that a table can divide it anew.
         num_groups: how many groups there are; None where none were asked for.
         remarks: what a person should know of how the set was read.
+        left_out: what was found and is not used, by reason.
         checked_near: whether images that look alike were searched for.
     """
 
@@ -71,6 +74,7 @@ class Audit:
     leaking_groups: tuple[LeakingGroup, ...] = ()
     num_groups: int | None = None
     remarks: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     checked_near: bool = True
 
     @cached_property
@@ -132,6 +136,7 @@ class Audit:
         found: Sequence[object] = (
             *(self.unreadable, self.leaks, self.conflicts, self.leaking_groups),
             *(self.unknown_classes, self.not_tested, self.single_image),
+            [one for one in self.left_out if one.is_problem],
         )
         return any(found)
 
@@ -154,6 +159,7 @@ class Audit:
             "suspicious": [{"path": path, "reason": reason} for path, reason in self.suspicious],
             "unknown_classes": self.unknown_classes,
             "remarks": list(self.remarks),
+            "left_out": [one.contents() for one in self.left_out],
             "checked_near": self.checked_near,
         }
 

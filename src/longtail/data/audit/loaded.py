@@ -27,6 +27,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
         duplicates=() if root is None else _same_files(splits, data.class_names, root),
         leaking_groups=leaking(_groups(splits)),
         remarks=data.notes.remarks,
+        left_out=data.notes.left_out,
         checked_near=False,
     )
 

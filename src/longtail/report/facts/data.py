@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from longtail.data.left_out import left_out_of
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
 from longtail.report.run import Run
 from longtail.types import InputError
@@ -52,4 +53,5 @@ def _audited(
         "not_tested": tuple(metrics.get("not_tested", found.get("not_tested", ()))),
         "single_image": tuple(found.get("single_image", ())),
         "too_small": tuple(found.get("too_small", ())),
+        "left_out": left_out_of(found.get("left_out", ())),
     }

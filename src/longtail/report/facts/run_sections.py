@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from longtail.data.left_out import LeftOut
 from longtail.report.facts.sections import Interval
 
 
@@ -196,6 +197,7 @@ class Data:
         leaking_groups: in more than one split.
         not_tested, single_image, too_small: class names.
         unknown_classes: (name, images) in the evaluated data and not in the model.
+        left_out: what lay among the images and is not used, by reason.
     """
 
     counts: tuple[RankedCount, ...]
@@ -210,6 +212,7 @@ class Data:
     single_image: tuple[str, ...]
     too_small: tuple[str, ...]
     unknown_classes: tuple[tuple[str, int], ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

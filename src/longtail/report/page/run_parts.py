@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.data.dataset import counted
+from longtail.data.left_out import left_out_lines
 from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
@@ -176,6 +177,7 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         ("Too few images to be tested", "class", found.too_small),
     )
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
+    sentences += [f"{shown(line)}." for line in left_out_lines(found.left_out)]
     tables = [table for table in (_duplicates(found), _leaks(found)) if table is not None]
     if found.audited and not sentences and not tables:
         sentences.append("Nothing odd was found.")

@@ -1,0 +1,97 @@
+"""What was found beside the images that are used: counted by reason, with a few examples."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+EXAMPLES = 5  # names that are kept of each reason
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files, images or rows that were found and are not used, for one reason.
+
+    Attributes:
+        reason: why, in words that follow "left out".
+        count: how many, >= 1.
+        examples: the first names, at most EXAMPLES; a folder, all of which is left out, ends in "/".
+        is_problem: it could be the user's data, so `strict` refuses it; what is recognisably no data is said alone.
+        noun: what is counted.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[str, ...] = ()
+    is_problem: bool = True
+    noun: str = "file"
+
+    def line(self) -> str:
+        """One line for a person.
+
+        >>> LeftOut("no ending", 7, ("a/x", "a/y")).line()
+        '7 files left out, no ending: a/x, a/y and more'
+        """
+        noun = self.noun if self.count == 1 else f"{self.noun}s"
+        folders = any(name.endswith("/") for name in self.examples)
+        more = " and more" if len(self.examples) < self.count and not folders else ""
+        shown = f": {', '.join(self.examples)}{more}" if self.examples else ""
+        return f"{self.count:,} {noun} left out, {self.reason}{shown}"
+
+    def contents(self) -> dict[str, Any]:
+        """The form it has in JSON files."""
+        return {
+            "reason": self.reason,
+            "count": self.count,
+            "examples": list(self.examples),
+            "is_problem": self.is_problem,
+            "noun": self.noun,
+        }
+
+
+@dataclass
+class Collector:
+    """Counts what is left out by reason while it is found; memory does not grow with the number of files."""
+
+    _found: dict[tuple[str, bool, str], tuple[int, list[str]]] = field(default_factory=dict)
+
+    def add(
+        self, reason: str, example: str, count: int = 1, *, is_problem: bool = True, noun: str = "file"
+    ) -> None:
+        """Count one more, or a folder of `count` files, for a reason; see `LeftOut`."""
+        if count == 0:
+            return
+        known, examples = self._found.get((reason, is_problem, noun), (0, []))
+        if len(examples) < EXAMPLES and example not in examples:
+            examples.append(example)
+        self._found[reason, is_problem, noun] = known + count, examples
+
+    def extend(self, found: Iterable[LeftOut]) -> None:
+        """Add what another collector has found."""
+        for one in found:
+            known, examples = self._found.get((one.reason, one.is_problem, one.noun), (0, []))
+            joined = list(dict.fromkeys((*examples, *one.examples)))[:EXAMPLES]
+            self._found[one.reason, one.is_problem, one.noun] = known + one.count, joined
+
+    def found(self) -> tuple[LeftOut, ...]:
+        """What was left out, problems first and then in the order of discovery."""
+        found = [
+            LeftOut(reason, count, tuple(examples), is_problem, noun)
+            for (reason, is_problem, noun), (count, examples) in self._found.items()
+        ]
+        return tuple(sorted(found, key=lambda one: not one.is_problem))
+
+
+def left_out_of(contents: Iterable[Mapping[str, Any]]) -> tuple[LeftOut, ...]:
+    """From the form of JSON files; raises KeyError or TypeError where it is another."""
+    return tuple(
+        LeftOut(
+            str(one["reason"]), int(one["count"]), tuple(map(str, one["examples"])), bool(one["is_problem"]),
+            str(one["noun"]),
+        )
+        for one in contents
+    )  # fmt: skip
+
+
+def left_out_lines(found: Sequence[LeftOut], *, problems_only: bool = False) -> list[str]:
+    """A line for each reason."""
+    return [one.line() for one in found if one.is_problem or not problems_only]
