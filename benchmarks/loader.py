@@ -169,7 +169,7 @@ def growth(folder):
     for count in ROWS:
         root = folder / f"{count} rows"
         root.mkdir()
-        images = ((f"{row}.png", row % 10, pixels[row % 64]) for row in range(count))
+        images = ((f"{row}.png", row % 10, pixels[row % 64], row) for row in range(count))
         part = write_part(root, "train", [f"class {c}" for c in range(10)], images)
         write_manifest(root, {"train": part | {"unreadable": []}}, short_side=24, source="", is_flat=True)
         epoch, memory, steps = library(root, "packed", size=24, workers=0), [], []

@@ -94,8 +94,8 @@ def test_a_jpeg_is_turned_upright(orientation, corner):
 def test_half_a_file_is_unreadable(kind):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     whole = saved(Image.fromarray(noise), kind)
-    assert check_all([whole])[1] == {}
-    assert list(check_all([whole[: len(whole) // 2], whole[:9], b""])[1]) == [0, 1, 2]
+    assert check_all([whole]).bad == {}
+    assert list(check_all([whole[: len(whole) // 2], whole[:9], b""]).bad) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("side", [11_600, 12_000, 60_000])  # Pillow itself warns, warns, and refuses
@@ -145,5 +145,5 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch):
         return load(self, *words)
 
     monkeypatch.setattr(Image.Image, "convert", slowly)
-    assert check_all([data] * 40)[1] == {}
+    assert check_all([data] * 40).bad == {}
     assert max(most) == 1

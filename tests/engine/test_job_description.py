@@ -42,7 +42,7 @@ def test_groups_of_the_source_are_written_and_leaks_are_told(table: Path) -> Non
     run = described(table)
     splits = pd.read_csv(run / "splits.csv", keep_default_na=False).set_index("path")
     source = pd.read_csv(table, keep_default_na=False).set_index("path").loc[splits.index]
-    assert list(splits.columns) == ["class", "split", "group"]
+    assert list(splits.columns) == ["class", "split", "group", "content"]
     assert splits["group"].tolist() == source["group"].tolist()
     assert splits.loc["5.png", "group"] == ""
     leaks = json.loads((run / "audit.json").read_text())["leaking_groups"]
@@ -60,7 +60,7 @@ def test_groups_follow_images_that_are_held_out(table: Path) -> None:
 def test_a_source_without_groups_has_no_such_column(table: Path) -> None:
     pd.read_csv(table).drop(columns="group").to_csv(table, index=False)
     run = described(table)
-    assert list(pd.read_csv(run / "splits.csv").columns) == ["path", "class", "split"]
+    assert list(pd.read_csv(run / "splits.csv").columns) == ["path", "class", "split", "content"]
 
 
 def test_runs_inside_a_folder_are_named(tmp_path: Path) -> None:

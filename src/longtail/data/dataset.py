@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.data.files import ImageFiles
@@ -28,6 +29,7 @@ class Split:
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
         unknown_classes: images left out because the model does not know their class.
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
+        contents: (N,) `content_number` of the encoded images; None where it is not known.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles
@@ -36,6 +38,7 @@ class Split:
     unreadable: tuple[tuple[str, str], ...] = ()
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] | None = None
+    contents: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,12 +50,13 @@ class Split:
 
     def take(self, rows: Int[Tensor, " k"]) -> "Split":
         """The images at `rows`, in that order."""
-        images = (
-            self.images.take(rows.cpu().numpy()) if isinstance(self.images, ImageFiles) else self.images[rows]
-        )
+        at = rows.cpu().numpy()
+        images = self.images.take(at) if isinstance(self.images, ImageFiles) else self.images[rows]
         chosen = rows.tolist()
         groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
-        return Split(images, self.targets[rows], tuple(self.ids[i] for i in chosen), groups=groups)
+        contents = None if self.contents is None else self.contents[at]
+        ids = tuple(self.ids[i] for i in chosen)
+        return Split(images, self.targets[rows], ids, groups=groups, contents=contents)
 
     def digest(self) -> str:
         """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""

@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64, UInt8, UInt64
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from longtail.data.content import with_content
 from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
 from longtail.types import InputError
@@ -25,6 +26,34 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 _CHUNK = 1024  # encoded images in memory at a time
 _BLOCK = 16  # images in one thread's task
+
+
+class Decoded(NamedTuple):
+    """Images decoded.
+
+    Attributes:
+        images: (n, 3, S, S) the readable ones in their order.
+        bad: position -> reason of the others.
+        contents: (n,) `content_number` of the readable ones; zeros where it was not asked for.
+    """
+
+    images: UInt8[Tensor, "n 3 s s"]
+    bad: dict[int, str]
+    contents: UInt64[np.ndarray, " n"]
+
+
+class Checked(NamedTuple):
+    """Images decoded once and not kept.
+
+    Attributes:
+        sizes: (n, 2) height and width of the readable ones.
+        bad: position -> reason of the others.
+        contents: (n,) `content_number` of the readable ones.
+    """
+
+    sizes: Int64[np.ndarray, "n 2"]
+    bad: dict[int, str]
+    contents: UInt64[np.ndarray, " n"]
 
 
 def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
@@ -114,43 +143,42 @@ def measure(image: Encoded) -> tuple[int, int]:
         return upright.height, upright.width
 
 
-def decode_all(
-    images: Iterable[Encoded], count: int, size: int
-) -> tuple[UInt8[Tensor, "n 3 s s"], dict[int, str]]:
+def decode_all(images: Iterable[Encoded], count: int, size: int, *, hashed: bool = False) -> Decoded:
     """Decode in threads (Pillow releases the interpreter lock).
 
     Args:
         images: what to decode, `count` of them; taken in chunks, so a generator is never held at once.
         count: how many there are.
         size: side of the result.
-
-    Returns:
-        The readable images in their order, and position -> reason of the others.
+        hashed: also take the hash of what each image is made of, as it is read.
     """
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
-    array = pixels.numpy()
+    array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
     bad: dict[int, str] = {}
-    for row, image in enumerate(in_threads(lambda image: decode(image, size), images)):
-        if isinstance(image, UnreadableError):
-            bad[row] = str(image)
-        else:
-            array[row - len(bad)] = image
-    return pixels[: count - len(bad)], bad
 
+    def work(image: Encoded) -> NDArray[np.uint8]:
+        return decode(image, size)
 
-def check_all(images: Iterable[Encoded]) -> tuple[Int64[np.ndarray, "n 2"], dict[int, str]]:
-    """Decode each image once, in threads, and keep none.
-
-    Returns:
-        Height and width of the readable ones, and position -> reason of the others.
-    """
-    sizes, bad = [], {}
-    for row, result in enumerate(in_threads(measure, images)):
+    results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
+    for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
         else:
-            sizes.append(result)
-    return np.array(sizes, dtype=np.int64).reshape(-1, 2), bad
+            array[row - len(bad)], contents[row - len(bad)] = result
+    kept = count - len(bad)
+    return Decoded(pixels[:kept], bad, contents[:kept])
+
+
+def check_all(images: Iterable[Encoded]) -> Checked:
+    """Decode each image once, in threads, and keep none."""
+    sizes, contents, bad = [], [], {}
+    for row, result in enumerate(in_threads(with_content(measure), images)):
+        if isinstance(result, UnreadableError):
+            bad[row] = str(result)
+        else:
+            sizes.append(result[0])
+            contents.append(result[1])
+    return Checked(np.array(sizes, np.int64).reshape(-1, 2), bad, np.array(contents, np.uint64))
 
 
 def read_images(
@@ -165,8 +193,8 @@ def read_images(
     Returns:
         (n, 3, S, S) the readable images in the order of `paths`, and (path, reason) of the others.
     """
-    images, bad = decode_all(paths, len(paths), image_size)
-    return images, [(str(paths[row]), reason) for row, reason in bad.items()]
+    found = decode_all(paths, len(paths), image_size)
+    return found.images, [(str(paths[row]), reason) for row, reason in found.bad.items()]
 
 
 def walk_images(folder: Path) -> Iterator[Path]:

@@ -42,6 +42,7 @@ class Listing:
         sizes: (N, 2) height and width of each in pixels, where that is known and every image is known to be sound.
         groups: N names: images that must not be divided between parts share one; "" is an image by itself.
         columns: name -> N values of each column of the table that lists the images.
+        contents: (N,) `content_number` of the encoded images, where it is known without reading them.
     """
 
     class_names: tuple[str, ...]
@@ -52,6 +53,7 @@ class Listing:
     sizes: NDArray[np.int64] | None = None
     groups: tuple[str, ...] | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    contents: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.class_names)) < len(self.class_names):

@@ -222,18 +222,23 @@ def _load(
 ) -> Split:
     """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can."""
     too_large = len(rows) * 3 * size * size > MEMORY_LIMIT
+    contents, bad = None if listing.contents is None else listing.contents[rows], dict[int, str]()
     if listing.on_disk is not None and (keep_on_disk or too_large):
-        known = listing.sizes
-        sizes, bad = check_all(listing.fetch(rows)) if known is None else (known[rows], {})
+        if listing.sizes is None:
+            sizes, bad, contents = check_all(listing.fetch(rows))
+        else:
+            sizes = listing.sizes[rows]
         kept = np.delete(np.arange(len(rows)), list(bad))
         images: torch.Tensor | ImageFiles = ImageFiles(listing.on_disk, rows[kept], sizes, size, draft)
     else:
-        images, bad = decode_all(listing.fetch(rows), len(rows), size)
+        images, bad, found = decode_all(listing.fetch(rows), len(rows), size, hashed=contents is None)
         kept = np.delete(np.arange(len(rows)), list(bad))
+        contents = found if contents is None else contents[kept]
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
     groups = None if listing.groups is None else tuple(listing.groups[row] for row in rows[kept])
-    return Split(images, torch.from_numpy(targets[rows[kept]]), ids, unreadable, groups=groups)
+    labels = torch.from_numpy(targets[rows[kept]])
+    return Split(images, labels, ids, unreadable, groups=groups, contents=contents)
 
 
 def _other_draw(source: Source, options: DataOptions) -> list[str]:

@@ -43,12 +43,10 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
         UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or a PostScript program.
         Exception: whatever Pillow raises for what is no image.
     """
-    if isinstance(image, StoredPixels):
-        image = image.read()
-    if isinstance(image, np.ndarray):
-        yield Image.fromarray(image)
+    data = read_encoded(image)
+    if isinstance(data, np.ndarray):
+        yield Image.fromarray(data)
         return
-    data = image if isinstance(image, bytes) else read_file(image)
     try:
         # Pillow tries every other format before WebP; naming it halves the time of a small image.
         opened = Image.open(io.BytesIO(data), formats=("WEBP",) if data[8:12] == b"WEBP" else None)
@@ -85,6 +83,13 @@ def reasons(image: Encoded) -> Iterator[None]:
         yield
     except Exception as error:
         raise UnreadableError(_reason(image, error)) from error
+
+
+def read_encoded(image: Encoded) -> bytes | NDArray[np.uint8]:
+    """The bytes of an encoded image, or (H, W, 3) pixels where it is not encoded; raises as `read_file`."""
+    if isinstance(image, StoredPixels):
+        return image.read()
+    return image if isinstance(image, bytes | np.ndarray) else read_file(image)
 
 
 def read_file(file: Path) -> bytes:

@@ -4,7 +4,7 @@
 packed.json          format, version, short_side, source, is_flat; of each part classes, images, bytes, unreadable
 train.pixels         images one after the other, each height x width x 3 bytes: rows of RGB pixels
 train.index.parquet  a row an image: id (bytes), label (position in classes), offset, height, width, checksum; group
-                     (bytes) where the set has groups
+                     (bytes) where the set has groups; content (uint64), the hash of the image it was made of
 ```
 """
 
@@ -67,7 +67,7 @@ def write_part(
     root: Path,
     name: str,
     class_names: Sequence[str],
-    images: Iterable[tuple[str, int, UInt8[np.ndarray, "h w 3"]]],
+    images: Iterable[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]],
     groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write the pixels and the index of one part; one image at a time is in memory.
@@ -76,7 +76,7 @@ def write_part(
         root: the folder, which exists.
         name: "train", "val" or "test".
         class_names: C names.
-        images: id, label in [0, C) and pixels of each.
+        images: id, label in [0, C) and pixels of each, and `content_number` of what it was made of.
         groups: id -> group; None where there are none.
 
     Returns:
@@ -84,16 +84,19 @@ def write_part(
     """
     ids: list[bytes] = []
     rows: list[tuple[int, ...]] = []
+    contents: list[int] = []
     end = 0
     with (root / f"{name}.pixels").open("wb") as file:
-        for identity, label, pixels in images:
+        for identity, label, pixels, content in images:
             data = np.ascontiguousarray(pixels).data.cast("B")
             ids.append(os.fsencode(identity))
+            contents.append(content)
             rows.append((label, end, *pixels.shape[:2], zlib.crc32(data)))
             end += file.write(data)
         _to_disk(file)
     columns = np.array(rows, dtype=np.int64).reshape(-1, len(NUMBERS))
     table = {"id": pa.array(ids, pa.binary())} | {n: columns[:, i] for i, n in enumerate(NUMBERS)}
+    table["content"] = pa.array(contents, pa.uint64())
     if groups is not None:
         table["group"] = pa.array([os.fsencode(groups[os.fsdecode(one)]) for one in ids], pa.binary())
     with (root / f"{name}.index.parquet").open("wb") as file:
@@ -141,4 +144,5 @@ def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> Listing:
     groups = None
     if "group" in table.column_names:
         groups = tuple(os.fsdecode(group) for group in table.column("group").to_pylist())
-    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes, groups)
+    contents = table.column("content").to_numpy() if "content" in table.column_names else None
+    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes, groups, contents=contents)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from longtail.data.content import with_content
 from longtail.data.images import decode_small, in_threads
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
@@ -107,16 +108,16 @@ def _write(
 
 def _decoded(
     listing: Listing, short_side: int, bad: Unreadable, tick: Callable[[], None]
-) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"]]]:
-    """Id, label and pixels of each readable image; the others go into `bad`."""
+) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]]:
+    """Id, label, pixels and content of each readable image; the others go into `bad`."""
     fetched = listing.fetch(np.arange(len(listing.ids)))
-    decoded = in_threads(lambda image: decode_small(image, short_side), fetched)
+    decoded = in_threads(with_content(lambda image: decode_small(image, short_side)), fetched)
     for identity, label, image in zip(listing.ids, listing.targets.tolist(), decoded, strict=True):
         tick()
         if isinstance(image, UnreadableError):
             bad.append((identity, str(image)))
         else:
-            yield identity, label, image
+            yield identity, label, *image
 
 
 def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:

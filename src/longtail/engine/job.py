@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from longtail.augment import Augment
 from longtail.data import DataOptions, LongTailData, load_data
 from longtail.data.audit import audit_loaded
+from longtail.data.content import to_text
 from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.processes import ALONE, Processes
@@ -174,15 +175,20 @@ def describe_job(job: Job) -> None:
 
 
 def _images(data: LongTailData) -> Iterator[Sequence[str]]:
-    """The rows of splits.csv: path, class and part of each image, and its group where the source knows groups."""
+    """The rows of splits.csv: path, class and part of each image, and its group and content where these are known."""
     parts = {"train": data.train, "val": data.val, "test": data.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     grouped = any(split.groups is not None for split in splits.values())
-    yield ("path", "class", "split", *(["group"] if grouped else []))
+    hashed = any(split.contents is not None for split in splits.values())
+    yield ("path", "class", "split", *(["group"] if grouped else []), *(["content"] if hashed else []))
     for name, split in splits.items():
         labels = [data.class_names[index] for index in split.targets.tolist()]
-        rows = zip(split.ids, labels, split.groups or [""] * len(labels), strict=True)
-        yield from ((path, label, name, *([group] if grouped else [])) for path, label, group in rows)
+        columns: list[Sequence[str]] = [split.ids, labels, [name] * len(labels)]
+        if grouped:
+            columns.append(split.groups or [""] * len(labels))
+        if hashed:
+            columns.append([""] * len(labels) if split.contents is None else to_text(split.contents))
+        yield from zip(*columns, strict=True)
 
 
 def _root(options: DataOptions) -> Path | None:

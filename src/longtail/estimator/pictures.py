@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from longtail.data.content import content_number
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.rows import ordered
 from longtail.types import InputError
@@ -120,7 +121,8 @@ def _write_packed(
     classes = ordered(names)
     position = {name: c for c, name in enumerate(classes)}
     rows = (
-        (str(n), position[name], image) for n, (name, image) in enumerate(zip(names, pixels, strict=True))
+        (str(n), position[name], image, content_number(image))
+        for n, (name, image) in enumerate(zip(names, pixels, strict=True))
     )
     grouped = None if groups is None else {str(n): group for n, group in enumerate(groups)}
     part = write_part(folder, "train", classes, rows, grouped) | {"unreadable": []}

@@ -99,7 +99,7 @@ def _own_images(classifier: Classifier, size: int) -> UInt8[Tensor, "n 3 s s"]:
     if listing is None:
         return torch.empty((0, 3, size, size), dtype=torch.uint8)
     rows = np.array(_spread(range(len(listing.targets))), dtype=np.int64)
-    return decode_all(listing.fetch(rows), len(rows), size)[0]
+    return decode_all(listing.fetch(rows), len(rows), size).images
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:

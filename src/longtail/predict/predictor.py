@@ -180,7 +180,7 @@ class Predictor(ABC):
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
-                pixels, bad = decode_all(encoded, len(chunk), self.description["image_size"])
+                pixels, bad, _ = decode_all(encoded, len(chunk), self.description["image_size"])
                 unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
                 if len(pixels):
                     names.append(tuple(name for row, (name, _) in enumerate(chunk) if row not in bad))

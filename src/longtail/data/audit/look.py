@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from longtail.data.opening import Encoded, open_image, read_file, reasons, shrink, turn_upright
-from longtail.data.stored import StoredPixels
+from longtail.data.opening import Encoded, open_image, read_encoded, reasons, shrink, turn_upright
 
 SMALL = 32  # pixels of the shorter side below which an image is very small
 NARROW = 5  # times as long as wide, or wide as long
@@ -46,9 +45,7 @@ def look(image: Encoded) -> Look:
         UnreadableError: with the reason.
     """
     with reasons(image):
-        if isinstance(image, StoredPixels):
-            image = image.read()
-        data = image if isinstance(image, bytes | np.ndarray) else read_file(image)
+        data = read_encoded(image)
         content = _digest(data)
         with open_image(data) as opened:
             odd = _oddities(opened)
