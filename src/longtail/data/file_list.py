@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from longtail.data.images import SUFFIXES
+from longtail.data.formats import SUFFIXES
 from longtail.data.listing import Source
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
 from longtail.types import InputError

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from longtail.data.dataset import counted
-from longtail.data.images import SUFFIXES, is_hidden, walk_images
+from longtail.data.formats import SUFFIXES
+from longtail.data.images import is_hidden, walk_images
 from longtail.data.listing import SPLITS, Listing, Source
 from longtail.data.parquet import parquet_files
 from longtail.types import InputError

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
+from longtail.data.formats import SUFFIXES
 from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
 from longtail.types import InputError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 Box = tuple[int, int, int, int]
 Item = TypeVar("Item")
 Result = TypeVar("Result")

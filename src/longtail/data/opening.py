@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.stored import StoredPixels
 
 Encoded = Path | bytes | NDArray[np.uint8] | StoredPixels
@@ -40,24 +41,24 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
         image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
 
     Raises:
-        UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or a PostScript program.
+        UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or an image of a kind
+            that is not decoded.
         Exception: whatever Pillow raises for what is no image.
     """
     data = read_encoded(image)
     if isinstance(data, np.ndarray):
         yield Image.fromarray(data)
         return
+    if (kind := why_not(data)) is not None:
+        raise UnreadableError(kind)
     try:
-        # Pillow tries every other format before WebP; naming it halves the time of a small image.
-        opened = Image.open(io.BytesIO(data), formats=("WEBP",) if data[8:12] == b"WEBP" else None)
+        opened = Image.open(io.BytesIO(data), formats=FORMATS if not is_heif(data) else use_heif())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(_TOO_LARGE) from None
     with opened:
         pixels = opened.width * opened.height
         if pixels > MAX_PIXELS:
             raise UnreadableError(_TOO_LARGE)
-        if opened.format == "EPS":  # decoding it would run Ghostscript
-            raise UnreadableError("a PostScript program, not an image")
         with _large if pixels > _LARGE else nullcontext():
             yield opened
 

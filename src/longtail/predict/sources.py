@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from longtail.data.images import SUFFIXES, walk_images
+from longtail.data.formats import SUFFIXES
+from longtail.data.images import walk_images
 from longtail.types import InputError
 
 Sources = str | Path | Iterable[str | Path]
