@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from longtail.types import InputError
-from longtail.whole import whole
+from longtail.whole import whole, writing
 
 
 def fill(place: Path, text: str, *, folder: bool) -> None:
@@ -24,25 +24,88 @@ def content(place: Path) -> str:
 def test_the_old_stays_until_the_new_is_whole(tmp_path: Path, folder: bool) -> None:
     out = tmp_path / "new" / "x"
     for text in ("old", "new"):
-        with whole(out, "") as partial:
+        with whole(out) as partial:
             fill(partial, text, folder=folder)
             assert not out.exists() or content(out) == "old"
         assert content(out) == text
         assert list(out.parent.iterdir()) == [out]
-    with pytest.raises(KeyboardInterrupt), whole(out, "") as partial:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), whole(out) as partial:  # noqa: PT012
         fill(partial, "half", folder=folder)
         raise KeyboardInterrupt
     assert content(out) == "new"
     assert list(out.parent.iterdir()) == [out]
 
 
+def left_behind(place: Path, text: str, *, folder: bool, kind: str = "") -> Path:
+    """What a process leaves of making `place` that is killed before it can tidy up."""
+    own = place.with_name(f".{place.name}.0123abcd.partial")
+    own.mkdir()
+    (own / ".lock").touch()
+    fill(own / (kind or place.name), text, folder=folder)
+    return own
+
+
 @pytest.mark.parametrize("folder", [False, True])
-def test_what_a_killed_process_left_is_not_taken_over(tmp_path: Path, folder: bool) -> None:
-    fill(tmp_path / ".x.partial", "left", folder=not folder)
-    with whole(tmp_path / "x", "") as partial:
+def test_what_a_killed_process_left_is_removed_and_not_used(tmp_path: Path, folder: bool) -> None:
+    left_behind(tmp_path / "x", "left", folder=not folder)
+    other = left_behind(tmp_path / "x.y", "of another file", folder=False)
+    with whole(tmp_path / "x") as partial:
         assert not partial.exists()
         fill(partial, "new", folder=folder)
     assert content(tmp_path / "x") == "new"
+    assert sorted(tmp_path.iterdir()) == [other, tmp_path / "x"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_living_process_makes_is_left_alone(tmp_path: Path, folder: bool) -> None:
+    out = tmp_path / "x"
+    with whole(out) as first:
+        fill(first, "first", folder=folder)
+        with whole(out) as second:
+            fill(second, "second", folder=folder)
+        assert content(out) == "second"
+        assert content(first) == "first"
+    assert content(out) == "first"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
+    """A process was killed between moving the old folder aside and giving the new one its name."""
+    out = tmp_path / "x"
+    left_behind(out, "old", folder=True, kind=".old")
+    with pytest.raises(KeyboardInterrupt), whole(out):
+        raise KeyboardInterrupt
+    assert content(out) == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_long_name_has_room_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / ("\u00e9" * 120)
+    with whole(out) as partial:
+        fill(partial, "new", folder=False)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EFBIG, "raise the limit"),
+        (errno.EACCES, "fix the permissions"),
+        (errno.EIO, "check the disk"),
+        (errno.ELOOP, "fix this"),
+    ],
+)
+def test_the_advice_is_of_the_cause(tmp_path: Path, number: int, cure: str) -> None:
+    with pytest.raises(InputError) as refused, writing(tmp_path / "x", "then repeat it"):
+        raise OSError(number, os.strerror(number))
+    assert f"cannot write {tmp_path / 'x'}: {os.strerror(number)}; {cure}" in str(refused.value)
+    assert str(refused.value).endswith(", then repeat it")
+
+
+def test_a_fault_of_a_file_that_is_read_is_not_one_of_the_file_that_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="photo"), whole(tmp_path / "x"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(tmp_path / "photos" / "photo.png"))
 
 
 @pytest.mark.parametrize("folder", [False, True])
@@ -55,8 +118,10 @@ def test_a_full_disk_is_told_in_one_line(
     out = tmp_path / "x"
     fill(out, "old", folder=folder)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"cannot write .*x: No space left on device; buy a disk$"):  # noqa: SIM117
-        with whole(out, "buy a disk") as partial:
+    with pytest.raises(
+        InputError, match=r"cannot write .*x: No space left on device; free some space, then go on$"
+    ):  # noqa: SIM117
+        with whole(out, "then go on") as partial:
             fill(partial, "new", folder=folder)
     assert content(out) == "old"
     assert list(tmp_path.iterdir()) == [out]

@@ -19,7 +19,7 @@ def test_chosen_images_for_the_report(digits_run: Path, run: Callable[..., objec
     folder = digits_run / "explain"
     folder.mkdir()
     (folder / "99.webp").write_bytes(b"from an earlier time")
-    killed = digits_run / ".explain.partial"
+    killed = digits_run / ".explain.01234567.partial"
     killed.mkdir()
     (killed / "98.webp").write_bytes(b"from a process that was killed")
     answer = run("explain", digits_run)

@@ -189,15 +189,31 @@ def test_names_that_are_no_text_come_back(tree, tmp_path):
         ("photos", "photos exists; choose another -o"),
         ("none/packed", "there is no folder .*none to make packed in"),
         ("photos/packed", "lies among the images"),
-        ("taken", r"\.taken\.partial is there: another process"),
     ],
 )
 def test_where_a_packed_set_cannot_go(photos, tmp_path, out, message):
-    (tmp_path / ".taken.partial").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match=message):
         pack(photos, tmp_path / out)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_processes_do_not_pack_into_one_folder(photos, tmp_path):
+    def meanwhile(done, total):
+        with pytest.raises(InputError, match="another process packs into"):
+            pack(photos, tmp_path / "packed")
+
+    pack(photos, tmp_path / "packed", progress=meanwhile)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_a_killed_pack_left_is_in_nobodys_way(photos, tmp_path):
+    left = tmp_path / ".packed.01234567.partial"
+    left.mkdir()
+    for file in (tmp_path / ".packed.lock", left / ".lock", left / "train-0.bin"):
+        file.touch()
+    pack(photos, tmp_path / "packed")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_what_cannot_be_packed(photos, tmp_path):

@@ -62,7 +62,7 @@ def split(
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:
         columns["group"] = found.groups
-    with whole(file, "free some space or choose another -o") as partial:
+    with whole(file, "then repeat the command, or choose another -o") as partial:
         write_csv([pd.DataFrame(columns, dtype=object)], partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or 'the column group'}"

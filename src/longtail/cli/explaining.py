@@ -102,7 +102,10 @@ def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Pat
     from longtail.explain import write_sheet
     from longtail.whole import whole
 
-    with whole(file, "free some space or choose another -o") as partial, partial.open("wb") as opened:
+    with (
+        whole(file, "then repeat the command, or choose another -o") as partial,
+        partial.open("wb") as opened,
+    ):
         write_sheet(found, _title(classifier), opened)
 
 

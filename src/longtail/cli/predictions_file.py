@@ -7,24 +7,21 @@ because names with line breaks or bytes that are no Unicode fit into one.
 
 import csv
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from longtail.cli.csv_file import check_free, write_csv
+from longtail.locks import locked
 from longtail.types import InputError
 from longtail.whole import whole, writing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-if sys.platform != "win32":
-    import fcntl
-
-AGAIN = "free some space and repeat the command with --resume, or choose another -o"
+AGAIN = "then repeat the command with --resume, or choose another -o"
 NUMBERS = ("confidence", "agreement")
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
@@ -87,11 +84,13 @@ class PredictionsFile:
             InputError: the partial file was begun with other settings, is damaged or in use.
         """
         self._settings = dict(settings)
-        going_on = resume and self.partial.is_file()
-        with self._writing():
-            self._file = self.partial.open("r+b" if going_on else "ab")
-        with _closing(self._file):
-            _lock(self._file, self.partial)
+        busy = f"another command is writing {self.partial}; wait for it, or choose another -o"
+        with ExitStack() as held:
+            with self._writing():
+                held.enter_context(locked(self.out.with_name(f".{self.out.name}.lock"), busy))
+                going_on = resume and self.partial.is_file()
+                self._file = self.partial.open("r+b" if going_on else "ab")
+            held.enter_context(_closing(self._file))
             try:
                 if going_on:
                     self._read_done()
@@ -251,15 +250,3 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
             writer.write_table(piece)
         if writer:
             writer.close()
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second command from going on with the same rows."""
-    if sys.platform == "win32":  # has no such locks
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another command is writing {path}; wait for it, or choose another -o") from None
-    except OSError:  # a file system without locks
-        return

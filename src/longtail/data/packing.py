@@ -1,8 +1,7 @@
 """`longtail data pack`: a set of any source becomes a packed set, once, so that training need not decode it again."""
 
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,11 @@ from longtail.data.listing import Listing, Source
 from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
 from longtail.data.packed import write_manifest, write_part
+from longtail.locks import locked
 from longtail.types import InputError
+from longtail.whole import whole, writing
 
+AGAIN = "then repeat the command, or choose another -o"
 Unreadable = list[tuple[str, str]]
 
 
@@ -55,20 +57,15 @@ def pack(
         raise InputError(f"short side is {short_side}; give at least 1 pixel")
     source = _source(path, root)
     _check_free(path, out)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.mkdir()
-    except FileExistsError:
-        raise InputError(
-            f"{partial} is there: another process packs into {out}, or was stopped; wait for it, or remove it"
-        ) from None
-    try:
-        counts, bad = _write(source, partial, path, short_side, progress)
-        _check(path, counts, bad, source, strict=strict)
-        partial.rename(out)
-    finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(partial)
+    busy = f"another process packs into {out}; wait for it, or choose another -o"
+    with ExitStack() as held:
+        with writing(out, AGAIN):
+            held.enter_context(locked(out.with_name(f".{out.name}.lock"), busy))
+        _check_free(path, out)  # again: it may have been finished by another process
+        with whole(out, AGAIN) as partial:
+            partial.mkdir()
+            counts, bad = _write(source, partial, path, short_side, progress)
+            _check(path, counts, bad, source, strict=strict)
     return counts, bad
 
 

@@ -3,20 +3,17 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
+from longtail.locks import locked
 from longtail.types import InputError
-from longtail.whole import whole
-
-if sys.platform != "win32":
-    import fcntl
+from longtail.whole import is_left_over, whole, writing
 
 LOCK = ".lock"
-AGAIN = "free some space or mend the permissions, then repeat the command (training: with --resume)"
+AGAIN = "then repeat the command (training: with --resume)"
 
 
 class RunFolder:
@@ -86,25 +83,13 @@ class RunFolder:
         Raises:
             InputError: the folder does not exist, or another process trains into it.
         """
-        file = self.path / LOCK
         if not self.path.is_dir():
             raise InputError(f"{self.path} is not a run folder; give a folder that `train` made")
-        if sys.platform == "win32":  # has no such locks
+        busy = f"another process is writing into {self.path}; wait for it, or use another folder"
+        with ExitStack() as held:
+            with writing(self.path / LOCK):
+                held.enter_context(locked(self.path / LOCK, busy))
             yield
-            return
-        try:
-            held = file.open("w")
-        except OSError as error:
-            raise InputError(f"cannot write {file}: {error.strerror}; mend the permissions") from None
-        with held:
-            if not _lock(held) or not _is_at(held, file):
-                raise InputError(
-                    f"another process is writing into {self.path}; wait for it, or use another folder"
-                )
-            try:
-                yield
-            finally:
-                file.unlink(missing_ok=True)
 
     def write(self, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
         """Write a file under a temporary name, bring it to disk, then give it its name.
@@ -155,28 +140,9 @@ class RunFolder:
         self.write_json("status.json", {"status": status, **more})
 
 
-def _lock(file: TextIO) -> bool:
-    """Whether this process now holds the file alone; where nothing can be locked, it is taken to."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
-def _is_at(held: TextIO, file: Path) -> bool:
-    """Whether an open file still is what lies under its name, and was not removed or made anew."""
-    try:
-        return os.fstat(held.fileno()).st_ino == file.stat().st_ino
-    except FileNotFoundError:
-        return False
-
-
 def _is_ours(name: str) -> bool:
     """Whether a file may lie in a free run folder: what a killed process left behind."""
-    return name == LOCK or (name.startswith(".") and name.endswith(".partial"))
+    return name == LOCK or is_left_over(name)
 
 
 def next_free(parent: str | Path, name: str) -> Path:

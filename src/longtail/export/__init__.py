@@ -83,7 +83,7 @@ def export(
     classifier = Classifier(read_run(run), "cpu")
     facts, images = describe(classifier), real_images(classifier, data)
     content = None if folder else WRITERS[format](trace(classifier), facts)
-    with whole(target, "free some space, mend the permissions or choose another -o") as partial:
+    with whole(target, "then repeat the command, or choose another -o") as partial:
         if content is None:
             partial.mkdir()
             write_folder(partial, classifier, facts)
