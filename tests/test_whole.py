@@ -118,10 +118,8 @@ def test_a_full_disk_is_told_in_one_line(
     out = tmp_path / "x"
     fill(out, "old", folder=folder)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        InputError, match=r"cannot write .*x: No space left on device; free some space, then go on$"
-    ):  # noqa: SIM117
-        with whole(out, "then go on") as partial:
-            fill(partial, "new", folder=folder)
+    message = r"cannot write .*x: No space left on device; free some space, then go on$"
+    with pytest.raises(InputError, match=message), whole(out, "then go on") as partial:
+        fill(partial, "new", folder=folder)
     assert content(out) == "old"
     assert list(tmp_path.iterdir()) == [out]
