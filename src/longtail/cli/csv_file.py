@@ -1,8 +1,9 @@
 """Tables as CSV files."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from longtail.types import InputError
 
@@ -17,7 +18,7 @@ def write_csv(tables: "Iterable[pd.DataFrame]", out: Path) -> None:
             write_table(table, file, header=number == 0)
 
 
-def write_table(table: "pd.DataFrame", file: TextIO, *, header: bool) -> None:
+def write_table(table: "pd.DataFrame", file: io.TextIOBase, *, header: bool) -> None:
     """Append a piece of a table to an open CSV file."""
     flags = {name: table[name].map({True: "true", False: "false"}) for name in table.select_dtypes("bool")}
     table = table.assign(**flags) if flags else table

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli.data_split import Root
+from longtail.cli.output import say
 from longtail.cli.runs import counting, loading
 
 PROBLEMS = 1
@@ -52,7 +53,7 @@ def check(
     typer.echo("\n".join(audit_lines(audit, wording)))
     if folder is not None:
         folder.create()
-        typer.echo(f"\n{out}: {', '.join(write_audit(audit, folder))}")
+        say("", f"{out}: {', '.join(write_audit(audit, folder))}")
     if strict and audit.has_problems:
         raise typer.Exit(PROBLEMS)
 

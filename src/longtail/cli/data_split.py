@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longtail.cli.output import say
 from longtail.cli.runs import loading
 
 if TYPE_CHECKING:
@@ -73,16 +74,15 @@ def split(
         f"{', '.join(filter(None, chosen))}{by}, seed {seed}",
         *_unmet(found, "test" if test else "validation"),
     ]
-    for line in (
+    say(
         *lines,
         f"{out}: {len(found.paths):,} images; train on them with: longtail train {shlex.quote(out)}",
-    ):
-        typer.echo(line)
+    )
 
 
 def _table(found: "Division") -> list[str]:
     """Images of each class in each part, the largest class first; of many classes both ends."""
-    from longtail.report.text import printable
+    from longtail.printable import printable
 
     rows = [(printable(name), *n) for name, n in sorted(found.counts.items(), key=lambda c: -sum(c[1]))]
     totals = [sum(n[part] for n in found.counts.values()) for part in range(3)]
@@ -96,7 +96,7 @@ def _table(found: "Division") -> list[str]:
 
 def _unmet(found: "Division", evaluated: str) -> list[str]:
     """What could not be had, class by class."""
-    from longtail.report.text import printable
+    from longtail.printable import printable
 
     lines = [
         (f"without a {evaluated} image", [f"{n} ({why})" for n, why in found.not_evaluated.items()]),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from longtail.cli import data, demo, explaining, exporting, listing, predicting, reporting, runs
+from longtail.cli.output import say, screens
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -56,37 +57,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `longtail`; default: those of this process.
 
     Returns:
-        0 done, 2 refused (a line `error: ...` on standard error), 130 interrupted.
+        0 done, 1 a check found problems, 2 refused (a line `error: ...` on standard error), 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if "" in words:
-        _say(
-            "error: an empty word was given, perhaps an unset variable; name what is meant, or . for this folder"
-        )
-        return REFUSED
+    is_closed = sys.stdout is None
+    with screens():
+        if is_closed:
+            _say("error: standard output is closed; open it, or send it away with > /dev/null")
+            return REFUSED
+        if "" in words:
+            _say(
+                "error: an empty word was given, perhaps an unset variable; name what is meant, or . for this folder"
+            )
+            return REFUSED
+        try:
+            return _run(words)
+        except KeyboardInterrupt as stop:
+            if runs.is_first():
+                _say(str(stop) or "interrupted")
+            return INTERRUPTED
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+        except Exception as error:
+            lines = explain(error)
+            if not lines:
+                raise
+            if runs.is_first() or not _is_known_to_all(error):
+                _say(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]))
+            return REFUSED
+
+
+def _run(words: Sequence[str]) -> int:
+    """The command's exit status, once all that it printed has left."""
+    _refuse_processes(words)
     try:
-        _refuse_processes(words)
-        with typer.main.get_command(app).make_context("longtail", words) as context:
+        with typer.main.get_command(app).make_context("longtail", list(words), color=True) as context:
             context.command.invoke(context)
-        if sys.stdout:
-            sys.stdout.flush()
+        code = 0
     except typer.Exit as end:
-        return end.exit_code
-    except KeyboardInterrupt as stop:
-        if runs.is_first():
-            _say(str(stop) or "interrupted")
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stdout = None
-        return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
-    except Exception as error:
-        lines = explain(error)
-        if not lines:
-            raise
-        if runs.is_first() or not _is_known_to_all(error):
-            _say("\n  ".join([f"error: {lines[0]}", *lines[1:]]))
-        return REFUSED
-    return 0
+        code = end.exit_code
+    sys.stdout.flush()
+    return code
 
 
 def _refuse_processes(words: Sequence[str]) -> None:
@@ -103,17 +114,18 @@ def _refuse_processes(words: Sequence[str]) -> None:
 
 def _is_known_to_all(error: Exception) -> bool:
     """Whether every process has met this error, so that one line is enough."""
-    from longtail.types import InputError, LocalInputError
+    refused = isinstance(error, _kind("InputError")) or hasattr(error, "format_message")
+    return refused and not isinstance(error, _kind("LocalInputError"))
 
-    refused = isinstance(error, InputError) or hasattr(error, "format_message")
-    return refused and not isinstance(error, LocalInputError)
+
+def _kind(name: str) -> Any:
+    """A kind of error of longtail.types; none while that is not imported, for it imports torch."""
+    return getattr(sys.modules.get("longtail.types"), name, ())
 
 
 def explain(error: Exception) -> list[str]:
     """What to tell of an error that the user can mend, first the message; empty for a fault of our own."""
-    from longtail.types import InputError
-
-    if isinstance(error, InputError):
+    if isinstance(error, _kind("InputError")):
         return [" ".join(str(error).split()), *error.details]
     if hasattr(error, "format_message"):
         return [_usage(error)]
@@ -140,5 +152,5 @@ def _usage(error: Any) -> str:
     return f"{message[:1].lower()}{message[1:]}; see {path} --help"
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+def _say(*lines: str) -> None:
+    say(*lines, err=True)

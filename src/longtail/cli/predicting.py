@@ -1,6 +1,5 @@
 """Commands that name what images show and make confidences honest: parsing, one call, and what a person reads."""
 
-import io
 import os
 import shlex
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.cli.output import data_out, say
 from longtail.cli.runs import PriorOption, RunArgument, Strict, loading, note
 
 if TYPE_CHECKING:
@@ -117,11 +117,10 @@ class Work:
         """Predictions on standard output, as they come."""
         from longtail.cli.csv_file import write_table
 
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # file names may be any bytes
-        for table in self._tables():
-            write_table(table, sys.stdout, header=self.tally.rows == 0)
-            self.tally.add(table)
+        with data_out() as out:
+            for table in self._tables():
+                write_table(table, out, header=self.tally.rows == 0)
+                self.tally.add(table)
         self._check()
         _say([*self._skipped(), *self.tally.lines()])
 
@@ -176,7 +175,10 @@ class Work:
         console = Console(stderr=True)
         speed = TextColumn("{task.fields[speed]}")
         columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        with Progress(
+            *columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False,
+            redirect_stderr=False,
+        ) as bar:  # fmt: skip
             total = begun = 0
             for path in self.images if console.is_terminal else ():
                 total, begun = total + 1, begun + (str(path) in done)
@@ -265,5 +267,4 @@ def _listed(sources: Sequence[str]) -> list[str]:
 
 
 def _say(lines: Sequence[object]) -> None:
-    for line in lines:
-        typer.echo(str(line), err=True)
+    say(*lines, err=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from longtail.cli.output import say
 from longtail.cli.runs import RunArgument, loading
 
 IMAGES = ("none", "errors", "all")
@@ -36,11 +37,10 @@ def report(
 
     found = Run(run)
     facts = collect(found)
-    for line in (*report_lines(found, facts), ""):
-        typer.echo(line)
+    say(*report_lines(found, facts), "")
     page = write_page(found, facts, images=images)
     for name in (*found.evaluation_files(), *plot(found, facts), page):
-        typer.echo(found.path / name)
+        say(found.path / name)
     if open_:
         _open((found.path / page).resolve())
 

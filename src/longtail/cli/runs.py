@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.cli.output import data_out, say
+
 if TYPE_CHECKING:
     from longtail.predict import Predictor
 
@@ -42,7 +44,10 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
         from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False,
+        redirect_stderr=False,
+    ) as bar:  # fmt: skip
         task = bar.add_task(title)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -61,7 +66,7 @@ def is_first() -> bool:
 def note(classifier: "Predictor") -> None:
     """Say what is to know before a classifier is trusted."""
     if classifier.note:
-        typer.echo(classifier.note, err=True)
+        say(classifier.note, err=True)
 
 
 def whole_number(word: str) -> int:
@@ -155,19 +160,20 @@ def train(
         if seed is not None:
             raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
         several = api.train_seeds(target, None if seeds is None else _numbers(seeds), **options)
-        _print([str(several.path)] if quiet else ["", *report.summary_lines(several)])
+        if quiet:
+            _print_path(several.path)
+        else:
+            say("", *report.summary_lines(several))
         return
     run = api.train(target, seed=seed, **options)
     if not is_first():  # of several processes, the first says it
         return
     if quiet:
-        typer.echo(run.path)
+        _print_path(run.path)
         return
     place = shlex.quote(str(run.path))
-    _print(["", *report.result_lines(run), ""])
-    _print(
-        [f"report:  longtail report {place}", f"predict: longtail predict {place} PHOTOS -o predictions.csv"]
-    )
+    say("", *report.result_lines(run), "")
+    say(f"report:  longtail report {place}", f"predict: longtail predict {place} PHOTOS -o predictions.csv")
 
 
 def evaluate(
@@ -191,7 +197,7 @@ def evaluate(
     note(classifier)
     metrics = classifier.evaluate(data, strict=strict, prior=prior)
     place = classifier.folder.path
-    _print([*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"])])
+    say(*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"]))
 
 
 def compare(
@@ -203,7 +209,13 @@ def compare(
 
     if len(runs) < 2:
         raise typer.BadParameter("give two runs or more to compare")
-    _print(comparison_lines([Run(run) for run in runs]))
+    say(*comparison_lines([Run(run) for run in runs]))
+
+
+def _print_path(path: Path) -> None:
+    """A path for other programs, to the byte."""
+    with data_out() as out:
+        out.write(f"{path}\n")
 
 
 def _numbers(words: str) -> list[int]:
@@ -225,8 +237,3 @@ def _pairs(words: Sequence[str]) -> dict[str, str]:
             )
         pairs[key.strip()] = value.strip()
     return pairs
-
-
-def _print(lines: Sequence[object]) -> None:
-    for line in lines:
-        typer.echo(str(line))

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from longtail.printable import printable
+
 
 class Display:
     """Shows epochs as they end and, at a terminal, steps as they pass.
@@ -24,13 +26,15 @@ class Display:
         self.within: Display | None = None  # what shows this run and others
         self.console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self.console,
             disable=quiet or not self.console.is_terminal,
             transient=True,
+            redirect_stdout=False,  # rich would pass control sequences of what others print
+            redirect_stderr=False,
         )
         self.task = self.bar.add_task("starting", total=None)
 
@@ -38,7 +42,7 @@ class Display:
         """The display of one of several runs; it shares this one's terminal and is shown while this one is."""
         part = Display(self.epochs, quiet=self.quiet, name=name)
         part.within, part.console, part.bar = self, self.console, self.bar
-        part.task = part.bar.add_task(f"{name} starting", total=None)
+        part.task = part.bar.add_task(printable(f"{name} starting"), total=None)
         return part
 
     def __enter__(self) -> "Display":
@@ -58,13 +62,13 @@ class Display:
             return
         line = f"{self.name}: {line}" if self.name else line
         with suppress(BrokenPipeError):  # whoever read along has seen enough; the run goes on
-            self.console.print(line, markup=False)
+            self.console.print(printable(line), markup=False, emoji=False)
 
     def step(self, stage: str, epoch: int, done: int, total: int) -> None:
         """`done` of the run's `total` steps are finished."""
         self.bar.update(
             self.task,
-            description=f"{self.name} {stage} epoch {epoch}/{self.epochs}".lstrip(),
+            description=printable(f"{self.name} {stage} epoch {epoch}/{self.epochs}".lstrip()),
             completed=done,
             total=total,
         )

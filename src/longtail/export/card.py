@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from longtail.engine.run_folder import RunFolder
 from longtail.metrics.groups import GROUPS
+from longtail.printable import printable
 
 ENOUGH = 10  # test images of a class below which nothing is said of it alone
 SHOWN = 30  # classes in a table or list
@@ -60,11 +61,8 @@ def plain(name: str) -> str:
     >>> plain("a|b <i>*x*</i>")
     'a&#124;b &lt;i&gt;&#42;x&#42;&lt;/i&gt;'
     """
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
-    )
     words = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-    return "".join(words.get(c, f"&#{ord(c)};" if c in "|*_`[]\\#~!$:" else c) for c in shown)
+    return "".join(words.get(c, f"&#{ord(c)};" if c in "|*_`[]\\#~!$:" else c) for c in printable(name))
 
 
 def _evaluation(run: Path) -> Evaluation | None:

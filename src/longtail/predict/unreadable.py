@@ -1,5 +1,6 @@
 """Images that cannot be read: how they are passed on, and what to say of them."""
 
+from longtail.printable import printable
 from longtail.types import InputError
 
 Unreadable = list[tuple[str, str]]
@@ -14,11 +15,5 @@ def unreadable_error(bad: Unreadable) -> InputError:
 
 def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
     """The first of them, each with its reason on one line: what cannot be printed of a name is written out."""
-    lines = [f"{_printable(path)} ({reason})" for path, reason in bad[:shown]]
+    lines = [f"{printable(path)} ({reason})" for path, reason in bad[:shown]]
     return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines
-
-
-def _printable(name: str) -> str:
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
-    )

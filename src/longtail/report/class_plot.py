@@ -9,6 +9,7 @@ from matplotlib.transforms import Bbox
 
 from longtail.engine.run_folder import RunFolder
 from longtail.metrics.groups import GROUPS
+from longtail.printable import printable
 from longtail.report.facts import Classes
 from longtail.report.run import ENOUGH, Run
 from longtail.report.style import (
@@ -22,7 +23,7 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import printable, ranked
+from longtail.report.text import ranked
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest
 WEAKEST = 5

@@ -14,7 +14,8 @@ from longtail.data.holdout import HELD_OUT
 from longtail.data.left_out import left_out_lines
 from longtail.metrics import class_groups
 from longtail.metrics.groups import GROUPS
-from longtail.report.text import printable, table_lines
+from longtail.printable import printable
+from longtail.report.text import table_lines
 
 MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from longtail.data.left_out import LeftOut, left_out_lines, left_out_of
 from longtail.metrics.groups import GROUPS
+from longtail.printable import printable
 from longtail.report.run import ENOUGH, SCORES, Run
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ def table_lines(
         return cell + space if column in left else space + cell
 
     return ["  ".join(padded(cell, c) for c, cell in enumerate(row)).rstrip() for row in cells]
-
-
-def printable(name: str) -> str:
-    """A name that cannot disturb a terminal: what is not printable is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def epoch_range(first: int, last: int) -> str:

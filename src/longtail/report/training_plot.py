@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from longtail.engine.run_folder import RunFolder
 from longtail.metrics.groups import GROUPS
+from longtail.printable import printable
 from longtail.report.facts.training import stage_edges
 from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.report.style import (
@@ -24,7 +25,7 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import epoch_range, printable
+from longtail.report.text import epoch_range
 
 COLUMNS = 3
 MARKED = 40  # up to that many points each has a mark

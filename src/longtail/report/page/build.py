@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from longtail.printable import printable
 from longtail.report.page.parts import Part
-from longtail.report.text import printable
 
 
 def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:

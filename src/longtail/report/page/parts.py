@@ -7,10 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from longtail.printable import printable
 from longtail.report.facts.words import whole
 from longtail.report.page.thumbnails import Thumbnail
 from longtail.report.run import ENOUGH
-from longtail.report.text import printable
 
 
 @dataclass(frozen=True)
