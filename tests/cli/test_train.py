@@ -229,7 +229,7 @@ def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
         while not process.stderr.readline().startswith("epoch   1"):
             assert process.poll() is None
         time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # treated as Ctrl-C
         rest = process.stderr.read()
     assert process.returncode == 130
     folder = Path("runs/digits-cross_entropy-resnet20")

@@ -133,7 +133,7 @@ def test_a_file_that_is_no_image_gets_a_message(seen: Seen, tmp_path: Path) -> N
     assert "broken.png: not an image" in seen.page.inner_text(".lt-answer")
 
 
-def test_a_port_in_use_is_refused_and_ctrl_c_leaves_nothing(
+def test_a_port_in_use_is_refused_and_sigterm_leaves_nothing(
     run: Path, server: tuple[str, Any], uploads: Path
 ) -> None:
     from longtail.demo_app import start
@@ -142,7 +142,7 @@ def test_a_port_in_use_is_refused_and_ctrl_c_leaves_nothing(
     with pytest.raises(longtail.InputError, match=r"cannot listen on .*--port"):
         start(longtail.load(run), port=int(address.rstrip("/").rpartition(":")[2]))
     assert list(uploads.glob("longtail-*/*/broken.png"))
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert err == "stopped\n"

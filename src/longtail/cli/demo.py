@@ -30,11 +30,12 @@ def demo_app(
         load_gradio()
 
     running = start(load_run(run), host=host, port=port, share=share == "yes")
-    typer.echo(f"open {running.url}" + (f" or {running.public_url}" if running.public_url else ""))
-    typer.echo("Ctrl-C ends it")
     try:
+        typer.echo(f"open {running.url}" + (f" or {running.public_url}" if running.public_url else ""))
+        typer.echo("Ctrl-C ends it")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        running.stop()
         typer.echo("stopped", err=True)
+    finally:
+        running.stop()

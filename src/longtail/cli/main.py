@@ -10,6 +10,7 @@ import typer
 
 from longtail.cli import data, demo, explaining, exporting, listing, predicting, reporting, runs
 from longtail.cli.output import say, screens
+from longtail.stopping import Stop, handled_by
 
 REFUSED, INTERRUPTED = 2, 130
 
@@ -61,30 +62,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     is_closed = sys.stdout is None
-    with screens():
-        if is_closed:
-            _say("error: standard output is closed; open it, or send it away with > /dev/null")
-            return REFUSED
-        if "" in words:
-            _say(
-                "error: an empty word was given, perhaps an unset variable; name what is meant, or . for this folder"
-            )
+    stop = Stop()
+    with screens(), handled_by(stop):
+        if fault := _unusable(words, is_closed):
+            _say(f"error: {fault}")
             return REFUSED
         try:
             return _run(words)
-        except KeyboardInterrupt as stop:
-            if runs.is_first():
-                _say(str(stop) or "interrupted")
-            return INTERRUPTED
+        except KeyboardInterrupt as interrupt:
+            return _interrupted(str(interrupt))
         except BrokenPipeError:  # the reader, such as `head`, has seen enough
             return 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
         except Exception as error:
+            if stop.requested:  # libraries turn the interruption into errors of their own
+                return _interrupted()
             lines = explain(error)
             if not lines:
                 raise
             if runs.is_first() or not _is_known_to_all(error):
                 _say(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]))
             return REFUSED
+
+
+def _unusable(words: Sequence[str], is_closed: bool) -> str | None:
+    if is_closed:
+        return "standard output is closed; open it, or send it away with > /dev/null"
+    if "" in words:
+        return "an empty word was given, perhaps an unset variable; name what is meant, or . for this folder"
+    return None
 
 
 def _run(words: Sequence[str]) -> int:
@@ -98,6 +103,12 @@ def _run(words: Sequence[str]) -> int:
         code = end.exit_code
     sys.stdout.flush()
     return code
+
+
+def _interrupted(said: str = "") -> int:
+    if runs.is_first():
+        _say(said or "interrupted")
+    return INTERRUPTED
 
 
 def _refuse_processes(words: Sequence[str]) -> None:

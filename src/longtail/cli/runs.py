@@ -2,16 +2,15 @@
 
 import os
 import shlex
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longtail.cli.output import data_out, say
+from longtail.stopping import handled_by
 
 if TYPE_CHECKING:
     from longtail.predict import Predictor
@@ -22,18 +21,12 @@ def loading() -> Iterator[None]:
     """While libraries load nothing has begun, and an import cannot be unwound: Ctrl-C ends the process at once."""
 
     def leave(*_: object) -> None:
-        os.write(2, b"interrupted\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"interrupted\n")
         os._exit(130)
 
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+    with handled_by(leave):
         yield
-        return
-    signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from torch import distributed as dist
 from torch.nn.functional import pad
 
 from longtail.metrics import EvaluationCounts
+from longtail.stopping import handled_by
 from longtail.types import InputError
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -120,30 +120,30 @@ class Processes:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C reaches all processes: the first ends at once, the others let it finish what they do together.
+        """A signal to stop reaches all processes: the first ends, the others let it finish what they do together.
 
         They are gone `GRACE` seconds later at the latest; what fails in between, the first having left, is no fault.
         """
-        if self.is_first or threading.current_thread() is not threading.main_thread():
+        if self.is_first:
             yield
             return
         stopped = threading.Event()
 
         def stop(*_: object) -> None:
+            if stopped.is_set():
+                return
             stopped.set()
             timer = threading.Timer(GRACE, os._exit, [130])
             timer.daemon = True
             timer.start()
 
-        before = signal.signal(signal.SIGINT, stop)
-        try:
-            yield
-        except Exception:
-            if stopped.is_set():
-                raise KeyboardInterrupt from None
-            raise
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with handled_by(stop):
+            try:
+                yield
+            except Exception:
+                if stopped.is_set():
+                    raise KeyboardInterrupt from None
+                raise
 
 
 ALONE = Processes()
