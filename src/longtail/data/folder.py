@@ -9,6 +9,7 @@ from longtail.data.formats import SUFFIXES
 from longtail.data.images import is_hidden, walk_images
 from longtail.data.listing import SPLITS, Listing, Source
 from longtail.data.parquet import parquet_files
+from longtail.data.rows import natural
 from longtail.types import InputError
 
 LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, PATH/CLASS/IMAGE, or a table of paths and labels"
@@ -19,7 +20,7 @@ def read_folder(root: Path) -> Source:
 
     A class is a folder directly under `train/`, `val/` and `test/` (any case, see SPLITS), or under the root where
     there are none of these; images in deeper folders belong to it. Hidden files are skipped. Names are
-    text and sorted as text. A folder called Train among other classes, with images directly in it, is a class.
+    text and in natural order. A folder called Train among other classes, with images directly in it, is a class.
 
     Args:
         root: the folder.
@@ -64,7 +65,8 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 
 def _read_part(root: Path, folder: Path) -> Listing:
-    inside, class_folders = sorted(folder.iterdir()), _folders(folder)
+    inside = sorted(folder.iterdir())
+    class_folders = sorted(_folders(folder), key=lambda path: natural(path.name))
     files = [list(walk_images(path)) for path in class_folders]
     paths = tuple(file for group in files for file in group)
     if len(paths) == 0:

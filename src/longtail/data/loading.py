@@ -200,7 +200,7 @@ def _load_train(
 
 def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int) -> Split:
     targets = _by_name(listing, class_names)
-    unknown = Counter(listing.class_names[c] for c in listing.targets[targets < 0])
+    unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
     split = _load(listing, targets, np.flatnonzero(targets >= 0), size)
     if len(split) == 0:
         known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
@@ -208,7 +208,7 @@ def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: i
             f"no readable {part} image belongs to a training class (training: {known}...; {part}: "
             f"{there}...); name the classes alike"
         )
-    return replace(split, unknown_classes=dict(sorted(unknown.items())))
+    return replace(split, unknown_classes=dict(unknown))
 
 
 def _load(

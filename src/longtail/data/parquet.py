@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from longtail.data.listing import SPLITS, Listing, Source
+from longtail.data.rows import ordered
 from longtail.types import InputError
 
 LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -185,9 +186,10 @@ def _encode_labels(
             f"`{label}` in {file} holds names though its metadata expects numbers; leave one out"
         )
     if names is None:
-        distinct = sorted(set(values))
-        position = {value: c for c, value in enumerate(distinct)}
-        return tuple(map(str, distinct)), np.array([position[value] for value in values], dtype=np.int64)
+        labels = [str(value) for value in values]
+        distinct = ordered(labels)
+        position = {name: c for c, name in enumerate(distinct)}
+        return distinct, np.array([position[name] for name in labels], dtype=np.int64)
     wrong = [value for value in values if not 0 <= value < len(names)]
     if wrong:
         raise InputError(

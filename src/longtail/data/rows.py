@@ -1,8 +1,9 @@
 """Rows that name a file and its class become a source: what tables, file lists and annotations have in common."""
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,11 +109,24 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     )  # fmt: skip
 
 
-def ordered(labels: Sequence[str]) -> tuple[str, ...]:
-    """The distinct labels in order: as numbers where all of them are plain whole numbers, else as text."""
-    names = set(labels)
-    numbers = all(name.isascii() and name.isdecimal() and (name == "0" or name[0] != "0") for name in names)
-    return tuple(sorted(names, key=int) if numbers else sorted(names))
+def ordered(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels in natural order, which is that of the classes whatever the source.
+
+    >>> ordered(["10", "9", "img10", "img2", "09", "a"])
+    ('09', '9', '10', 'a', 'img2', 'img10')
+    """
+    return tuple(sorted(set(labels), key=natural))
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """The key that sorts names as text, but digits in the same place as one number; 01 comes before 1."""
+    runs = re.findall(r"[0-9]+|[^0-9]", name)
+    digits = [run.lstrip("0") if run[0] in "0123456789" else None for run in runs]
+    key = [
+        (ord(run), 0, "") if number is None else (ord("0"), len(number), number)
+        for run, number in zip(runs, digits, strict=True)
+    ]
+    return key, name
 
 
 def _distinct(rows: Rows, root: Path) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from longtail.data.images import in_threads
 from longtail.data.listing import PARTS, Listing
 from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
+from longtail.data.rows import ordered
 
 
 @dataclass
@@ -129,7 +130,7 @@ def _looked(listings: dict[str, Listing]) -> Iterator[tuple[str, str, str, str, 
 
 def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, int]]:
     found = Counter(zip(seen.parts, seen.classes, strict=True))
-    names = sorted({name for listing in listings.values() for name in listing.class_names})
+    names = ordered(name for listing in listings.values() for name in listing.class_names)
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from longtail.data.left_out import LeftOut
+from longtail.data.rows import natural, ordered
 
 ENOUGH = 10  # test images of a class below which its accuracy says too little
 
@@ -86,7 +87,9 @@ class Audit:
     def classes(self) -> tuple[str, ...]:
         """Classes with training images, the largest first."""
         train = self.counts.get("train", {})
-        return tuple(sorted((name for name, count in train.items() if count), key=lambda c: (-train[c], c)))
+        return tuple(
+            sorted((c for c, count in train.items() if count), key=lambda c: (-train[c], natural(c)))
+        )
 
     @cached_property
     def unknown_classes(self) -> dict[str, int]:
@@ -101,9 +104,7 @@ class Audit:
     def empty_classes(self) -> tuple[str, ...]:
         """Classes without any readable image."""
         names = {name for counts in self.counts.values() for name in counts}
-        return tuple(
-            sorted(name for name in names if not any(counts.get(name) for counts in self.counts.values()))
-        )
+        return ordered(name for name in names if not any(counts.get(name) for counts in self.counts.values()))
 
     @property
     def not_tested(self) -> tuple[str, ...]:
