@@ -60,10 +60,14 @@ def _record(epoch: int, epochs: int) -> dict[str, Any]:
         "stage": stage,
         "lr": 0.1,
         "loss": loss,
-        "train_accuracy": 0.1 * epoch,
+        "train_accuracy": epoch / epochs,
         "seconds": 1.0,
     }
-    return record | ({"test": SCORES | {"num_images": 200, "experts": []}} if epoch % 2 else {})
+    return record | (
+        {"test": SCORES | {"num_images": 200, "experts": [SCORES], "ece": 0.1, "nll": 1.0, "not_tested": []}}
+        if epoch % 2
+        else {}
+    )
 
 
 def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], images: int, epochs: int) -> None:
@@ -88,8 +92,9 @@ def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], image
     mistakes = f'class,predicted,images\n"{rows[-1][0]}","{rows[0][0]}",{images}\n'
     (folder / "confusions.csv").write_text(mistakes, encoding="utf-8")
     more = {"split": "test", "epoch": epochs, "num_images": images * len(rows), "experts": [SCORES, SCORES]}
+    more |= {"ece": 0.1, "nll": 1.0}
     left_out = {
-        "not_tested": ["quoll"],
+        "not_tested": [rows[1][0]],
         "unknown_classes": {"zebra": 3},
         "unreadable": [{"path": "a.jpg", "reason": "empty"}, {"path": "b.jpg", "reason": "not an image"}],
     }
@@ -100,10 +105,10 @@ def test_the_report_of_a_finished_run(tmp_path: Path) -> None:
     text = "\n".join(report_lines(Run(write_run(tmp_path / "run"))))
     assert "all experts     50.0   40.0     -    50.0  25.0" in text
     assert "expert 2        50.0   40.0     -    50.0  25.0" in text
-    assert "classes           10     10     4       3     3" in text
+    assert "classes            9      9     3       3     3" in text
     assert "Never predicted\n  1 class: class 9" in text
     assert "class 9  class 0    20 of 20" in text
-    assert "  1 class: quoll" in text
+    assert "  1 class: class 1" in text
     assert "  1 class: zebra (3)" in text
     assert "Unreadable and skipped: 2" in text
     weakest = text.split("Weakest classes")[1].splitlines()[2].split()
@@ -130,6 +135,8 @@ def test_classes_with_few_test_images_come_last(tmp_path: Path) -> None:
     lines = [line.split(",") for line in file.read_text().splitlines()]
     lines[2][3:6] = ["40", "10", "0.25"]
     file.write_text("\n".join(",".join(line) for line in lines))
+    metrics = json.loads((run.path / "eval/test/metrics.json").read_text())
+    (run.path / "eval/test/metrics.json").write_text(json.dumps(metrics | {"num_images": 9 * 3 + 40}))
     text = report_lines(run)
     weakest = [line.split()[:2] for line in text[text.index("Weakest classes") + 2 :]]
     assert weakest.index(["class", "1"]) == 0 < weakest.index(["class", "9"])

@@ -244,5 +244,6 @@ def _fault(first: dict[str, Any]) -> str:
     if isinstance(given, ValueError):  # of a model's own check
         return f"{field}: {short(given, 200)}" if parts else short(given, 200)
     said = first["msg"][0].lower() + first["msg"][1:]
-    told = said.removeprefix("input ") if said.startswith("input should") else f"does not fit: {said}"
-    return f"{field} {short(ValueError(told), 200)}, not {short(first['input'])}"
+    if not said.startswith("input should"):
+        return f"{field} does not fit: {short(ValueError(said), 200)}"
+    return f"{field} {short(ValueError(said.removeprefix('input ')), 200)}, not {short(first['input'])}"

@@ -103,13 +103,13 @@ def test_a_disk_that_fills_up_loses_no_finished_epoch(
     ).read_bytes()
 
 
-def test_read_json_says_what_is_wrong(tmp_path: Path) -> None:
+def test_a_read_says_what_is_wrong(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with pytest.raises(InputError, match="not a run folder"):
-        folder.read_json("status.json")
+        folder.status()
     (tmp_path / "status.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
-        folder.read_json("status.json")
+        folder.status()
 
 
 def test_create_refuses_where_it_cannot(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_unreadable_images_of_the_audit_and_the_evaluation_are_told_once(tmp_pat
 
 
 def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"audit\.json is damaged \('path'\)"):
+    with pytest.raises(InputError, match=r"audit\.json is damaged \(unreadable\[0\]\.path is missing"):
         facts(tmp_path, audit={"unreadable": [{}]})
 
 
@@ -328,7 +328,7 @@ def test_damaged_predictions_are_refused_in_a_line(tmp_path: Path) -> None:
         collect(run)
     made_up_run(tmp_path / "other", names=("a", "b"))
     file.write_bytes((tmp_path / "other/eval/test/predictions.parquet").read_bytes())
-    with pytest.raises(InputError, match=r"a class that classes\.json does not name"):
+    with pytest.raises(InputError, match=r"class is 'a'; valid are the classes that classes\.json names"):
         collect(Run(run.path))
     file.write_bytes(b"nothing")
     with pytest.raises(InputError, match="damaged"):

@@ -8,11 +8,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
 from longtail.locks import locked
+from longtail.records import Form, read_record
 from longtail.types import InputError
 from longtail.whole import is_left_over, whole, writing
 
 LOCK = ".lock"
+RESTORE = "restore it or train again"
+EVALUATE = "evaluate the run again"
 AGAIN = "then repeat the command (training: with --resume)"
 
 
@@ -71,10 +75,29 @@ class RunFolder:
         Raises:
             InputError: the folder is no run, or the file is damaged.
         """
-        found = self.read_json("status.json")
-        if not isinstance(found, dict) or not {"status", "epoch", "epochs"} <= found.keys():
-            raise InputError(f"{self.path / 'status.json'} is damaged; restore it or train again")
-        return found
+        return plain(self.read("status.json", Status))
+
+    def classes(self) -> list[dict[str, Any]]:
+        """classes.json: "name", "index", "count" and "group" of each class, by index.
+
+        Raises:
+            InputError: the folder is no run, or the file is damaged.
+        """
+        return [plain(row) for row in self.read("classes.json", ClassRows).root]
+
+    def metrics(self, name: str, remedy: str = EVALUATE) -> dict[str, Any]:
+        """eval/<name>/metrics.json.
+
+        Raises:
+            InputError: there is none, it is damaged, or names classes that the run does not have.
+        """
+        file = f"eval/{name}/metrics.json"
+        found, known = self.read(file, Metrics, remedy), [row["name"] for row in self.classes()]
+        try:
+            check_names(found, known)
+        except ValueError as error:
+            raise InputError(f"{self.path / file} is damaged ({error}); {remedy}") from None
+        return plain(found)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,18 +131,15 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def read_json(self, name: str) -> Any:
-        """The content of a JSON file.
+    def read(self, name: str, form: type[Form], remedy: str = RESTORE) -> Form:
+        """The content of a JSON file, see `longtail.records.read_record`.
 
         Raises:
             InputError: the folder is no run, or the file is damaged.
         """
-        try:
-            return json.loads((self.path / name).read_text("utf-8"))
-        except FileNotFoundError:
-            raise InputError(self._no_run(name)) from None
-        except ValueError as error:
-            raise InputError(f"{self.path / name} is damaged ({error}); restore it or train again") from None
+        if not (self.path / name).exists():
+            raise InputError(self._no_run(name))
+        return read_record(self.path / name, form, remedy)
 
     def _no_run(self, missing: str) -> str:
         """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from longtail.api import train
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_records import AuditRecord
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
 from longtail.predict import Classifier, unreadable_error, unreadable_lines
@@ -178,8 +179,8 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return named | dict(self.settings or {})
 
     def _warn_of_unreadable(self) -> None:
-        audit = self.run_.json("audit.json") or {}
-        bad = [(one["path"], one["reason"]) for one in audit.get("unreadable", ())]
+        audit = self.run_.record("audit.json", AuditRecord)
+        bad = [] if audit is None else [(one.path, one.reason) for one in audit.unreadable]
         if bad:
             said = f"{unreadable_error(bad)} and left out: {', '.join(unreadable_lines(bad))}"
             warnings.warn(said, stacklevel=3)

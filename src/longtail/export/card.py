@@ -40,7 +40,7 @@ def model_card(run: Path, facts: Mapping[str, Any], loading: Sequence[str]) -> s
     Raises:
         InputError: a file of the run is damaged.
     """
-    classes = RunFolder(run).read_json("classes.json")
+    classes = RunFolder(run).classes()
     found = _evaluation(run)
     parts = (
         _front_matter(facts, found),
@@ -70,7 +70,7 @@ def _evaluation(run: Path) -> Evaluation | None:
     for part in ("test", "val"):
         where = run / "eval" / part
         if (where / "metrics.json").is_file() and (where / "per_class.csv").is_file():
-            metrics = RunFolder(run).read_json(f"eval/{part}/metrics.json")
+            metrics = RunFolder(run).metrics(part)
             with (where / "per_class.csv").open(encoding="utf-8", newline="") as file:
                 return Evaluation(part, metrics, list(csv.DictReader(file)))
     return None

@@ -10,6 +10,7 @@ from longtail.data import DataOptions, Notes, Split, load_data, load_test, sourc
 from longtail.data.images import walk_images
 from longtail.data.loading import read_source
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_records import Environment
 from longtail.recipe import Recipe
 from longtail.types import InputError
 
@@ -72,7 +73,7 @@ class Evaluated:
         data = load_data(options, seed=self.recipe.run.seed)
         if data.val is None:
             return None
-        if data.index_hash != self.folder.read_json("env.json")["index_hash"]:
+        if data.index_hash != self.folder.read("env.json", Environment).index_hash:
             raise InputError(
                 f"the images of {options.path} have changed since training, so what was held out is not known any "
                 "more; give other images with --data PATH"
@@ -110,10 +111,9 @@ class Evaluated:
 
     def _origin(self, name: str) -> tuple[Any, Any] | None:
         """Images and class mix behind `eval/<name>`; None where there is no such evaluation."""
-        file = f"eval/{name}/metrics.json"
-        if not (self.folder.path / file).is_file():
+        if not (self.folder.path / f"eval/{name}/metrics.json").exists():
             return None
-        found = self.folder.read_json(file)
+        found = self.folder.metrics(name)
         return found.get("data"), found.get("prior")
 
 

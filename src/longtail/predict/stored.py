@@ -12,6 +12,7 @@ from torch import Tensor, tensor
 from longtail.engine.run_folder import RunFolder
 from longtail.predict.weights import RUN_WEIGHTS, Tensors, read_tensors, read_weights, training_counts
 from longtail.recipe import Recipe, load_recipe, validate
+from longtail.records import parse_json, read_bytes
 from longtail.types import InputError
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -74,7 +75,8 @@ def read_pretrained(path: str | Path) -> Stored:
         InputError: it is damaged.
     """
     folder = RunFolder(path)
-    config = folder.read_json(CONFIG)
+    again = "export the run again"
+    config = parse_json(read_bytes(folder.path / CONFIG, again), str(folder.path / CONFIG), again)
     description, tensors = read_tensors(folder.path / WEIGHTS)
     try:
         recipe, counts = validate(config["recipe"]), tensor(config["class_counts"])

@@ -94,7 +94,7 @@ def _misfit(description: dict[str, Any], error: Exception) -> InputError:
 
 def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
     """(C,) training images of each class, found by its name and not by its place."""
-    counts = {row["name"]: row["count"] for row in folder.read_json("classes.json")}
+    counts = {row["name"]: row["count"] for row in folder.classes()}
     if counts.keys() != set(classes):
         raise InputError(
             f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"

@@ -1,8 +1,6 @@
 """A run as its folder describes it; nothing is computed and the model is not asked."""
 
-import json
 import shlex
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +9,11 @@ from typing import Any
 import pandas as pd
 
 from longtail.data.options import data_name
-from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_folder import RESTORE, RunFolder
+from longtail.engine.run_records import EpochRecord, StoredRecipe, check_epochs, plain
+from longtail.engine.run_tables import read_confusions, read_per_class, read_predictions, read_splits
 from longtail.metrics.groups import GROUPS
+from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines
 from longtail.types import InputError
 
 SPLITS = ("test", "val")
@@ -20,7 +21,7 @@ PART_NAMES = {"test": "test", "val": "validation"}
 SCORES = ("overall", "macro", *GROUPS)
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # shares of the images answered, in tables
 ENOUGH = 10  # test images of a class below which its recall is told as a count only
-NAMES = {"class": str, "group": str, "mistaken_for": str, "predicted": str}
+READERS = {"per_class": read_per_class, "confusions": read_confusions}
 
 
 class Run:
@@ -54,31 +55,26 @@ class Run:
 
     @cached_property
     def recipe(self) -> Mapping[str, Any]:
-        """The sections of recipe.toml."""
-        try:
-            sections = tomllib.loads((self.path / "recipe.toml").read_text("utf-8"))
-            sections["data"]["name"], sections["model"]["name"], sections["method"]["name"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"cannot read {self.path / 'recipe.toml'} ({error}); restore it") from None
-        return sections
+        """The sections of recipe.toml; of another version too, or of a method that is not installed here."""
+        file = self.path / "recipe.toml"
+        sections = parse_toml(decoded(read_bytes(file, RESTORE), str(file), RESTORE), str(file), RESTORE)
+        return plain(check_record(sections, StoredRecipe, str(file), RESTORE))
 
     @cached_property
     def classes(self) -> list[dict[str, Any]]:
         """name, index, count and group of each class."""
-        return list(self._files.read_json("classes.json"))
+        return self._files.classes()
 
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """One record for each finished epoch."""
-        file = self.path / "log.jsonl"
+        file, remedy = self.path / "log.jsonl", "continue the run with --resume"
+        records = read_lines(file, EpochRecord, remedy) if file.exists() else []
         try:
-            lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-            records = [json.loads(line) for line in lines]
-            if not all({"epoch", "stage", "loss"} <= record.keys() for record in records):
-                raise ValueError("an epoch without its number, stage or loss")
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{file} is damaged ({error}); continue the run with --resume") from None
-        return records
+            check_epochs(records, self.status["epochs"])
+        except ValueError as error:
+            raise InputError(f"{file} is damaged ({error}); {remedy}") from None
+        return [plain(record) for record in records]
 
     @cached_property
     def split(self) -> str | None:
@@ -93,19 +89,13 @@ class Run:
             self.path.glob("eval/*/metrics.json"), key=lambda file: (file.stat().st_mtime, str(file))
         )
         names = [file.parent.name for file in others]
-        plain = [name for name in names if "prior" not in self._files.read_json(f"eval/{name}/metrics.json")]
+        plain = [name for name in names if "prior" not in self._files.metrics(name)]
         return next(reversed(plain or names), None)
 
     @property
     def unreadable(self) -> dict[str, str]:
         """Path -> reason of the images that could not be evaluated."""
-        try:
-            return {entry["path"]: entry["reason"] for entry in (self.metrics or {}).get("unreadable", ())}
-        except (TypeError, KeyError):
-            raise InputError(
-                f"{self.path}/eval/{self.split}/metrics.json does not say paths and reasons of unreadable images as "
-                f"this version does; evaluate it again: longtail evaluate {self.path}"
-            ) from None
+        return {entry["path"]: entry["reason"] for entry in (self.metrics or {}).get("unreadable", ())}
 
     @property
     def part(self) -> str:
@@ -123,14 +113,9 @@ class Run:
 
     @cached_property
     def _evaluated(self) -> dict[str, Any] | None:
-        file = f"eval/{self.split}/metrics.json"
-        if not self.has(file):
+        if not self.has(f"eval/{self.split}/metrics.json"):
             return None
-        found = self._files.read_json(file)
-        whole = isinstance(found, dict) and {"overall", "num_images"} <= found.keys()
-        if not whole or not isinstance(found.get("epoch"), int):
-            raise InputError(f"{self.path / file} is damaged; {self._again}")
-        return dict(found)
+        return self._files.metrics(str(self.split), self._again)
 
     @property
     def _again(self) -> str:
@@ -141,60 +126,55 @@ class Run:
     def splits(self) -> pd.DataFrame | None:
         """path, class, split and, where groups are known, group of each image; None without splits.csv."""
         file = self.path / "splits.csv"
-        if not file.is_file():
-            return None
-        try:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False)
-            table[["path", "split"]]
-        except (ValueError, OSError, KeyError) as error:
-            raise InputError(
-                f"{file} is damaged ({error}); restore it, or remove it to go without groups"
-            ) from None
-        return table
+        return (
+            read_splits(file, self.classes, "restore it, or remove it to go without groups")
+            if file.exists()
+            else None
+        )
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
         file = self.path / "eval" / str(self.split) / f"{name}.csv"
-        if not file.is_file() or self.metrics is not self._evaluated:
+        if not file.exists() or self.metrics is not self._evaluated:
             return None
-        empty = {column: [""] for column in ("recall", "precision")}
-        try:
-            return pd.read_csv(file, dtype=NAMES, keep_default_na=False, na_values=empty)
-        except ValueError as error:
-            raise InputError(f"{file} is damaged ({error}); {self._again}") from None
+        table = READERS[name](file, self.classes, self._again)
+        if name == "per_class":
+            self._check_images(file, int(table["test_images"].sum()))
+        return table
 
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """Every evaluated image: path, class, label, confidence, expert_1 and so on; None where there are none."""
         file = self.path / "eval" / str(self.split) / "predictions.parquet"
-        if not file.is_file() or self.metrics is not self._evaluated:
+        if not file.exists() or self.metrics is not self._evaluated:
             return None
-        try:
-            table = pd.read_parquet(file)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{file} is damaged ({error}); {self._again}") from None
-        missing = {"path", "class", "label", "confidence", "expert_1"} - set(table.columns)
-        if missing:
-            raise InputError(f"{file} is damaged (no column {min(missing)!r}); {self._again}")
-        named = [
-            column for column in table if column in ("class", "label") or str(column).startswith("expert_")
-        ]
-        if not table[named].isin([entry["name"] for entry in self.classes]).to_numpy().all():
-            raise InputError(f"{file} is damaged (a class that classes.json does not name); {self._again}")
+        table = read_predictions(file, self.classes, self._again)
+        self._check_images(file, len(table))
         return table
+
+    def _check_images(self, file: Path, images: int) -> None:
+        said = (self.metrics or {})["num_images"]
+        if images != said:
+            raise InputError(
+                f"{file} is damaged (it has {images:,} images, metrics.json {said:,}); {self._again}"
+            )
 
     def evaluation_files(self) -> list[str]:
         """metrics.json and per_class.csv, relative to the run folder, where they are."""
         names = (f"eval/{self.split}/metrics.json", f"eval/{self.split}/per_class.csv")
         return [name for name in names if self.has(name)]
 
-    def json(self, name: str) -> Any:
-        """The content of a JSON file of the folder, None where there is none."""
-        return self._files.read_json(name) if self.has(name) else None
+    def record(self, name: str, form: type[Form], remedy: str = RESTORE) -> Form | None:
+        """The content of a JSON file of the folder, None where there is none.
+
+        Raises:
+            InputError: it is not of that form.
+        """
+        return self._files.read(name, form, remedy) if self.has(name) else None
 
     def has(self, name: str) -> bool:
-        """Whether the folder holds a file of that name."""
-        return (self.path / name).is_file()
+        """Whether the folder holds something of that name."""
+        return (self.path / name).exists()
 
     def __str__(self) -> str:
         data, model = self.recipe["data"], self.recipe["model"]

@@ -1,18 +1,32 @@
 """Runs of one recipe over several seeds: mean and standard deviation of their scores."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
 
 from longtail.engine.run_folder import RunFolder
+from longtail.records import Record, read_record, unique
 from longtail.report.run import SCORES, Run
 from longtail.report.text import percent, table_lines
 from longtail.types import InputError
 
 FILE = "summary.json"
+
+
+class Planned(Record):
+    """What summary.json says of the runs that were started."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: list[int]) -> list[int]:
+        unique(map(str, seeds), "seed")
+        return seeds
 
 
 def planned_seeds(parent: Path) -> list[int] | None:
@@ -22,12 +36,9 @@ def planned_seeds(parent: Path) -> list[int] | None:
         InputError: its summary is damaged.
     """
     file = parent / FILE
-    if not file.is_file():
+    if not file.exists():
         return None
-    try:
-        return [int(seed) for seed in json.loads(file.read_text("utf-8"))["seeds"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} is damaged ({error}); repeat the original command with --resume") from None
+    return read_record(file, Planned, "repeat the original command with --resume").seeds
 
 
 class SeedRuns:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from longtail.engine.run_records import Environment, plain
 from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
@@ -38,7 +39,8 @@ GLOSSARY = (
 
 def repeat(run: Run, e: Evaluation | None) -> Repeat:
     """The section, from recipe.toml, env.json and the log."""
-    environment = run.json("env.json") or {}
+    stored = run.record("env.json", Environment)
+    environment = {} if stored is None else plain(stored)
     name, changes = _nearest(run)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(

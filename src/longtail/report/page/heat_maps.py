@@ -1,13 +1,15 @@
 """The heat maps that `longtail explain` left in the run folder."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
+from pydantic import Field, model_validator
 
+from longtail.engine.run_records import Fraction
+from longtail.records import Record, read_record, short
 from longtail.report.page.error_parts import Card
 from longtail.report.page.parts import Thumb, shown
 from longtail.report.page.thumbnails import Thumbnail, encoded
@@ -15,6 +17,31 @@ from longtail.report.run import Run
 from longtail.types import InputError
 
 FILE = "explain/explain.json"
+
+
+class ExplainedImage(Record):
+    """An image and the files of its maps, one for each expert."""
+
+    actual: str = Field(alias="class")
+    label: str
+    confidence: Fraction
+    experts: Annotated[list[str], Field(min_length=1)]
+    shown: str
+    image: str
+    maps: list[str]
+
+    @model_validator(mode="after")
+    def _has_a_map_for_each(self) -> "ExplainedImage":
+        if len(self.maps) != len(self.experts):
+            raise ValueError(f"{len(self.maps)} maps of {len(self.experts)} experts")
+        return self
+
+
+class Explained(Record):
+    """explain/explain.json, as `longtail.explain` writes it."""
+
+    rule: str
+    images: list[ExplainedImage]
 
 
 def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
@@ -32,34 +59,34 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         }
     if images == "none":
         return {"cards": [], "missing": "This page was made without images.", "command": ""}
+    remedy = f"write it again with: {command}"
+    found = read_record(run.path / FILE, Explained, remedy)
+    kept = [one for one in found.images if images == "all" or one.actual != one.label]
     try:
-        found = json.loads((run.path / FILE).read_text("utf-8"))
-        kept = [one for one in found["images"] if images == "all" or one["class"] != one["label"]]
-        cards, rule = [_card(run.path / "explain", one) for one in kept], str(found["rule"])
-        missing = (
-            "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
-        )
-        rule = f"{rule[:1].upper()}{rule[1:].removesuffix('.')}."
-        return {"cards": cards, "rule": rule, "missing": missing, "command": ""}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run.path / FILE} is damaged ({error}); write it again with: {command}") from None
+        cards = [_card(run.path / "explain", one) for one in kept]
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"a picture of {run.path / FILE} is damaged ({short(error)}); {remedy}") from None
+    missing = (
+        "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
+    )
+    rule = f"{found.rule[:1].upper()}{found.rule[1:].removesuffix('.')}."
+    return {"cards": cards, "rule": rule, "missing": missing, "command": ""}
 
 
-def _card(folder: Path, image: Mapping[str, Any]) -> Card:
-    name, label = str(image["class"]), str(image["label"])
-    sure, shown_class = f"{image['confidence']:.2f}", str(image["shown"])
+def _card(folder: Path, image: ExplainedImage) -> Card:
+    name, label, sure = image.actual, image.label, f"{image.confidence:.2f}"
     thumbs = [
         Thumb(
-            _read(folder, image["image"]),
+            _read(folder, image.image),
             f"labelled {shown(name)}, predicted {shown(label)}, {sure}",
             "image",
         )
     ]
-    for number, (file, vote) in enumerate(zip(image["maps"], image["experts"], strict=True), 1):
-        told = f"where expert {number} sees {shown(shown_class)}; it says {shown(str(vote))}"
+    for number, (file, vote) in enumerate(zip(image.maps, image.experts, strict=True), 1):
+        told = f"where expert {number} sees {shown(image.shown)}; it says {shown(vote)}"
         thumbs.append(Thumb(_read(folder, file), told, f"expert {number}: {vote}"))
     said = "rightly named" if name == label else f"taken for {label}"
-    return Card(name, label, f"{said}, confidence {sure}; maps: what speaks for {shown_class}", thumbs)
+    return Card(name, label, f"{said}, confidence {sure}; maps: what speaks for {image.shown}", thumbs)
 
 
 def _read(folder: Path, name: str) -> Thumbnail:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import ValidationError
 
 from longtail.data import DataOptions
 from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.loading import read_source
 from longtail.data.opening import UnreadableError
+from longtail.engine.run_folder import RESTORE
+from longtail.records import check_record
 from longtail.report.run import SPLITS, Run
 from longtail.types import InputError
 
@@ -73,7 +74,7 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
         return Thumbnails(trouble="Images that were given with --data are not shown.")
     try:
         listings = _listings(run)
-    except (InputError, ValidationError, OSError):
+    except (InputError, OSError):
         return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
     for listing in listings:
@@ -102,7 +103,7 @@ def encoded(image: Image.Image, side: int) -> Thumbnail:
 
 def _listings(run: Run) -> list[Listing]:
     """The parts of the run's source; nothing is fetched from the network."""
-    options = DataOptions.model_validate(run.recipe["data"])
+    options = check_record(run.recipe["data"], DataOptions, f"[data] of {run.path / 'recipe.toml'}", RESTORE)
     if options.path is None and options.name != "digits":
         cache = Path.home() / ".cache" / "longtail"
         options = options.model_copy(update={"path": str(cache)})
