@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check static golden bench docs lock
+.PHONY: help setup demo test kernels check static golden bench docs lock
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -24,6 +24,9 @@ demo: $(READY)  ## train ICL and plain cross-entropy on real digits and compare 
 
 test: $(READY)  ## run the tests
 	@$(PYTEST) -q -n 2 --dist worksteal
+
+kernels: $(READY)  ## run the tests of numbers once more with kernels for an older CPU, which round differently
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/other_kernels.py
 
 check: static docs test  ## everything that has to pass before a commit: static, docs, test
 

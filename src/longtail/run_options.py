@@ -20,7 +20,9 @@ class OptimOptions(BaseModel):
             gives all the same rate. Pretrained layers want less than fresh ones.
         frozen_stages: this many of the network's first stages, and its stem, keep their weights and statistics.
         frozen_epochs: they do so in the first epochs of each of the run's stages alone; 0: always.
-        precision: arithmetic of the forward and backward pass; losses and weights stay in fp32.
+        precision: arithmetic of the forward and backward pass. With "bf16" and "fp16" losses and weights stay in fp32;
+            with "fp64" all of it is double precision, several times slower: for comparing runs of different machines
+            or programs, whose fp32 rounding a dozen steps multiply into visible differences.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -37,7 +39,7 @@ class OptimOptions(BaseModel):
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_stages: int = Field(0, ge=0)
     frozen_epochs: Annotated[int, Field(ge=0), Epochs("window")] = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp64", "bf16", "fp16"] = "fp32"
 
 
 class RunOptions(BaseModel):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float32, Int, Int64, UInt8
+from jaxtyping import Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.augment import fused
@@ -65,6 +65,7 @@ class Augment:
         randaugment_ops: operations an image, >= 1.
         randaugment_magnitude: level of all of them, 0 to 30.
         fill: grey value in [0, 255] of what a geometric operation uncovers.
+        dtype: of what comes out; it is computed in float32.
 
     Raises:
         InputError: an unknown operation, both policies or both crops at once, or a number out of its range.
@@ -87,6 +88,7 @@ class Augment:
         randaugment_ops: int = 2,
         randaugment_magnitude: int = 10,
         fill: int = 128,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         check_operations(operations)
         check_channels(mean, std)
@@ -98,7 +100,7 @@ class Augment:
         check_number("fill", fill, 0, 255)
         self.operations = tuple(name for name in OPERATIONS if name in operations)
         self.crop_padding, self.crop_scale = crop_padding, crop_scale
-        self.cutout_size, self.fill = cutout_size, fill
+        self.cutout_size, self.fill, self.dtype = cutout_size, fill, dtype
         self._scale = torch.tensor([[255.0] * 3, list(mean), list(std)])[:, :, None, None]
         self._policy = Policy()
         if "autoaugment" in operations:
@@ -116,7 +118,7 @@ class Augment:
         epoch: int,
         view: int = 0,
         cropped: bool = False,
-    ) -> Float32[Tensor, "b 3 h w"]:
+    ) -> Float[Tensor, "b 3 h w"]:
         """Augment and normalise a batch on its own device: `apply` with the `keys` of (seed, epoch, view).
 
         Args:
@@ -129,7 +131,7 @@ class Augment:
                 otherwise H = W is needed for it.
 
         Returns:
-            (B, 3, H, W) float32 in channels_last layout.
+            (B, 3, H, W) in channels_last layout.
         """
         return self.apply(image, index, self.keys(seed, epoch, view, image.device), cropped=cropped)
 
@@ -145,7 +147,7 @@ class Augment:
         keys: Int64[Tensor, "2"],
         *,
         cropped: bool = False,
-    ) -> Float32[Tensor, "b 3 h w"]:
+    ) -> Float[Tensor, "b 3 h w"]:
         """Augment and normalise a batch on its own device.
 
         On an accelerator nothing waits for the host and no shape depends on a value once a batch of this size
@@ -158,7 +160,7 @@ class Augment:
             cropped: the images are boxes of `boxes` already; `resized_crop` is then not done again.
 
         Returns:
-            (B, 3, H, W) float32 in channels_last layout.
+            (B, 3, H, W) in channels_last layout.
         """
         index = index.to(image.device, non_blocking=True)
         if "resized_crop" in self.operations and not cropped:
@@ -166,7 +168,7 @@ class Augment:
             image = crop_resize(image, self.boxes(index, sizes, keys), image.shape[-1])
         prepared = self._prepare(image)
         if prepared.fused:
-            return prepared.fused(image, index, keys)
+            return prepared.fused(image, index, keys).to(self.dtype)
         if self.operations:
             bits = draw_bits(index, FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps), keys)
             image = self._crop_flip(image, bits)
@@ -174,7 +176,7 @@ class Augment:
             for step in prepared.steps:
                 image = apply_operations(image, step.rows(bits), prepared.table, dense=dense)
             image = self._cutout(image, bits)
-        return _normalize(image, prepared.scale)
+        return _normalize(image, prepared.scale).to(self.dtype)
 
     def form(self, image: UInt8[Tensor, "b 3 h w"]) -> Literal["sparse", "dense", "kernel"]:
         """How images of this size and device are made; every form gives the same bits.
@@ -201,9 +203,9 @@ class Augment:
         """
         return draw_boxes(index, sizes, self.crop_scale, keys)
 
-    def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float32[Tensor, "b 3 h w"]:
-        """(image / 255 - mean) / std and nothing random, for evaluation; float32 in channels_last layout."""
-        return _normalize(image, self._prepare(image).scale)
+    def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """(image / 255 - mean) / std and nothing random, for evaluation; in channels_last layout."""
+        return _normalize(image, self._prepare(image).scale).to(self.dtype)
 
     def _crop_flip(
         self, image: UInt8[Tensor, "b 3 h w"], bits: Int[Tensor, "b s"]

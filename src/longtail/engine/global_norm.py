@@ -41,7 +41,9 @@ class GlobalBatchNorm(nn.BatchNorm2d):
     """
 
     def __init__(self, like: nn.BatchNorm2d) -> None:
-        super().__init__(like.num_features, like.eps, like.momentum, device=like.weight.device)
+        super().__init__(
+            like.num_features, like.eps, like.momentum, device=like.weight.device, dtype=like.weight.dtype
+        )
         self.load_state_dict(like.state_dict())
         follows = (getattr(like, name, nn.Identity()) for name in ("drop", "act"))
         self.after = nn.Identity() if type(like) is nn.BatchNorm2d else nn.Sequential(*follows)
@@ -59,7 +61,8 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         with torch.no_grad():
             self.get_buffer("num_batches_tracked").add_(1)
             self.get_buffer("running_mean").lerp_(mean, share)
-            self.get_buffer("running_var").lerp_((variance * rows / (rows - 1)).float(), share)
+            running = self.get_buffer("running_var")
+            running.lerp_((variance * rows / (rows - 1)).to(running.dtype), share)
         return output
 
 
@@ -72,13 +75,13 @@ class _Normalize(torch.autograd.Function):
         sums = torch.cat([x.sum(AXES, dtype=torch.float64), rows])
         distributed.all_reduce(sums)
         rows = sums[-1]
-        mean = (sums[:-1] / rows).float()
+        mean = (sums[:-1] / rows).to(weight.dtype)
         squares = (x - _channels(mean)).square().sum(AXES, dtype=torch.float64)
         distributed.all_reduce(squares)
         variance = squares / rows
-        ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt().float(), rows)
+        ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt().to(weight.dtype), rows)
         ctx.mark_non_differentiable(mean, variance, rows)
-        output = functional.batch_norm(x, mean, variance.float(), weight, bias, eps=eps)
+        output = functional.batch_norm(x, mean, variance.to(weight.dtype), weight, bias, eps=eps)
         return output, mean, variance, rows
 
     @staticmethod
@@ -89,9 +92,9 @@ class _Normalize(torch.autograd.Function):
         own = torch.stack([part.sum(AXES, dtype=torch.float64) for part in (gradient, gradient * normal)])
         sums = own.clone()
         distributed.all_reduce(sums)
-        shift, slope = (_channels((part / rows).float()) for part in sums)
+        shift, slope = (_channels((part / rows).to(weight.dtype)) for part in sums)
         moved = (gradient - shift - normal * slope) * _channels(scale * weight)
-        return moved.to(x.dtype), own[1].float(), own[0].float(), None
+        return moved.to(x.dtype), own[1].to(weight.dtype), own[0].to(weight.dtype), None
 
 
 def _channels(values: Float[Tensor, " c"]) -> Float[Tensor, "c 1 1"]:

@@ -18,7 +18,7 @@ from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.processes import ALONE, Processes
 from longtail.engine.run_folder import RunFolder
-from longtail.engine.runtime import environment, start_runtime
+from longtail.engine.runtime import building_in, environment, start_runtime, weight_dtype
 from longtail.engine.scores import Classes
 from longtail.method import Method, Stage
 from longtail.metrics import class_groups
@@ -119,12 +119,14 @@ def build_job(
     data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
-    model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
+    with building_in(weight_dtype(recipe.optim.precision)):
+        model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
+        method = recipe.build_method(data.class_counts, model.feature_dim)
     _check_size(data.image_size, recipe.model.name, model.image_multiple)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
     if processes.count > 1:
         normalize_globally(model)
-    method = recipe.build_method(data.class_counts, model.feature_dim).to(runtime.device)
+    method = method.to(runtime.device)
     method.start(model)
     model.branch_streams = recipe.run.expert_streams
     augment = build_augment(recipe, data)
@@ -152,6 +154,7 @@ def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
         cutout_size=o.cutout_size,
         randaugment_ops=o.randaugment_ops,
         randaugment_magnitude=o.randaugment_magnitude,
+        dtype=weight_dtype(recipe.optim.precision),
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from longtail.data import batches, epoch_order
 from longtail.engine.job import Job
+from longtail.engine.runtime import weight_dtype
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 
 
@@ -24,7 +25,7 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         again: a run that goes on within the stage, whose running statistics have moved already.
 
     Returns:
-        (K, N, M, D) float32 on the device: 4 * K * N * M * D bytes; None where images are to be used.
+        (K, N, M, D) on the device, of the weights' type (float32: 4 * K * N * M * D bytes); None where images are to be used.
     """
     stage, device = job.stages[position], job.runtime.device
     if not job.recipe.run.reuse_features or not stage.trains_classifiers_alone:
@@ -33,7 +34,8 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
     split, classes, network = job.data.train, len(job.data.class_names), copy.deepcopy(job.model)
     cropped = crops_on_reading(job.augment, split)
     views = min(job.recipe.run.reuse_features, stage.epochs)
-    stored = torch.empty(views, len(split), network.num_experts, network.feature_dim, device=device)
+    sizes = views, len(split), network.num_experts, network.feature_dim
+    stored = torch.empty(sizes, device=device, dtype=weight_dtype(job.recipe.optim.precision))
     for view, of_view in enumerate(stored):
         job.display.say(f"features of view {view + 1} of {views}, kept for the {stage.name} stage")
         keys = view_keys(seed, first + view, 1)
@@ -49,7 +51,7 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
             image = show(job.augment, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
             with job.runtime.autocast():
                 features = network.extract(image)
-            of_view[batch.index] = shared.gather(features, len(batch.index)).float().transpose(0, 1)
+            of_view[batch.index] = shared.gather(features, len(batch.index)).to(stored.dtype).transpose(0, 1)
     if not again:
         job.model.load_state_dict(network.state_dict())
     return stored

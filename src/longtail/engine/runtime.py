@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -11,7 +13,7 @@ from accelerate.state import AcceleratorState
 
 from longtail.types import InputError
 
-PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+AUTOCAST = {"bf16": "bf16", "fp16": "fp16"}  # precision -> what accelerate calls it
 
 
 def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerator:
@@ -19,7 +21,7 @@ def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerat
 
     Args:
         device: "auto" (CUDA where it is there, else the processor), "cpu" or "cuda".
-        precision: "fp32", "bf16" or "fp16" (accelerators only).
+        precision: "fp32", "fp64", "bf16" or "fp16" (accelerators only).
         threads: of the processor's arithmetic, for the whole process; 0 leaves them as they are.
 
     Raises:
@@ -39,10 +41,26 @@ def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerat
         raise InputError(
             "fp16 needs an accelerator, this machine has none; use --set optim.precision=bf16 or fp32"
         )
-    if precision != "fp32":
+    if precision in AUTOCAST:
         AcceleratorState._reset_state(reset_partial_state=True)
-        accelerator = Accelerator(cpu=on_cpu, mixed_precision=PRECISIONS[precision])
+        accelerator = Accelerator(cpu=on_cpu, mixed_precision=AUTOCAST[precision])
     return accelerator
+
+
+def weight_dtype(precision: str) -> torch.dtype:
+    """Type of the weights, of the statistics, and of the images that the network is given."""
+    return torch.float64 if precision == "fp64" else torch.float32
+
+
+@contextmanager
+def building_in(dtype: torch.dtype) -> Iterator[None]:
+    """Fresh weights are drawn in this type."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def environment(accelerator: Accelerator) -> dict[str, Any]:

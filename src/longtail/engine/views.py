@@ -3,7 +3,7 @@
 from functools import partial
 
 import torch
-from jaxtyping import Float32, Int, Int64, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.augment import Augment
@@ -44,7 +44,7 @@ def show(
     keys: Int64[Tensor, "v 2"],
     *,
     cropped: bool,
-) -> Float32[Tensor, "vb 3 h w"]:
+) -> Float[Tensor, "vb 3 h w"]:
     """The augmented and normalised views of a batch, one after the other.
 
     Args:

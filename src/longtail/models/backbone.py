@@ -214,7 +214,7 @@ class ExpertBackbone(ExpertModel):
 
     def _branch(self, expert: int, shared: Tensor) -> Float[Tensor, "b d"]:
         vector: Tensor = self.experts[expert](shared)
-        return vector.float()
+        return vector.to(torch.promote_types(vector.dtype, torch.float32))
 
 
 def build_backbone(name: str) -> nn.Module:

@@ -131,7 +131,7 @@ class ExpertHeads(nn.Module):
         with torch.autocast(
             features.device.type, enabled=False
         ):  # logits near 30 have no digits left in half precision
-            return self._logits(features.float())
+            return self._logits(features.to(self.weight.dtype))
 
     def _logits(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
         if self.kind == "linear":

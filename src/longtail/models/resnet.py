@@ -152,7 +152,7 @@ class ExpertResNet(ExpertModel):
         if self.gates:
             last = last * self.gates[expert](maps[self._gate_from(expert)])
         last = self.pooled[expert](last)
-        return last.mean(dim=(2, 3), dtype=torch.float32)
+        return last.mean(dim=(2, 3), dtype=torch.promote_types(last.dtype, torch.float32))
 
     def last_maps(self) -> list[nn.Module]:
         return list(self.pooled)
