@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from longtail.data import Split, batches, epoch_order
+from longtail.data import Split, batch_sizes, batches, epoch_order
 from longtail.data.holdout import hold_out
 
 COUNTS = [900, 90, 10]
@@ -95,10 +95,13 @@ def split_of(count):
     return Split(images, torch.arange(count) % 3, tuple(f"train/{i}" for i in range(count)))
 
 
-def test_batches_follow_the_order_and_keep_the_last():
-    order = torch.tensor([4, 0, 3, 3, 1])
-    got = list(batches(split_of(6), order, 2, "cpu"))
-    assert [len(batch.target) for batch in got] == [2, 2, 1]
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
+def test_batches_follow_the_order_and_none_has_one_image(size):
+    order = torch.tensor([4, 0, 3, 3, 1, 2, 5, 0, 2])
+    got = list(batches(split_of(6), order, size, "cpu"))
+    sizes = [len(batch.target) for batch in got]
+    assert sizes == batch_sizes(len(order), size)
+    assert size == 1 or (min(sizes) > 1 and max(sizes) <= size + 1)
     assert torch.cat([batch.index for batch in got]).tolist() == order.tolist()
     assert torch.cat([batch.image[:, 0, 0, 0] for batch in got]).tolist() == order.tolist()
     assert torch.cat([batch.target for batch in got]).tolist() == (order % 3).tolist()
@@ -108,8 +111,8 @@ def test_batches_follow_the_order_and_keep_the_last():
 def test_a_part_holds_its_own_images_and_knows_of_all():
     order = torch.tensor([4, 0, 3, 3, 1])
     got = list(batches(split_of(6), order, 2, "cpu", part=lambda rows: rows[1:]))
-    assert [batch.image[:, 0, 0, 0].tolist() for batch in got] == [[0], [3], []]
-    assert [batch.index.tolist() for batch in got] == [[4, 0], [3, 3], [1]]
+    assert [batch.image[:, 0, 0, 0].tolist() for batch in got] == [[0], [3, 1]]
+    assert [batch.index.tolist() for batch in got] == [[4, 0], [3, 3, 1]]
     assert torch.cat([batch.target for batch in got]).tolist() == (order % 3).tolist()
 
 

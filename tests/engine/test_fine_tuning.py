@@ -16,6 +16,7 @@ from longtail.engine.step import StageTraining, set_rate
 from longtail.engine.train import fit
 from longtail.types import InputError, Progress
 
+KEYS = torch.zeros(1, 2, dtype=torch.int64)
 TIMM = {
     "model__name": "test_resnet", "model__head": "linear", "data__image_size": 32,
     "method__diversity_stop": 1,
@@ -107,3 +108,14 @@ def test_an_image_size_that_patches_do_not_divide_is_refused(tmp_path: Path, siz
     vit = TIMM | {"model__name": "test_vit", "data__image_size": size}
     with pytest.raises(InputError, match=rf"image_size = {size} .*multiples of 16; set it to {near}$"):
         job_of(tmp_path, **vit)
+
+
+def test_maps_of_one_place_need_two_images_a_batch(tmp_path: Path) -> None:
+    """Of 84 images one remains beside a batch of 83: it is trained on, in a batch with others."""
+    job = job_of(tmp_path, **TIMM, optim__batch_size=83)
+    seen = [batch.index for batch in StageTraining(job, 0)._batches(Progress("feature", 0, 2, 0, 0, 3), KEYS)]
+    assert [len(index) for index in seen] == [84]
+    assert sorted(torch.cat(seen).tolist()) == list(range(84))
+    train_epoch(StageTraining(job, 0), 0)
+    with pytest.raises(InputError, match="batch_size = 1"):
+        train_epoch(StageTraining(job_of(tmp_path, **TIMM, optim__batch_size=1), 0), 0)

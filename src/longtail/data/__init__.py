@@ -1,6 +1,6 @@
 """Image sources, long tails, splits, samplers and batches."""
 
-from longtail.data.batching import batches
+from longtail.data.batching import batch_sizes, batches
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.files import ImageFiles
 from longtail.data.images import read_images
@@ -15,6 +15,7 @@ __all__ = [
     "LongTailData",
     "Notes",
     "Split",
+    "batch_sizes",
     "batches",
     "epoch_order",
     "load_data",

@@ -19,6 +19,24 @@ _AHEAD = 3
 _BLOCK = 4  # images in one thread's task
 
 
+def batch_sizes(images: int, batch_size: int) -> list[int]:
+    """How many images each batch has: `batch_size`, and the last one what remains.
+
+    A single image that remains joins the batch before it: batch norm cannot take statistics of one image where its
+    maps have one place.
+
+    >>> batch_sizes(8, 4), batch_sizes(7, 4), batch_sizes(9, 4), batch_sizes(1, 4)
+    ([4, 4], [4, 3], [4, 5], [1])
+    """
+    sizes = [batch_size] * (images // batch_size)
+    rest = images % batch_size
+    if rest == 1 and sizes:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
+
+
 def batches(
     split: Split,
     order: Int[Tensor, " k"],
@@ -29,7 +47,7 @@ def batches(
     part: Callable[[Tensor], Tensor] | None = None,
     views: Sequence[Boxes] = (),
 ) -> Iterator[Batch]:
-    """Walk through `order` in batches of uint8 images on `device`; the last may be smaller.
+    """Walk through `order` in batches of uint8 images on `device`, see `batch_sizes` for the last.
 
     A split in memory is indexed where it lies: move it first (`split.to(device)`) and nothing is copied
     again. Images on disk are decoded a few batches ahead.
@@ -50,7 +68,7 @@ def batches(
     """
     targets = split.targets
     rows = order.to(split.images.device if isinstance(split.images, Tensor) else "cpu")
-    chunks = torch.split(rows, batch_size) if len(rows) else ()
+    chunks = rows.split(batch_sizes(len(rows), batch_size)) if len(rows) else ()
     shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
     for chunk, images in zip(chunks, _images(split.images, shown, workers, views), strict=True):
         staged = (

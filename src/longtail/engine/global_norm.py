@@ -75,6 +75,8 @@ class _Normalize(torch.autograd.Function):
         sums = torch.cat([x.sum(AXES, dtype=torch.float64), rows])
         distributed.all_reduce(sums)
         rows = sums[-1]
+        if rows == 1:
+            raise ValueError("expected more than 1 value per channel in training")
         mean = (sums[:-1] / rows).to(weight.dtype)
         squares = (x - _channels(mean)).square().sum(AXES, dtype=torch.float64)
         distributed.all_reduce(squares)

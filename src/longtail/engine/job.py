@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from longtail.augment import Augment
-from longtail.data import DataOptions, LongTailData, load_data
+from longtail.data import DataOptions, LongTailData, batch_sizes, load_data
 from longtail.data.audit import audit_loaded
 from longtail.data.content import to_text
 from longtail.engine.display import Display
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.data.train.targets) // self.recipe.optim.batch_size)
+        return len(batch_sizes(len(self.data.train.targets), self.recipe.optim.batch_size))
 
     @property
     def classes(self) -> Classes:

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.models import ExpertModel
-from longtail.types import Batch, ModelOutput, Progress
+from longtail.types import Batch, InputError, ModelOutput, Progress
 
 
 class Outcome(NamedTuple):
@@ -64,13 +64,24 @@ class Objective(nn.Module):
         """
         batch = self.method.prepare(batch, progress)
         with self.precision():
-            features = self.model.extract(self._own_images(batch)) if features is None else features
+            features = self._extracted(batch) if features is None else features
             output = self._gathered(self.model.classify(features, bank), len(batch.target))
         with torch.no_grad():
             self.method.observe(output, batch, progress)
         terms = self.method.loss(output, batch, progress)
         total = torch.stack(list(terms.values())).sum()
         return Outcome(total, {name: term.detach() for name, term in terms.items()}, _detached(output))
+
+    def _extracted(self, batch: Batch) -> Float[Tensor, "m own d"]:
+        try:
+            return self.model.extract(self._own_images(batch))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InputError(
+                "optim.batch_size = 1 gives batch norm a single value of each channel, whose spread is unknown; "
+                "set it to 2 or more"
+            ) from None
 
     def _own_images(self, batch: Batch) -> Tensor:
         """The part of the images, view by view, that this process is to look at."""
