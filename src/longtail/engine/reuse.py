@@ -25,7 +25,8 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         again: a run that goes on within the stage, whose running statistics have moved already.
 
     Returns:
-        (K, N, M, D) on the device, of the weights' type (float32: 4 * K * N * M * D bytes); None where images are to be used.
+        (K, N, M, D) on the device, of the weights' type (4 * K * N * M * D bytes in float32); None where images are
+        to be used.
     """
     stage, device = job.stages[position], job.runtime.device
     if not job.recipe.run.reuse_features or not stage.trains_classifiers_alone:
