@@ -68,7 +68,7 @@ def batches(
     """
     targets = split.targets
     rows = order.to(split.images.device if isinstance(split.images, Tensor) else "cpu")
-    chunks = rows.split(batch_sizes(len(rows), batch_size)) if len(rows) else ()
+    chunks = torch.split(rows, batch_sizes(len(rows), batch_size)) if len(rows) else ()
     shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
     for chunk, images in zip(chunks, _images(split.images, shown, workers, views), strict=True):
         staged = (
