@@ -5,6 +5,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return found
 
 
-def test_pieces_make_the_whole_and_skip_what_cannot_be_read(
+def test_pieces_make_the_whole_and_what_cannot_be_read_has_an_empty_row(
     trained: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = longtail.load(trained)
@@ -62,7 +63,11 @@ def test_pieces_make_the_whole_and_skip_what_cannot_be_read(
         pieces = list(model.stream(paths, bad))
         assert bad == [(str(paths[3]), "empty")]
         assert all(len(piece) <= size for piece in pieces)
-        pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole, rtol=1e-4)
+        table = pd.concat(pieces, ignore_index=True)
+        assert table["path"].tolist() == [str(path) for path in paths]
+        assert table.loc[3].drop("path").isna().all()
+        found = table.drop(index=3).reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, whole, rtol=1e-4, check_dtype=False)
 
 
 def test_the_same_network_as_in_training(run: Path) -> None:
@@ -112,8 +117,12 @@ def test_cifar_from_its_pickled_files(run: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[Path]) -> None:
     model = longtail.load(trained)
-    with pytest.warns(UserWarning, match=r"1 image cannot be read: .*3\.png \(empty\)"):
-        assert len(model.predict(paths)) == 6
+    with pytest.warns(UserWarning, match=r"1 image cannot be read: .*3\.png \(empty\); its row is empty"):
+        table = model.predict(paths, abstain_below=0.0)
+    assert table["label"].isna().tolist() == [path == paths[3] for path in paths]
+    assert table["abstained"].tolist() == [False] * 7
+    with pytest.warns(UserWarning, match=r"gone\.png \(No such file or directory\)"):
+        assert len(model.predict([paths[0], "gone.png"])) == 2
     with pytest.raises(InputError, match="1 image cannot be read") as caught:
         model.predict_proba(paths)
     assert caught.value.__notes__ == list(caught.value.details)
@@ -124,18 +133,149 @@ def test_unreadable_images_are_warned_of_or_refused(trained: Path, paths: list[P
         model.predict(paths[0], top_k=0)
 
 
-def test_each_file_is_taken_once_however_it_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a/1.png", "a/note.txt", "b/2.png"):
+def test_sources_keep_their_order_and_are_taken_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/1.png", "a/note.txt", "b/2.png", "b/10.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)
-    found = list(ImageSources(["a/1.png", "a/../b", tmp_path, Path("a/note.txt")]))
-    assert found == [Path("a/1.png"), Path("a/../b/2.png"), Path("a/note.txt")]
-    with pytest.raises(InputError, match="does not exist"):
-        ImageSources(["a", "none"])
+    found = ImageSources(["./a/1.png", "b", "gone.png", "a/1.png", Path("a/note.txt"), "a/1.png"])
+    listed = ["./a/1.png", "b/10.png", "b/2.png", "gone.png", "a/1.png", "a/note.txt", "a/1.png"]
+    assert list(found.names()) == listed
+    assert list(found) == [Path(name) for name in listed]
+    assert (found.missing, found.repeated, found.count()) == (("gone.png",), 1, 7)
+    for missing in ("gone", ["gone", "x" * 5000, "a\0b"]):
+        with pytest.raises(InputError, match=r"gone.* exists?; give image files or folders"):
+            ImageSources(missing)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no images in empty"):
-        ImageSources("empty")
+        ImageSources(["a", "empty"])
+
+
+def in_every_form(path: Path) -> dict[str, Any]:
+    """One image in each form that it may be given in."""
+    image = Image.open(path)
+    pixels = np.asarray(image)
+    return {
+        "path": path, "text": str(path), "array": pixels, "RGBA": np.asarray(image.convert("RGBA")), "Pillow": image,
+        "bytes": path.read_bytes(), "view": memoryview(path.read_bytes()), "stack": pixels[None], "list": [pixels],
+        "paths": np.array([str(path)]), "column": np.array([[str(path)]], dtype=object),
+        "series": pd.Series([path], [7]), "generator": (one for one in [path]),
+    }  # fmt: skip
+
+
+def test_an_image_is_the_same_in_every_form(trained: Path, paths: list[Path]) -> None:
+    model = longtail.load(trained)
+    expected = model.predict_proba(paths[0])
+    for form, given in in_every_form(paths[0]).items():
+        np.testing.assert_array_equal(model.predict_proba(given), expected, err_msg=form)
+    pixels = np.asarray(Image.open(paths[0]))
+    grey = pixels[..., 0]
+    expected = model.predict_proba(np.repeat(grey[..., None], 3, axis=-1))
+    for given in (
+        grey,
+        grey[..., None],
+        grey[None],
+        grey[None, ..., None],
+        pixels[..., :2],
+        Image.fromarray(grey),
+    ):
+        np.testing.assert_array_equal(model.predict_proba(given), expected)
+
+
+def test_a_turned_image_of_pillow_stays_as_it_was(trained: Path, tmp_path: Path) -> None:
+    turned, exif = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)), Image.Exif()
+    exif[274] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    model, opened = longtail.load(trained), Image.open(tmp_path / "turned.png")
+    expected = model.predict_proba(tmp_path / "turned.png")
+    for _ in range(2):
+        np.testing.assert_array_equal(model.predict_proba(opened), expected)
+
+
+def test_every_row_belongs_to_its_image(trained: Path, paths: list[Path]) -> None:
+    model = longtail.load(trained)
+    given = [
+        paths[2],
+        paths[0],
+        np.asarray(Image.open(paths[1])),
+        paths[2],
+        b"no image",
+        "gone.png",
+        paths[0],
+    ]
+    with pytest.warns(UserWarning, match=r"2 images cannot be read: image 4 \(not an image\), gone.png"):
+        table = model.predict(given)
+    named = [str(paths[2]), str(paths[0]), "image 2", str(paths[2]), "image 4", "gone.png", str(paths[0])]
+    assert table["path"].tolist() == named
+    single = model.predict(paths[:3])
+    for column in ("label", "confidence"):
+        of = single[column]
+        expected = pd.Series([of[2], of[0], of[1], of[2], None, None, of[0]], dtype=of.dtype, name=column)
+        pd.testing.assert_series_equal(table[column], expected, check_dtype=False)
+    rows = model.predict_proba([paths[1], paths[0], paths[1]])
+    np.testing.assert_array_equal(rows[0], rows[2])
+    np.testing.assert_allclose(rows[:2], model.predict_proba(paths[:2])[::-1], rtol=1e-5)
+    with pytest.raises(InputError, match="2 images cannot be read"):
+        model.predict_proba(given)
+
+
+@pytest.mark.parametrize("given", [[], (), np.array([]), np.empty((0, 8, 8, 3), np.uint8), iter([])])
+def test_no_image_gives_no_row(trained: Path, given: Any) -> None:
+    model = longtail.load(trained)
+    table = model.predict(given, top_k=2, abstain_below=0.5)
+    assert len(table) == 0
+    assert list(table) == [
+        "path", "label", "confidence", "agreement", "expert_1", "expert_2", "label_2", "confidence_2", "abstained",
+        "best_label",
+    ]  # fmt: skip
+    assert model.predict_proba([]).shape == (0, 10)
+
+
+PIXELS = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "None is given; give a path"),
+        (3, "of type int"),
+        ({"a.png": 1}, "of type dict"),
+        ({"a.png"}, "of type set"),
+        (pd.DataFrame({"path": ["a.png"]}), "give its column"),
+        (PIXELS / 255, r"array of float64 and shape \(8, 8, 3\).*np.rint"),
+        (PIXELS.astype(np.uint16), "uint16.*from 0 to 255"),
+        (PIXELS > 0, "bool.*from 0 to 255"),
+        (np.zeros((2, 3, 8, 8), np.uint8), "transpose"),
+        (np.zeros((2, 2, 8, 8, 3), np.uint8), r"shape \(2, 2, 8, 8, 3\)"),
+        (np.array([b"a.png"]), r"\|S5"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), r"torch tensor of uint8.*permute"),
+        ([PIXELS / 255], "image 0 is an array of float64.*np.rint"),
+        (["a.png", None], "image 1 is None"),
+        ([["a.png"]], "image 0 is a value of type list"),
+        ([1, 2], "image 0 is a value of type int"),
+        ([PIXELS[None]], "image 0 is an array"),
+    ],
+)
+def test_what_is_no_image_is_named_with_the_remedy(trained: Path, given: Any, said: str) -> None:
+    model = longtail.load(trained)
+    for answer in (model.predict, model.predict_proba):
+        with pytest.raises(InputError, match=said):
+            answer(given)
+
+
+def test_an_open_file_is_not_taken_for_lines(trained: Path, paths: list[Path]) -> None:
+    with paths[0].open("rb") as file, pytest.raises(InputError, match="of type BufferedReader"):
+        longtail.load(trained).predict(file)
+
+
+def test_answers_that_are_no_numbers_are_refused(trained: Path, paths: list[Path]) -> None:
+    model = longtail.load(trained)
+    next(model.model.parameters()).data.fill_(torch.nan)
+    for answer in (model.predict, model.predict_proba):
+        with pytest.raises(InputError, match="no number"):
+            answer(paths[0])
 
 
 def test_more_classes_asked_for_than_there_are(trained: Path, paths: list[Path]) -> None:

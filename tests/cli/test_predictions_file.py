@@ -101,6 +101,43 @@ def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: P
     assert partial.read_bytes() == before
 
 
+def empty_row(path: str) -> pd.DataFrame:
+    return table([path]).assign(label=None, confidence=float("nan"), agreement=float("nan"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_empty_rows_are_filled_in_their_place_and_rows_of_one_name_counted(
+    tmp_path: Path, suffix: str
+) -> None:
+    file = PredictionsFile(tmp_path / f"out.{suffix}")
+    with file.opened(SETTINGS, resume=False):
+        for piece in (empty_row("a.png"), table(["e.png"]), empty_row("a.png"), empty_row(PATHS[1])):
+            file.add(piece)
+    assert (file.rows, file.predicted) == (4, 1)
+    file = PredictionsFile(file.out)
+    with file.opened(SETTINGS, resume=True):
+        assert (file.rows, file.predicted, file.empty) == (4, 1, ["a.png", "a.png", PATHS[1]])
+        assert file.done == {"a.png": 2, "e.png": 1, PATHS[1]: 1}
+        for piece in (table(["a.png"]), empty_row(PATHS[1])):
+            file.fill(piece)
+        file.finish([(PATHS[1], "empty")])
+    found = (pd.read_csv if suffix == "csv" else pd.read_parquet)(file.out)  # type: ignore[operator]
+    assert found["path"].tolist() == ["a.png", "e.png", "a.png", PATHS[1]]
+    assert found["confidence"].isna().tolist() == [False, False, False, True]
+
+
+def test_a_first_row_group_without_a_prediction_keeps_the_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions_file, "ROWS", 1)
+    file = PredictionsFile(tmp_path / "out.parquet")
+    with file.opened(SETTINGS, resume=False):
+        file.add(empty_row("a.png"))
+        file.add(table([PATHS[1]]))
+        file.finish()
+    assert pd.read_parquet(file.out)["label"].fillna("none").tolist() == ["none", "fox"]
+
+
 @pytest.mark.parametrize(
     "content", [b"no JSON\n", b"[]\n", b'{"settings": 3}\n', b"{}\n", b'{"settings": {}}\nnull\n']
 )

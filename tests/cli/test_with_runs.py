@@ -117,24 +117,26 @@ def test_a_printed_name_keeps_its_bytes(finished: Path, digits: Path, tmp_path: 
     assert (done.returncode, odd in done.stdout) == (0, True), done.stderr
 
 
-def test_predict_skips_what_it_cannot_read_and_says_so(
+def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     run: Run, refused: Refused, finished: Path, digits: Path, tmp_path: Path
 ) -> None:
     images, out = tmp_path / "images", tmp_path / "out.csv"
     shutil.copytree(digits / "2", images)
     (images / "bad.png").write_bytes(b"no image")
     code, _, err = run("predict", finished, images, "-o", out)
-    assert code == 0
-    assert "1 of 51 images could not be read and were skipped:" in err
+    assert code == 1
+    assert "1 of 51 images could not be read and have no prediction:" in err
+    assert "50 predictions in" in err
     assert str(images / "bad.png") in err
     before = out.read_text()
-    assert len(rows(before)) == 50
+    assert [row["path"] for row in rows(before)] == sorted(map(str, images.iterdir()))
+    assert {row["path"] for row in rows(before) if not row["confidence"]} == {str(images / "bad.png")}
     assert "--overwrite" in refused("predict", finished, images, "-o", out)
     strict = refused("predict", finished, images, "-o", out, "--overwrite", "--strict", details=True)
     assert "1 image cannot be read" in strict
     assert out.read_text() == before
-    assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 0
-    assert len(rows(out.read_text())) == 50
+    assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 1
+    assert [row["label"] == "" for row in rows(out.read_text())] == [True] + [False] * 50
     assert "cannot be read" in refused(
         "predict", finished, images / "bad.png", "-o", tmp_path / "b.csv", details=True
     )
@@ -143,6 +145,71 @@ def test_predict_skips_what_it_cannot_read_and_says_so(
     assert rows((tmp_path / "out.csv.unreadable.csv").read_text()) == [
         {"path": str(images / "bad.png"), "reason": "not an image"}
     ]
+
+
+@pytest.fixture
+def listed(run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Predict what a list on standard input names."""
+
+    def listed(content: bytes, *words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return run("predict", finished, "-", *words)
+
+    return listed
+
+
+def test_the_list_and_the_answers_are_of_one_length_and_order(
+    listed: Run, digits: Path, tmp_path: Path
+) -> None:
+    first, second = sorted((digits / "3").iterdir())[:2]
+    names = [
+        f"{second}",
+        "gone 1.png",
+        f"{first}",
+        f"{second}",
+        "x" * 5000,
+        f"{tmp_path}/./../{tmp_path.name}/no.png",
+    ]
+    code, out, err = listed("\n".join(names).encode())
+    assert code == 1
+    assert [row["path"] for row in rows(out)] == names
+    assert [row["label"] == "" for row in rows(out)] == [False, True, False, False, True, True]
+    assert rows(out)[0] == rows(out)[3]
+    assert "3 of 6 images could not be read and have no prediction:" in err
+    assert "gone 1.png (No such file or directory)" in err
+    assert "1 source was given before and is answered each time" in err
+
+
+def test_strict_names_all_that_is_missing_before_it_predicts(
+    listed: Run, digits: Path, tmp_path: Path
+) -> None:
+    there = next((digits / "3").iterdir())
+    code, out, err = listed(f"gone1.png\n{there}\ngone2.png\n".encode(), "--strict", "-o", tmp_path / "p.csv")
+    assert (code, out, list(tmp_path.iterdir())) == (2, "", [])
+    assert "gone1.png" in err
+    assert "gone2.png" in err
+
+
+def test_resuming_tries_again_what_could_not_be_read(
+    run: Run, listed: Run, digits: Path, tmp_path: Path
+) -> None:
+    there, late, out = next((digits / "3").iterdir()), tmp_path / "late.png", tmp_path / "p.csv"
+    late.write_bytes(b"")
+    names = f"{late}\n{there}\n{late}\n{tmp_path}/bad.png\n{there}\n".encode()
+    (tmp_path / "bad.png").touch()
+    assert listed(names, "-o", out, "--strict")[0] == 2
+    assert listed(names, "-o", out, "--strict", "--resume")[0] == 2
+    shutil.copy(there, late)
+    code, _, err = listed(names, "-o", out, "--resume")
+    assert code == 1
+    assert "going on after 5 images" in err
+    assert "1 of 5 images could not be read" in err
+    found = rows(out.read_text())
+    assert [row["path"] for row in found] == names.decode().split()
+    assert [row["label"] == "" for row in found] == [False, False, False, True, False]
+    assert found[0]["confidence"] == found[1]["confidence"]
+    code, _, err = listed(names, "-o", out, "--resume")
+    assert (code, "nothing to resume" in err) == (1, True)
 
 
 def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Commands that name what images show and make confidences honest: parsing, one call, and what a person reads."""
 
-import os
 import shlex
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.cli.output import data_out, say
+from longtail.cli.path_list import paths_in
 from longtail.cli.runs import PriorOption, RunArgument, Strict, loading, note
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from longtail.predict import ImageSources, Predictor, Unreadable
 
 DOUBTFUL = 0.5  # a confidence below this is worth a look
+INCOMPLETE = 1  # status where an image has no prediction
 
 
 def predict(
@@ -60,6 +62,7 @@ def predict(
     if file is not None:
         file.check_free(resume=resume, overwrite=overwrite)
     images = ImageSources(_listed(sources))
+    _check_given(images, strict)
     classifier = load(run)
     note(classifier)
     work = Work(classifier, images, options, strict)
@@ -68,9 +71,13 @@ def predict(
     elif resume and file.is_finished:
         file.check_finished(work.settings())
         _say([f"{file.out} is finished; nothing to resume"])
+        if file.unreadable.is_file():
+            raise typer.Exit(INCOMPLETE)
     else:
         again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
+    if work.bad:
+        raise typer.Exit(INCOMPLETE)
 
 
 def calibrate(
@@ -118,37 +125,40 @@ class Work:
         from longtail.cli.csv_file import write_table
 
         with data_out() as out:
-            for table in self._tables():
-                write_table(table, out, header=self.tally.rows == 0)
+            for number, table in enumerate(self._tables({}, 0)):
+                write_table(table, out, header=number == 0)
                 self.tally.add(table)
-        self._check()
+        self._check(self.tally.rows)
         _say([*self._skipped(), *self.tally.lines()])
 
     def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
         """Predictions into a file, which can be gone on with whatever stops the command."""
         try:
             with file.opened(self.settings(), resume=resume):
-                if file.done:
-                    _say([f"going on after {len(file.done):,} images in {file.partial}"])
-                for table in self._tables(file.done):
+                if file.rows:
+                    _say([f"going on after {file.rows:,} images in {file.partial}"])
+                for table in self._stream(file.empty):
+                    file.fill(table)
+                for table in self._tables(file.done, file.rows):
                     file.add(table)
-                if self.strict and self.bad and file.rows:
+                if self.strict and self.bad and file.predicted:
                     _say(
                         [
-                            f"{file.rows:,} predictions stay in {file.partial}; --resume without --strict takes them"
+                            f"{file.predicted:,} predictions stay in {file.partial}; --resume takes them: without "
+                            "--strict, or once every image can be read"
                         ]
                     )
-                self._check(kept=file.rows)
+                self._check(file.predicted)
                 for table in file.tables():
                     self.tally.add(table)
                 file.finish(self.bad)
         except KeyboardInterrupt:
-            if not file.rows:
+            if not file.predicted:
                 raise KeyboardInterrupt(
                     "interrupted before the first prediction; nothing was written"
                 ) from None
             raise KeyboardInterrupt(
-                f"interrupted with {file.rows:,} predictions in {file.partial}; continue with: {again}"
+                f"interrupted with {file.predicted:,} predictions in {file.partial}; continue with: {again}"
             ) from None
         rows = self.tally.rows
         where = [f"listed in {file.unreadable}"] if self.bad else []
@@ -167,8 +177,11 @@ class Work:
         sources, weights = self.images.fingerprint, self.classifier.fingerprint
         return self.options | {"prior": prior, "sources": sources, "weights": weights}
 
-    def _tables(self, done: Container[str] = ()) -> Iterator["pd.DataFrame"]:
-        """The tables of predictions, with a bar on standard error where that is a terminal."""
+    def _stream(self, paths: Iterable[str]) -> Iterator["pd.DataFrame"]:
+        return self.classifier.stream(paths, self.bad, **self.options)
+
+    def _tables(self, done: Mapping[str, int], begun: int) -> Iterator["pd.DataFrame"]:
+        """The tables of what is left, with a bar on standard error where that is a terminal."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -179,22 +192,27 @@ class Work:
             *columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False,
             redirect_stderr=False,
         ) as bar:  # fmt: skip
-            total = begun = 0
-            for path in self.images if console.is_terminal else ():
-                total, begun = total + 1, begun + (str(path) in done)
-            left = (path for path in self.images if str(path) not in done)
-            task, rows = bar.add_task("", total=total, completed=begun, speed=""), 0
-            for table in self.classifier.stream(left, self.bad, **self.options):
+            total = self.images.count() if console.is_terminal else None
+            task = bar.add_task("", total=total, completed=begun, speed="")
+            for table in self._stream(self._left(done)):
                 yield table
-                rows += len(table)
                 speed_now = f"{bar.tasks[0].speed or 0:,.0f} images/s"
-                bar.update(task, completed=begun + rows + len(self.bad), speed=speed_now)
+                bar.update(task, advance=len(table), speed=speed_now)
 
-    def _check(self, kept: int = 0) -> None:
+    def _left(self, done: Mapping[str, int]) -> Iterator[str]:
+        """The images without those that have a row, each as often as it has one."""
+        rows = Counter(done)
+        for name in self.images.names():
+            if rows[name] > 0:
+                rows[name] -= 1
+            else:
+                yield name
+
+    def _check(self, predicted: int) -> None:
         """Refuse unreadable images, where that was asked for or nothing else was given."""
         from longtail.predict import unreadable_error
 
-        if self.bad and (self.strict or not (kept or self.tally.rows)):
+        if self.bad and (self.strict or not predicted):
             raise unreadable_error(self.bad)
 
     def _skipped(self) -> list[str]:
@@ -203,7 +221,7 @@ class Work:
         if not self.bad:
             return []
         total = self.tally.rows + len(self.bad)
-        head = f"{len(self.bad):,} of {total:,} images could not be read and were skipped:"
+        head = f"{len(self.bad):,} of {total:,} images could not be read and have no prediction:"
         return [head, *(f"  {line}" for line in unreadable_lines(self.bad))]
 
 
@@ -212,7 +230,7 @@ class Tally:
     """Counts over the rows of all pieces.
 
     Attributes:
-        rows: images.
+        rows: images with a prediction.
         doubtful: those whose experts disagree, or whose confidence is low.
         abstained: those left without a label.
     """
@@ -222,6 +240,7 @@ class Tally:
     abstained: int = 0
 
     def add(self, table: "pd.DataFrame") -> None:
+        table = table[table["confidence"].notna()]
         self.rows += len(table)
         self.doubtful += int(((table["agreement"] < 1) | (table["confidence"] < DOUBTFUL)).sum())
         if "abstained" in table:
@@ -251,16 +270,24 @@ def _words(options: dict[str, Any], strict: bool) -> list[str]:
     return [*words, "--strict"] if strict else words
 
 
+def _check_given(images: "ImageSources", strict: bool) -> None:
+    """Say what is given again, and refuse what does not exist where that was asked for."""
+    from longtail.predict import unreadable_error
+
+    if images.repeated:
+        sources = (
+            "source was given before and is" if images.repeated == 1 else "sources were given before and are"
+        )
+        _say([f"{images.repeated:,} {sources} answered each time"])
+    if strict and images.missing:
+        raise unreadable_error([(name, "does not exist") for name in images.missing])
+
+
 def _listed(sources: Sequence[str]) -> list[str]:
-    """The sources, with - replaced by the paths on standard input: one a line, or separated by NUL."""
+    """The sources, with - replaced by the paths on standard input."""
     found: list[str] = []
     for source in sources:
-        if source != "-":
-            found.append(source)
-            continue
-        content = sys.stdin.buffer.read() if sys.stdin else b""
-        separator = b"\0" if b"\0" in content else b"\n"
-        found += [os.fsdecode(line.removesuffix(b"\r")) for line in content.split(separator) if line.strip()]
+        found += [source] if source != "-" else paths_in(sys.stdin.buffer.read() if sys.stdin else b"")
     if not found:
         raise typer.BadParameter("no paths on standard input; write one a line")
     return found

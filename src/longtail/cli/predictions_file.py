@@ -1,12 +1,14 @@
 """Predictions as a CSV or Parquet file that grows beside its name and gets it only once it is whole.
 
 While images are predicted, FILE.partial grows: one JSON line that says what is predicted and how, then one line an
-image. JSON lines, whatever FILE will be, because a line that a killed process tore is known by its missing end, and
-because names with line breaks or bytes that are no Unicode fit into one.
+image, in the order of the images. JSON lines, whatever FILE will be, because a line that a killed process tore is known
+by its missing end, and because names with line breaks or bytes that are no Unicode fit into one. Where an image cannot
+be read its line has nulls; a command that goes on tries it again and fills them in.
 """
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
@@ -36,8 +38,10 @@ class PredictionsFile:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
         told: what the finished file was made with, for a later `--resume`.
-        done: the images predicted by the command that this one goes on from.
+        done: how often each image has a row from the command that this one goes on from.
+        empty: those of them, in order, whose row is empty.
         rows: how many rows there are.
+        predicted: how many of them are not empty.
     """
 
     def __init__(self, out: Path) -> None:
@@ -45,8 +49,10 @@ class PredictionsFile:
         self.partial = out.parent / f"{out.name}.partial"
         self.unreadable = out.parent / f"{out.name}.unreadable.csv"
         self.told = out.parent / f".{out.name}.settings"
-        self.done: set[str] = set()
-        self.rows = 0
+        self.done: Counter[str] = Counter()
+        self.empty: list[str] = []
+        self.rows = self.predicted = 0
+        self._filled: dict[str, list[Any]] = {}
         self._file: BinaryIO | None = None
         self._settings: dict[str, Any] = {}
 
@@ -98,7 +104,7 @@ class PredictionsFile:
                     self._begin()
                 yield
             finally:
-                if self.rows == 0 and not going_on:
+                if self.predicted == 0 and not going_on:
                     self.partial.unlink(missing_ok=True)
 
     def check_finished(self, settings: Mapping[str, Any]) -> None:
@@ -125,11 +131,18 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; what was written before stays, and can be gone on with.
         """
-        columns = [table[name].tolist() for name in table.columns]
+        rows = _rows(table)
         with self._writing():
             first = [] if self.rows else [{"columns": list(table.columns)}]
-            self._append([*first, *(list(row) for row in zip(*columns, strict=True))])
-        self.rows += len(table)
+            self._append([*first, *rows])
+        self.rows += len(rows)
+        self.predicted += sum(not _is_empty(row) for row in rows)
+
+    def fill(self, table: "pd.DataFrame") -> None:
+        """Take over rows for images of `empty` that can be read by now."""
+        found = {row[0]: row for row in _rows(table) if not _is_empty(row)}
+        self._filled |= found
+        self.predicted += sum(name in found for name in table["path"])
 
     def tables(self) -> Iterator["pd.DataFrame"]:
         """All rows, in pieces."""
@@ -138,15 +151,18 @@ class PredictionsFile:
         with self.partial.open("rb") as file:
             next(file)
             columns = json.loads(next(file, b'{"columns": []}'))["columns"]
-            while rows := [json.loads(line) for line in islice(file, ROWS)]:
+            while rows := [self._newest(json.loads(line)) for line in islice(file, ROWS)]:
                 table = pd.DataFrame(rows, columns=columns, dtype=object)  # for names that are no Unicode
                 yield table.astype({name: kind for name in columns if (kind := _kind(name))})
+
+    def _newest(self, row: list[Any]) -> list[Any]:
+        return self._filled.get(row[0], row) if _is_empty(row) else row
 
     def finish(self, unreadable: Sequence[tuple[str, str]] = ()) -> None:
         """Write the file from the rows and give it its name; the partial one goes.
 
         Args:
-            unreadable: (path, reason) of the images left out.
+            unreadable: (path, reason) of the images whose row is empty.
 
         Raises:
             InputError: the file system refuses; the partial file stays.
@@ -182,18 +198,26 @@ class PredictionsFile:
                 elif number == 1:
                     found["columns"]
                 else:
-                    self.done.add(found[0])
+                    self._take_over(found)
             except InputError:
                 raise
             except (ValueError, LookupError, TypeError):
                 raise InputError(f"{self.partial} is damaged; start anew with --overwrite") from None
             end += len(line)
-        self.rows = len(self.done)
+        self.rows = self.done.total()
+        self.predicted = self.rows - len(self.empty)
         if self.rows == 0:  # the heading may be torn, or there without a row
             self._begin()
         else:
             self._file.truncate(end)
             self._file.seek(end)
+
+    def _take_over(self, row: list[Any]) -> None:
+        if not isinstance(row[0], str) or len(row) < 2:
+            raise ValueError("no row")
+        self.done[row[0]] += 1
+        if _is_empty(row):
+            self.empty.append(row[0])
 
     def _check_settings(self, before: Mapping[str, Any]) -> None:
         if changed := _changed(before, self._settings):
@@ -221,6 +245,16 @@ def _closing(file: BinaryIO) -> Iterator[None]:
             file.close()
 
 
+def _rows(table: "pd.DataFrame") -> list[list[Any]]:
+    """The rows with None where there is nothing."""
+    filled = table.astype(object).where(table.notna(), None)
+    return [list(row) for row in zip(*(filled[name] for name in table.columns), strict=True)]
+
+
+def _is_empty(row: Sequence[Any]) -> bool:
+    return row[1] is None  # a label that was withheld is ""
+
+
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings that differ, by name."""
     return ", ".join(key for key in now if before.get(key) != now[key])
@@ -241,12 +275,13 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kinds = {"float32": pa.float32(), "bool": pa.bool_(), None: pa.string()}
     with out.open("wb") as file:
         writer = None
         for table in tables:
             table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
-            piece = pa.Table.from_pandas(table, preserve_index=False)
-            writer = writer or pq.ParquetWriter(file, piece.schema)
-            writer.write_table(piece)
+            schema = pa.schema([(name, kinds[_kind(name)]) for name in table.columns])
+            writer = writer or pq.ParquetWriter(file, schema)
+            writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
         if writer:
             writer.close()

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.stored import StoredPixels
 
-Encoded = Path | bytes | NDArray[np.uint8] | StoredPixels
+Encoded = Path | bytes | NDArray[np.uint8] | Image.Image | StoredPixels
 MAX_PIXELS = 2**27  # of an image: 134 million, 0.4 GB as RGB
 MAX_BYTES = 2**30  # of a file
 _LARGE = 2**25  # pixels from which on images are decoded one at a time, so that threads do not add up
@@ -38,7 +38,7 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
     to hold a huge image costs nothing.
 
     Args:
-        image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
+        image: a file, an encoded image, (H, W, 3) pixels, a Pillow image, or where such pixels are stored.
 
     Raises:
         UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or an image of a kind
@@ -90,6 +90,10 @@ def read_encoded(image: Encoded) -> bytes | NDArray[np.uint8]:
     """The bytes of an encoded image, or (H, W, 3) pixels where it is not encoded; raises as `read_file`."""
     if isinstance(image, StoredPixels):
         return image.read()
+    if isinstance(image, Image.Image):
+        if image.width * image.height > MAX_PIXELS:
+            raise UnreadableError(_TOO_LARGE)
+        return np.asarray(turn_upright(image.copy()))
     return image if isinstance(image, bytes | np.ndarray) else read_file(image)
 
 

@@ -1,7 +1,7 @@
 """From an evaluation's counts to scores, and to the files of eval/<split>/."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Classes:
         )
 
 
-def prediction_table(ids: tuple[str, ...], predictions: Predictions, names: tuple[str, ...]) -> pd.DataFrame:
+def prediction_table(ids: Sequence[str], predictions: Predictions, names: tuple[str, ...]) -> pd.DataFrame:
     """One row an image: path, label, confidence, agreement, each expert's vote, then the next best classes."""
     order, confidence, votes = (
         column.numpy() for column in (predictions.labels, predictions.confidences, predictions.experts)

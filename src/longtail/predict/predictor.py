@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions
 from longtail.engine.scores import prediction_table, withhold
+from longtail.predict.inputs import named_images
 from longtail.predict.prior import Prior, class_mix
-from longtail.predict.sources import ImageSources, Sources
 from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
 from longtail.types import Batch, InputError
 
@@ -95,7 +96,7 @@ class Predictor(ABC):
 
     def predict(
         self,
-        sources: Sources,
+        images: Any,
         *,
         top_k: int = 1,
         prior: Prior | None = None,
@@ -104,48 +105,53 @@ class Predictor(ABC):
         """What each image shows.
 
         Args:
-            sources: image files and folders, searched through.
+            images: paths of files and folders, or images in memory; see `items_of`. A folder stands for its images in
+                sorted order.
             top_k: classes named for each image, >= 1.
             prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
             abstain_below: leave `label` empty where the confidence is below this, in [0, 1].
 
         Returns:
-            One row an image: path, label, confidence, agreement (share of the experts that choose the best class),
-            expert_1 ... expert_M, then label_2, confidence_2, ...; with `abstain_below` also abstained and
-            best_label. Probabilities are in [0, 1] and calibrated, where the run has a temperature.
+            One row an image, in the order given, however often it is given: path (`image N` for what lies in memory),
+            label, confidence, agreement (share of the experts that choose the best class), expert_1 ... expert_M, then
+            label_2, confidence_2, ...; with `abstain_below` also abstained and best_label. Probabilities are in [0, 1]
+            and calibrated, where the run has a temperature. No image gives no row.
 
         Raises:
-            InputError: a source does not exist or holds no image, or no image at all can be read.
+            InputError: something that is no image is given, a folder holds none, or none at all can be read.
 
-        Images that cannot be read are left out and named in a warning.
+        The row of an image that cannot be read has its path alone, and a warning names it.
         """
         bad: Unreadable = []
-        given = {"top_k": top_k, "prior": prior, "abstain_below": abstain_below}
-        tables = list(self.stream(ImageSources(sources), bad, **given))  # type: ignore[arg-type]
-        if not tables:
-            raise unreadable_error(bad)
+        named, tabling = named_images(images), self._tabling(top_k, prior, abstain_below)
+        tables = [tabling(part) for part in self._infer(named, bad)] or [tabling(self._nothing())]
+        table = pd.concat(tables, ignore_index=True)
         if bad:
-            warnings.warn(f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}", stacklevel=2)
-        return pd.concat(tables, ignore_index=True)
+            if len(bad) == len(table):
+                raise unreadable_error(bad)
+            rows = "its row is empty" if len(bad) == 1 else "their rows are empty"
+            said = f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}; {rows}"
+            warnings.warn(said, stacklevel=2)
+        return table
 
-    def predict_proba(self, sources: Sources, *, prior: Prior | None = None) -> np.ndarray:
-        """Calibrated probabilities (N, C), in the order of `predict`; an image that cannot be read is refused."""
-        return self.probabilities(_named(ImageSources(sources)), prior=prior)
+    def predict_proba(self, images: Any, *, prior: Prior | None = None) -> Float[np.ndarray, "n c"]:
+        """Calibrated probabilities (N, C), a row an image as in `predict`; one that cannot be read is refused."""
+        return self.probabilities(named_images(images), prior=prior)
 
     def probabilities(
         self, images: Iterable[tuple[str, Encoded]], *, prior: Prior | None = None
-    ) -> np.ndarray:
-        """`predict_proba` of named images, in files or in memory; at least one."""
+    ) -> Float[np.ndarray, "n c"]:
+        """`predict_proba` of named images, in files or in memory."""
         bad: Unreadable = []
         decision = self.decision(prior)
-        parts = [decision(logits).softmax(dim=-1).cpu().numpy() for _, logits, _ in self._infer(images, bad)]
+        parts = [_finite(decision(part.logits).softmax(dim=-1)).cpu() for part in self._infer(images, bad)]
         if bad:
             raise unreadable_error(bad)
-        return np.concatenate(parts)
+        return torch.cat([self._nothing().logits.cpu(), *parts]).numpy()
 
     def stream(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[str | Path],
         unreadable: Unreadable,
         *,
         top_k: int = 1,
@@ -155,41 +161,100 @@ class Predictor(ABC):
         """`predict` in pieces, so that any number of images takes the same memory.
 
         Args:
-            paths: image files, taken from it as they are needed.
-            unreadable: filled with (path, reason) of the images that are left out.
+            paths: image files, taken as they are needed.
+            unreadable: filled with (path, reason) of those whose row has their path alone.
             top_k: see `predict`, as are the others.
             prior: the class mix.
             abstain_below: least confidence.
         """
+        tabling = self._tabling(top_k, prior, abstain_below)
+        named = ((str(path), Path(path)) for path in paths)
+        return (tabling(part) for part in self._infer(named, unreadable))
+
+    def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None) -> "_Tabling":
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; give 1 or more")
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
-        decision = self.decision(prior)
-        for ids, logits, each in self._infer(_named(paths), unreadable):
-            predictions = Predictions.joined([Predictions.of(logits, each, top_k, decision)])
-            table = prediction_table(ids, predictions, self.classes)
-            yield table if abstain_below is None else withhold(table, abstain_below)
+        return _Tabling(self.classes, self.decision(prior), top_k, abstain_below)
 
-    def _infer(
-        self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable
-    ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, torch.Tensor]]:
-        """For each batch the names, the joint logits (B, C) and each expert's logits (M, B, C)."""
-        remaining, size, names = iter(images), self.batch_size, deque[tuple[str, ...]]()
+    def _nothing(self) -> "_Part":
+        """A part without images."""
+        none = torch.empty((self.num_experts, 0, len(self.classes)), device=self.device)
+        return _Part((), [], none[0], none)
+
+    def _infer(self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable) -> "Iterator[_Part]":
+        """The images in their order, a part at a time."""
+        remaining, size, waiting = iter(images), self.batch_size, deque[tuple[tuple[str, ...], list[int]]]()
+        nothing = self._nothing()
 
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
                 pixels, bad, _ = decode_all(encoded, len(chunk), self.description["image_size"])
                 unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
+                names = tuple(name for name, _ in chunk)
+                waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))
                 if len(pixels):
-                    names.append(tuple(name for row, (name, _) in enumerate(chunk) if row not in bad))
                     index = torch.arange(len(pixels), device=self.device)
                     yield Batch(pixels.to(self.device), torch.zeros_like(index), index)
 
         for _, logits, each in self.infer(loaded()):
-            yield names.popleft(), logits, each
+            while not waiting[0][1]:
+                yield _Part(*waiting.popleft(), nothing.logits, nothing.each)
+            yield _Part(*waiting.popleft(), logits, each)
+        for part in waiting:
+            yield _Part(*part, nothing.logits, nothing.each)
 
 
-def _named(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    return ((str(path), path) for path in paths)
+@dataclass(frozen=True)
+class _Part:
+    """Some images, and what is said of those that can be read.
+
+    Attributes:
+        names: N of them.
+        rows: the B of 0 ... N - 1 that can be read.
+        logits: (B, C) of all experts together.
+        each: (M, B, C) of each.
+    """
+
+    names: tuple[str, ...]
+    rows: list[int]
+    logits: Float[Tensor, "b c"]
+    each: Float[Tensor, "m b c"]
+
+
+@dataclass(frozen=True)
+class _Tabling:
+    """How a part becomes a table."""
+
+    classes: tuple[str, ...]
+    decision: Decision
+    top_k: int
+    abstain_below: float | None
+
+    def __call__(self, part: _Part) -> pd.DataFrame:
+        """A row for each name, empty but for the name where the image could not be read."""
+        predictions = Predictions.joined([Predictions.of(part.logits, part.each, self.top_k, self.decision)])
+        _finite(predictions.confidences)
+        table = prediction_table([part.names[row] for row in part.rows], predictions, self.classes)
+        if self.abstain_below is not None:
+            table = withhold(table, self.abstain_below)
+        if len(part.rows) == len(part.names):
+            return table
+        flags = list(table.select_dtypes("bool"))
+        table = table.set_axis(part.rows).reindex(range(len(part.names)))
+        table["path"] = pd.Series(part.names, dtype=object)
+        for name in flags:
+            table[name] = table[name].eq(True)
+        return table
+
+
+def _finite(probabilities: Tensor) -> Tensor:
+    """Refuse what is no number: with such weights nothing can be predicted."""
+    if not bool(probabilities.isfinite().all()):
+        raise InputError(
+            "the network answers with what is no number (NaN): its weights or its temperature are damaged; train or "
+            "export it again"
+        )
+    return probabilities

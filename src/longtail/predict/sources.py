@@ -13,36 +13,43 @@ Sources = str | Path | Iterable[str | Path]
 
 
 class ImageSources:
-    """Image files and folders, each file once, however its path is spelt.
+    """Image files and folders in the order given, each as often as it is given.
 
     Args:
         sources: files, taken as they are, and folders, searched in sorted order without hidden files.
 
+    Attributes:
+        missing: the sources that do not exist. They are listed like files: they cannot be read, and others can.
+        repeated: how many sources were given before.
+
     Raises:
-        InputError: a source does not exist, or a folder holds no image.
+        InputError: no source exists, or a folder holds no image.
     """
 
     def __init__(self, sources: Sources) -> None:
         given = [sources] if isinstance(sources, str | Path) else sources
-        self._given = tuple(dict.fromkeys(str(source) for source in given))
-        for source in map(Path, self._given):
-            if not source.exists():
-                raise InputError(f"{source} does not exist; give image files or folders of images")
-            if not source.is_file() and not any(walk_images(source)):
-                known = " ".join(sorted(SUFFIXES))
-                raise InputError(f"no images in {source}; give a folder with files ending in {known}")
+        self._given = tuple(str(source) for source in given)
+        self.missing = tuple(source for source in self._given if not os.path.exists(source))  # noqa: PTH110 any text
+        self.repeated = len(self._given) - len(set(self._given))
+        if self.missing and len(self.missing) == len(self._given):
+            which = (
+                self.missing[0]
+                if len(self.missing) == 1
+                else f"none of {len(self.missing):,} sources, such as {self.missing[0]},"
+            )
+            verb = "does not exist" if len(self.missing) == 1 else "exists"
+            raise InputError(f"{which} {verb}; give image files or folders of images")
+        for source in self._given:
+            next(files_of(source))
 
     def __iter__(self) -> Iterator[Path]:
         """The files; a folder is read when it is reached."""
-        seen: set[str] | None = set() if len(self._given) > 1 else None
-        for source in map(Path, self._given):
-            for path in (source,) if source.is_file() else walk_images(source):
-                if seen is not None:
-                    place = os.path.abspath(path)  # noqa: PTH100 links stay apart
-                    if place in seen:
-                        continue
-                    seen.add(place)
-                yield path
+        return map(Path, self.names())
+
+    def names(self) -> Iterator[str]:
+        """The files as they are spelt."""
+        for source in self._given:
+            yield from files_of(source)
 
     @property
     def fingerprint(self) -> str:
@@ -53,3 +60,21 @@ class ImageSources:
     def count(self) -> int:
         """How many there are now."""
         return sum(1 for _ in self)
+
+
+def files_of(source: str) -> Iterator[str]:
+    """A file as it is spelt, or the images of a folder in sorted order.
+
+    Raises:
+        InputError: a folder without images.
+    """
+    if not os.path.isdir(source):  # noqa: PTH112 any text
+        yield source
+        return
+    empty = True
+    for path in walk_images(Path(source)):
+        empty = False
+        yield str(path)
+    if empty:
+        known = " ".join(sorted(SUFFIXES))
+        raise InputError(f"no images in {source}; give a folder with files ending in {known}")
