@@ -13,6 +13,7 @@ from longtail.data.holdout import HELD_OUT
 from longtail.data.loading import read_source, source_of
 from longtail.data.options import OwnSource, data_name
 from longtail.data.packed import is_packed
+from longtail.data.walking import is_own
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
@@ -128,7 +129,7 @@ def _filled(recipe: Recipe) -> Recipe:
 def _refuse_runs(path: Path) -> None:
     """Refuse to train on a folder of runs, whose plots would make poor photographs."""
     runs = [file.parent for file in sorted(path.glob("*/recipe.toml"))]
-    if runs:
+    if runs and is_own(path):
         raise InputError(
             f"{path} holds run folders, not classes of images; name one of them, such as {runs[0]}"
         )

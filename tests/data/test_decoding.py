@@ -9,7 +9,8 @@ from PIL import Image
 
 from longtail.data import read_images
 from longtail.data.files import ImageFiles
-from longtail.data.images import UnreadableError, check_all, decode, decode_all, walk_images
+from longtail.data.images import UnreadableError, check_all, decode, decode_all
+from longtail.data.walking import walk_images
 from longtail.types import InputError
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from longtail.data import formats
 from longtail.data.formats import FORMATS, SUFFIXES, UNDECODABLE
-from longtail.data.images import UnreadableError, decode, walk_images
+from longtail.data.images import UnreadableError, decode
+from longtail.data.walking import walk_images
 
 SAVED = {
     ".jfif": "JPEG", ".jpe": "JPEG", ".jif": "JPEG", ".mpo": "JPEG", ".apng": "PNG", ".dib": "DIB", ".pbm": "PPM",

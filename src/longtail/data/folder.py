@@ -1,87 +1,104 @@
 """Folders of images: a folder per class, with or without train, val and test folders above."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from longtail.data.dataset import counted
-from longtail.data.formats import SUFFIXES
-from longtail.data.images import is_hidden, walk_images
-from longtail.data.listing import SPLITS, Listing, Source
+from longtail.data.layout import part_folders, refuse_implausible
+from longtail.data.left_out import left_out_lines
+from longtail.data.listing import Listing, Source
 from longtail.data.parquet import parquet_files
 from longtail.data.rows import natural
+from longtail.data.walking import Walker, holds_images, is_own
 from longtail.types import InputError
 
 LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, PATH/CLASS/IMAGE, or a table of paths and labels"
+NO_CLASS = "images beside the class folders, so of no class"
 
 
 def read_folder(root: Path) -> Source:
     """List a tree of class folders.
 
-    A class is a folder directly under `train/`, `val/` and `test/` (any case, see SPLITS), or under the root where
-    there are none of these; images in deeper folders belong to it. Hidden files are skipped. Names are
-    text and in natural order. A folder called Train among other classes, with images directly in it, is a class.
+    A class is a folder directly under `train/`, `val/` and `test/` (and other spellings, see `part_of`), or under the
+    root where there are none of these; images in deeper folders belong to it. Names are text, in natural order. A
+    folder called Train among other classes, with images directly in it, is a class. What else lies in the
+    tree is in `left_out`.
 
     Args:
         root: the folder.
 
     Raises:
-        InputError: it does not exist, is a file, holds no class folders with images, or two folders for one part.
+        InputError: it does not exist, is a file, or holds no class folders with images, two folders for one part, or
+            folders that are plainly no classes.
     """
     if not root.exists():
         raise InputError(f"{root} does not exist; {LAYOUT}")
     if root.is_file():
         raise InputError(f"{root} is a file, not a folder of images; {LAYOUT}")
-    folders = _split_folders(root)
-    if not folders:
-        return Source(_read_part(root, root), is_flat=True)
-    parts = {split: _read_part(root, folder) for split, folder in folders.items()}
-    others = [folder.name for folder in _folders(root) if folder not in folders.values()]
-    beside = ", ".join(folder.name for folder in folders.values())
-    found = counted(len(others), "folder")
-    remarks = [f"{found} beside {beside} not read: {', '.join(others)}"] if others else []
-    return Source(parts.get("train"), parts.get("val"), parts.get("test"), remarks=tuple(remarks))
-
-
-def _folders(folder: Path) -> list[Path]:
-    inside = sorted(folder.iterdir(), key=lambda path: path.name)
-    return [path for path in inside if path.is_dir() and not is_hidden(path.name)]
-
-
-def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each part that there is; none for a flat tree of classes."""
-    inside = _folders(root)
-    named = {
-        split: [folder for folder in inside if folder.name.lower() in names]
-        for split, names in SPLITS.items()
+    if is_own(root):
+        raise InputError(f"{root} was written by longtail and holds no images to read; give your images")
+    walker = Walker(root)
+    inside = walker.look(root)
+    parts = part_folders(root, inside.folders)
+    if parts:
+        _leave_out_beside(walker, inside.images, inside.folders, parts)
+        found = {part: walker.look(folder) for part, folder in parts.items()}
+    else:
+        found = {"train": inside}
+    for part, one in found.items():
+        if not one.folders and one.images:
+            raise InputError(f"{parts.get(part, root)} holds images but no class folders; {LAYOUT}")
+        for image in one.images:
+            walker.leave_out(image, NO_CLASS)
+    classes = {part: sorted(one.folders, key=lambda path: natural(path.name)) for part, one in found.items()}
+    remarks = [refuse_implausible(parts.get(part, root), folders) for part, folders in classes.items()]
+    images = _images(walker, classes)
+    listings = {
+        part: _listing(root, parts.get(part, root), {folder: images[folder] for folder in folders}, walker)
+        for part, folders in classes.items()
     }
-    found = [folder for folders in named.values() for folder in folders]
-    if len(found) == 1 and len(inside) > 1 and not _folders(found[0]):
-        return {}  # a class that bears a part's name, among other classes
-    for folders in named.values():
-        if len(folders) > 1:
-            raise InputError(f"{folders[0]} and {folders[1]} are both the same part; keep one of them")
-    return {split: folders[0] for split, folders in named.items() if folders}
+    return Source(
+        listings.get("train"), listings.get("val"), listings.get("test"), is_flat=not parts,
+        remarks=tuple(line for lines in remarks for line in lines), left_out=walker.left_out(),
+    )  # fmt: skip
 
 
-def _read_part(root: Path, folder: Path) -> Listing:
-    inside = sorted(folder.iterdir())
-    class_folders = sorted(_folders(folder), key=lambda path: natural(path.name))
-    files = [list(walk_images(path)) for path in class_folders]
-    paths = tuple(file for group in files for file in group)
+def _leave_out_beside(
+    walker: Walker, images: Iterable[Path], folders: Iterable[Path], parts: Mapping[str, Path]
+) -> None:
+    """What lies in the root beside the folders of parts."""
+    names = ", ".join(folder.name for folder in parts.values())
+    for image in images:
+        walker.leave_out(image, f"beside {names}, so in no part")
+    for folder in folders:
+        if folder not in parts.values():
+            is_problem = holds_images(folder)
+            reason = "so in no part" if is_problem else "and without images"
+            walker.leave_out(folder, f"beside {names}, {reason}", is_problem=is_problem)
+
+
+def _images(walker: Walker, classes: Mapping[str, Sequence[Path]]) -> dict[Path, list[Path]]:
+    """Class folder of any part -> its images."""
+    found: dict[Path, list[Path]] = {folder: [] for folders in classes.values() for folder in folders}
+    for folder, image in walker.walk(*found):
+        found[folder].append(image)
+    return found
+
+
+def _listing(root: Path, folder: Path, images: Mapping[Path, Sequence[Path]], walker: Walker) -> Listing:
+    paths = tuple(file for group in images.values() for file in group)
     if len(paths) == 0:
-        if any(path.suffix.lower() in SUFFIXES for path in inside):
-            raise InputError(f"{folder} holds images but no class folders; {LAYOUT}")
         if parquet_files(folder):
             raise InputError(f"{folder} holds Parquet files; read them with: --set data.name=parquet")
         if any(folder.glob("*.parquet")):
             raise InputError(
                 f"{folder} holds Parquet files; name them train-*.parquet and test-*.parquet, or give one of them"
             )
-        raise InputError(f"no images in {folder}; {LAYOUT}")
+        raise InputError(f"no images in {folder}; {LAYOUT}", left_out_lines(walker.left_out()))
     return Listing(
-        class_names=tuple(path.name for path in class_folders),
-        targets=np.repeat(np.arange(len(files)), [len(group) for group in files]),
+        class_names=tuple(path.name for path in images),
+        targets=np.repeat(np.arange(len(images)), [len(group) for group in images.values()]),
         ids=tuple(path.relative_to(root).as_posix() for path in paths),
         fetch=lambda rows: (paths[row] for row in rows),
         on_disk=paths.__getitem__,

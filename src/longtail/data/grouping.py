@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from longtail.data.listing import SPLITS
+from longtail.data.listing import part_of
 from longtail.types import InputError
 
 GRAMMAR = "folder:DEPTH, column:NAME or regex:PATTERN"
-_PARTS = frozenset(name for names in SPLITS.values() for name in names)
 
 
 def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
@@ -59,7 +58,7 @@ def _folder(path: str, depth: int) -> str:
     if path.startswith(("/", "../")):
         return ""
     folders = PurePosixPath(path).parts[:-1]
-    if folders and folders[0].lower() in _PARTS:
+    if folders and part_of(folders[0]) is not None:
         folders = folders[1:]
     return folders[depth - 1] if len(folders) >= depth else ""
 

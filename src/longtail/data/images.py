@@ -1,6 +1,5 @@
 """From encoded images to uint8 squares: finding files, decoding, resizing."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,10 +15,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
-from longtail.data.formats import SUFFIXES
 from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
 from longtail.data.stored import StoredPixels
-from longtail.types import InputError
 
 Box = tuple[int, int, int, int]
 Item = TypeVar("Item")
@@ -195,32 +192,6 @@ def read_images(
     """
     found = decode_all(paths, len(paths), image_size)
     return found.images, [(str(paths[row]), reason) for row, reason in found.bad.items()]
-
-
-def walk_images(folder: Path) -> Iterator[Path]:
-    """Image files under a folder in sorted order; links are followed, hidden files and folders skipped."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"cannot list {error.filename} ({error.strerror}); allow it, or move the folder away"
-        )
-
-    seen: set[str] = set()
-    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in sorted(files):
-            if not is_hidden(name) and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(parent, name)
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is skipped: its name begins with a dot, or is macOS's `__MACOSX`."""
-    return name.startswith(".") or name == "__MACOSX"
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | UnreadableError]:

@@ -1,5 +1,6 @@
 """What a source hands over: images listed with their classes, not yet decoded."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,20 @@ SPLITS = {  # part -> what its folders, files and rows may be called
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+_TAILS = ("", "set", "data", "dataset", "images", "split")  # of such a name: `training_set`, `test images`
+_PART = {name + tail: part for part, names in SPLITS.items() for name in names for tail in _TAILS}
 PARTS = tuple(SPLITS)
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
+
+
+def part_of(word: str) -> str | None:
+    """The part that a word means, in any case; None for another word.
+
+    >>> part_of("Validation"), part_of("test_set"), part_of("tester")
+    ('val', 'test', None)
+    """
+    return _PART.get(re.sub(r"[\s_-]+", "", word.lower()))
 
 
 def is_text(name: str) -> bool:

@@ -10,10 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.listing import PARTS, SPLITS, Listing, Source
+from longtail.data.listing import PARTS, Listing, Source
 from longtail.types import InputError
-
-_PART = {name: part for part, names in SPLITS.items() for name in names}
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,6 @@ class Rows:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reading: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-
-def part_of(word: str) -> str | None:
-    """The part that a word means, in any case: "Validation" is val; None for another word."""
-    return _PART.get(word.strip().lower())
 
 
 def part_in_name(file: Path) -> str | None:

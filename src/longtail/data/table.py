@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longtail.data.listing import Source, is_text
-from longtail.data.rows import Rows, part_of, source_of_rows
+from longtail.data.listing import Source, is_text, part_of
+from longtail.data.rows import Rows, source_of_rows
 from longtail.types import InputError
 
 # What each column may be called, the preferred first.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
-from longtail.data.images import walk_images
 from longtail.data.loading import read_source
+from longtail.data.walking import walk_images
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Environment
 from longtail.recipe import Recipe

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from longtail.data.formats import SUFFIXES
-from longtail.data.images import walk_images
+from longtail.data.walking import walk_images
 from longtail.types import InputError
 
 Sources = str | Path | Iterable[str | Path]
