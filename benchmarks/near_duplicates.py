@@ -21,8 +21,9 @@ from longtail.data.audit import check
 from longtail.data.audit.look import look
 from longtail.data.audit.near import alike
 from longtail.data.loading import read_source, source_of
-from longtail.data.opening import UnreadableError, open_image, reasons, turn_upright
+from longtail.data.opening import UnreadableError, turn_upright
 from longtail.data.options import DataOptions
+from longtail.data.repairing import with_image
 
 
 def jpeg(image: Image.Image, quality: int = 95) -> bytes:
@@ -78,8 +79,7 @@ def measure(path: Path, count: int) -> None:
     found, count = dict.fromkeys(CHANGES, 0), 0
     for encoded in listing.fetch(np.array(rows)):
         try:
-            with reasons(encoded), open_image(encoded) as opened:
-                image = turn_upright(opened)
+            image, _ = with_image(encoded, turn_upright)
         except UnreadableError:  # of which the check told
             continue
         count += 1

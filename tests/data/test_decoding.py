@@ -93,14 +93,14 @@ def test_a_truncated_image_is_unreadable(encoded):
 
 
 def test_unreadable_images_leave_the_others_in_order(encoded):
-    images, bad, _ = decode_all(iter([encoded(1), b"", encoded(3), b"no", encoded(5)]), 5, 8)
+    images, bad, *_ = decode_all(iter([encoded(1), b"", encoded(3), b"no", encoded(5)]), 5, 8)
     assert images[:, 0, 0, 0].tolist() == [1, 3, 5]
     assert bad == {1: "empty", 3: "not an image"}
 
 
 def test_many_images_keep_their_order():
     pixels = np.arange(3000) % 251
-    images, bad, _ = decode_all((np.full((2, 2, 3), p, dtype=np.uint8) for p in pixels), 3000, 2)
+    images, bad, *_ = decode_all((np.full((2, 2, 3), p, dtype=np.uint8) for p in pixels), 3000, 2)
     assert bad == {}
     assert images[:, 1, 1, 1].tolist() == pixels.tolist()
 
@@ -137,7 +137,7 @@ def test_checking_tells_broken_files(tree):
     paths = sorted((root / "a").iterdir())
     paths[1].write_bytes(b"text")
     paths[2].write_bytes(paths[2].read_bytes()[:-40])
-    sizes, bad, _ = check_all(paths)
+    sizes, bad, *_ = check_all(paths)
     assert (sizes.tolist(), list(bad)) == ([[8, 8]], [1, 2])
     assert check_all(paths[:2]).bad == {1: "not an image"}
 

@@ -259,7 +259,7 @@ def test_size_mean_and_deviation_can_be_given(tree):
 
 @pytest.mark.parametrize("limit", [0, 2**30], ids=["on disk", "in memory"])
 def test_the_hash_tells_other_images_of_the_same_names(tree, encoded, monkeypatch, limit):
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", limit)
     root = tree({"a": [1, 2], "b": [3]})
     file = root / "a" / "000.png"
     before = load(root).index_hash
@@ -278,7 +278,7 @@ def test_a_truncated_image_is_skipped_whether_in_memory_or_on_disk(tree, encoded
     root = tree({"a": [1, 2], "b": [3]})
     (root / "a" / "002.jpg").write_bytes(encoded(9, "JPEG", (64, 64))[:-30])
     in_memory = load(root)
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", 0)
     on_disk = load(root)
     assert on_disk.notes == in_memory.notes
     assert [name for name, _ in on_disk.notes.unreadable] == ["a/002.jpg"]
@@ -291,7 +291,7 @@ def test_images_too_many_for_memory_stay_on_disk_with_the_same_batches(tree, mon
     (root / "train" / "a" / "004.png").write_bytes(b"")
     (root / "train" / "c" / "000.png").write_bytes(b"text")
     in_memory = load(root)
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 18 * 3 * 8 * 8)
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", 18 * 3 * 8 * 8)
     on_disk = load(root)
     assert not isinstance(on_disk.train.images, torch.Tensor)
     assert isinstance(on_disk.test.images, torch.Tensor)
@@ -315,7 +315,7 @@ def test_images_too_many_for_memory_stay_on_disk_with_the_same_batches(tree, mon
 
 def test_batches_from_disk_can_be_left_early_and_name_a_broken_file(tree, monkeypatch):
     root = tree({"a": [*range(10)], "b": [1]})
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", 0)
     split = load(root).train
     stream = batches(split, torch.arange(11), 1, "cpu", workers=2)
     assert next(stream).index.tolist() == [0]

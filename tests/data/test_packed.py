@@ -45,7 +45,7 @@ def load(path, name="packed", **values):
 
 def test_what_goes_in_comes_out(photos, tmp_path):
     out, steps = tmp_path / "packed", []
-    counts, bad = pack(photos, out, progress=lambda *step: steps.append(step))
+    counts, bad, _ = pack(photos, out, progress=lambda *step: steps.append(step))
     assert (counts, bad) == ({"train": 10, "test": 2}, [])
     assert steps == [(number, 12) for number in range(1, 13)]
     assert (source_of(out), source_of(photos)) == ("packed", "folder")
@@ -107,8 +107,8 @@ def test_original_images_are_wanted_for_boxes_alone(photos):
 
 def test_a_packed_set_is_not_decoded_to_find_unreadable_images(photos, tmp_path, monkeypatch):
     pack(photos, tmp_path / "packed")
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", 0)
-    monkeypatch.setattr("longtail.data.loading.check_all", lambda images: pytest.fail("decoded"))
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", 0)
+    monkeypatch.setattr("longtail.data.reading.check_all", lambda images: pytest.fail("decoded"))
     packed = load(tmp_path / "packed")
     assert not isinstance(packed.test.images, torch.Tensor)
     assert packed.train.images.sizes[0].tolist() == [20, 30]
@@ -145,7 +145,7 @@ def test_unreadable_images_are_left_out_and_named(photos, tmp_path):
         pack(photos, tmp_path / "packed", strict=True)
     assert list(refused.value.details) == [f"{name} ({reason})" for name, reason in wanted]
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
-    counts, bad = pack(photos, tmp_path / "packed")
+    counts, bad, _ = pack(photos, tmp_path / "packed")
     assert (counts, bad) == ({"train": 9, "test": 2}, wanted)
     notes = load(tmp_path / "packed").notes.lines()
     assert (

@@ -15,6 +15,7 @@ from torch import Tensor
 from longtail.data.files import ImageFiles
 from longtail.data.left_out import LeftOut, left_out_lines
 from longtail.data.options import Triple
+from longtail.data.repairing import REPAIRED
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Split:
         targets: (N,) class indices in [0, C).
         ids: N names: the path relative to the data's root, or "train/123" (part and row).
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
+        repaired: (path, what was ignored) of images whose pixels are sound and whose metadata or end is damaged;
+            they are used. Those of a part that was divided are in `Notes`.
         unknown_classes: images left out because the model does not know their class.
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
@@ -36,6 +39,7 @@ class Split:
     targets: Int[Tensor, " n"]
     ids: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
+    repaired: tuple[tuple[str, str], ...] = ()
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] | None = None
     contents: NDArray[np.uint64] | None = None
@@ -73,7 +77,7 @@ class Split:
 class Notes:
     """What a person should know about the data before believing a number; `strict` refuses it.
 
-    It does not refuse `reading`, nor what is recognisably no data in `left_out`.
+    It does not refuse `reading` and `repaired`, nor what is recognisably no data in `left_out`.
 
     Attributes:
         unreadable: (path, reason) of each image that was skipped.
@@ -84,6 +88,7 @@ class Notes:
         remarks: further lines, on what is odd about the source.
         reading: how the source was read, where there was a choice; no fault.
         left_out: what was found and is not used, by reason.
+        repaired: (path, what was ignored) of images with damaged metadata or end, and sound pixels; they are used.
     """
 
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -94,6 +99,7 @@ class Notes:
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    repaired: tuple[tuple[str, str], ...] = ()
 
     def lines(self, shown: int | None = 10, *, problems_only: bool = False) -> list[str]:
         """One line for each kind of note, with the first `shown` names (None: all); empty where all is well.
@@ -109,6 +115,7 @@ class Notes:
                 "unreadable and left out",
                 [f"{p} ({reason})" for p, reason in self.unreadable],
             ),
+            ("image", REPAIRED, [] if problems_only else [f"{p} ({what})" for p, what in self.repaired]),
             ("class", "not in the training part, images left out", unknown),
             ("class", "without images to evaluate on", self.not_tested),
             ("class", "with a single image, kept for training", self.single_image),

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
-from longtail.data.opening import Encoded, UnreadableError, open_image, reasons, shrink, turn_upright
+from longtail.data.opening import Encoded, UnreadableError, reasons, shrink, turn_upright
+from longtail.data.repairing import with_image
 from longtail.data.stored import StoredPixels
 
 Box = tuple[int, int, int, int]
@@ -32,11 +33,13 @@ class Decoded(NamedTuple):
         images: (n, 3, S, S) the readable ones in their order.
         bad: position -> reason of the others.
         contents: (n,) `content_number` of the readable ones; zeros where it was not asked for.
+        repaired: position -> what is damaged and was ignored, of readable ones.
     """
 
     images: UInt8[Tensor, "n 3 s s"]
     bad: dict[int, str]
     contents: UInt64[np.ndarray, " n"]
+    repaired: dict[int, str]
 
 
 class Checked(NamedTuple):
@@ -46,11 +49,13 @@ class Checked(NamedTuple):
         sizes: (n, 2) height and width of the readable ones.
         bad: position -> reason of the others.
         contents: (n,) `content_number` of the readable ones.
+        repaired: position -> what is damaged and was ignored, of readable ones.
     """
 
     sizes: Int64[np.ndarray, "n 2"]
     bad: dict[int, str]
     contents: UInt64[np.ndarray, " n"]
+    repaired: dict[int, str]
 
 
 def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
@@ -69,13 +74,21 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    with reasons(image), open_image(image) as opened:
-        upright = turn_upright(opened)
+    return _decode(image, size)[0]
+
+
+def _decode(image: Encoded, size: int) -> tuple[NDArray[np.uint8], str]:
+    """`decode`, and what is damaged and was ignored."""
+
+    def square(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
+        upright = turn_upright(opened, ignored)
         side = min(upright.size)
         left, top = ((length - side) / 2 for length in upright.size)
         box = (left, top, left + side, top + side)
-        square = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+        resized = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+
+    return with_image(image, square)
 
 
 def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> UInt8[Tensor, "3 s s"]:
@@ -98,21 +111,22 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
         UnreadableError: with the reason, whatever was raised.
     """
     top, left, height, width = box
+
+    def cut(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
+        factor = shrink(opened, min(height, width) // size) if draft else 1
+        upright = turn_upright(opened, ignored)
+        if top + height > upright.height * factor or left + width > upright.width * factor:
+            raise UnreadableError("smaller than when the set was listed")
+        if factor == 1:
+            return np.array(upright.crop((left, top, left + width, top + height)))
+        a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
+        return np.array(upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d)))
+
     with reasons(image):
         if isinstance(image, StoredPixels):
             pixels = image.read(top, height)[:, left : left + width]
         else:
-            with open_image(image) as opened:
-                factor = shrink(opened, min(height, width) // size) if draft else 1
-                upright = turn_upright(opened)
-                if top + height > upright.height * factor or left + width > upright.width * factor:
-                    raise ValueError("smaller than when the set was listed")
-                if factor == 1:
-                    part = upright.crop((left, top, left + width, top + height))
-                else:
-                    a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
-                    part = upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d))
-                pixels = np.array(part)
+            pixels, _ = with_image(image, cut)
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         return interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
 
@@ -123,21 +137,34 @@ def decode_small(image: Encoded, short_side: int) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         UnreadableError: with the reason, whatever was raised.
     """
-    with reasons(image), open_image(image) as opened:
-        upright = turn_upright(opened)
+    return shrunk(image, short_side)[0]
+
+
+def shrunk(image: Encoded, short_side: int) -> tuple[UInt8[np.ndarray, "h w 3"], str]:
+    """`decode_small`, and what is damaged and was ignored."""
+
+    def small(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
+        upright = turn_upright(opened, ignored)
         shorter = min(upright.size)
         if shorter > short_side:
             width, height = (length * short_side // shorter for length in upright.size)
             upright = upright.resize((width, height), Image.Resampling.BILINEAR)
         return np.array(upright)
 
+    return with_image(image, small)
+
 
 def measure(image: Encoded) -> tuple[int, int]:
-    """Decode an image and tell the height and width it has upright; raises `UnreadableError`."""
-    with reasons(image), open_image(image) as opened:
-        upright = turn_upright(opened)
-        upright.load()
+    """Decode an image and say the height and width it has upright; raises `UnreadableError`."""
+    return _measure(image)[0]
+
+
+def _measure(image: Encoded) -> tuple[tuple[int, int], str]:
+    def size(opened: Image.Image, ignored: list[str]) -> tuple[int, int]:
+        upright = turn_upright(opened, ignored)
         return upright.height, upright.width
+
+    return with_image(image, size)
 
 
 def decode_all(images: Iterable[Encoded], count: int, size: int, *, hashed: bool = False) -> Decoded:
@@ -151,31 +178,37 @@ def decode_all(images: Iterable[Encoded], count: int, size: int, *, hashed: bool
     """
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
-    bad: dict[int, str] = {}
+    bad, repaired = dict[int, str](), dict[int, str]()
 
-    def work(image: Encoded) -> NDArray[np.uint8]:
-        return decode(image, size)
+    def work(image: Encoded) -> tuple[NDArray[np.uint8], str]:
+        return _decode(image, size)
 
     results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
-        else:
-            array[row - len(bad)], contents[row - len(bad)] = result
+            continue
+        (array[row - len(bad)], ignored), contents[row - len(bad)] = result
+        if ignored:
+            repaired[row] = ignored
     kept = count - len(bad)
-    return Decoded(pixels[:kept], bad, contents[:kept])
+    return Decoded(pixels[:kept], bad, contents[:kept], repaired)
 
 
 def check_all(images: Iterable[Encoded]) -> Checked:
     """Decode each image once, in threads, and keep none."""
-    sizes, contents, bad = [], [], {}
-    for row, result in enumerate(in_threads(with_content(measure), images)):
+    sizes, contents = [], []
+    bad, repaired = dict[int, str](), dict[int, str]()
+    for row, result in enumerate(in_threads(with_content(_measure), images)):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
-        else:
-            sizes.append(result[0])
-            contents.append(result[1])
-    return Checked(np.array(sizes, np.int64).reshape(-1, 2), bad, np.array(contents, np.uint64))
+            continue
+        (size, ignored), content = result
+        sizes.append(size)
+        contents.append(content)
+        if ignored:
+            repaired[row] = ignored
+    return Checked(np.array(sizes, np.int64).reshape(-1, 2), bad, np.array(contents, np.uint64), repaired)
 
 
 def read_images(

@@ -13,20 +13,18 @@ from longtail.data.cifar import read_cifar
 from longtail.data.dataset import LongTailData, Notes, Split, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
-from longtail.data.files import ImageFiles
 from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
-from longtail.data.images import check_all, decode_all
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.options import DataOptions, OwnSource
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, parquet_files, read_parquet
 from longtail.data.profiles import choose
+from longtail.data.reading import read_split
 from longtail.data.table import read_table
 from longtail.types import InputError
 
-MEMORY_LIMIT = 2**30
 _PLAIN: dict[str, Callable[[Path], Source]] = {
     "folder": read_folder,
     "parquet": read_parquet,
@@ -103,6 +101,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     apart = [part for part in (val if source.val else None, test) if part is not None]
     notes = Notes(
         unreadable=sum((part.unreadable for part in apart), pool.unreadable),
+        repaired=sum((part.repaired for part in apart), pool.repaired),
         unknown_classes=dict(sum((Counter(part.unknown_classes) for part in apart), Counter())),
         not_tested=_absent(test or val, class_names),
         single_image=_with_one_image(pool, class_names),
@@ -147,7 +146,7 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     test = _load_other(part, listing, class_names, size)
     absent = _absent(test, class_names)
     notes = Notes(
-        test.unreadable, test.unknown_classes, absent,
+        test.unreadable, test.unknown_classes, absent, repaired=test.repaired,
         remarks=source.remarks, reading=source.reading, left_out=source.left_out,
     )  # fmt: skip
     _refuse_if_strict(notes, options)
@@ -188,7 +187,7 @@ def _load_train(
     targets = _by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     boxes = "resized_crop" in options.augment
-    split = _load(listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft)
+    split = read_split(listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft)
     readable = _present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options)
@@ -201,7 +200,7 @@ def _load_train(
 def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int) -> Split:
     targets = _by_name(listing, class_names)
     unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
-    split = _load(listing, targets, np.flatnonzero(targets >= 0), size)
+    split = read_split(listing, targets, np.flatnonzero(targets >= 0), size)
     if len(split) == 0:
         known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
         raise InputError(
@@ -209,36 +208,6 @@ def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: i
             f"{there}...); name the classes alike"
         )
     return replace(split, unknown_classes=dict(unknown))
-
-
-def _load(
-    listing: Listing,
-    targets: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    size: int,
-    *,
-    keep_on_disk: bool = False,
-    draft: bool = False,
-) -> Split:
-    """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can."""
-    too_large = len(rows) * 3 * size * size > MEMORY_LIMIT
-    contents, bad = None if listing.contents is None else listing.contents[rows], dict[int, str]()
-    if listing.on_disk is not None and (keep_on_disk or too_large):
-        if listing.sizes is None:
-            sizes, bad, contents = check_all(listing.fetch(rows))
-        else:
-            sizes = listing.sizes[rows]
-        kept = np.delete(np.arange(len(rows)), list(bad))
-        images: torch.Tensor | ImageFiles = ImageFiles(listing.on_disk, rows[kept], sizes, size, draft)
-    else:
-        images, bad, found = decode_all(listing.fetch(rows), len(rows), size, hashed=contents is None)
-        kept = np.delete(np.arange(len(rows)), list(bad))
-        contents = found if contents is None else contents[kept]
-    ids = tuple(listing.ids[row] for row in rows[kept])
-    unreadable = tuple((listing.ids[rows[position]], reason) for position, reason in bad.items())
-    groups = None if listing.groups is None else tuple(listing.groups[row] for row in rows[kept])
-    labels = torch.from_numpy(targets[rows[kept]])
-    return Split(images, labels, ids, unreadable, groups=groups, contents=contents)
 
 
 def _other_draw(source: Source, options: DataOptions) -> list[str]:

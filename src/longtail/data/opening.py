@@ -1,7 +1,9 @@
 """Opening encoded images within bounds, turning them upright, and saying why one cannot be read."""
 
 import io
+import logging
 import stat
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -10,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.stored import StoredPixels
 
@@ -22,8 +25,20 @@ _LARGE = 2**25  # pixels from which on images are decoded one at a time, so that
 _large = threading.Lock()
 _TOO_LARGE = f"too large: more than {MAX_PIXELS:,} pixels"
 
-# Pillow warns of what it takes for a decompression bomb at two thirds of our own limit, which refuses.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+EXIF = "damaged EXIF, so not turned upright"
+
+
+def silence_pillow() -> None:
+    """Keep what Pillow warns of off the terminal: what matters of it is found here and said by image.
+
+    Filters hold for the process: one that is set around a call would hold for other threads too. Of its warnings
+    some are of decompression bombs, at two thirds of the limit here, which refuses.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+silence_pillow()
 
 
 class UnreadableError(Exception):
@@ -63,10 +78,21 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
             yield opened
 
 
-def turn_upright(image: Image.Image) -> Image.Image:
-    """The image in 8-bit RGB, turned as its EXIF orientation says; transparency is left out, 16 bits become 8."""
-    ImageOps.exif_transpose(image, in_place=True)
-    return _rgb(image)
+def turn_upright(image: Image.Image, ignored: list[str]) -> Image.Image:
+    """The image in 8-bit RGB, turned as its EXIF orientation says; transparency is left out, 16 bits become 8.
+
+    Args:
+        image: with its pixels decoded or not.
+        ignored: gets what cannot be read of its metadata.
+    """
+    image.load()  # a PNG may name its orientation behind its pixels
+    try:
+        turn = turn_of(image)
+    except ValueError:
+        ignored.append(EXIF)
+        turn = None
+    upright = _rgb(image)
+    return upright if turn is None else upright.transpose(turn)
 
 
 def shrink(image: Image.Image, most: int) -> int:
@@ -93,7 +119,7 @@ def read_encoded(image: Encoded) -> bytes | NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         if image.width * image.height > MAX_PIXELS:
             raise UnreadableError(_TOO_LARGE)
-        return np.asarray(turn_upright(image.copy()))
+        return np.asarray(turn_upright(image.copy(), []))
     return image if isinstance(image, bytes | np.ndarray) else read_file(image)
 
 
@@ -125,5 +151,7 @@ def _reason(image: Encoded, error: Exception) -> str:
             return "empty"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, LookupError | struct.error):  # what a decoder ran into, in words that say nothing
+        return "damaged"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(said).splitlines()[0]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from longtail.data.content import with_content
-from longtail.data.images import decode_small, in_threads
+from longtail.data.images import in_threads, shrunk
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import options_of, read_source
@@ -32,7 +32,7 @@ def pack(
     root: Path | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, int], Unreadable]:
+) -> tuple[dict[str, int], Unreadable, Unreadable]:
     """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
 
     Images are turned upright; one whose shorter side is longer than `short_side` is shrunk to it by
@@ -48,7 +48,8 @@ def pack(
         progress: called with the number of images done and of all.
 
     Returns:
-        Number of images in each part, and (id, reason) of each image that could not be read and was left out.
+        Number of images in each part; (id, reason) of each image that could not be read and was left out; and
+        (id, what was ignored) of each that is damaged beside its pixels.
 
     Raises:
         InputError: nothing to pack, `out` exists or cannot be made, or, with `strict`, anything to report.
@@ -64,9 +65,9 @@ def pack(
         _check_free(path, out)  # again: it may have been finished by another process
         with whole(out, AGAIN) as partial:
             partial.mkdir()
-            counts, bad = _write(source, partial, path, short_side, progress)
+            counts, bad, repaired = _write(source, partial, path, short_side, progress)
             _check(path, counts, bad, source, strict=strict)
-    return counts, bad
+    return counts, bad, repaired
 
 
 def _source(path: Path, root: Path | None) -> Source:
@@ -89,32 +90,35 @@ def _check_free(path: Path, out: Path) -> None:
 
 def _write(
     source: Source, folder: Path, path: Path, short_side: int, progress: Callable[[int, int], None]
-) -> tuple[dict[str, int], Unreadable]:
+) -> tuple[dict[str, int], Unreadable, Unreadable]:
     total, done = sum(len(listing.ids) for listing in source.parts.values()), count(1)
     entries: dict[str, dict[str, Any]] = {}
+    repaired: Unreadable = []
     for name, listing in source.parts.items():
         bad: Unreadable = []
-        images = _decoded(listing, short_side, bad, lambda: progress(next(done), total))
+        images = _decoded(listing, short_side, bad, repaired, lambda: progress(next(done), total))
         groups = None if listing.groups is None else dict(zip(listing.ids, listing.groups, strict=True))
         part = write_part(folder, name, listing.class_names, images, groups)
         entries[name] = part | {"unreadable": bad}
     write_manifest(folder, entries, short_side=short_side, source=str(path.resolve()), is_flat=source.is_flat)
     counts = {name: entry["images"] for name, entry in entries.items()}
-    return counts, [one for entry in entries.values() for one in entry["unreadable"]]
+    return counts, [one for entry in entries.values() for one in entry["unreadable"]], repaired
 
 
 def _decoded(
-    listing: Listing, short_side: int, bad: Unreadable, tick: Callable[[], None]
+    listing: Listing, short_side: int, bad: Unreadable, repaired: Unreadable, tick: Callable[[], None]
 ) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]]:
-    """Id, label, pixels and content of each readable image; the others go into `bad`."""
+    """Id, label, pixels and content of each readable image; the others go into `bad`, damaged ones into `repaired`."""
     fetched = listing.fetch(np.arange(len(listing.ids)))
-    decoded = in_threads(with_content(lambda image: decode_small(image, short_side)), fetched)
+    decoded = in_threads(with_content(lambda image: shrunk(image, short_side)), fetched)
     for identity, label, image in zip(listing.ids, listing.targets.tolist(), decoded, strict=True):
         tick()
         if isinstance(image, UnreadableError):
             bad.append((identity, str(image)))
         else:
-            yield identity, label, *image
+            (pixels, ignored), content = image
+            repaired += [(identity, ignored)] if ignored else []
+            yield identity, label, pixels, content
 
 
 def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:

@@ -125,6 +125,13 @@ class Unread(Record):
     reason: str
 
 
+class Repaired(Record):
+    """An image that is damaged beside its pixels, and what of it was ignored."""
+
+    path: str
+    ignored: str
+
+
 class LeftOutEntry(Record):
     """See `longtail.data.left_out.LeftOut`."""
 
@@ -142,6 +149,7 @@ class Metrics(Scores):
     split: str | None = None
     unknown_classes: dict[str, Count] = Field(default_factory=dict)
     unreadable: list[Unread] = Field(default_factory=list)
+    repaired: list[Repaired] = Field(default_factory=list)
     left_out: list[LeftOutEntry] = Field(default_factory=list)
     temperature: Positive | None = None
     temperature_from: str | None = None
@@ -188,6 +196,7 @@ class AuditRecord(Record):
 
     counts: dict[str, dict[str, Count]] = Field(default_factory=dict)
     unreadable: list[Unread] = Field(default_factory=list)
+    repaired: list[Repaired] = Field(default_factory=list)
     suspicious: list[Unread] = Field(default_factory=list)
     duplicates: list[DuplicateEntry] = Field(default_factory=list)
     leaking_groups: list[LeakingGroupEntry] = Field(default_factory=list)

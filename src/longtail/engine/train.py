@@ -172,6 +172,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
                 "reuse_features": job.recipe.run.reuse_features,
                 "unknown_classes": dict(split.unknown_classes),
                 "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
+                "repaired": [{"path": path, "ignored": what} for path, what in split.repaired],
             } | ({"temperature_from": "val"} if temperature else {})
             write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
             job.processes.on_first(write)

@@ -191,7 +191,7 @@ class Predictor(ABC):
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
-                pixels, bad, _ = decode_all(encoded, len(chunk), self.description["image_size"])
+                pixels, bad, *_ = decode_all(encoded, len(chunk), self.description["image_size"])
                 unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
                 names = tuple(name for name, _ in chunk)
                 waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))

@@ -12,6 +12,7 @@ from longtail.data.audit import ENOUGH, Audit, Duplicates
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
 from longtail.data.left_out import left_out_lines
+from longtail.data.repairing import REPAIRED
 from longtail.metrics import class_groups
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
@@ -112,6 +113,9 @@ def _files(audit: Audit, wording: Wording) -> Iterator[str]:
     else:
         bad = [f"{path} ({reason})" for path, reason in audit.unreadable]
         yield f"{counted(len(bad), 'image')} cannot be read: {wording.list(bad)}"
+    if audit.repaired:
+        damaged = [f"{path} ({what})" for path, what in audit.repaired]
+        yield f"{counted(len(damaged), 'image')} {REPAIRED}: {wording.list(damaged)}"
     yield from map(printable, left_out_lines(audit.left_out))
     kinds: dict[str, list[str]] = defaultdict(list)
     for path, reason in audit.suspicious:

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.cells import cell_len
 
 from longtail.data.left_out import LeftOut, left_out_lines, left_out_of
+from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 from longtail.report.run import ENOUGH, SCORES, Run
@@ -150,7 +151,9 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
     bad = metrics.get("unreadable", ())
     more = [f"and {len(bad) - 2 * SHOWN} more"] if len(bad) > 2 * SHOWN else []
     shown = [printable(f"{entry['path']} ({entry['reason']})") for entry in bad[: 2 * SHOWN]]
-    return lines + _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
+    lines += _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
+    damaged = _names(f"{entry['path']} ({entry['ignored']})" for entry in metrics.get("repaired", ()))
+    return lines + _section(f"{REPAIRED[0].upper()}{REPAIRED[1:]}", damaged)
 
 
 def _beside(found: Sequence[LeftOut]) -> list[str]:

@@ -62,6 +62,9 @@ def check(
         is_divisible=options.name not in ("parquet", "packed"),
         held_out=_held_out(seen, listings["train"]) if list(listings) == ["train"] else {},
         unreadable=tuple(seen.bad),
+        repaired=tuple(
+            (p, one.ignored) for p, one in zip(seen.paths, seen.looks, strict=True) if one.ignored
+        ),
         suspicious=tuple((p, odd) for p, one in zip(seen.paths, seen.looks, strict=True) for odd in one.odd),
         duplicates=_duplicates(seen),
         leaking_groups=leaking(groups),

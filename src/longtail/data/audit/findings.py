@@ -55,6 +55,7 @@ class Audit:
         is_flat: the set knows no parts yet; all of it is listed as train.
         held_out: class -> test images that a set without parts would get; empty where it has parts.
         unreadable: (path, reason) of each image that could not be read.
+        repaired: (path, what was ignored) of each image with damaged metadata or end, and sound pixels; no problem.
         suspicious: (path, reason) of images that were read and are out of the ordinary.
         duplicates: images that the set holds more than once; first those that leak, then those that conflict.
         leaking_groups: groups with images in several parts.
@@ -70,6 +71,7 @@ class Audit:
     is_divisible: bool = True
     held_out: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[tuple[str, str], ...] = ()
+    repaired: tuple[tuple[str, str], ...] = ()
     suspicious: tuple[tuple[str, str], ...] = ()
     duplicates: tuple[Duplicates, ...] = ()
     leaking_groups: tuple[LeakingGroup, ...] = ()
@@ -146,6 +148,7 @@ class Audit:
         return {
             "counts": {part: dict(counts) for part, counts in self.counts.items()},
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
+            "repaired": [{"path": path, "ignored": what} for path, what in self.repaired],
             "duplicates": [
                 {
                     name: list(value) if isinstance(value, tuple) else value

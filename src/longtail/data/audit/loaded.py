@@ -24,6 +24,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
     return Audit(
         counts=counts,
         unreadable=data.notes.unreadable,
+        repaired=data.notes.repaired,
         duplicates=() if root is None else _same_files(splits, data.class_names, root),
         leaking_groups=leaking(_groups(splits)),
         remarks=data.notes.remarks,

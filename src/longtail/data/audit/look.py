@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from longtail.data.opening import Encoded, open_image, read_encoded, reasons, shrink, turn_upright
+from longtail.data.opening import Encoded, read_encoded, reasons, shrink, turn_upright
+from longtail.data.repairing import with_image
 
 SMALL = 32  # pixels of the shorter side below which an image is very small
 NARROW = 5  # times as long as wide, or wide as long
@@ -26,6 +27,7 @@ class Look(NamedTuple):
         hash: 64 bits that change little when the image does.
         thumb: (256,) uint8, the image as 16 x 16 grey values.
         odd: what is suspicious about it, as "kind" or "kind (detail)".
+        ignored: what is damaged beside its pixels and was ignored; "" where it is sound.
     """
 
     content: bytes
@@ -33,6 +35,7 @@ class Look(NamedTuple):
     hash: int
     thumb: NDArray[np.uint8]
     odd: tuple[str, ...]
+    ignored: str
 
 
 def look(image: Encoded) -> Look:
@@ -46,19 +49,22 @@ def look(image: Encoded) -> Look:
     """
     with reasons(image):
         data = read_encoded(image)
-        content = _digest(data)
-        with open_image(data) as opened:
-            odd = _oddities(opened)
-            factor = shrink(opened, min(opened.size) // (2 * _SIDE))
-            upright = turn_upright(opened)
-            if _is_transparent(opened):
-                odd.append("with transparency, which is left out")
-            whole = factor == 1 and opened.format not in ("JPEG", "MPO")
-            pixels = _digest(np.asarray(upright)) if whole else content
-            grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-            values = np.asarray(grey, dtype=np.float32)
-    thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3))
-    return Look(content, pixels, perceptual_hash(values), thumb.round().astype(np.uint8).ravel(), tuple(odd))
+    content = _digest(data)
+
+    def seen(opened: Image.Image, ignored: list[str]) -> tuple[bytes, NDArray[np.float32], list[str]]:
+        odd = _oddities(opened)
+        factor = shrink(opened, min(opened.size) // (2 * _SIDE))
+        upright = turn_upright(opened, ignored)
+        if _is_transparent(opened):
+            odd.append("with transparency, which is left out")
+        whole = factor == 1 and opened.format not in ("JPEG", "MPO")
+        pixels = _digest(np.asarray(upright)) if whole else content
+        grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        return pixels, np.asarray(grey, dtype=np.float32), odd
+
+    (pixels, values, odd), ignored = with_image(data, seen)
+    thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3)).round().astype(np.uint8).ravel()
+    return Look(content, pixels, perceptual_hash(values), thumb, tuple(odd), ignored)
 
 
 def perceptual_hash(grey: NDArray[np.float32]) -> int:

@@ -35,6 +35,7 @@ def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[st
         Duplicate(one.kind, tuple(one.paths), tuple(one.splits), tuple(one.classes))
         for one in found.duplicates
     ]
+    evaluated = {entry["path"]: entry["ignored"] for entry in metrics.get("repaired", ())}
     unread = {one.path: one.reason for one in found.unreadable}
     return {
         "checked_near": found.checked_near,
@@ -47,5 +48,6 @@ def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[st
         "not_tested": tuple(metrics.get("not_tested", found.not_tested)),
         "single_image": tuple(found.single_image),
         "too_small": tuple(found.too_small),
+        "repaired": tuple(({one.path: one.ignored for one in found.repaired} | evaluated).items()),
         "left_out": left_out_of(one.model_dump() for one in found.left_out),
     }

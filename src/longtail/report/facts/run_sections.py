@@ -193,6 +193,7 @@ class Data:
         audited: whether the audit's file was there; the fields below are empty without it.
         checked_near: whether near duplicates were looked for.
         unreadable, suspicious: (path, reason).
+        repaired: (path, what was ignored) of images damaged beside their pixels.
         duplicates: all; those over more than one split first.
         leaking_groups: in more than one split.
         not_tested, single_image, too_small: class names.
@@ -213,6 +214,7 @@ class Data:
     too_small: tuple[str, ...]
     unknown_classes: tuple[tuple[str, int], ...]
     left_out: tuple[LeftOut, ...] = ()
+    repaired: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from longtail.data.dataset import counted
 from longtail.data.left_out import left_out_lines
+from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
 from longtail.report.page import class_figures, curve_figures
@@ -161,12 +162,9 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         svg = to_svg(class_figures.counts_by_rank(found.counts, edges), "counts", title, caption)
         pictures.append(Picture(title, svg, caption))
     lists = (
-        (
-            "Could not be read",
-            "image",
-            [f"{shown_path(path)} ({reason})" for path, reason in found.unreadable],
-        ),
-        ("Looks odd", "image", [f"{shown_path(path)} ({reason})" for path, reason in found.suspicious]),
+        ("Could not be read", "image", _with_reasons(found.unreadable)),
+        (f"{REPAIRED[0].upper()}{REPAIRED[1:]}", "image", _with_reasons(found.repaired)),
+        ("Looks odd", "image", _with_reasons(found.suspicious)),
         (
             "Unknown to the model, left out",
             "class",
@@ -194,6 +192,10 @@ def _list(noun: str, text: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     told = ", ".join(shown(name) for name in names[:SHOWN])
     return f"{text}: {counted(len(names), noun)}: {told}{more}."
+
+
+def _with_reasons(entries: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{shown_path(path)} ({reason})" for path, reason in entries]
 
 
 def _duplicates(found: Data) -> Table | None:
