@@ -53,7 +53,7 @@ def test_stored_pixels_give_the_same_and_only_their_rows_are_read(tmp_path):
     picture = photo(40, 30)
     file = tmp_path / "pixels"
     file.write_bytes(b"x" * 7 + np.asarray(picture).tobytes())
-    stored = StoredPixels(file, 7, 40, 30, 0)
+    stored = StoredPixels(file, 7, 40, 30, 0, "a.png", 0, bytearray(b"\1"))
     for box in [(0, 0, 40, 30), (35, 1, 5, 29), (10, 20, 3, 4)]:
         assert torch.equal(decode_box(stored, box, 16), decode_box(encoded(picture, "PNG"), box, 16))
     file.write_bytes(file.read_bytes()[:-90])

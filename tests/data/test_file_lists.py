@@ -177,7 +177,7 @@ def test_categories_that_would_share_a_name_are_refused(images):
 
 def test_json_that_is_cut_off_is_refused(images):
     (images / "train.json").write_text('{"images": [')
-    with pytest.raises(InputError, match="as JSON"):
+    with pytest.raises(InputError, match="no sound JSON"):
         load(images / "train.json")
 
 

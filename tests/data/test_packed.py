@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -239,13 +240,17 @@ def test_a_stopped_pack_leaves_nothing(photos, tmp_path):
 @pytest.mark.parametrize(
     ("file", "damage", "message"),
     [
-        ("packed.json", lambda data: data[:50], "no sound packed set"),
+        ("packed.json", lambda data: data[:50], r"packed\.json is damaged \(no sound JSON"),
         (
             "packed.json",
             lambda data: data.replace(b'"version": 1', b'"version": 2'),
-            "longtail-packed 2, not",
+            r"packed\.json is damaged \(version should be 1, not 2\); pack it again",
         ),
-        ("packed.json", lambda data: b"[]", "no sound packed set"),
+        ("packed.json", lambda data: b"[]", "damaged"),
+        ("packed.json", lambda data: b"[" * 10**5, "deep"),
+        ("packed.json", lambda data: data.replace(b'"bytes": ', b'"bytes": -'), "bytes should be"),
+        ("packed.json", lambda data: data.replace(b'"ant"', b'"bee"'), "class 'bee' is there twice"),
+        ("packed.json", lambda data: data.replace(b'"train": {', b'"other": {'), "parts"),
         ("train.pixels", lambda data: data[:-1], "train.pixels and its index have"),
         ("train.index.parquet", lambda data: data[:50], "no sound packed set"),
     ],
@@ -256,6 +261,45 @@ def test_damage_is_told(photos, tmp_path, file, damage, message):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=message):
         read_packed(tmp_path / "packed")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("label", -1, r"labels outside 0\.\.2"),
+        ("label", 3, r"labels outside 0\.\.2"),
+        ("label", 0.5, "label should be whole numbers"),
+        ("label", None, "label should be whole numbers"),
+        ("height", -20, "sides outside"),
+        ("height", 2**40, "sides outside"),
+        ("width", 31, "do not follow each other"),
+        ("offset", 2**62, "do not follow each other"),
+        ("offset", -1, "do not follow each other"),
+        ("id", 7, "id should be names"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_pixels_is_told(photos, tmp_path, column, values, message):
+    pack(photos, tmp_path / "packed")
+    file = tmp_path / "packed/train.index.parquet"
+    table = pq.read_table(file)
+    changed = [values, *table.column(column).to_pylist()[1:]] if column != "id" else [7] * len(table)
+    pq.write_table(table.set_column(table.column_names.index(column), column, [changed]), file)
+    with pytest.raises(InputError, match=message) as refused:
+        read_packed(tmp_path / "packed")
+    assert str(refused.value).endswith("; pack it again")
+
+
+@pytest.mark.parametrize("limit", [0, 2**30], ids=["on disk", "in memory"])
+def test_other_pixels_than_were_packed_are_refused_and_the_image_named(photos, tmp_path, monkeypatch, limit):
+    pack(photos, tmp_path / "packed")
+    file = tmp_path / "packed/train.pixels"
+    data = bytearray(file.read_bytes())
+    data[5] ^= 1
+    file.write_bytes(data)
+    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", limit)
+    first = pq.read_table(tmp_path / "packed/train.index.parquet").column("id").to_pylist()[0].decode()
+    with pytest.raises(InputError, match=f"train.pixels is damaged .*{first}.*; pack the set again"):
+        load(tmp_path / "packed").train.images.read(0)
 
 
 def test_another_folder_is_no_packed_set(photos):

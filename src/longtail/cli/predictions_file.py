@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from longtail.cli.csv_file import check_free, write_csv
 from longtail.locks import locked
+from longtail.records import parse_json
 from longtail.types import InputError
 from longtail.whole import whole, writing
 
@@ -114,7 +116,7 @@ class PredictionsFile:
             InputError: see above.
         """
         try:
-            changed = _changed(json.loads(self.told.read_text("ascii")), settings)
+            changed = _changed(self._parsed(self.told.read_bytes()), settings)
         except (OSError, ValueError, AttributeError):
             raise InputError(
                 f"{self.out} is finished, but with which settings is not known any more; start anew with --overwrite"
@@ -187,21 +189,22 @@ class PredictionsFile:
     def _read_done(self) -> None:
         """Take over what is whole in the partial file, and cut off what is not."""
         assert self._file is not None
-        end = 0
+        end, columns = 0, []
         for number, line in enumerate(self._file):
             if not line.endswith(b"\n"):
                 break
             try:
-                found = json.loads(line)
+                found = self._parsed(line)
                 if number == 0:
                     self._check_settings(found["settings"])
                 elif number == 1:
-                    found["columns"]
+                    columns = [_type(name) for name in found["columns"]]
                 else:
+                    _check_row(found, columns)
                     self._take_over(found)
             except InputError:
                 raise
-            except (ValueError, LookupError, TypeError):
+            except (ValueError, LookupError, TypeError, AttributeError):
                 raise InputError(f"{self.partial} is damaged; start anew with --overwrite") from None
             end += len(line)
         self.rows = self.done.total()
@@ -213,11 +216,12 @@ class PredictionsFile:
             self._file.seek(end)
 
     def _take_over(self, row: list[Any]) -> None:
-        if not isinstance(row[0], str) or len(row) < 2:
-            raise ValueError("no row")
         self.done[row[0]] += 1
         if _is_empty(row):
             self.empty.append(row[0])
+
+    def _parsed(self, line: bytes) -> Any:
+        return parse_json(line, str(self.partial), "start again with --overwrite", file_names=True)
 
     def _check_settings(self, before: Mapping[str, Any]) -> None:
         if changed := _changed(before, self._settings):
@@ -263,6 +267,21 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def _kind(column: str) -> str | None:
     """The type of a column that is no text."""
     return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
+
+
+def _type(column: str) -> type | UnionType:
+    """What a cell of a column is, in JSON."""
+    kind = _kind(column)
+    return str if kind is None else bool if kind == "bool" else int | float
+
+
+def _check_row(row: object, kinds: Sequence[type | UnionType]) -> None:
+    """Raises TypeError or ValueError where it is no row of such cells, of which all but the first may be empty."""
+    if not isinstance(row, list) or not row or not isinstance(row[0], str):
+        raise TypeError("no row")
+    for cell, kind in zip(row, kinds, strict=True):
+        if cell is not None and not isinstance(cell, kind):
+            raise TypeError("a cell of another type")
 
 
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:

@@ -1,6 +1,5 @@
 """Annotations in the form of iNaturalist (and COCO): JSON with images, annotations and categories."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -9,8 +8,10 @@ from typing import Any
 
 from longtail.data.listing import Source
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
+from longtail.records import parse_json, read_bytes, short
 from longtail.types import InputError
 
+MOST = 2**32  # bytes of a file
 _HEAD = 65_536
 _KEYS = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 
@@ -74,11 +75,8 @@ def _is_annotation(file: Path) -> bool:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {file} as JSON ({reason}); fetch it again") from None
+    again = "fetch it again"
+    content = parse_json(read_bytes(file, again, most=MOST), str(file), again, most=MOST)
     keys = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise InputError(f"{file} has no list of images; expected the keys {', '.join(keys)}")
@@ -91,7 +89,7 @@ def _pairs(file: Path, content: Mapping[str, Any]) -> tuple[list[tuple[str, str]
     """File and class of each annotation, and how many images have none."""
     try:
         names = _class_names(content["categories"])
-        images = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        images = {image["id"]: _text(image["file_name"]) for image in content["images"]}
         said = [(entry["image_id"], entry["category_id"]) for entry in content["annotations"]]
         lost = [f"image {image}" for image, _ in said if image not in images]
         lost += [f"category {category}" for _, category in said if category not in names]
@@ -108,8 +106,14 @@ def _pairs(file: Path, content: Mapping[str, Any]) -> tuple[list[tuple[str, str]
     return [(images[image], names[category]) for image, category in said], len(bare)
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{short(value)} is no text")
+    return value
+
+
 def _class_names(categories: list[Mapping[str, Any]]) -> dict[Any, str]:
-    names = {category["id"]: str(category.get("name") or category["id"]) for category in categories}
+    names = {category["id"]: _text(category.get("name") or str(category["id"])) for category in categories}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
     told = {key: f"{name} {key}" if name in shared else name for key, name in names.items()}
     doubled = [name for name, count in Counter(told.values()).items() if count > 1]

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.stored import StoredPixels
+from longtail.types import InputError
 
 Encoded = Path | bytes | NDArray[np.uint8] | Image.Image | StoredPixels
 MAX_PIXELS = 2**27  # of an image: 134 million, 0.4 GB as RGB
@@ -108,6 +109,8 @@ def reasons(image: Encoded) -> Iterator[None]:
     """Turn whatever decoding raises into `UnreadableError` with the reason."""
     try:
         yield
+    except InputError:  # the set is at fault, not the image
+        raise
     except Exception as error:
         raise UnreadableError(_reason(image, error)) from error
 

@@ -13,21 +13,50 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from numpy.typing import NDArray
+from pydantic import Field, field_validator
 
 from longtail.data.listing import Listing, Source
 from longtail.data.stored import StoredPixels
+from longtail.records import Record, check_record, parse_json, read_bytes, short, unique
 from longtail.types import InputError
 
 MANIFEST = "packed.json"
 FORMAT, VERSION = "longtail-packed", 1
+AGAIN = "pack it again"
+MOST = 2**30  # bytes of packed.json, which names every unreadable image
+MOST_SIDE = 2**20  # of an image, in pixels
 NUMBERS = ("label", "offset", "height", "width", "checksum")
+
+
+class PackedPart(Record):
+    """A part in packed.json; `unreadable` has the id and the reason of each image that was left out."""
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    images: Annotated[int, Field(ge=0)]
+    bytes: Annotated[int, Field(ge=0)]
+    unreadable: list[Annotated[list[str], Field(min_length=2, max_length=2)]]
+
+    @field_validator("classes")
+    @classmethod
+    def _are_different(cls, names: list[str]) -> list[str]:
+        unique(names, "class")
+        return names
+
+
+class Manifest(Record):
+    """packed.json."""
+
+    format: Literal["longtail-packed"]
+    version: Literal[1]
+    is_flat: bool
+    parts: Annotated[dict[Literal["train", "val", "test"], PackedPart], Field(min_length=1)]
 
 
 def is_packed(path: Path) -> bool:
@@ -46,20 +75,18 @@ def read_packed(root: Path) -> Source:
     """
     if not is_packed(root):
         raise InputError(f"{root} has no {MANIFEST}; make a packed set with: longtail data pack PATH -o DIR")
+    file = root / MANIFEST
+    content = parse_json(read_bytes(file, AGAIN, most=MOST), str(file), AGAIN, most=MOST, file_names=True)
+    manifest = check_record(content, Manifest, str(file), AGAIN)
     try:
-        manifest = json.loads((root / MANIFEST).read_text("utf-8"))
-        if (manifest["format"], manifest["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"format {manifest['format']} {manifest['version']}, not {FORMAT} {VERSION}")
-        parts = {name: _read_part(root, name, part) for name, part in manifest["parts"].items()}
-        left_out = sum(len(part["unreadable"]) for part in manifest["parts"].values())
-        is_flat = bool(manifest["is_flat"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{root} is no sound packed set ({reason}); pack it again") from None
+        parts = {name: _read_part(root, name, part) for name, part in manifest.parts.items()}
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"{root} is no sound packed set ({short(error, 200)}); {AGAIN}") from None
+    left_out = sum(len(part.unreadable) for part in manifest.parts.values())
     said = f"{left_out} unreadable when the set was packed, named in {root / MANIFEST}"
     return Source(
         parts.get("train"), parts.get("val"), parts.get("test"),
-        is_flat=is_flat, remarks=(said,) if left_out else (),
+        is_flat=manifest.is_flat, remarks=(said,) if left_out else (),
     )  # fmt: skip
 
 
@@ -124,25 +151,53 @@ def _to_disk(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _read_part(root: Path, name: str, part: Mapping[str, Any]) -> Listing:
+def _read_part(root: Path, name: str, part: PackedPart) -> Listing:
     pixels = root / f"{name}.pixels"
     table = pq.read_table(root / f"{name}.index.parquet")
-    columns = {column: table.column(column).to_numpy() for column in NUMBERS}
-    ids = tuple(os.fsdecode(identity) for identity in table.column("id").to_pylist())
-    found, wanted = (pixels.stat().st_size, len(ids)), (part["bytes"], part["images"])
+    columns = {column: _numbers(table, column) for column in NUMBERS}
+    ids = _names(table, "id")
+    found, wanted = (pixels.stat().st_size, len(ids)), (part.bytes, part.images)
     if found != wanted:
         raise ValueError(f"{pixels.name} and its index have {found} bytes and images, not {wanted}")
+    _check_places(pixels, part, columns)
     places = [columns[column] for column in ("offset", "height", "width", "checksum")]
+    seen = bytearray(len(ids))
 
     def at(row: int) -> StoredPixels:
-        return StoredPixels(pixels, *(int(column[row]) for column in places))
+        offset, height, width, checksum = (int(column[row]) for column in places)
+        return StoredPixels(pixels, offset, height, width, checksum, ids[row], row, seen)
 
     def fetch(rows: NDArray[np.int64]) -> Iterator[StoredPixels]:
         return map(at, rows.tolist())
 
     sizes = np.stack([columns["height"], columns["width"]], axis=1)
-    groups = None
-    if "group" in table.column_names:
-        groups = tuple(os.fsdecode(group) for group in table.column("group").to_pylist())
+    groups = _names(table, "group") if "group" in table.column_names else None
     contents = table.column("content").to_numpy() if "content" in table.column_names else None
-    return Listing(tuple(part["classes"]), columns["label"], ids, fetch, at, sizes, groups, contents=contents)
+    return Listing(tuple(part.classes), columns["label"], ids, fetch, at, sizes, groups, contents=contents)
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.int64]:
+    found = table.column(column)
+    if not pa.types.is_int64(found.type) or found.null_count:
+        raise ValueError(f"{column} should be whole numbers")
+    return np.asarray(found.to_numpy(), dtype=np.int64)
+
+
+def _names(table: pa.Table, column: str) -> tuple[str, ...]:
+    found = table.column(column)
+    if not pa.types.is_binary(found.type) or found.null_count:
+        raise ValueError(f"{column} should be names")
+    return tuple(os.fsdecode(name) for name in found.to_pylist())
+
+
+def _check_places(pixels: Path, part: PackedPart, columns: Mapping[str, NDArray[np.int64]]) -> None:
+    """Refuse labels of no class, and images that do not lie one after the other in the file."""
+    label, height, width = (columns[column] for column in ("label", "height", "width"))
+    if ((label < 0) | (label >= len(part.classes))).any():
+        raise ValueError(f"its index of {pixels.name} has labels outside 0..{len(part.classes) - 1}")
+    sides = np.stack([height, width])
+    if (sides < 1).any() or (sides > MOST_SIDE).any():
+        raise ValueError(f"its index of {pixels.name} has sides outside 1..{MOST_SIDE:,} pixels")
+    ends = np.cumsum(3 * height * width)
+    if not np.array_equal(columns["offset"], ends - 3 * height * width) or ends[-1:].sum() != part.bytes:
+        raise ValueError(f"its index of {pixels.name} has images that do not follow each other")

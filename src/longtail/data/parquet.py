@@ -1,6 +1,5 @@
 """Parquet files in the layout of the Hugging Face hub: encoded images and labels in columns."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from longtail.data.listing import SPLITS, Listing, Source
 from longtail.data.rows import ordered
+from longtail.records import parse_json
 from longtail.types import InputError
 
 LABEL_COLUMNS = ("label", "fine_label", "labels")
@@ -118,7 +118,7 @@ def _reading(file: Path) -> Iterator[None]:
 def _features(schema: pa.Schema) -> dict[str, Any]:
     metadata = (schema.metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(metadata or b"{}")["info"]["features"]
+        features = parse_json(metadata or b"{}", "the metadata", "write it again")["info"]["features"]
     except (ValueError, KeyError, TypeError):  # nothing said of the columns, or in another form
         return {}
     if not isinstance(features, dict):
@@ -135,6 +135,12 @@ def _names(files: list[Path], label: str) -> list[str] | None:
             f"{files[0]} and {other} give different names to the numbers in `{label}`; write them alike"
         )
     names: list[str] | None = found[0]
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(n, str) for n in names) and len(set(names)) == len(names)
+    ):
+        raise InputError(
+            f"the names of `{label}` in the metadata of {files[0]} are no different texts; write it again"
+        )
     return names
 
 

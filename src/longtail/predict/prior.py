@@ -3,7 +3,6 @@
 import csv
 import difflib
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from longtail.records import parse_json
 from longtail.types import InputError
 
 Prior = str | Path | Mapping[str, float]
@@ -62,7 +62,9 @@ def _read(file: Path) -> dict[str, object]:
     try:
         data = file.read_bytes()
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-        pairs = _json_pairs(text) if file.suffix.lower() == ".json" else _csv_pairs(text)
+        pairs = _json_pairs(text, file) if file.suffix.lower() == ".json" else _csv_pairs(text)
+    except InputError:
+        raise
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot read the prior {file} ({error}); give {FORM}") from None
     twice = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
@@ -71,11 +73,11 @@ def _read(file: Path) -> dict[str, object]:
     return dict(pairs)
 
 
-def _json_pairs(text: str) -> list[tuple[str, object]]:
-    found = json.loads(text, object_pairs_hook=list)
-    if not isinstance(found, list) or not all(isinstance(pair, tuple) for pair in found):
+def _json_pairs(text: str, file: Path) -> list[tuple[str, object]]:
+    found = parse_json(text, str(file), f"give {FORM}")
+    if not isinstance(found, dict):
         raise ValueError("it is no object")
-    return found
+    return list(found.items())
 
 
 def _csv_pairs(text: str) -> list[tuple[str, object]]:
