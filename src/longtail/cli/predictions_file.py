@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from types import UnionType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from longtail.cli.csv_file import check_free, write_csv
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 AGAIN = "then repeat the command with --resume, or choose another -o"
 NUMBERS = ("confidence", "agreement")
+_CELLS = {None: str | None, "bool": bool | None, "float32": int | float | None}  # types in JSON
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
 
@@ -189,7 +189,7 @@ class PredictionsFile:
     def _read_done(self) -> None:
         """Take over what is whole in the partial file, and cut off what is not."""
         assert self._file is not None
-        end, columns = 0, []
+        end, columns = 0, list[str]()
         for number, line in enumerate(self._file):
             if not line.endswith(b"\n"):
                 break
@@ -198,7 +198,7 @@ class PredictionsFile:
                 if number == 0:
                     self._check_settings(found["settings"])
                 elif number == 1:
-                    columns = [_type(name) for name in found["columns"]]
+                    columns = found["columns"]
                 else:
                     _check_row(found, columns)
                     self._take_over(found)
@@ -269,19 +269,11 @@ def _kind(column: str) -> str | None:
     return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
 
 
-def _type(column: str) -> type | UnionType:
-    """What a cell of a column is, in JSON."""
-    kind = _kind(column)
-    return str if kind is None else bool if kind == "bool" else int | float
-
-
-def _check_row(row: object, kinds: Sequence[type | UnionType]) -> None:
-    """Raises TypeError or ValueError where it is no row of such cells, of which all but the first may be empty."""
-    if not isinstance(row, list) or not row or not isinstance(row[0], str):
+def _check_row(row: Sequence[Any], columns: Sequence[str]) -> None:
+    """Raises TypeError or ValueError where it is no row of these columns, of which all but the first may be empty."""
+    kinds = [_CELLS[_kind(name)] for name in columns]
+    if not isinstance(row[0], str) or not all(map(isinstance, row, kinds)) or len(row) != len(kinds):
         raise TypeError("no row")
-    for cell, kind in zip(row, kinds, strict=True):
-        if cell is not None and not isinstance(cell, kind):
-            raise TypeError("a cell of another type")
 
 
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
