@@ -113,7 +113,7 @@ def test_an_unknown_recipe(target: str, said: str) -> None:
         ("method.name", "icll", "unknown method 'icll'; methods are "),
         ("data.name", "digitz", "data.name = 'digitz' does not fit: "),
         ("optim.peak_lr", "fast", "optim.peak_lr = 'fast' does not fit: "),
-        ("optim.peak_lr", -1, "optim.peak_lr = -1 does not fit: input should be greater than 0"),
+        ("optim.peak_lr", -1, "optim.peak_lr = -1 does not fit: give more than 0 and at most 1,000,000"),
         ("optim.batch_size", 0, "optim.batch_size = 0 does not fit: "),
         ("optim.batch_size", 2.5, "optim.batch_size = 2.5 does not fit: "),
         ("model.head", "square", "model.head = 'square' does not fit: input should be 'cosine' or 'linear'"),

@@ -40,9 +40,14 @@ class Epochs:
         return rounded_up if new > old else min(value, max(rounded_up, min(self.floor, new // 2)))
 
 
-Window = Annotated[int, Field(ge=0), Epochs("window")]
-WindowStart = Annotated[int, Field(ge=0), Epochs("start")]
-StageEpochs = Annotated[int, Field(ge=0), Epochs("stage")]
+MOST_EPOCHS = 1_000_000
+Window = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("window")]
+WindowStart = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("start")]
+StageEpochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("stage")]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+"""How much a term, a prior or a decay counts."""
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+"""A learning rate, a temperature."""
 
 
 def _marked(options: BaseModel) -> dict[str, Epochs]:
@@ -102,7 +107,10 @@ class Stage:
 
 
 class MethodOptions(BaseModel):
-    """The recipe's [method] section; a method adds its own keys in a subclass `Options`."""
+    """The recipe's [method] section; a method adds its own keys in a subclass `Options`.
+
+    Every number has a smallest and a largest value: a slip of the keyboard is refused, and not tried.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from longtail.method import Epochs
+from longtail.method import MOST_EPOCHS, Epochs, Positive, Weight, Window
+
+MOST_IMAGES, MOST_THREADS = 2**20, 1024  # of a batch; of a machine
 
 
 class OptimOptions(BaseModel):
@@ -27,18 +29,18 @@ class OptimOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    epochs: int = Field(200, ge=1)
-    batch_size: int = Field(128, ge=1)
-    peak_lr: float = Field(0.1, gt=0)
-    warmup_epochs: Annotated[int, Field(ge=0), Epochs("warmup")] = 0
-    warmup_start_lr: float = Field(0.0, ge=0)
+    epochs: int = Field(200, ge=1, le=MOST_EPOCHS)
+    batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
+    peak_lr: Positive = 0.1
+    warmup_epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("warmup")] = 0
+    warmup_start_lr: float = Field(0.0, ge=0, le=1e6)
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
-    weight_decay: float = Field(5e-4, ge=0)
-    clip_norm: float = Field(0.0, ge=0)
+    weight_decay: Weight = 5e-4
+    clip_norm: float = Field(0.0, ge=0, le=1e9)
     layer_decay: float = Field(1.0, gt=0, le=1)
-    frozen_stages: int = Field(0, ge=0)
-    frozen_epochs: Annotated[int, Field(ge=0), Epochs("window")] = 0
+    frozen_stages: int = Field(0, ge=0, le=1000)
+    frozen_epochs: Window = 0
     precision: Literal["fp32", "fp64", "bf16", "fp16"] = "fp32"
 
 
@@ -61,10 +63,10 @@ class RunOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: int = Field(0, ge=0, lt=2**31)
-    evaluate_every: int = Field(0, ge=0)
-    evaluate_batch_size: int = Field(0, ge=0)
+    evaluate_every: int = Field(0, ge=0, le=MOST_EPOCHS)
+    evaluate_batch_size: int = Field(0, ge=0, le=MOST_IMAGES)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=MOST_THREADS)
     graphs: bool = True
     expert_streams: bool = False
-    reuse_features: int = Field(0, ge=0)
+    reuse_features: int = Field(0, ge=0, le=MOST_EPOCHS)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from longtail.printable import shortened
+
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
@@ -70,13 +72,13 @@ class InputError(ValueError):
     """Something the user gave cannot be used; the message says what, what is valid, and what to do.
 
     Args:
-        message: one line without the word "error".
+        message: one line without the word "error"; the middle of a very long one is left out, as of the next.
         details: further lines, only where a list is the message (classes, files, changed keys).
     """
 
     def __init__(self, message: str, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.details = tuple(details)
+        super().__init__(shortened(message))
+        self.details = tuple(map(shortened, details))
         for line in self.details:
             self.add_note(line)  # for who sees the exception itself
 

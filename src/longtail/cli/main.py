@@ -10,6 +10,7 @@ import typer
 
 from longtail.cli import data, demo, explaining, exporting, listing, predicting, reporting, runs
 from longtail.cli.output import say, screens
+from longtail.printable import shortened
 from longtail.stopping import Stop, handled_by
 
 REFUSED, INTERRUPTED = 2, 130
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:
             if stop.requested:  # libraries turn the interruption into errors of their own
                 return _interrupted()
-            lines = explain(error)
+            lines = list(map(shortened, explain(error)))
             if not lines:
                 raise
             if runs.is_first() or not _is_known_to_all(error):

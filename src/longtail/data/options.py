@@ -3,9 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from longtail.types import InputError
+
+MOST_IMAGES, MOST_PIXELS = 10**9, 4096  # of a class; of a side
 Triple = tuple[float, float, float]
+Mean = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Means = tuple[Mean, Mean, Mean]
+Deviations = tuple[Share, Share, Share]
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 SourceName = Literal["digits", "cifar10", "cifar100", OwnSource]
 Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
@@ -27,7 +34,7 @@ class DataOptions(BaseModel):
         subset_seed: seed of `seeded`.
         validation: fraction of each class of the training part held out, in [0, 1).
         image_size: side in pixels. Default: the set's own (8 for digits, else 32).
-        many_above: a class with more training images belongs to "many".
+        many_above: a class with more training images belongs to "many"; no less than `few_below`.
         few_below: a class with fewer training images belongs to "few".
         augment: operations on training images; they are applied in the fixed order of `Augment`.
         crop_padding: pixels of padding before the random crop.
@@ -35,10 +42,10 @@ class DataOptions(BaseModel):
         draft: let JPEG decoders shrink large photographs by 2, 4 or 8 before `resized_crop`, the box never below
             `image_size`; faster, and grey levels change (`benchmarks/loader.py` says by how much).
         cutout_size: side of the square that Cutout blanks.
-        randaugment_ops: RandAugment's operations for each image.
+        randaugment_ops: RandAugment's operations for each image, 1 to 16.
         randaugment_magnitude: RandAugment's strength, 0..30.
-        mean: per channel, of images in [0, 1]. Default: the set's own.
-        std: per channel. Default: the set's own.
+        mean: per channel, of images in [0, 1]; in [0, 1]. Default: the set's own.
+        std: per channel, in (0, 1]. Default: the set's own.
         workers: threads that decode images that stay on disk.
         strict: refuse whatever would otherwise be noted (`Notes`).
     """
@@ -49,26 +56,35 @@ class DataOptions(BaseModel):
     name: SourceName
     path: str | None = None
     root: str | None = None
-    imbalance_factor: float | None = Field(default=None, ge=1)
+    imbalance_factor: float | None = Field(default=None, ge=1, le=1e9)
     profile: Literal["exponential", "pareto", "step"] = "exponential"
-    max_count: int | None = Field(default=None, ge=1)
+    max_count: int | None = Field(default=None, ge=1, le=MOST_IMAGES)
     subset: Literal["first", "shuffle0", "seeded"] = "first"
-    subset_seed: int = Field(default=0, ge=0)
+    subset_seed: int = Field(default=0, ge=0, lt=2**31)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
-    image_size: int | None = Field(default=None, ge=1, le=4096)
-    many_above: int = Field(default=100, ge=0)
-    few_below: int = Field(default=20, ge=0)
-    augment: tuple[Operation, ...] = Field(default=(), strict=False)
-    crop_padding: int = Field(default=4, ge=0)
-    crop_scale: Annotated[tuple[float, float], Strict(False)] = (0.08, 1.0)
+    image_size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
+    many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
+    few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
+    augment: tuple[Operation, ...] = Field(default=(), strict=False, max_length=len(get_args(Operation)))
+    crop_padding: int = Field(default=4, ge=0, le=MOST_PIXELS)
+    crop_scale: Annotated[tuple[Share, Share], Strict(False)] = (0.08, 1.0)
     draft: bool = False
-    cutout_size: int = Field(default=16, ge=1)
-    randaugment_ops: int = Field(default=2, ge=1)
+    cutout_size: int = Field(default=16, ge=1, le=MOST_PIXELS)
+    randaugment_ops: int = Field(default=2, ge=1, le=16)
     randaugment_magnitude: int = Field(default=10, ge=0, le=30)
-    mean: Annotated[Triple, Strict(False)] | None = None
-    std: Annotated[Triple, Strict(False)] | None = None
-    workers: int = Field(default=2, ge=0)
+    mean: Annotated[Means, Strict(False)] | None = None
+    std: Annotated[Deviations, Strict(False)] | None = None
+    workers: int = Field(default=2, ge=0, le=1024)
     strict: bool = False
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "DataOptions":
+        if self.few_below > self.many_above:
+            raise InputError(
+                f"data.few_below = {self.few_below} is above data.many_above = {self.many_above}, so a class could be "
+                "few and many at once; lower the one or raise the other"
+            )
+        return self
 
 
 def data_name(source: str, path: str | None) -> str:

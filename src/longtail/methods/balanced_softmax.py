@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
 from longtail.losses import logit_adjust, logit_adjusted_cross_entropy
-from longtail.method import Method, MethodOptions, Stage
+from longtail.method import Method, MethodOptions, Stage, Weight
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -21,7 +20,7 @@ class BalancedSoftmax(Method):
             tau: strength of the adjustment; 1 is balanced softmax, 0 plain cross-entropy.
         """
 
-        tau: float = Field(1.0, ge=0)
+        tau: Weight = 1.0
 
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)

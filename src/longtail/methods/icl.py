@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from longtail import losses
-from longtail.method import Method, MethodOptions, Stage, StageEpochs, Window, WindowStart
+from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs, Weight, Window, WindowStart
 from longtail.types import Batch, ModelOutput, Progress
 
 DIVERSITY = {
@@ -51,27 +51,27 @@ class ICL(Method):
         competition: bool = True
         parallel_factor: Literal["one", "num_experts", "num_experts_squared"] = "num_experts_squared"
         distillation_form: Literal["unordered_mean", "ordered_sum"] = "unordered_mean"
-        distillation_weight: float = Field(1.0, ge=0)
-        distillation_temperature: float = Field(1.0, gt=0)
+        distillation_weight: Weight = 1.0
+        distillation_temperature: Positive = 1.0
         distillation_detach_teacher: bool = False
         diversity_form: Literal["cosine", "cosine_floored", "cosine_squared", "distance"] = "cosine_floored"
-        diversity_weight: float = Field(1.0, ge=0)
+        diversity_weight: Weight = 1.0
         diversity_stop: Window = 30
-        contrastive_weight: float = Field(1.0, ge=0)
+        contrastive_weight: Weight = 1.0
         contrastive_start: WindowStart = 120
         contrastive_mode: Literal["add", "replace"] = "add"
         similarity: Literal["cosine", "dot"] = "cosine"
         negatives: Literal["sum", "mean"] = "sum"
-        num_negatives: int = Field(7, ge=1)
+        num_negatives: int = Field(7, ge=1, le=1_000_000)
         own_class: bool = False
-        temperature: float = Field(0.07, gt=0)
+        temperature: Positive = 0.07
         confusion_decay: float = Field(0.1, gt=0, le=1)
         confusion_decay_every: Literal["epoch", "batch"] = "epoch"
         prototype_decay: float = Field(0.9, ge=0, le=1)
         classifier_epochs: StageEpochs = 20
-        classifier_peak_lr: float = Field(0.1, gt=0)
+        classifier_peak_lr: Positive = 0.1
         classifier_batch_norm: Literal["train", "eval"] = "train"
-        tau: float = Field(1.0, ge=0)
+        tau: Weight = 1.0
 
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)

@@ -27,11 +27,11 @@ class ModelOptions(BaseModel):
 
     name: str = "resnet32"
     num_experts: int = Field(3, ge=1, le=64)
-    shared_stages: int | None = Field(None, ge=0)
+    shared_stages: int | None = Field(None, ge=0, le=1000)
     gates: bool | None = None
     head: Literal["cosine", "linear"] = "cosine"
     fresh_head: Literal["cosine", "linear"] | None = None
-    cosine_scale: float = Field(30.0, gt=0)
+    cosine_scale: float = Field(30.0, gt=0, le=1e6)
     zero_init_residual: bool = False
     pretrained: bool = False
     weights: str | None = None

@@ -1,9 +1,6 @@
 """The schema of a recipe, and the way from a name, a file or a folder to one frozen, validated `Recipe`."""
 
-import difflib
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,14 @@ from longtail.data.dataset import counted
 from longtail.method import Method, MethodOptions, Stage, scaled_epochs, window_starts
 from longtail.methods import find
 from longtail.models import ModelOptions
+from longtail.recipe.faults import explain, nearest, no_such
+from longtail.recipe.reading import SECTIONS, parse, read_text, shipped, toml_value
+from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
 
-SECTIONS = ("data", "model", "method", "optim", "run")
+__all__ = ["Recipe", "difference", "load_recipe", "shipped", "toml_value", "validate"]
+
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 FINE_TUNING = "finetune"
 
@@ -81,13 +82,6 @@ class Recipe(BaseModel):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
-def shipped() -> dict[str, str]:
-    """The recipes that come with the package: name -> text of the file."""
-    folder = resources.files("longtail") / "recipes"
-    files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files if f.name.endswith(".toml")}
-
-
 def load_recipe(
     target: str,
     overrides: Mapping[str, Any] | None = None,
@@ -131,7 +125,7 @@ def validate(sections: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(sections)
     except ValidationError as error:
-        raise InputError(_explain(error, sections)) from None
+        raise InputError(explain(error, sections)) from None
 
 
 def difference(old: Recipe, new: Recipe) -> list[str]:
@@ -149,14 +143,14 @@ def _read(target: str, base_for_images: str) -> dict[str, Any]:
     if target in recipes:
         text, origin = recipes[target], target
     elif path.is_dir() or (path.is_file() and source_of(path) != "folder"):
-        sections = _parse(recipes[base_for_images], base_for_images)
+        sections = parse(recipes[base_for_images], base_for_images)
         sections["data"] |= {"name": source_of(path), "path": str(path)}
         return sections
     elif path.suffix == ".toml" and path.is_file():
-        text, origin = _text(path), target
+        text, origin = read_text(path), target
     else:
-        raise InputError(_no_such(target, list(recipes)))
-    sections = _parse(text, origin)
+        raise InputError(no_such(target, list(recipes)))
+    sections = parse(text, origin)
     base = sections.pop("base", None)
     if base is None:
         return sections
@@ -164,59 +158,13 @@ def _read(target: str, base_for_images: str) -> dict[str, Any]:
         raise InputError(
             f"{origin}: base = {base!r} is not a shipped recipe; recipes are {', '.join(recipes)}"
         )
-    merged = _parse(recipes[base], base)
+    merged = parse(recipes[base], base)
     if "base" in merged:
         raise InputError(
             f"{origin}: base {base!r} has a base itself; only one level is allowed, so copy its keys"
         )
     _apply(merged, _flat(sections))
     return merged
-
-
-def _no_such(target: str, recipes: list[str]) -> str:
-    path = Path(target)
-    if path.is_file():
-        return (
-            f"{target} is neither a table of images nor a recipe; give its folder, a .csv, .parquet, .txt or .json "
-            f"file that lists images, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
-        )
-    near = difflib.get_close_matches(target, recipes, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
-    if path.suffix == ".toml" or path.name != target:
-        return f"{target} does not exist; give a recipe.toml, a folder of images or a shipped recipe; {hint}"
-    return f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}"
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path} as UTF-8 text ({error}); save it as UTF-8") from None
-
-
-def _parse(text: str, origin: str) -> dict[str, Any]:
-    try:
-        sections = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{origin} is not valid TOML: {error}") from None
-    loose = [key for key, value in sections.items() if not isinstance(value, dict) and key != "base"]
-    if loose:
-        raise InputError(
-            f"{origin}: key {loose[0]!r} stands outside the sections {', '.join(SECTIONS)}; move it into one"
-        )
-    return sections
-
-
-def toml_value(value: Any) -> Any:
-    """Text as the TOML value that it is, none and null as None; anything else as it is."""
-    if not isinstance(value, str):
-        return value
-    if value.lower() in ("none", "null"):
-        return None
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return value
 
 
 def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
@@ -232,61 +180,15 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     for key, value in given.items():
         section, dot, leaf = key.partition(".")
         if not dot or section not in SECTIONS:
-            raise InputError(f"unknown key {key!r}; {_nearest(key, sections)}")
+            raise InputError(f"unknown key {short(key)}; {nearest(key, sections)}")
         sections.setdefault(section, {})[leaf] = value
     return notes
-
-
-def _known_keys(sections: Mapping[str, Any]) -> list[str]:
-    name = sections.get("method", {}).get("name")
-    method: type[BaseModel] = find(name).Options if name else MethodOptions
-    models: tuple[type[BaseModel], ...] = (DataOptions, ModelOptions, method, OptimOptions, RunOptions)
-    return [
-        f"{section}.{key}"
-        for section, model in zip(SECTIONS, models, strict=True)
-        for key in model.model_fields
-    ]
-
-
-def _nearest(key: str, sections: Mapping[str, Any]) -> str:
-    keys = _known_keys(sections)
-    leaf = key.rsplit(".", maxsplit=1)[-1]
-    near = (
-        [k for k in keys if k.startswith(key + "_")]
-        or difflib.get_close_matches(key, keys, 1)
-        or [k for k in keys if k.endswith("." + leaf)]
-    )
-    if near:
-        return f"did you mean {near[0]!r}?"
-    own = [k for k in keys if k.startswith(key.split(".", maxsplit=1)[0] + ".")]
-    return f"keys are {', '.join(own)}" if own else f"sections are {', '.join(SECTIONS)}"
-
-
-def _explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
-    first = error.errors()[0]
-    refusal = first.get("ctx", {}).get("error")
-    if isinstance(refusal, InputError):
-        return str(refusal)
-    where = [str(part) for part in first["loc"]]
-    if error.title != "Recipe":
-        where.insert(0, "method")
-    key = ".".join(where[:2])
-    if not key:
-        return "a recipe has the sections [data] [model] [method] [optim] [run]; this is none"
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {_nearest(key, sections)}"
-    if first["type"] == "missing":
-        return {
-            1: f"section [{key}] is missing; add it, or begin with base = {next(iter(shipped()))!r}",
-            2: f"key {key!r} is missing; give it in the recipe or with --set {key}=...",
-        }.get(len(where), f"{key} does not fit: it has too few values")
-    return f"{key} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[str]]:
     old = recipe.optim.epochs
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise InputError(f"optim.epochs = {epochs!r} does not fit: give a whole number, at least 1")
+        raise InputError(f"optim.epochs = {short(epochs)} does not fit: give a whole number, at least 1")
     sections, changes = recipe.model_dump(exclude_none=True), []
     for section, options in (("method", recipe.method), ("optim", recipe.optim)):
         for key, value in scaled_epochs(options, old, epochs).items():
