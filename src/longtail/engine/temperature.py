@@ -1,5 +1,7 @@
 """The temperature of a trained network, from images that it was not trained on."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -8,11 +10,43 @@ from longtail.augment import Augment
 from longtail.data import Split, batches
 from longtail.engine.evaluate import infer
 from longtail.method import Method
-from longtail.metrics import fit_temperature
+from longtail.metrics import fit_temperature, temperature_interval, why_no_temperature
 from longtail.models import ExpertModel
 
 MOST = 10_000  # images; more make no difference
+ROUGH = 2.0  # times the lower end of the interval that the upper end of a rough temperature is
 MOST_LOGITS = 20_000_000  # in memory, several times over, where classes are many
+
+
+class Fit(NamedTuple):
+    """A temperature, and what it rests on.
+
+    Attributes:
+        temperature: None where the images settle none.
+        interval: where 95 % of the temperatures of other such images would lie.
+        why: the reason where there is none.
+        images: how many were used.
+        classes: how many of the classes these show.
+    """
+
+    temperature: float | None
+    interval: tuple[float, float] | None
+    why: str
+    images: int
+    classes: int
+
+    @property
+    def basis(self) -> str:
+        """What a temperature rests on, and how far it may be off."""
+        low, high = self.interval or (0.0, 0.0)
+        images = f"{self.images:,} image{'s' * (self.images != 1)}"
+        classes = f"{self.classes:,} class{'es' * (self.classes != 1)}"
+        return f"{images} of {classes}, 95 % interval {low:.3g} to {high:.3g}"
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether twice or half of it would fit these images as well."""
+        return self.interval is not None and self.interval[1] > ROUGH * self.interval[0]
 
 
 def temperature_of(
@@ -26,7 +60,7 @@ def temperature_of(
     device: torch.device,
     batch_size: int,
     workers: int = 0,
-) -> float | None:
+) -> Fit:
     """Fit one temperature to the logits of all experts together; see `evaluate` for the arguments.
 
     The images come with a class mix of their own: long-tailed where they were held out of training, while the logits
@@ -35,9 +69,6 @@ def temperature_of(
 
     Of more than 10,000 images (fewer where there are more than 2,000 classes) that many are used, evenly spread over
     the split.
-
-    Returns:
-        The temperature, or None where these images do not settle one; see `longtail.metrics.fit_temperature`.
     """
     count = len(split.targets)
     used = min(count, MOST, MOST_LOGITS // len(assumed_log_prior))
@@ -45,10 +76,14 @@ def temperature_of(
     stream = batches(split, rows, batch_size, device, workers=workers)
     parts = [(logits.cpu(), b.target.cpu()) for b, logits, _ in infer(model, method, stream, augment, bank)]
     if not parts:
-        return None
+        return Fit(None, None, "there are no images", 0, 0)
     logits, targets = (torch.cat(column) for column in zip(*parts, strict=True))
     shares = torch.bincount(targets, minlength=logits.shape[1]).double()
-    return fit_temperature(logits, targets, shares.log() - assumed_log_prior.cpu())
+    ratio = shares.log() - assumed_log_prior.cpu()
+    found, classes = fit_temperature(logits, targets, ratio), int((shares > 0).sum())
+    if found is None:
+        return Fit(None, None, why_no_temperature(logits, targets, ratio), used, classes)
+    return Fit(found, temperature_interval(logits, found, ratio), "", used, classes)
 
 
 def temperature_entry(temperature: float | None, fitted_on: str) -> dict[str, object]:

@@ -158,10 +158,6 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     with torch.no_grad():
         job.method.finalize(job.model)
     temperature = job.processes.on_first(lambda: _fit_temperature(job, last))
-    if job.data.val is not None and temperature is None:
-        job.display.say(
-            "no temperature was fitted: the validation images, all named rightly or no more than by chance, settle none"
-        )
     job.processes.on_first(lambda: _write_weights(job, last, temperature))
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
@@ -186,13 +182,16 @@ def _evaluate(job: Job, split: Split, stage: Stage, temperature: float = 1.0) ->
 
 
 def _fit_temperature(job: Job, stage: Stage) -> float | None:
-    """From the validation part, where there is one."""
+    """From the validation part, where there is one; says what does not go without saying."""
     if job.data.val is None:
         return None
     prior = job.method.assumed_log_prior(stage)
-    return temperature_of(
-        job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage)
-    )
+    fit = temperature_of(job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage))
+    if fit.temperature is None:
+        job.display.say(f"no temperature was fitted on {fit.images:,} validation images: {fit.why}")
+    elif fit.is_rough:
+        job.display.say(f"the temperature {fit.temperature:.3g} is rough: fitted on {fit.basis}")
+    return fit.temperature
 
 
 def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:

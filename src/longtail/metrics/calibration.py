@@ -5,8 +5,11 @@ import math
 from jaxtyping import Float, Int
 from torch import Tensor
 
-COLDEST, HOTTEST = 0.05, 20.0
-_HALVINGS = 30  # of log(HOTTEST / COLDEST): to 1e-8
+from longtail.metrics.intervals import Z
+
+COLDEST, HOTTEST = 1e-4, 1e4  # of the search, which begins between the next two and widens as it must
+_COLD, _HOT = 0.05, 20.0
+_HALVINGS = 30  # of the logarithms' distance: to 1e-8
 
 
 def fit_temperature(
@@ -23,8 +26,7 @@ def fit_temperature(
             -inf for a class without images; None where the two are the same.
 
     Returns:
-        T in (0.05, 20), or None where there is no such T: no images, every one of them right beyond doubt (the
-        likelihood grows for ever as T falls), or no better than chance (it grows as T rises).
+        T in [0.0001, 10000], or None where there is no such T; `why_no_temperature` says why.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4.2.
 
@@ -36,20 +38,74 @@ def fit_temperature(
         3.641
 
     """
-    if not len(logits):
+    if _no_optimum(logits, target, log_ratio) is not None:
         return None
-    z = logits.double()
-    own = z.gather(1, target.unsqueeze(1)).mean()
-    shift = 0.0 if log_ratio is None else log_ratio.double()
-
-    def too_cold(temperature: float) -> bool:
-        expected = ((z / temperature + shift).softmax(-1) * z).sum(-1).mean()
-        return bool(expected > own)
-
-    low, high = math.log(COLDEST), math.log(HOTTEST)
-    if not too_cold(COLDEST) or too_cold(HOTTEST):
-        return None
+    own = _own(logits, target).mean()
+    low, high = math.log(_COLD), math.log(_HOT)
+    while _expected(logits, math.exp(low), log_ratio).mean() <= own:
+        low -= 1
+        if low < math.log(COLDEST):
+            return None
+    while _expected(logits, math.exp(high), log_ratio).mean() > own:
+        high += 1
+        if high > math.log(HOTTEST):
+            return None
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if too_cold(math.exp(middle)) else (low, middle)
+        too_cold = _expected(logits, math.exp(middle), log_ratio).mean() > own
+        low, high = (middle, high) if too_cold else (low, middle)
     return math.exp((low + high) / 2)
+
+
+def why_no_temperature(
+    logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], log_ratio: Float[Tensor, " c"] | None = None
+) -> str:
+    """Why `fit_temperature` gives None for these."""
+    return _no_optimum(logits, target, log_ratio) or (
+        f"the best temperature lies beyond {COLDEST:g} to {HOTTEST:g}: the logits are of no usual size"
+    )
+
+
+def temperature_interval(
+    logits: Float[Tensor, "n c"], temperature: float, log_ratio: Float[Tensor, " c"] | None = None
+) -> tuple[float, float]:
+    """Where 95 % of the temperatures of other such images would lie: from the curvature of the likelihood.
+
+    Args:
+        logits: (N, C) that the temperature was fitted to.
+        temperature: what `fit_temperature` found.
+        log_ratio: as there.
+    """
+    mean = _expected(logits, temperature, log_ratio)
+    information = (_expected(logits, temperature, log_ratio, power=2) - mean**2).sum()  # of 1 / temperature
+    half = Z * temperature / math.sqrt(max(float(information), 1e-12))
+    return temperature * math.exp(-min(half, 99)), temperature * math.exp(min(half, 99))
+
+
+def _no_optimum(logits: Tensor, target: Tensor, log_ratio: Tensor | None) -> str | None:
+    """Why the likelihood has no greatest value at a finite temperature above 0; None where it has."""
+    if not len(logits):
+        return "there are no images"
+    if not bool(logits.isfinite().all()):
+        return "the network answers with what is no number: its weights are damaged"
+    if log_ratio is not None and int(log_ratio.isfinite().sum()) == 1:
+        return "all of them are of one class"
+    own = _own(logits, target)
+    if own.mean() <= _expected(logits, math.inf, log_ratio).mean():
+        return "their classes get no higher scores than chance would give: look at their labels"
+    possible = logits if log_ratio is None else logits.masked_fill(log_ratio.isneginf(), -math.inf)
+    if bool((own >= possible.amax(dim=-1)).all()):
+        return "every one is named correctly, so how sure the run may be is not known: give more images"
+    return None
+
+
+def _own(logits: Tensor, target: Tensor) -> Tensor:
+    """(N,) the logit of each image's class."""
+    return logits.double().gather(1, target.unsqueeze(1)).squeeze(1)
+
+
+def _expected(logits: Tensor, temperature: float, log_ratio: Tensor | None, power: int = 1) -> Tensor:
+    """(N,) mean of the logits, to a power, under the probabilities at a temperature."""
+    z = logits.double()
+    shift = 0.0 if log_ratio is None else log_ratio.double()
+    return ((z / temperature + shift).softmax(-1) * z**power).sum(-1)
