@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import longtail
+from longtail.data.content import content_hash
 from longtail.predict import classifier as predict_classifier
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,6 +72,43 @@ def test_calibrate_refuses(refused: Refused, own: Path, few: Path, tmp_path: Pat
     (tmp_path / "one" / NAMES[int(label["label"]) - 1]).mkdir()
     assert "settle no temperature" in refused("calibrate", own, "--data", tmp_path / "one")
     assert (own / "weights/last.safetensors").read_bytes() == before
+
+
+def train_on(run: Path, images: list[Path]) -> None:
+    """Make it seem that a run was trained on these images."""
+    table = pd.read_csv(run / "splits.csv", dtype=str)
+    rows = table.index[table["split"] == "train"][: len(images)]
+    table.loc[rows, "content"] = [content_hash(image) for image in images]
+    table.to_csv(run / "splits.csv", index=False)
+
+
+def test_images_that_were_trained_on_are_counted_and_not_calibrated_on(
+    run: Run, refused: Refused, own: Path, few: Path
+) -> None:
+    images = sorted(few.rglob("*.png"))
+    train_on(own, images[:7])
+    _, out, _ = run("evaluate", own, "--data", few)
+    assert "7 of 80 images were trained on" in out
+    assert metrics(own, few.name)["trained_on"] == 7
+    _, out, _ = run("calibrate", own, "--data", few)
+    assert "73 images of 10 classes" in out
+    assert "7 more were trained on and left out" in out
+    assert "7 of 80 images were trained on" in refused("evaluate", own, "--data", few, "--strict")
+    assert "7 of 80 images were trained on" in refused("calibrate", own, "--data", few, "--strict")
+    train_on(own, images[:41])
+    before = (own / "weights/model.json").read_text()
+    assert "41 of 80 images" in refused("calibrate", own, "--data", few)
+    assert (own / "weights/model.json").read_text() == before
+
+
+def test_a_run_that_lists_no_contents_says_so(run: Run, own: Path, few: Path) -> None:
+    pd.read_csv(own / "splits.csv", dtype=str).drop(columns="content", errors="ignore").to_csv(
+        own / "splits.csv", index=False
+    )
+    _, out, _ = run("evaluate", own, "--data", few)
+    assert "does not list what its training images hold" in out
+    assert metrics(own, few.name)["trained_on"] is None
+    assert "does not list what its training images hold" in run("calibrate", own, "--data", few).out
 
 
 def test_a_class_mix_reweights_the_probabilities(finished: Path, few: Path, tmp_path: Path) -> None:

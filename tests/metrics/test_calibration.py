@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from longtail.metrics import fit_temperature
+from longtail.metrics import fit_temperature, temperature_interval, why_no_temperature
 
 
 def made_up(images: int = 4000, classes: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -66,3 +66,53 @@ def test_honest_logits_are_left_alone_and_inflated_ones_are_not() -> None:
 )
 def test_no_temperature_where_none_is_best(logits: Tensor, target: Tensor) -> None:
     assert fit_temperature(logits, target) is None
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.01, 30, 1000])
+def test_the_search_goes_as_far_as_the_logits_do(scale: float) -> None:
+    logits, target = made_up()
+    honest = fit_temperature(logits, target)
+    assert honest is not None
+    assert fit_temperature(scale * logits, target) == pytest.approx(scale * honest, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "said"),
+    [
+        (torch.zeros(0, 3), [], "no images"),
+        (torch.eye(3), [0, 1, 2], "named correctly"),
+        (torch.eye(3), [1, 2, 0], "than chance"),
+        (torch.zeros(4, 3), [0, 1, 2, 0], "than chance"),
+        (1e9 * torch.tensor([[4.0, 0.0]] * 4), [0, 0, 0, 1], "lies beyond"),
+        (torch.tensor([[torch.nan, 0.0]]), [0], "no number"),
+    ],
+)
+def test_the_cause_is_named_where_no_temperature_is_best(
+    logits: Tensor, target: list[int], said: str
+) -> None:
+    targets = torch.tensor(target, dtype=torch.long)
+    assert fit_temperature(logits, targets) is None
+    assert said in why_no_temperature(logits, targets)
+
+
+def test_images_of_one_class_settle_nothing() -> None:
+    mix = torch.tensor([0.0, -torch.inf])
+    logits, target = torch.tensor([[1.0, 2.0], [2.0, 1.0]]), torch.tensor([0, 0])
+    assert fit_temperature(logits, target, mix) is None
+    assert "of one class" in why_no_temperature(logits, target, mix)
+
+
+def test_the_interval_holds_the_temperature_as_often_as_it_says() -> None:
+    logits, target = made_up()
+    honest = fit_temperature(logits, target)
+    held, widths = [], []
+    for start in range(0, 4000, 100):
+        part = slice(start, start + 100)
+        found = fit_temperature(logits[part], target[part])
+        assert found is not None
+        low, high = temperature_interval(logits[part], found)
+        held.append(low <= honest <= high)
+        widths.append(high / low)
+    assert 36 <= sum(held) <= 40
+    low, high = temperature_interval(logits, honest)
+    assert 1 < high / low < min(widths)

@@ -97,10 +97,12 @@ def calibrate(
 
     classifier = load_run(run)
     note(classifier)
-    before, found = classifier.temperature, classifier.calibrate(data, strict=strict)
+    before, found = classifier.temperature, classifier.fit_temperature(data, strict=strict)
     typer.echo(
-        f"temperature {found:.3f} (before: {before:.3f}), fitted on {classifier.description['temperature_from']}"
+        f"temperature {found.temperature:.3f} (before: {before:.3f}), fitted on {found.images}: {found.fit.basis}"
     )
+    for line in found.lines():
+        typer.echo(line)
     typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
     exports = Path(run) / "export"
     if exports.is_dir() and any(exports.iterdir()):

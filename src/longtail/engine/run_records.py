@@ -156,6 +156,7 @@ class Metrics(Scores):
     ece_calibrated: Fraction | None = None
     nll_calibrated: Annotated[float, Field(ge=0)] | None = None
     data: str | None = None
+    trained_on: Count | None = None
     prior: dict[str, Annotated[float, Field(ge=0)]] | None = None
 
 

@@ -10,9 +10,9 @@ __all__ = [
     "Scores",
     "class_groups",
     "fit_temperature",
-    "temperature_interval",
-    "why_no_temperature",
     "per_class_rows",
     "summarize",
+    "temperature_interval",
     "to_metrics",
+    "why_no_temperature",
 ]

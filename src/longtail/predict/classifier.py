@@ -1,18 +1,21 @@
 """A trained run as a classifier of images: predictions with the experts' votes, and further evaluation."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from longtail.augment import Augment
+from longtail.data import Split
 from longtail.engine.evaluate import evaluate, evaluation_batch, infer
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, write_evaluation
-from longtail.engine.temperature import temperature_entry, temperature_of
+from longtail.engine.temperature import Fit, temperature_entry, temperature_of
 from longtail.method import Method, Stage
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
@@ -21,6 +24,38 @@ from longtail.predict.prior import Prior, prior_name
 from longtail.predict.stored import Stored
 from longtail.predict.weights import Tensors, read_weights, rebuild, weights_digest, write_description
 from longtail.types import Batch, InputError
+
+UNKNOWN = (
+    "the run does not list what its training images hold, so whether it was trained on these is not known"
+)
+
+
+class Calibration(NamedTuple):
+    """What a fitted temperature rests on.
+
+    Attributes:
+        temperature: > 0.
+        fit: the images and the interval.
+        images: their name.
+        trained_on: how many more were left out because the run was trained on them; None where that is not known.
+    """
+
+    temperature: float
+    fit: Fit
+    images: str
+    trained_on: int | None
+
+    def lines(self) -> list[str]:
+        """What to know before trusting it."""
+        lines = []
+        if self.trained_on is None:
+            lines.append(UNKNOWN)
+        elif self.trained_on:
+            verb = "was" if self.trained_on == 1 else "were"
+            lines.append(f"{self.trained_on:,} more {verb} trained on and left out")
+        if self.fit.is_rough:
+            lines.append("the temperature is rough; give more images")
+        return lines
 
 
 class Classifier(Predictor):
@@ -103,49 +138,78 @@ class Classifier(Predictor):
         if "temperature_from" in self.description:
             more["temperature_from"] = self.description["temperature_from"]
         if place is not None:
-            more["data"] = place
+            known = self._trained_on(split, strict)
+            more |= {"data": place, "trained_on": None if known is None else int(known.sum())}
         if mix is not None:
             more["prior"] = mix
         return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
 
     def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:
-        """Fit the temperature anew, use it from now on, and write it into the run's weights.
+        """`fit_temperature` and return the temperature; what to know before trusting it comes as a warning."""
+        found = self.fit_temperature(data, strict=strict)
+        for line in found.lines():
+            warnings.warn(line, stacklevel=2)
+        return found.temperature
+
+    def fit_temperature(self, data: str | Path | None = None, *, strict: bool = False) -> Calibration:
+        """Fit the temperature again, use it from now on, and write it into the run's weights.
 
         Args:
             data: a root with `test/` or a tree of class folders with images that the run was not trained on; default:
-                the run's own validation part.
-            strict: refuse unreadable images, unknown classes and classes without images.
-
-        Returns:
-            The temperature.
+                the run's own validation part. Images that it was trained on are left out.
+            strict: refuse unreadable images, unknown classes, classes without images, and images trained on.
 
         Raises:
-            InputError: the run has no validation part, the images do not settle a temperature, this is no run, or it
-                is trained meanwhile.
+            InputError: the run has no validation part, it was trained on more than half of the images, they do not
+                settle a temperature, this is no run, or it is trained meanwhile.
         """
         self._need_run("calibrate its run and export it again")
         with self.folder.locked():
             return self._calibrate(data, strict)
 
-    def _calibrate(self, data: str | Path | None, strict: bool) -> float:
+    def _calibrate(self, data: str | Path | None, strict: bool) -> Calibration:
         if read_weights(self.folder.path)[0] != self.description:
             raise InputError(
                 f"{self.folder.path} was trained or calibrated since it was loaded; load it again"
             )
+        trained_on: int | None = 0
         if data is None:
             name, split, _ = self._images.validation(strict)
         else:
             name, split, _ = self._images.other(Path(data), strict)
+            split, trained_on = self._not_trained_on(split, name, strict)
         prior = self.assumed_log_prior()
-        found = temperature_of(self.model, self.method, split, self._augment, prior, **self._how)
-        if found is None:
+        fit = temperature_of(self.model, self.method, split, self._augment, prior, **self._how)
+        if fit.temperature is None:
+            images = f"{fit.images:,} image{'s' * (fit.images != 1)}"
             raise InputError(
-                f"{len(split.targets)} images of {name} settle no temperature: all of them are named rightly, or no "
-                "better than by chance; give more images with --data PATH"
+                f"{images} of {name} settle no temperature: {fit.why}; give others with --data PATH"
             )
-        self.description |= temperature_entry(found, name)
+        self.description |= temperature_entry(fit.temperature, name)
         write_description(self.folder, self.description)
-        return found
+        return Calibration(fit.temperature, fit, name, trained_on)
+
+    def _not_trained_on(self, split: Split, name: str, strict: bool) -> tuple[Split, int | None]:
+        """The images without those that the run was trained on, and how many these are."""
+        known = self._trained_on(split, strict)
+        if known is None or not known.any():
+            return split, None if known is None else 0
+        count = int(known.sum())
+        if count > len(split) / 2:
+            raise InputError(
+                f"{count:,} of {len(split):,} images of {name} were trained on, and of these a run is too sure; "
+                "give images that it was not trained on with --data PATH"
+            )
+        return split.take(torch.from_numpy(np.flatnonzero(~known))), count
+
+    def _trained_on(self, split: Split, strict: bool) -> Bool[np.ndarray, " n"] | None:
+        """Whether the run was trained on each image, None where that is not known; strict refuses such images."""
+        known = self._images.trained_on(split)
+        if strict and known is not None and known.any():
+            raise InputError(
+                f"{int(known.sum()):,} of {len(split):,} images were trained on; take them away or leave out --strict"
+            )
+        return known
 
     def _need_run(self, remedy: str) -> None:
         if not self._stored.is_run:

@@ -6,11 +6,16 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool
+
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
+from longtail.data.content import to_text
 from longtail.data.loading import read_source
 from longtail.data.walking import walk_images
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Environment
+from longtail.engine.run_tables import read_splits
 from longtail.recipe import Recipe
 from longtail.types import InputError
 
@@ -99,6 +104,17 @@ class Evaluated:
             root = self.recipe.data.root if kind == own else None
             options = self._options(strict, name=kind, path=str(data), root=root)
         return _name(data), *load_test(options, self.classes)
+
+    def trained_on(self, split: Split) -> Bool[np.ndarray, " n"] | None:
+        """Whether the run was trained on each of the images, by what they hold; None where it does not list that."""
+        file = self.folder.path / "splits.csv"
+        if split.contents is None or not file.is_file():
+            return None
+        listed = read_splits(file, self.folder.classes(), "restore it, or remove it to go without this check")
+        if "content" not in listed:
+            return None
+        trained = listed.loc[listed["split"] == "train", "content"]
+        return np.isin(to_text(split.contents), trained[trained != ""].unique())
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
         o = self.recipe.data

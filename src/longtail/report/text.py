@@ -134,12 +134,24 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         head,
         "",
         *score_lines(metrics),
+        *trained_on_lines(metrics),
         *_left_out(metrics),
         *_beside(left_out_of(metrics.get("left_out", ()))),
         "",
         f"{where / 'metrics.json'}",
         f"{where / 'per_class.csv'}",
     ]
+
+
+def trained_on_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A line where a run was evaluated on images that it was trained on, or where that is not known."""
+    count, images = metrics.get("trained_on", 0), metrics["num_images"]
+    if count is None:
+        return [
+            "The run does not list what its training images hold: whether it was trained on these is not known."
+        ]
+    verb = "was" if count == 1 else "were"
+    return [f"{count:,} of {images:,} images {verb} trained on: the scores are too good."] if count else []
 
 
 def _left_out(metrics: Mapping[str, Any]) -> list[str]:

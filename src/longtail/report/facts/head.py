@@ -7,6 +7,7 @@ from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
 from longtail.report.run import SPLITS, Run
+from longtail.report.text import trained_on_lines
 
 
 def head(run: Run, found: Data) -> Head:
@@ -52,9 +53,11 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         yield "Scores are on validation images: whatever was chosen by them, they flatter."
     if metrics and run.split not in SPLITS:
         yield f"Scores are on images that were given with --data (eval/{run.split})."
+    if metrics:
+        yield from trained_on_lines(metrics)
     if "prior" in metrics:
         yield "The class mix was exchanged for these predictions (--prior): they are not the model's own."
-    if metrics.get("temperature") is not None and run.split == "val":
+    if metrics.get("temperature") is not None and run.split == metrics.get("temperature_from", "val"):
         yield "The temperature was fitted on these very images, so its calibration looks better than it is."
     if found.unknown_classes:
         images = sum(number for _, number in found.unknown_classes)
