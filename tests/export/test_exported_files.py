@@ -212,7 +212,7 @@ def test_cut_off_files_are_refused(icl: Any, form: str, keep: float, tmp_path: P
 def test_what_cannot_be_asked_of_a_file(icl: Any) -> None:
     with pytest.raises(InputError, match="is a file; give a folder"):
         longtail.evaluate(icl.onnx)
-    with pytest.raises(InputError, match="run on the processor"):
+    with pytest.raises(InputError, match="run on the CPU"):
         longtail.load(icl.onnx, device="cuda")
     with pytest.raises(InputError, match="is a file; give a run folder"):
         export(icl.onnx, "pt2")
@@ -272,11 +272,11 @@ def test_missing_packages_are_named(
     monkeypatch: pytest.MonkeyPatch,
     said: Callable[..., tuple[int, str, str]],
 ) -> None:
-    for module in ("longtail.export.onnx_file", "longtail.predict.exported"):
+    for module in ("longtail.export.onnx_file", "longtail.predict.onnx_file"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None)
     for words, packages in (
         (["export", copy], "onnx onnxscript onnxruntime\n"),
-        (["predict", icl.onnx, paths[0]], "onnxruntime, "),
+        (["predict", icl.onnx, paths[0]], "onnx onnxruntime, "),
     ):
         code, _, err = said(*words)
         assert code == 2

@@ -11,7 +11,7 @@ from longtail.models import fold_batch_norm
 from longtail.predict import Classifier
 from longtail.types import InputError
 
-TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "custom")
+TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node", "custom")
 """What torch notes of the source code behind a node, with the paths of this machine."""
 
 
@@ -65,8 +65,13 @@ def trace(classifier: Classifier) -> torch.export.ExportedProgram:
             f"{recipe.method.name} with {recipe.model.name} cannot be written as one graph for any number of images "
             f"({reason[:160]}); use --format folder"
         ) from error
+    forget_source(program)
+    return program
+
+
+def forget_source(program: torch.export.ExportedProgram) -> None:
+    """Remove from a graph what torch notes of the source code behind it."""
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
             for key in TRACES:
                 node.meta.pop(key, None)
-    return program

@@ -1,24 +1,30 @@
-"""A file that `longtail export` wrote, as a classifier: only onnxruntime or torch.export stands behind it."""
+"""A file that `longtail export` wrote, as a classifier: only onnxruntime or torch's operators stand behind it."""
 
-import json
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
-from longtail.predict.archive import UnsafeArchiveError, read_archive
+from longtail.predict.archive import read_archive
+from longtail.predict.description import ExportedDescription
+from longtail.predict.graph import Graph, UnsafeFileError
+from longtail.predict.onnx_file import OnnxFile
 from longtail.predict.predictor import Answers, Predictor
 from longtail.predict.weights import weights_digest
+from longtail.records import check_record, parse_json, short
 from longtail.types import Batch, InputError
 
-Compute = Callable[[UInt8[Tensor, "b 3 s s"]], tuple[Float[Tensor, "b c"], Float[Tensor, "m b c"]]]
-FACTS = {"classes", "class_counts", "image_size", "num_experts", "prior", "temperature", "epoch", "epochs"}
-AGAIN = "give a file that `longtail export` wrote, or export the run again"
+AGAIN = (
+    "give a file that `longtail export` of this version wrote, or export the run again, as ONNX if that helps"
+)
+CLOSE = 1e-3  # to 1 that probabilities add up
+
+
+Network = Graph | OnnxFile
 
 
 class ExportedClassifier(Predictor):
@@ -30,17 +36,17 @@ class ExportedClassifier(Predictor):
 
     Attributes:
         facts: what the file says of itself, see `longtail.export.describe`.
-        compute: probabilities of all experts together (B, C), and of each (M, B, C), of uint8 images (B, 3, S, S).
 
     Raises:
-        InputError: it is no exported file, is damaged, or needs a package that is missing.
+        InputError: it is no exported file, is damaged, does not fit its own description, or needs a package that is
+            missing.
     """
 
     def __init__(self, path: Path, device: str = "auto") -> None:
         if device not in ("auto", "cpu"):
-            raise InputError(f"device = {device!r}: exported files run on the processor; use auto or cpu")
+            raise InputError(f"device = {device!r}: exported files run on the CPU; use auto or cpu")
         self.path, self.device = path, torch.device("cpu")
-        self.facts, self.compute = _open(path)
+        self.facts, self._network = _open(path)
         self.classes, self.class_counts = (
             tuple(self.facts["classes"]),
             torch.tensor(self.facts["class_counts"]),
@@ -48,6 +54,12 @@ class ExportedClassifier(Predictor):
         self.num_experts = int(self.facts["num_experts"])
         # What `infer` gives is calibrated already.
         self.description = {**self.facts, "temperature": 1.0}
+        size = self.facts["image_size"]
+        if self._network.image_shape != [None, 3, size, size]:
+            self._refuse(
+                f"it takes images of {self._network.image_shape[1:]} and names {size} x {size} pixels"
+            )
+        self.compute(torch.zeros((1, 3, size, size), dtype=torch.uint8))
 
     @property
     def note(self) -> str | None:
@@ -64,6 +76,30 @@ class ExportedClassifier(Predictor):
     def fingerprint(self) -> str:
         return weights_digest(self.path)
 
+    def compute(self, image: Tensor) -> tuple[Float[Tensor, "b c"], Float[Tensor, "m b c"]]:
+        """Probabilities of all experts together, and of each, of uint8 images (B, 3, S, S).
+
+        Raises:
+            InputError: the file fails, or its answers are no probabilities of the classes that it names.
+        """
+        try:
+            together, each = self._network(image)
+        except Exception as error:  # of torch and onnxruntime, each with its own
+            self._refuse(f"it fails on images: {_reason(error)}")
+        found = tuple(together.shape), tuple(each.shape)
+        rows, classes = len(image), len(self.classes)
+        if found != ((rows, classes), (self.num_experts, rows, classes)):
+            self._refuse(
+                f"it names {classes} classes and {self.num_experts} experts, and {rows} images give answers of shapes "
+                f"{found[0]} and {found[1]}"
+            )
+        for answers in (together, each):
+            if not answers.is_floating_point() or not bool(torch.isfinite(answers).all()):
+                self._refuse("its answers are not finite numbers")
+            if bool((answers < 0).any()) or bool(((answers.sum(dim=-1) - 1).abs() > CLOSE).any()):
+                self._refuse("its answers are no probabilities")
+        return together, each
+
     def infer(self, stream: Iterator[Batch]) -> Answers:
         """Batches with the logarithms of their probabilities, which stand for logits."""
         least = torch.finfo(torch.float32).tiny
@@ -74,55 +110,35 @@ class ExportedClassifier(Predictor):
     def assumed_log_prior(self) -> Float[Tensor, " c"]:
         return torch.tensor(self.facts["prior"], dtype=torch.float64).log()
 
+    def _refuse(self, reason: str) -> NoReturn:
+        raise InputError(f"{self.path} cannot predict: {reason}; {AGAIN}") from None
 
-def _open(path: Path) -> tuple[dict[str, Any], Compute]:
-    """What the file says of itself, and how to ask it."""
+
+def _open(path: Path) -> tuple[dict[str, Any], Network]:
+    """What the file says of itself, and what answers."""
     try:
         with path.open("rb") as file:
             archived = file.read(2) == b"PK"
-        facts, compute = _open_pt2(path) if archived else _open_onnx(path)
-        if not isinstance(facts, dict) or not facts.keys() >= FACTS:
-            raise ValueError("it does not name its classes")
-        if not len(facts["classes"]) == len(facts["class_counts"]) == len(facts["prior"]) > 0:
-            raise ValueError("its classes do not fit together")
-    except (InputError, OSError):
+        network: Network
+        if archived:
+            text, network = read_archive(path)
+            said = parse_json(text, f"the description in {path}", AGAIN)
+        else:
+            network = onnx = OnnxFile(path)
+            said = onnx.facts
+    except InputError:
         raise
-    except UnsafeArchiveError as error:
-        raise InputError(f"{path} is not loaded, for it could run code: {error}; {AGAIN}") from None
-    except Exception as error:  # of zipfile, json, torch and onnxruntime, each with its own
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot read {path} as an exported file ({reason}); {AGAIN}") from None
-    return facts, compute
-
-
-def _open_pt2(path: Path) -> tuple[Any, Compute]:
-    facts, graph = read_archive(path.read_bytes())
-
-    @torch.inference_mode()
-    def compute(image: Tensor) -> tuple[Tensor, Tensor]:
-        together, each = graph(image)
-        return together, each
-
-    return json.loads(facts), compute
-
-
-def _open_onnx(path: Path) -> tuple[Any, Compute]:
-    if find_spec("onnxruntime") is None:
+    except OSError as error:
         raise InputError(
-            f"{path} needs onnxruntime, which is not installed; pip install onnxruntime, "
-            "or export with --format pt2"
-        )
-    import onnxruntime
+            f"cannot read {path}: {error.strerror or error}; check it, or export the run again"
+        ) from None
+    except UnsafeFileError as error:
+        raise InputError(f"{path} is not loaded, for it could run code: {error}; {AGAIN}") from None
+    except Exception as error:  # of zipfile, torch, onnx and onnxruntime, each with its own
+        raise InputError(f"cannot read {path} as an exported file ({_reason(error)}); {AGAIN}") from None
+    return check_record(said, ExportedDescription, f"the description in {path}", AGAIN).plain(), network
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what it has to say is in the exception
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    about = session.get_modelmeta().custom_metadata_map
-    facts = {key: json.loads(value) for key, value in about.items()} if about.keys() >= FACTS else {}
 
-    def compute(image: Tensor) -> tuple[Tensor, Tensor]:
-        together, each = session.run(["probabilities", "expert_probabilities"], {"image": image.numpy()})
-        return torch.from_numpy(together), torch.from_numpy(each)
-
-    return facts, compute
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return short(ValueError(lines[0] if lines else type(error).__name__), 200)

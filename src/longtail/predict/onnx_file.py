@@ -1,0 +1,112 @@
+"""An ONNX file, looked into before onnxruntime sees it."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from longtail.predict.description import ExportedDescription
+from longtail.predict.graph import UnsafeFileError
+from longtail.records import parse_json
+from longtail.types import InputError
+
+AGAIN = "export the run again"
+OUTPUTS = ["probabilities", "expert_probabilities"]
+
+
+class OnnxFile:
+    """The network in an ONNX file.
+
+    Attributes:
+        facts: what the file says of itself, not checked yet.
+        image_shape: what images have to be: [None, 3, S, S].
+
+    Raises:
+        InputError: a package is missing.
+        UnsafeFileError: it names another file.
+        ValueError: it is no network of ours.
+        Exception: whatever onnx and onnxruntime raise of a damaged file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+        if missing:
+            raise InputError(
+                f"{path} needs {' and '.join(missing)}, not installed here; pip install {' '.join(missing)}, "
+                "or export with --format pt2"
+            )
+        import onnx
+        import onnxruntime
+
+        content = path.read_bytes()
+        model = onnx.load_model_from_string(content)
+        _check(model)
+        about = {entry.key: entry.value for entry in model.metadata_props}
+        if len(about) < len(model.metadata_props):
+            raise ValueError("it describes itself twice")
+        self.facts = {
+            key: parse_json(about[key], f"{path}, {key},", AGAIN)
+            for key in ExportedDescription.model_fields
+            if key in about
+        }
+        del model
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4  # what it has to say is in the exception
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        (image,) = self.session.get_inputs()
+        if (image.name, image.type) != ("image", "tensor(uint8)"):
+            raise ValueError(f"it takes {image.name!r} of {image.type}, not images")
+        self.image_shape: list[Any] = [length if isinstance(length, int) else None for length in image.shape]
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of all experts together and of each."""
+        together, each = self.session.run(OUTPUTS, {"image": image.numpy()})
+        return torch.from_numpy(together), torch.from_numpy(each)
+
+
+def _check(model: Any) -> None:
+    """Refuse what leads out of the file, what runs elsewhere, and numbers that are none."""
+    import onnx
+
+    domains = {entry.domain for entry in model.opset_import} | {node.domain for node in _nodes(model)}
+    if domains - {"", "ai.onnx"}:
+        raise UnsafeFileError(f"it needs operators of {max(domains)[:60]!r}")
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise UnsafeFileError(f"its {tensor.name[:60]!r} lies in another file")
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype.kind not in "biufSU?OV" or (
+            values.dtype.kind == "f" and not np.isfinite(values).all()
+        ):
+            raise ValueError(f"its weights {tensor.name[:60]!r} hold numbers that are not finite")
+
+
+def _graphs(model: Any) -> Iterator[Any]:
+    """The graph, functions, and graphs within nodes."""
+    waiting = [model.graph, *model.functions]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def _nodes(model: Any) -> Iterator[Any]:
+    return (node for graph in _graphs(model) for node in graph.node)
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    for graph in _graphs(model):
+        yield from getattr(graph, "initializer", ())
+        for sparse in getattr(graph, "sparse_initializer", ()):
+            yield from (sparse.values, sparse.indices)
+        for node in graph.node:
+            for attribute in node.attribute:
+                yield from ([attribute.t] if attribute.HasField("t") else [])
+                yield from attribute.tensors
