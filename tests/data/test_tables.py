@@ -312,7 +312,7 @@ def test_gaps_among_whole_numbers_make_no_group_vanish(photos):
 @pytest.mark.parametrize(
     ("role", "values", "kind"),
     [
-        ("split", pa.array([True, False]), "bool"),
+        ("split", pa.array([0.5, 1.5]), "double"),
         ("split", pa.array([b"train", b"test"]), "binary"),
         ("group", pa.array([1.5, None]), "double"),
         ("label", pa.array([["fox"], ["owl"]]), "list"),

@@ -5,24 +5,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longtail.csv_text import csv_lines, rows_of
+from longtail.text_file import encode
 from longtail.types import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+FLOATS = ".6f"
+
 
 def write_csv(tables: "Iterable[pd.DataFrame]", out: Path) -> None:
     """Write the pieces of one table as a CSV file."""
-    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with out.open("wb") as file:
         for number, table in enumerate(tables):
-            write_table(table, file, header=number == 0)
+            file.writelines(map(encode, csv_lines(rows_of(table, header=number == 0), FLOATS)))
 
 
 def write_table(table: "pd.DataFrame", file: io.TextIOBase, *, header: bool) -> None:
     """Append a piece of a table to an open CSV file."""
-    flags = {name: table[name].map({True: "true", False: "false"}) for name in table.select_dtypes("bool")}
-    table = table.assign(**flags) if flags else table
-    table.to_csv(file, index=False, header=header, float_format="%.6f", lineterminator="\n")
+    file.writelines(csv_lines(rows_of(table, header=header), FLOATS))
 
 
 def check_free(out: Path, *, overwrite: bool = False) -> None:

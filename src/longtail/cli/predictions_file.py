@@ -6,7 +6,6 @@ by its missing end, and because names with line breaks or bytes that are no Unic
 be read its line has nulls; a command that goes on tries it again and fills them in.
 """
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from longtail.cli.csv_file import check_free, write_csv
+from longtail.csv_text import csv_text
 from longtail.locks import locked
 from longtail.records import parse_json
+from longtail.text_file import encode
 from longtail.types import InputError
 from longtail.whole import whole, writing
 
@@ -277,8 +278,7 @@ def _check_row(row: Sequence[Any], columns: Sequence[str]) -> None:
 
 
 def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
-    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    out.write_bytes(encode(csv_text(rows)))
 
 
 def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:

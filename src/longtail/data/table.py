@@ -1,14 +1,13 @@
 """Tables of images: CSV or Parquet with a row an image: its path, its label and, where wanted, its part and group."""
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
 from longtail.data.rows import Rows, source_of_rows
 from longtail.types import InputError
@@ -18,8 +17,6 @@ PATH = ("path", "file", "filename", "file_name", "filepath", "file_path", "image
 LABEL = ("label", "class", "category", "class_name", "labels")
 PART = ("split", "part", "subset")
 GROUP = ("group",)
-DELIMITERS = (",", ";", "\t")
-_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
 class _Places(Sequence[str]):
@@ -38,8 +35,8 @@ class _Places(Sequence[str]):
 def read_table(file: Path, root: Path | None = None) -> Source:
     """A table of images.
 
-    CSV may be divided by commas, semicolons or tabs and be in UTF-8 or, with a byte order mark, UTF-16. Labels
-    are text to the letter: 007, NA and true are class names.
+    CSV may be divided by commas, semicolons or tabs and be in UTF-8, UTF-16 or UTF-32. Labels are text to the letter:
+    007, NA and true are class names; whole numbers that all end in .0 lose that. Parquet gives the same names.
 
     Args:
         file: with columns for path and label, and where wanted split (train, val, test) and group; see PATH,
@@ -51,7 +48,8 @@ def read_table(file: Path, root: Path | None = None) -> Source:
     """
     if not file.is_file():
         raise InputError(f"{file} is no file; give a CSV or Parquet file with the columns path and label")
-    columns, places = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
+    is_parquet = file.suffix.lower() == ".parquet"
+    columns, places, remarks = _read_parquet(file) if is_parquet else _read_csv(file)
     taken = _choose(file, list(columns))
     found = {role: columns[name] for role, name in taken.items()}
     for role, name in taken.items():
@@ -64,69 +62,19 @@ def read_table(file: Path, root: Path | None = None) -> Source:
         parts=_parts(taken["split"], found["split"], places) if "split" in found else None,
         groups=found.get("group"),
         columns=columns,
-        reading=_reading(file, taken),
+        reading=_reading(file, taken, remarks),
     )
     return source_of_rows(rows, file.parent if root is None else root)
 
 
-def _read_csv(file: Path) -> tuple[dict[str, list[str]], Sequence[str]]:
-    text = _decoded(file)
-    delimiter = _delimiter(text)
-    lines = _lines(file, text, delimiter)
-    _, header = next(lines, (1, []))
-    names = [name.strip() for name in header]
-    if len(set(names)) < len(names):
-        raise InputError(f"{file} has two columns of one name ({', '.join(names)}); rename one of them")
-    columns: list[list[str]] = [[] for _ in names]
-    numbers = []
-    for number, fields in lines:
-        if len(fields) != len(names):
-            raise InputError(
-                f"line {number} of {file} has {len(fields)} values where the first line names {len(names)} columns; "
-                'put a value that holds the delimiter between "'
-            )
-        numbers.append(number)
-        for column, value in zip(columns, fields, strict=True):
-            column.append(value)
-    return dict(zip(names, columns, strict=True)), _Places(file, "line", numbers)
+def _read_csv(file: Path) -> tuple[dict[str, list[str]], Sequence[str], list[str]]:
+    table = read_csv(file, (PATH, LABEL))
+    taken = _choose(file, list(table.columns))
+    numbers = {taken[role]: table.whole_numbers(taken[role]) for role in ("label", "group") if role in taken}
+    return table.columns | numbers, _Places(file, "line", table.lines), table.remarks
 
 
-def _decoded(file: Path) -> str:
-    """The text; bytes of file names that are no UTF-8 are kept as the file system keeps them."""
-    try:
-        data = file.read_bytes()
-        encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), None)
-        return data.decode(encoding or "utf-8", "strict" if encoding == "utf-16" else "surrogateescape")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {file} as text ({reason}); save it as UTF-8") from None
-
-
-def _delimiter(text: str) -> str:
-    """The one by which the first line names a path and a label, else the one that divides it most."""
-    first = next((line for line in text.splitlines() if line.strip()), "")[: csv.field_size_limit()]
-
-    def fit(delimiter: str) -> tuple[int, int]:
-        names = {name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])}
-        return sum(bool(names & set(known)) for known in (PATH, LABEL)), len(names)
-
-    return max(DELIMITERS, key=fit)
-
-
-def _lines(file: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Number of the line it begins in and values of each row that has any."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    begin = 1
-    try:
-        for fields in reader:
-            if any(fields):
-                yield begin, fields
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"line {begin} of {file} is no sound CSV ({error}); save the table again") from None
-
-
-def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str]]:
+def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str], list[str]]:
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
@@ -140,17 +88,18 @@ def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str]]:
                 "as text or whole numbers"
             )
     readable = {name: values for name, values in columns.items() if values is not None}
-    return readable, _Places(file, "row", range(1, table.num_rows + 1))
+    return readable, _Places(file, "row", range(1, table.num_rows + 1)), []
 
 
 def _as_text(column: pa.ChunkedArray) -> list[str] | None:
-    """Text and whole numbers as text, with "" for what is missing; None for a column of anything else.
+    """The text that a CSV file has for the same values, "" for what is missing; None for a column of other things.
 
     Whole numbers may be floating, with NaN for what is missing, as pandas writes those of which one is missing.
     """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer)
-    if not any(fits(kind) for fits in (*texts, pa.types.is_floating, pa.types.is_null)):
+    more = (pa.types.is_boolean, pa.types.is_date, pa.types.is_floating, pa.types.is_null)
+    if not any(fits(kind) for fits in (*texts, *more)):
         return None
     values = column.to_pylist()
     if pa.types.is_floating(kind):
@@ -171,7 +120,7 @@ def _choose(file: Path, names: Sequence[str]) -> dict[str, str]:
     }
     for role, known in (("path", PATH), ("label", LABEL)):
         if taken[role] is None:
-            there = ", ".join(names) or "none"
+            there = ", ".join(name[:80] for name in names[:20]) or "none"
             raise InputError(
                 f"{file} has no column of text called {role} (columns: {there}); in the first line, name one "
                 f"{' or '.join(known[:3])}"
@@ -179,10 +128,10 @@ def _choose(file: Path, names: Sequence[str]) -> dict[str, str]:
     return {role: name for role, name in taken.items() if name is not None}
 
 
-def _reading(file: Path, taken: Mapping[str, str]) -> tuple[str, ...]:
-    """What to say of columns that go by another name than their role's."""
-    others = [f"{role} from {name!r}" for role, name in taken.items() if name != role]
-    return (f"{file.name}: {', '.join(others)}",) if others else ()
+def _reading(file: Path, taken: Mapping[str, str], remarks: Sequence[str]) -> tuple[str, ...]:
+    """What to say of columns that go by another name than their role's, and of how the file was read."""
+    others = ", ".join(f"{role} from {name!r}" for role, name in taken.items() if name != role)
+    return tuple(f"{file.name}: {said}" for said in (others, *remarks) if said)
 
 
 def _refuse_empty(role: str, name: str, values: Sequence[str], places: Sequence[str]) -> None:

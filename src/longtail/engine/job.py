@@ -1,8 +1,6 @@
 """What a run works with: three calls build data, model and method; a description goes into the run folder."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -170,10 +168,10 @@ def describe_job(job: Job) -> None:
         "classes.json",
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
-    folder.write_text("splits.csv", _csv(_images(data)))
+    folder.write_csv("splits.csv", _images(data))
     folder.write_json("audit.json", audit_loaded(data, _root(o)).contents())
     if data.notes.unreadable:
-        folder.write_text("unreadable.csv", _csv([("path", "reason"), *data.notes.unreadable]))
+        folder.write_csv("unreadable.csv", [("path", "reason"), *data.notes.unreadable])
     folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)
 
 
@@ -200,9 +198,3 @@ def _root(options: DataOptions) -> Path | None:
         return Path(options.root)
     path = None if options.path is None else Path(options.path)
     return path.parent if path is not None and path.is_file() else path
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> str:
-    table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    return table.getvalue()

@@ -3,14 +3,16 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from longtail.csv_text import csv_text
 from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
 from longtail.locks import locked
 from longtail.records import Form, read_record
+from longtail.text_file import encode
 from longtail.types import InputError
 from longtail.whole import is_left_over, whole, writing
 
@@ -127,6 +129,10 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         return self.write(name, lambda file: file.write(text.encode("utf-8", "backslashreplace")))
+
+    def write_csv(self, name: str, rows: Iterable[Sequence[object]]) -> Path:
+        """Write a table; names of files keep their bytes."""
+        return self.write(name, lambda file: file.write(encode(csv_text(rows))))
 
     def write_json(self, name: str, value: Any) -> Path:
         return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from longtail.csv_text import read_csv
 from longtail.metrics.groups import GROUPS
 from longtail.records import short
 from longtail.types import InputError
@@ -93,8 +94,10 @@ def read_predictions(file: Path, classes: ClassEntries, remedy: str) -> pd.DataF
 def read_splits(file: Path, classes: ClassEntries, remedy: str) -> pd.DataFrame:
     """splits.csv, all of it text: path, class, split, and more where more is known; see `read_per_class`."""
     with _sound(file, remedy):
-        table = pd.read_csv(_opened(file), dtype=str, keep_default_na=False)
+        table = _read(file)
         _text(table, "path")
+        # as predictions.parquet has it, which knows no bytes that are no Unicode
+        table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
         _known(table, "class", {entry["name"] for entry in classes})
         _known(table, "split", set(SPLITS))
         trained = table.loc[table["split"] == "train", "class"].value_counts()
@@ -136,9 +139,13 @@ def _opened(file: Path) -> Path:
     return file
 
 
+def _read(file: Path) -> pd.DataFrame:
+    return pd.DataFrame(read_csv(_opened(file)).columns, dtype=object)
+
+
 def _csv(file: Path, text: Sequence[str]) -> pd.DataFrame:
     """A table in which only empty cells of numbers are missing values."""
-    table = pd.read_csv(_opened(file), dtype=str, keep_default_na=False)
+    table = _read(file)
     for column in table.columns.difference(text):
         table[column] = pd.to_numeric(table[column].replace("", None))
     return table

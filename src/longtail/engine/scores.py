@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from longtail.csv_text import rows_of
 from longtail.data import Split
 from longtail.engine.evaluate import Evaluation, Predictions
 from longtail.engine.run_folder import RunFolder
@@ -90,10 +91,10 @@ def write_evaluation(
     rows = per_class_rows(
         counts, classes.counts, classes.names, many_above=classes.many_above, few_below=classes.few_below
     )
-    folder.write_text(f"{where}/per_class.csv", pd.DataFrame(rows).to_csv(index=False))
-    folder.write_text(f"{where}/confusions.csv", _confusions(counts, classes.names).to_csv(index=False))
+    folder.write_csv(f"{where}/per_class.csv", rows_of(pd.DataFrame(rows)))
+    folder.write_csv(f"{where}/confusions.csv", rows_of(_confusions(counts, classes.names)))
     risk = _risk_coverage(split, classes, predictions)
-    folder.write_text(f"{where}/risk_coverage.csv", risk.to_csv(index=False))
+    folder.write_csv(f"{where}/risk_coverage.csv", rows_of(risk))
     table = prediction_table(split.ids, predictions, classes.names)
     if evaluation.temperature != 1:
         table["uncalibrated_confidence"] = predictions.uncalibrated.numpy()

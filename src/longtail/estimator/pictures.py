@@ -1,6 +1,5 @@
 """What an estimator is given: paths or pixels with labels, and the set of images that they become."""
 
-import csv
 import os
 import shutil
 from collections import Counter
@@ -12,9 +11,11 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from longtail.csv_text import csv_text
 from longtail.data.content import content_number
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.rows import ordered
+from longtail.text_file import encode
 from longtail.types import InputError
 
 Pictures = list[Path] | UInt8[np.ndarray, "n h w 3"]
@@ -135,7 +136,5 @@ def _write_table(
     columns = {"path": [str(path) for path in paths], "label": names}
     if groups is not None:
         columns["group"] = groups
-    with file.open("x", encoding="utf-8", errors="surrogateescape", newline="") as opened:
-        table = csv.writer(opened, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(zip(*columns.values(), strict=True))
+    with file.open("xb") as opened:
+        opened.write(encode(csv_text([[*columns], *zip(*columns.values(), strict=True)])))

@@ -1,11 +1,11 @@
 """The model card: what a stranger should know of a model, in the form of the Hugging Face hub, with nothing made up."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from longtail.csv_text import read_csv
 from longtail.engine.run_folder import RunFolder
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
@@ -71,8 +71,9 @@ def _evaluation(run: Path) -> Evaluation | None:
         where = run / "eval" / part
         if (where / "metrics.json").is_file() and (where / "per_class.csv").is_file():
             metrics = RunFolder(run).metrics(part)
-            with (where / "per_class.csv").open(encoding="utf-8", newline="") as file:
-                return Evaluation(part, metrics, list(csv.DictReader(file)))
+            columns = read_csv(where / "per_class.csv").columns
+            rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            return Evaluation(part, metrics, rows)
     return None
 
 

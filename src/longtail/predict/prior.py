@@ -1,8 +1,6 @@
 """The class mix expected in use, as a person gives it."""
 
-import csv
 import difflib
-import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from longtail.csv_text import parse_csv
 from longtail.records import parse_json
+from longtail.text_file import read_text, refuse_no_text
 from longtail.types import InputError
 
 Prior = str | Path | Mapping[str, float]
@@ -60,12 +60,12 @@ def _read(file: Path) -> dict[str, object]:
     if not file.is_file():
         raise InputError(f"prior {str(file)!r} is neither uniform nor train nor a file; give one, or {FORM}")
     try:
-        data = file.read_bytes()
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-        pairs = _json_pairs(text, file) if file.suffix.lower() == ".json" else _csv_pairs(text)
+        text = read_text(file)
+        refuse_no_text(text, str(file))
+        pairs = _json_pairs(text, file) if file.suffix.lower() == ".json" else _csv_pairs(file, text)
     except InputError:
         raise
-    except (OSError, ValueError, csv.Error) as error:
+    except ValueError as error:
         raise InputError(f"cannot read the prior {file} ({error}); give {FORM}") from None
     twice = sorted(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     if twice:
@@ -80,11 +80,11 @@ def _json_pairs(text: str, file: Path) -> list[tuple[str, object]]:
     return list(found.items())
 
 
-def _csv_pairs(text: str) -> list[tuple[str, object]]:
-    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    if not {"class", "weight"} <= set(rows.fieldnames or ()):
-        raise ValueError(f"its columns are {', '.join(rows.fieldnames or ()) or 'none'}")
-    return [(str(row["class"]), row["weight"]) for row in rows]
+def _csv_pairs(file: Path, text: str) -> list[tuple[str, object]]:
+    columns = parse_csv(text, file, (("class",), ("weight",))).columns
+    if not {"class", "weight"} <= columns.keys():
+        raise ValueError(f"its columns are {', '.join(columns) or 'none'}")
+    return list(zip(columns["class"], columns["weight"], strict=True))
 
 
 def _check_names(given: Mapping[str, object], classes: Sequence[str], place: str) -> None:

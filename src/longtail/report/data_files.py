@@ -1,9 +1,5 @@
 """The files that `longtail data check -o DIR` leaves."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
-
 from longtail.data.audit import Audit
 from longtail.engine.run_folder import RunFolder
 from longtail.report.data_text import groups_of
@@ -34,13 +30,7 @@ def write_audit(audit: Audit, folder: RunFolder) -> list[str]:
     ]
     header = ("set", "kind", "path", "split", "class", "across_parts", "labels_differ")
     folder.write_json("audit.json", audit.contents())
-    folder.write_text("counts.csv", _csv([("class", "group", *parts), *counts]))
-    folder.write_text("duplicates.csv", _csv([header, *copies]))
+    folder.write_csv("counts.csv", [("class", "group", *parts), *counts])
+    folder.write_csv("duplicates.csv", [header, *copies])
     drawn = [plot_counts(audit, folder)] if groups else []
     return ["audit.json", "counts.csv", *drawn, "duplicates.csv"]
-
-
-def _csv(rows: Iterable[Sequence[object]]) -> str:
-    table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    return table.getvalue()
