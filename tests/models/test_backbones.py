@@ -1,6 +1,5 @@
 """Networks of timm with experts: what they compute, how deep a parameter lies, and where first weights come from."""
 
-import pickle
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from longtail.models.backbone import (
     backbone_names,
     build_backbone,
 )
-from longtail.models.weights import fit_weights, packaged_file, pretrained_backbone, read_weights
+from longtail.models.state_file import read_weights
+from longtail.models.weights import fit_weights, packaged_file, pretrained_backbone
 from longtail.recipe import load_recipe
 from longtail.types import InputError
 
@@ -191,24 +191,6 @@ def test_weights_of_another_network_are_refused() -> None:
     del state["layer1.0.conv1.weight"]
     with pytest.raises(InputError, match=r"layer1.0.conv1.weight is missing \(1 of"):
         fit_weights(timm.create_model("test_resnet"), state, "fc", "x.pt")
-
-
-class _Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return print, ("run",)
-
-
-def test_files_are_read_without_running_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "trap.pt"
-    file.write_bytes(pickle.dumps({"a": _Trap()}))
-    with pytest.raises(InputError, match="cannot read weights"):
-        read_weights(file)
-    assert capsys.readouterr().out == ""
-    with pytest.raises(InputError, match="there is no file"):
-        read_weights(tmp_path / "none.pt")
-    torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(InputError, match="holds no state dict"):
-        read_weights(tmp_path / "list.pt")
 
 
 @pytest.mark.parametrize(("online", "reason"), [(True, "no route to host"), (False, "no connection")])

@@ -8,6 +8,7 @@ from longtail.models.experts import ExpertModel
 from longtail.models.layers import ExpertHeads, fold_batch_norm
 from longtail.models.options import ModelOptions
 from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, ExpertResNet
+from longtail.models.state_file import read_weights
 
 __all__ = [
     "FOR_SMALL_IMAGES",
@@ -56,7 +57,7 @@ def build_model(
         from longtail.models import weights  # timm takes a second to load
 
         if options.weights:
-            weights.fit_experts(model, weights.read_weights(Path(options.weights)), options.weights)
+            weights.fit_experts(model, read_weights(Path(options.weights)), options.weights)
         else:
             weights.fit_experts(model, weights.pretrained_backbone(options.name).state_dict(), options.name)
     return model
@@ -73,7 +74,7 @@ def _backbone(options: ModelOptions, num_classes: int, begin: bool, more: Mappin
     else:
         net = backbone.build_backbone(options.name)
     if begin and file is not None:
-        weights.fit_weights(net, weights.read_weights(file), backbone.classifier_prefix(net), str(file))
+        weights.fit_weights(net, read_weights(file), backbone.classifier_prefix(net), str(file))
     return backbone.ExpertBackbone(net, num_classes, options.num_experts, **more)
 
 

