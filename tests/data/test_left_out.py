@@ -2,7 +2,7 @@
 
 from longtail.data.audit import Audit
 from longtail.data.dataset import Notes
-from longtail.data.left_out import EXAMPLES, Collector, LeftOut, left_out_lines, left_out_of
+from longtail.data.left_out import EXAMPLES, Collector, FileCounts, LeftOut, left_out_lines, left_out_of
 
 PROBLEM = LeftOut("beside the classes", 2, ("a.jpg", "b.jpg"))
 HARMLESS = LeftOut("of other programs", 1, ("Thumbs.db",), is_problem=False)
@@ -46,3 +46,17 @@ def test_its_form_in_json_is_read_back():
     contents = Audit({}, left_out=(PROBLEM, HARMLESS)).contents()["left_out"]
     assert contents[0]["count"] == 2
     assert left_out_of(contents) == (PROBLEM, HARMLESS)
+
+
+def test_what_became_of_all_files_adds_up():
+    audit = Audit(
+        {"train": {"a": 3}, "test": {"a": 1, "z": 2}},
+        unreadable=(("x", "empty"),),
+        left_out=(PROBLEM, HARMLESS),
+    )
+    assert audit.files == FileCounts(used=4, unreadable=1, unknown_classes=2, left_out=3)
+    assert audit.files.contents()["seen"] == 10
+    assert audit.files.line().startswith(
+        "4 of 10 files are used; 1 cannot be read, 2 of classes without training"
+    )
+    assert FileCounts(4).line() == "4 of 4 files are used"

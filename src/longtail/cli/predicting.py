@@ -131,7 +131,7 @@ class Work:
                 write_table(table, out, header=number == 0)
                 self.tally.add(table)
         self._check(self.tally.rows)
-        _say([*self._skipped(), *self.tally.lines()])
+        _say([*self._skipped(), *self._beside(), *self.tally.lines()])
 
     def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
         """Predictions into a file, which can be gone on with whatever stops the command."""
@@ -168,6 +168,7 @@ class Work:
             [
                 *self._skipped(),
                 *where,
+                *self._beside(),
                 *self.tally.lines(),
                 f"{rows:,} prediction{'s' * (rows != 1)} in {file.out}",
             ]
@@ -226,6 +227,16 @@ class Work:
         head = f"{len(self.bad):,} of {total:,} images could not be read and have no prediction:"
         return [head, *(f"  {line}" for line in unreadable_lines(self.bad))]
 
+    def _beside(self) -> list[str]:
+        """What else lay in the folders, and what became of all files."""
+        from longtail.data.left_out import FileCounts, left_out_lines
+
+        found = self.images.left_out
+        if not found:
+            return []
+        counts = FileCounts(self.tally.rows, len(self.bad), left_out=sum(one.count for one in found))
+        return [f"{counts.line()}:", *(f"  {line}" for line in left_out_lines(found))]
+
 
 @dataclass
 class Tally:
@@ -273,8 +284,10 @@ def _words(options: dict[str, Any], strict: bool) -> list[str]:
 
 
 def _check_given(images: "ImageSources", strict: bool) -> None:
-    """Say what is given again, and refuse what does not exist where that was asked for."""
+    """Say what is given again, and refuse what does not exist or is left out where that was asked for."""
+    from longtail.data.left_out import left_out_lines
     from longtail.predict import unreadable_error
+    from longtail.types import InputError
 
     if images.repeated:
         sources = (
@@ -283,6 +296,10 @@ def _check_given(images: "ImageSources", strict: bool) -> None:
         _say([f"{images.repeated:,} {sources} answered each time"])
     if strict and images.missing:
         raise unreadable_error([(name, "does not exist") for name in images.missing])
+    if strict and images.count() and (lost := left_out_lines(images.left_out, problems_only=True)):
+        raise InputError(
+            "the folders hold more than images; remove or convert it, or leave out --strict", lost
+        )
 
 
 def _listed(sources: Sequence[str]) -> list[str]:

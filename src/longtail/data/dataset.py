@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.data.files import ImageFiles
-from longtail.data.left_out import LeftOut, left_out_lines
+from longtail.data.left_out import FileCounts, LeftOut, left_out_lines
 from longtail.data.options import Triple
 from longtail.data.repairing import REPAIRED
 
@@ -89,6 +89,7 @@ class Notes:
         reading: how the source was read, where there was a choice; no fault.
         left_out: what was found and is not used, by reason.
         repaired: (path, what was ignored) of images with damaged metadata or end, and sound pixels; they are used.
+        listed: images that the source lists, readable or not.
     """
 
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -100,6 +101,7 @@ class Notes:
     reading: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     repaired: tuple[tuple[str, str], ...] = ()
+    listed: int = 0
 
     def lines(self, shown: int | None = 10, *, problems_only: bool = False) -> list[str]:
         """One line for each kind of note, with the first `shown` names (None: all); empty where all is well.
@@ -161,6 +163,14 @@ class LongTailData:
     def class_counts(self) -> Int[Tensor, " c"]:
         """(C,) int64: training images of each class (the paper's n_c)."""
         return torch.bincount(self.train.targets, minlength=len(self.class_names))
+
+    @property
+    def files(self) -> FileCounts:
+        """What became of all that the source holds."""
+        used = sum(len(part) for part in (self.train, self.val, self.test) if part is not None)
+        unreadable, unknown = len(self.notes.unreadable), sum(self.notes.unknown_classes.values())
+        not_drawn = self.notes.listed - used - unreadable - unknown
+        return FileCounts(used, unreadable, unknown, not_drawn, sum(one.count for one in self.notes.left_out))
 
 
 def counted(number: int, noun: str) -> str:

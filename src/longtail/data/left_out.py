@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 EXAMPLES = 5  # names that are kept of each reason
 
@@ -46,6 +46,43 @@ class LeftOut:
             "is_problem": self.is_problem,
             "noun": self.noun,
         }
+
+
+class FileCounts(NamedTuple):
+    """What became of all that was found: the numbers add up to `seen`.
+
+    Attributes:
+        used: images that a run trains on or is tested on.
+        unreadable: images that cannot be read.
+        unknown_classes: images of classes without training images.
+        not_drawn: images that the long-tail profile does not take.
+        left_out: everything in `LeftOut`.
+    """
+
+    used: int
+    unreadable: int = 0
+    unknown_classes: int = 0
+    not_drawn: int = 0
+    left_out: int = 0
+
+    @property
+    def seen(self) -> int:
+        """All of them."""
+        return sum(self)
+
+    def contents(self) -> dict[str, int]:
+        """The form it has in JSON files."""
+        return {"seen": self.seen, **self._asdict()}
+
+    def line(self) -> str:
+        """One line for a person.
+
+        >>> FileCounts(20, unreadable=3, left_out=18).line()
+        '20 of 41 files are used; 3 cannot be read, 18 left out'
+        """
+        words = ("cannot be read", "of classes without training images", "not drawn", "left out")
+        others = [f"{number:,} {what}" for number, what in zip(self[1:], words, strict=True) if number]
+        return f"{self.used:,} of {self.seen:,} files are used{'; ' * bool(others)}{', '.join(others)}"
 
 
 @dataclass

@@ -109,6 +109,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         remarks=(*source.remarks, *_other_draw(source, options)),
         reading=source.reading,
         left_out=source.left_out,
+        listed=sum(len(part.ids) for part in source.parts.values()),
     )
     _refuse_if_strict(notes, options)
     return LongTailData(

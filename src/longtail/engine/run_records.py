@@ -142,6 +142,17 @@ class LeftOutEntry(Record):
     noun: str
 
 
+class FilesEntry(Record):
+    """See `longtail.data.left_out.FileCounts`."""
+
+    seen: Count
+    used: Count
+    unreadable: Count
+    unknown_classes: Count
+    not_drawn: Count
+    left_out: Count
+
+
 class Metrics(Scores):
     """eval/<split>/metrics.json."""
 
@@ -207,6 +218,7 @@ class AuditRecord(Record):
     unknown_classes: dict[str, Count] = Field(default_factory=dict)
     remarks: list[str] = Field(default_factory=list)
     left_out: list[LeftOutEntry] = Field(default_factory=list)
+    files: FilesEntry | None = None
     checked_near: bool = False
 
 

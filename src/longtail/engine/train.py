@@ -121,7 +121,7 @@ def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str] | None) 
         for line in (
             ()
             if notes is None
-            else (*notes, *job.data.notes.reading, *job.data.notes.lines(), *job.headlines)
+            else (*notes, *job.data.notes.reading, *job.data.notes.lines(), *_files(job), *job.headlines)
         ):
             (job.display.within or job.display).say(line)
         yield from _run(job, state)
@@ -140,6 +140,11 @@ def _stopped(job: Job, status: str) -> None:
         job.folder.set_status(status, epoch=len(job.records), epochs=job.recipe.optim.epochs)
     except InputError as error:
         job.display.say(f"status.json could not be brought up to date: {error}")
+
+
+def _files(job: Job) -> list[str]:
+    """What became of all files of the data, where some are left out."""
+    return [job.data.files.line()] if job.data.notes.left_out else []
 
 
 def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.predict.sources import ImageSources, files_of
 from longtail.types import InputError
@@ -23,13 +24,14 @@ VALID = (
 )
 
 
-def named_images(given: Any) -> Iterator[tuple[str, Encoded]]:
+def named_images(given: Any, beside: Collector) -> Iterator[tuple[str, Encoded]]:
     """Each image with its name, in the order given; a folder stands for its images in sorted order.
 
     The name is the path as given, and `image N` for what lies in memory, N its place from 0.
 
     Args:
         given: see `items_of`.
+        beside: is given what else lies in folders, once their images were taken.
 
     Raises:
         InputError: see `items_of` and `ImageSources`.
@@ -37,8 +39,8 @@ def named_images(given: Any) -> Iterator[tuple[str, Encoded]]:
     items = items_of(given)
     paths = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
     if items and len(paths) == len(items):
-        return ((name, Path(name)) for name in ImageSources(paths).names())
-    return (named for place, item in enumerate(items) for named in _named(place, item))
+        ImageSources(paths)  # refuses where nothing can be read
+    return (named for place, item in enumerate(items) for named in _named(place, item, beside))
 
 
 def items_of(given: Any) -> list[Item]:
@@ -123,9 +125,9 @@ def _remedy(given: NDArray[Any] | torch.Tensor) -> str:
     return VALID
 
 
-def _named(place: int, item: Item) -> Iterator[tuple[str, Encoded]]:
+def _named(place: int, item: Item, beside: Collector) -> Iterator[tuple[str, Encoded]]:
     if isinstance(item, str | os.PathLike):
-        yield from ((name, Path(name)) for name in files_of(os.fspath(item)))
+        yield from ((name, Path(name)) for name in files_of(os.fspath(item), beside))
     else:
         yield in_memory(place, item)
 

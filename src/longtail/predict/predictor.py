@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from longtail.data.images import decode_all
+from longtail.data.left_out import Collector, left_out_lines
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions
@@ -120,10 +121,12 @@ class Predictor(ABC):
         Raises:
             InputError: something that is no image is given, a folder holds none, or none at all can be read.
 
-        The row of an image that cannot be read has its path alone, and a warning names it.
+        The row of an image that cannot be read has its path alone, and a warning names it. Another names files of
+        a folder that could be images and are left out.
         """
         bad: Unreadable = []
-        named, tabling = named_images(images), self._tabling(top_k, prior, abstain_below)
+        beside = Collector()
+        named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below)
         tables = [tabling(part) for part in self._infer(named, bad)] or [tabling(self._nothing())]
         table = pd.concat(tables, ignore_index=True)
         if bad:
@@ -132,11 +135,15 @@ class Predictor(ABC):
             rows = "its row is empty" if len(bad) == 1 else "their rows are empty"
             said = f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}; {rows}"
             warnings.warn(said, stacklevel=2)
+        _warn_of_left_out(beside)
         return table
 
     def predict_proba(self, images: Any, *, prior: Prior | None = None) -> Float[np.ndarray, "n c"]:
         """Calibrated probabilities (N, C), a row an image as in `predict`; one that cannot be read is refused."""
-        return self.probabilities(named_images(images), prior=prior)
+        beside = Collector()
+        found = self.probabilities(named_images(images, beside), prior=prior)
+        _warn_of_left_out(beside)
+        return found
 
     def probabilities(
         self, images: Iterable[tuple[str, Encoded]], *, prior: Prior | None = None
@@ -205,6 +212,11 @@ class Predictor(ABC):
             yield _Part(*waiting.popleft(), logits, each)
         for part in waiting:
             yield _Part(*part, nothing.logits, nothing.each)
+
+
+def _warn_of_left_out(beside: Collector) -> None:
+    if lost := left_out_lines(beside.found(), problems_only=True):
+        warnings.warn("; ".join(lost), stacklevel=3)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from longtail.data.formats import SUFFIXES
-from longtail.data.walking import walk_images
+from longtail.data.left_out import Collector, LeftOut, left_out_lines
+from longtail.data.walking import Walker, is_own
 from longtail.types import InputError
 
 Sources = str | Path | Iterable[str | Path]
@@ -39,8 +40,9 @@ class ImageSources:
             )
             verb = "does not exist" if len(self.missing) == 1 else "exists"
             raise InputError(f"{which} {verb}; give image files or folders of images")
+        self._beside = Collector()
         for source in self._given:
-            next(files_of(source))
+            next(files_of(source, Collector()))
 
     def __iter__(self) -> Iterator[Path]:
         """The files; a folder is read when it is reached."""
@@ -48,8 +50,14 @@ class ImageSources:
 
     def names(self) -> Iterator[str]:
         """The files as they are spelt."""
+        self._beside = Collector()
         for source in self._given:
-            yield from files_of(source)
+            yield from files_of(source, self._beside)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What else lay in the folders, as far as they were read the last time."""
+        return self._beside.found()
 
     @property
     def fingerprint(self) -> str:
@@ -62,8 +70,12 @@ class ImageSources:
         return sum(1 for _ in self)
 
 
-def files_of(source: str) -> Iterator[str]:
+def files_of(source: str, beside: Collector) -> Iterator[str]:
     """A file as it is spelt, or the images of a folder in sorted order.
+
+    Args:
+        source: the file or folder.
+        beside: is given what else lies in the folder, once all of it was read.
 
     Raises:
         InputError: a folder without images.
@@ -71,10 +83,16 @@ def files_of(source: str) -> Iterator[str]:
     if not os.path.isdir(source):  # noqa: PTH112 any text
         yield source
         return
-    empty = True
-    for path in walk_images(Path(source)):
+    if is_own(Path(source)):
+        raise InputError(f"{source} was written by longtail and holds no images to read; give your images")
+    walker, empty = Walker(), True
+    for _, path in walker.walk(Path(source)):
         empty = False
         yield str(path)
+    beside.extend(walker.left_out())
     if empty:
         known = " ".join(sorted(SUFFIXES))
-        raise InputError(f"no images in {source}; give a folder with files ending in {known}")
+        raise InputError(
+            f"no images in {source}; give a folder with files ending in {known}",
+            left_out_lines(beside.found()),
+        )

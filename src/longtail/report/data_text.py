@@ -116,6 +116,8 @@ def _files(audit: Audit, wording: Wording) -> Iterator[str]:
     if audit.repaired:
         damaged = [f"{path} ({what})" for path, what in audit.repaired]
         yield f"{counted(len(damaged), 'image')} {REPAIRED}: {wording.list(damaged)}"
+    if audit.left_out:
+        yield f"{audit.files.line()}."
     yield from map(printable, left_out_lines(audit.left_out))
     kinds: dict[str, list[str]] = defaultdict(list)
     for path, reason in audit.suspicious:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.cells import cell_len
 
-from longtail.data.left_out import LeftOut, left_out_lines, left_out_of
+from longtail.data.left_out import FileCounts, LeftOut, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
@@ -115,7 +115,7 @@ def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
     if metrics is not None:
         lines += _left_out(metrics)
-    return lines + _beside(facts.data.left_out)
+    return lines + _beside(facts.data.left_out, facts.data.files)
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
@@ -168,8 +168,9 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
     return lines + _section(f"{REPAIRED[0].upper()}{REPAIRED[1:]}", damaged)
 
 
-def _beside(found: Sequence[LeftOut]) -> list[str]:
-    return _section("Not used of the data", [printable(line) for line in left_out_lines(found)])
+def _beside(found: Sequence[LeftOut], files: FileCounts | None = None) -> list[str]:
+    counts = [files.line()] if found and files is not None else []
+    return _section("Not used of the data", [*counts, *map(printable, left_out_lines(found))])
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from longtail.data.left_out import LeftOut
+from longtail.data.left_out import FileCounts, LeftOut
 from longtail.data.rows import natural, ordered
 
 ENOUGH = 10  # test images of a class below which its accuracy says too little
@@ -63,6 +63,7 @@ class Audit:
         num_groups: how many groups there are; None where none were asked for.
         remarks: what a person should know of how the set was read.
         left_out: what was found and is not used, by reason.
+        not_drawn: images that the long-tail profile does not take.
         checked_near: whether images that look alike were searched for.
     """
 
@@ -78,6 +79,7 @@ class Audit:
     num_groups: int | None = None
     remarks: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    not_drawn: int = 0
     checked_near: bool = True
 
     @cached_property
@@ -134,6 +136,14 @@ class Audit:
         return tuple(found for found in self.duplicates if found.conflicts)
 
     @property
+    def files(self) -> FileCounts:
+        """What became of all that was found."""
+        readable = sum(sum(counts.values()) for counts in self.counts.values())
+        unknown = sum(self.unknown_classes.values())
+        left_out = sum(one.count for one in self.left_out)
+        return FileCounts(readable - unknown, len(self.unreadable), unknown, self.not_drawn, left_out)
+
+    @property
     def has_problems(self) -> bool:
         """Whether anything was found that makes a score wrong or leaves one out."""
         found: Sequence[object] = (
@@ -164,6 +174,7 @@ class Audit:
             "unknown_classes": self.unknown_classes,
             "remarks": list(self.remarks),
             "left_out": [one.contents() for one in self.left_out],
+            "files": self.files.contents(),
             "checked_near": self.checked_near,
         }
 

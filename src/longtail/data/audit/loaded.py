@@ -29,6 +29,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
         leaking_groups=leaking(_groups(splits)),
         remarks=data.notes.remarks,
         left_out=data.notes.left_out,
+        not_drawn=data.files.not_drawn,
         checked_near=False,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from longtail.data.left_out import left_out_of
+from longtail.data.left_out import FileCounts, left_out_of
 from longtail.engine.run_records import AuditRecord
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
 from longtail.report.run import Run
@@ -49,5 +49,6 @@ def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[st
         "single_image": tuple(found.single_image),
         "too_small": tuple(found.too_small),
         "repaired": tuple(({one.path: one.ignored for one in found.repaired} | evaluated).items()),
+        "files": None if found.files is None else FileCounts(**found.files.model_dump(exclude={"seen"})),
         "left_out": left_out_of(one.model_dump() for one in found.left_out),
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from longtail.data.left_out import LeftOut
+from longtail.data.left_out import FileCounts, LeftOut
 from longtail.report.facts.sections import Interval
 
 
@@ -199,6 +199,7 @@ class Data:
         not_tested, single_image, too_small: class names.
         unknown_classes: (name, images) in the evaluated data and not in the model.
         left_out: what lay among the images and is not used, by reason.
+        files: what became of all that was found, where that was counted.
     """
 
     counts: tuple[RankedCount, ...]
@@ -215,6 +216,7 @@ class Data:
     unknown_classes: tuple[tuple[str, int], ...]
     left_out: tuple[LeftOut, ...] = ()
     repaired: tuple[tuple[str, str], ...] = ()
+    files: FileCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,8 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         ("Too few images to be tested", "class", found.too_small),
     )
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
+    if found.left_out and found.files is not None:
+        sentences.append(f"{found.files.line()}.")
     sentences += [f"{shown(line)}." for line in left_out_lines(found.left_out)]
     tables = [table for table in (_duplicates(found), _leaks(found)) if table is not None]
     if found.audited and not sentences and not tables:
