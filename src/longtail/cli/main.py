@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longtail.cli import data, demo, explaining, exporting, listing, predicting, reporting, runs
+from longtail.cli import calibrating, data, demo, explaining, exporting, listing, predicting, reporting, runs
 from longtail.cli.output import say, screens
 from longtail.printable import shortened
 from longtail.stopping import Stop, handled_by
@@ -25,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(runs.train, runs.evaluate, predicting.predict, predicting.calibrate, reporting.report, runs.compare),
+    *(runs.train, runs.evaluate, predicting.predict, calibrating.calibrate, reporting.report, runs.compare),
     *(explaining.explain, exporting.export, demo.demo_app),
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )

@@ -1,4 +1,4 @@
-"""Commands that name what images show and make confidences honest: parsing, one call, and what a person reads."""
+"""`longtail predict`: parsing, one call, and what a person reads."""
 
 import shlex
 import sys
@@ -78,35 +78,6 @@ def predict(
         work.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
     if work.bad:
         raise typer.Exit(INCOMPLETE)
-
-
-def calibrate(
-    run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Images the run was not trained on, in any form that `train` takes. [default: its validation part]",
-        ),
-    ] = None,
-    strict: Strict = False,
-) -> None:
-    """Fit the temperature that makes a run's confidences honest, and keep it with the weights."""
-    with loading():
-        from longtail.predict import load_run
-
-    classifier = load_run(run)
-    note(classifier)
-    before, found = classifier.temperature, classifier.fit_temperature(data, strict=strict)
-    typer.echo(
-        f"temperature {found.temperature:.3f} (before: {before:.3f}), fitted on {found.images}: {found.fit.basis}"
-    )
-    for line in found.lines():
-        typer.echo(line)
-    typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
-    exports = Path(run) / "export"
-    if exports.is_dir() and any(exports.iterdir()):
-        typer.echo(f"{exports} keeps the temperature from before; export again with --overwrite")
 
 
 @dataclass
