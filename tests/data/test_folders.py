@@ -232,8 +232,24 @@ def test_only_unreadable_images_are_refused(tree):
     root = tree({"a": [1], "b": [2]})
     for file in root.rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(InputError, match="no class with readable training images"):
+    with pytest.raises(
+        InputError, match=r"no class with readable training images.*2 images cannot be read"
+    ) as caught:
         load(root)
+    assert sorted(caught.value.details) == ["a/000.png (empty)", "b/000.png (empty)"]
+
+
+def test_unreadable_test_images_are_not_blamed_on_the_names_of_classes(tree):
+    root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "test/b": [4], "test/c": [5]})
+    for file in root.glob("test/[ab]/*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(
+        InputError, match=r"none of the 2 test images of a training class can be read"
+    ) as caught:
+        load(root)
+    assert "1 more belong to no training class" in str(caught.value)
+    assert "alike" not in str(caught.value)
+    assert sorted(caught.value.details) == ["test/a/000.png (empty)", "test/b/000.png (empty)"]
 
 
 def test_a_tail_cut_from_folders(tree):

@@ -69,6 +69,20 @@ def test_a_file_given_twice_is_answered_twice(fitted: LongTailClassifier, files:
     assert found.shape == (3, 3)
 
 
+def test_one_image_is_one_and_forms_may_be_mixed(fitted: LongTailClassifier, files: Any, pixels: Any) -> None:
+    grey = pixels[0]
+    colour = np.repeat(grey[..., None], 3, axis=-1)
+    expected = fitted.predict_proba(files[0][:3])
+    for one in (colour[0], grey[0], grey[0][..., None], Image.fromarray(grey[0]), files[0][0].read_bytes()):
+        np.testing.assert_allclose(fitted.predict_proba(one), expected[:1], rtol=1e-5)
+        assert fitted.predict(one).shape == (1,)
+    mixed = [files[0][0], colour[1], Image.fromarray(grey[2])]
+    np.testing.assert_allclose(fitted.predict_proba(mixed), expected, rtol=1e-5)
+    for wrong in (colour / 255, [], files[0][0].parent):
+        with pytest.raises(InputError):
+            fitted.predict(wrong)
+
+
 def test_a_file_given_twice_to_train_on_is_told_of(files: Any) -> None:
     paths, labels = files
     with pytest.warns(UserWarning, match=r"^2 of 62 paths are given again and count once"):
@@ -220,6 +234,7 @@ def test_unreadable_images_are_named(files: Any, tmp_path: Path) -> None:
     [
         ("photo.png", ["a"], "X is a single str; give paths"),
         ([], [], "X has 0 images"),
+        (np.zeros((8, 8, 3), np.uint8), ["a"] * 8, r"X of shape \(8, 8, 3\) is one image"),
         ([[0.1, 0.2]], ["a"], r"float64 of shape \(1, 2\); give paths"),
         (["a.png", 3.5], ["a", "b"], "X holds 3.5, a float"),
         ([b"a.png", b"b.png"], ["a", "b"], r"X is \|S5"),

@@ -191,7 +191,7 @@ def _load_train(
     split = read_split(listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft)
     readable = _present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
-        _refuse_few(readable, options)
+        _refuse_few(readable, options, split.unreadable)
         position = {name: c for c, name in enumerate(readable)}
         moved = torch.tensor([position.get(name, -1) for name in names])
         split = replace(split, targets=moved[split.targets])
@@ -203,12 +203,36 @@ def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: i
     unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
     split = read_split(listing, targets, np.flatnonzero(targets >= 0), size)
     if len(split) == 0:
-        known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
-        raise InputError(
-            f"no readable {part} image belongs to a training class (training: {known}...; {part}: "
-            f"{there}...); name the classes alike"
-        )
+        raise _no_image(part, listing, class_names, split.unreadable)
     return replace(split, unknown_classes=dict(unknown))
+
+
+def _no_image(
+    part: str, listing: Listing, class_names: Sequence[str], unreadable: Sequence[tuple[str, str]]
+) -> InputError:
+    """Why a part has no image that a model could be tested on."""
+    count = len(listing.targets)
+    if not count:
+        return InputError(f"the {part} part holds no image; give one with images of the training classes")
+    if unreadable:
+        others = count - len(unreadable)
+        more = f", and {others:,} more belong to no training class" if others else ""
+        known = "the one" if len(unreadable) == 1 else f"none of the {len(unreadable):,}"
+        can = "cannot" if len(unreadable) == 1 else "can"
+        return InputError(
+            f"{known} {part} image{'s' * (len(unreadable) != 1)} of a training class {can} be read{more}; restore them",
+            _shown(unreadable),
+        )
+    known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
+    return InputError(
+        f"no readable {part} image belongs to a training class (training: {known}...; {part}, {count:,} in all: "
+        f"{there}...); name the classes alike"
+    )
+
+
+def _shown(unreadable: Sequence[tuple[str, str]], most: int = 20) -> list[str]:
+    lines = [f"{path} ({reason})" for path, reason in unreadable[:most]]
+    return [*lines, f"and {len(unreadable) - most:,} more"] if len(unreadable) > most else lines
 
 
 def _other_draw(source: Source, options: DataOptions) -> list[str]:
@@ -248,13 +272,19 @@ def _with_one_image(pool: Split, class_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name, count in zip(class_names, counts, strict=True) if count == 1)
 
 
-def _refuse_few(class_names: Sequence[str], options: DataOptions) -> None:
-    if len(class_names) < 2:
-        found = f"only class {class_names[0]}" if class_names else "no class"
-        raise InputError(
-            f"{found} with readable training images in {options.path}; "
-            "training needs two: add a folder of images of another class"
-        )
+def _refuse_few(
+    class_names: Sequence[str], options: DataOptions, unreadable: Sequence[tuple[str, str]] = ()
+) -> None:
+    if len(class_names) >= 2:
+        return
+    found = f"only class {class_names[0]}" if class_names else "no class"
+    where = f"{found} with readable training images in {options.path}"
+    if not unreadable:
+        raise InputError(f"{where}; training needs two: add a folder of images of another class")
+    bad = f"{len(unreadable):,} image{'s' * (len(unreadable) != 1)} cannot be read"
+    raise InputError(
+        f"{where}: {bad}; training needs two: restore these, or add another class", _shown(unreadable)
+    )
 
 
 def _refuse_no_text(class_names: Sequence[str], options: DataOptions) -> None:

@@ -19,7 +19,7 @@ from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import AuditRecord
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
-from longtail.predict import Classifier, unreadable_error, unreadable_lines
+from longtail.predict import Classifier, items_of, named_image, unreadable_error, unreadable_lines
 from longtail.report import Run
 from longtail.types import InputError
 
@@ -27,9 +27,10 @@ from longtail.types import InputError
 class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of images after the manner of scikit-learn: `fit`, `predict`, `predict_proba`, `score`.
 
-    Images are N paths, or N uint8 arrays (N, H, W, 3) or, grey, (N, H, W). `fit` writes them down as a set, trains as
-    `longtail.train` does, and so ends in the weights that the command line ends in with the same settings. A pickle
-    holds the weights, not the images.
+    Images are N paths, or N uint8 arrays (N, H, W, 3) or, grey, (N, H, W); to predict, also whatever else
+    `longtail.load(run).predict` takes, of which an array (H, W, 3) is one image. `fit` writes them down as a set,
+    trains as `longtail.train` does, and so ends in the weights that the command line ends in with the same settings.
+    A pickle holds the weights, not the images.
 
     Args:
         method: as of `longtail methods`. None: the one that suits the images.
@@ -114,9 +115,10 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: an image cannot be read, or X is no images.
         """
         check_is_fitted(self)
-        classifier, pictures = self.classifier_, as_pictures(X)
-        names = map(str, pictures if isinstance(pictures, list) else range(len(pictures)))
-        found = classifier.probabilities(zip(names, pictures, strict=True))
+        classifier, items = self.classifier_, items_of(X)
+        if not items:
+            raise InputError("X has 0 images; give at least one")
+        found = classifier.probabilities(named_image(place, item) for place, item in enumerate(items))
         return found[:, [classifier.classes.index(name) for name in class_names(self.classes_)]]
 
     def predict(self, X: Any) -> NDArray[Any]:

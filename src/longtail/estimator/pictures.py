@@ -15,6 +15,7 @@ from longtail.csv_text import csv_text
 from longtail.data.content import content_number
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.rows import ordered
+from longtail.predict.inputs import CHANNELS
 from longtail.text_file import encode
 from longtail.types import InputError
 
@@ -42,6 +43,8 @@ def as_pictures(X: Any) -> Pictures:
         raise InputError(f"X has 0 images; {VALID}")
     if array.dtype == np.uint8 and array.ndim in (3, 4) and array.size:
         grey = array.ndim == 3
+        if grey and array.shape[2] <= CHANNELS:
+            raise InputError(f"X of shape {array.shape} is one image; {VALID}")
         if grey or array.shape[3] == 3:
             return np.repeat(array[..., None], 3, axis=-1) if grey else array
     column = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array

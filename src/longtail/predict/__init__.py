@@ -2,7 +2,7 @@
 
 from longtail.predict.classifier import Classifier
 from longtail.predict.exported import ExportedClassifier
-from longtail.predict.inputs import in_memory, items_of
+from longtail.predict.inputs import items_of, named_image
 from longtail.predict.opening import load, load_run
 from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior
@@ -17,10 +17,10 @@ __all__ = [
     "Prior",
     "Sources",
     "Unreadable",
-    "in_memory",
     "items_of",
     "load",
     "load_run",
+    "named_image",
     "unreadable_error",
     "unreadable_lines",
 ]

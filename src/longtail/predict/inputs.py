@@ -129,11 +129,13 @@ def _named(place: int, item: Item, beside: Collector) -> Iterator[tuple[str, Enc
     if isinstance(item, str | os.PathLike):
         yield from ((name, Path(name)) for name in files_of(os.fspath(item), beside))
     else:
-        yield in_memory(place, item)
+        yield named_image(place, item)
 
 
-def in_memory(place: int, item: bytes | NDArray[np.uint8] | Image.Image) -> tuple[str, Encoded]:
-    """An image in memory with its name."""
+def named_image(place: int, item: Item) -> tuple[str, Encoded]:
+    """One image with its name: a path is a file, whatever lies there."""
+    if isinstance(item, str | os.PathLike):
+        return os.fspath(item), Path(item)
     if isinstance(item, np.ndarray) and item.ndim == 3 and item.shape[2] == 1:
         item = item[..., 0]
     return f"image {place}", item
