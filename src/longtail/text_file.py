@@ -83,8 +83,8 @@ def encode(text: str) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def refuse_no_text(text: str, place: str) -> None:
-    r"""Refuse a text in which bytes are no UTF-8.
+def refuse_no_text(text: str, place: str, first: int = 1) -> None:
+    r"""Refuse a text in which bytes are no UTF-8; its first line is number `first` of the place.
 
     >>> refuse_no_text("a\ncaf\udce9", "t.csv")
     Traceback (most recent call last):
@@ -96,7 +96,7 @@ def refuse_no_text(text: str, place: str) -> None:
     byte = bytes([ord(text[at]) - 0xDC00]) if "\udc80" <= text[at] <= "\udcff" else b""
     meant = byte.decode("cp1252", "ignore")
     told = f"byte 0x{byte.hex()}" + f", {meant} in Windows-1252" * meant.isprintable() * bool(meant)
-    number = text.count("\n", 0, at) + 1
+    number = text.count("\n", 0, at) + first
     raise InputError(
         f"line {number} of {place} is no UTF-8 text ({told if byte else 'half a character'}); save it as UTF-8"
     )

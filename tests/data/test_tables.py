@@ -1,12 +1,14 @@
 """CSV and Parquet tables of images."""
 
 import csv
+import datetime
 import io
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -340,3 +342,94 @@ def test_sources_of_files(photos, parquet, encoded):
     assert source_of(photos) == "folder"
     folder = parquet("train-0.parquet", [encoded(1), encoded(2)], {"label": ["a", "b"]})
     assert source_of(folder) == source_of(folder / "train-0.parquet") == "parquet"
+
+
+def test_paths_without_an_ending_are_completed(photos, encoded):
+    (photos / "deep").mkdir()
+    (photos / "deep/a.1.JPG").write_bytes(encoded(50))
+    (photos / "plain").write_bytes(encoded(51))
+    (photos / "7").mkdir()
+    rows = [("7", "x"), ("deep/a.1", "y"), ("plain", "y"), ("8.png", "x"), ("gone", "x")]
+    data = load(table(photos, [("path", "label"), *rows]))
+    assert data.train.ids == ("7.png", "deep/a.1.JPG", "plain", "8.png")
+    assert [path for path, _ in data.notes.unreadable] == ["gone"]
+    assert "photos.csv: 2 of 5 paths completed, such as 7 to 7.png" in data.notes.reading
+    lines = photos / "list.txt"
+    lines.write_text("".join(f"{path} {label}\n" for path, label in rows))
+    assert load(lines).train.ids == data.train.ids
+
+
+def test_a_path_that_several_files_fit_is_refused(photos, encoded):
+    (photos / "7.jpg").write_bytes(encoded(1))
+    with pytest.raises(
+        InputError, match=r"line 3 of photos.csv: 7 could be 7.jpg or 7.png; write the ending"
+    ):
+        load(table(photos, [("path", "label"), ("8", "x"), ("7", "y")]))
+    assert load(table(photos, [("path", "label"), ("8", "x"), ("7.png", "y")])).train.ids == (
+        "8.png",
+        "7.png",
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1, 2, 10],
+        [1.0, 2.0, 10.0],
+        [True, False, True],
+        ["007", "7", "NA"],
+        ["1.5", "1.0", "x"],
+        [datetime.date(2020, 1, 2), datetime.date(2020, 1, 3), datetime.date(2020, 1, 2)],
+        pd.Categorical(["b", "a", "b"]),
+        pd.Categorical([3, 20, 3]),
+        pd.array([3, 20, 3], dtype="Int64"),
+        ["é", "in side", "tail "],
+    ],
+)
+def test_csv_and_parquet_have_the_same_classes(photos, labels):
+    names = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": labels, "group": [1.0, None, 2.0]})
+    names.to_csv(photos / "a.csv", index=False)
+    names.to_parquet(photos / "a.parquet", index=False)
+    one, two = (read_table(photos / f"a.{kind}").train for kind in ("csv", "parquet"))
+    assert one.class_names == two.class_names
+    assert one.targets.tolist() == two.targets.tolist()
+    assert one.groups == two.groups == ("1", "", "2")
+
+
+def test_a_missing_label_is_refused_in_csv_and_parquet(photos):
+    names = pd.DataFrame({"path": ["0.png", "1.png"], "label": [1.0, None]})
+    names.to_csv(photos / "a.csv", index=False)
+    names.to_parquet(photos / "a.parquet", index=False)
+    for kind, place in (("csv", "line 3"), ("parquet", "row 2")):
+        with pytest.raises(InputError, match=f"{place} of a.{kind}: no label"):
+            read_table(photos / f"a.{kind}")
+
+
+def test_bytes_that_are_no_utf8_are_named(photos):
+    file = photos / "latin.csv"
+    file.write_bytes("path,label\n0.png,fox\n1.png,füchse\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"line 3 of latin.csv: label .* is no UTF-8 text"):
+        load(file)
+    (photos / "latin.txt").write_bytes("0.png fox\n1.png füchse\n".encode("latin-1"))
+    with pytest.raises(
+        InputError, match=r"line 2 of .*latin.txt is no UTF-8 text \(byte 0xfc, ü in Windows-1252\)"
+    ):
+        load(photos / "latin.txt")
+    file.write_bytes("path,label\nfüchse.png,fox\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.csv is no UTF-8 text"):
+        load(file)
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "xls", "ods", "csv"])
+def test_a_workbook_is_refused_with_what_to_do(photos, ending):
+    (photos / f"t.{ending}").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(InputError, match=r"workbook .*save the sheet as CSV in UTF-8"):
+        load(photos / f"t.{ending}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_lists_in_other_encodings(photos, encoding):
+    (photos / "mine_train.txt").write_bytes("0.png fox\r\n1.png füchse\r\n".encode(encoding))
+    for path in (photos / "mine_train.txt", photos):
+        assert source_of(path) == "list"
+        assert load(path).class_names == ("fox", "füchse")

@@ -5,6 +5,7 @@ from pathlib import Path
 from longtail.data.formats import SUFFIXES
 from longtail.data.listing import Source
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
+from longtail.text_file import encoding_of, read_text, refuse_no_text
 from longtail.types import InputError
 
 
@@ -37,7 +38,7 @@ def read_lists(path: Path, root: Path | None = None) -> Source:
     places: list[str] = []
     parts: list[str] = []
     for part, file in files.items():
-        for number, line in enumerate(_text(file).split("\n"), 1):
+        for number, line in enumerate(_lines(read_text(file)), 1):
             if line.strip():
                 name, label = _pair(file, number, line)
                 paths.append(name)
@@ -54,28 +55,26 @@ def read_lists(path: Path, root: Path | None = None) -> Source:
 
 
 def _pair(file: Path, number: int, line: str) -> tuple[str, str]:
-    words = line.rstrip("\r").rsplit(maxsplit=1)
+    words = line.rsplit(maxsplit=1)
     if len(words) < 2 or _is_image(words[1]):
         raise InputError(
             f"line {number} of {file} has no label: {line.strip()[:80]!r}; write the path, a space and the label"
         )
+    refuse_no_text(words[1], str(file), number)
     return words[0], words[1]
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n" if "\n" in text else "\r")
 
 
 def _is_list(file: Path) -> bool:
     """Whether a file's first line is an image and a word."""
     with file.open("rb") as opened:
-        words = opened.readline(4096).decode("utf-8-sig", "replace").rsplit(maxsplit=1)
+        start = opened.read(4096)
+    words = _lines(start.decode(encoding_of(start), "replace").removeprefix("\ufeff"))[0].rsplit(maxsplit=1)
     return len(words) == 2 and _is_image(words[0]) and not _is_image(words[1])
 
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"cannot read {file} as text ({reason}); save it as UTF-8") from None

@@ -22,7 +22,7 @@ from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, parquet_files, read_parquet
 from longtail.data.profiles import choose
 from longtail.data.reading import read_split
-from longtail.data.table import read_table
+from longtail.data.table import TABLES, read_table
 from longtail.types import InputError
 
 _PLAIN: dict[str, Callable[[Path], Source]] = {
@@ -57,7 +57,7 @@ def source_of(path: Path) -> OwnSource:
     suffix = path.suffix.lower() if path.is_file() else None
     if is_packed(path):
         return "packed"
-    if suffix in (".csv", ".tsv") or (suffix == ".parquet" and not holds_images(path)):
+    if suffix in TABLES or (suffix == ".parquet" and not holds_images(path)):
         return "table"
     if parquet_files(path):
         return "parquet"

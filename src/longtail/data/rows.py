@@ -4,13 +4,14 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.listing import PARTS, Listing, Source
+from longtail.data.completing import completed
+from longtail.data.listing import PARTS, Listing, Source, is_text
 from longtail.types import InputError
 
 
@@ -85,6 +86,10 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     root = root.absolute()
     if not rows.paths:
         raise InputError(f"{rows.origin} names no image; give a row for each")
+    paths, said = completed(rows.paths, rows.places, root)
+    rows = replace(
+        rows, paths=paths, reading=(*rows.reading, *(f"{rows.origin.name}: {one}" for one in said))
+    )
     kept = _distinct(rows, root)
     repeated = len(rows.paths) - len(kept)
     remarks = [*rows.remarks]
@@ -158,6 +163,8 @@ def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: st
     if any(os.path.exists(root / path) for path in paths):  # noqa: PTH110
         return
     hint = "; folders are divided by /, not by \\" if any("\\" in path for path in paths) else ""
+    if not all(map(is_text, paths)):
+        hint += f"; {origin} is no UTF-8 text, so save it as UTF-8"
     raise InputError(
         f"none of the {len(paths):,} {part} images that {origin} names exists, such as {root / paths[0]}{hint}; paths "
         f"start from {root}; name another folder (train: --set data.root=DIR, data: --root DIR)"

@@ -12,6 +12,7 @@ from longtail.data.listing import Source, is_text, part_of
 from longtail.data.rows import Rows, source_of_rows
 from longtail.types import InputError
 
+TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods")  # the last three to say what to do instead
 # What each column may be called, the preferred first.
 PATH = ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img")
 LABEL = ("label", "class", "category", "class_name", "labels")
