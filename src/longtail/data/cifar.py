@@ -7,7 +7,8 @@ import numpy as np
 
 from longtail.data.listing import Listing, Source
 from longtail.data.options import Triple
-from longtail.data.parquet import parquet_files, read_parquet
+from longtail.data.parquet import read_parquet
+from longtail.data.shards import parquet_files
 from longtail.types import InputError
 
 # The values every published CIFAR-LT recipe uses for both sets.

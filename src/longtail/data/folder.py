@@ -8,8 +8,8 @@ import numpy as np
 from longtail.data.layout import part_folders, refuse_implausible
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
-from longtail.data.parquet import parquet_files
 from longtail.data.rows import natural
+from longtail.data.shards import parquet_files
 from longtail.data.walking import Walker, holds_images, is_own
 from longtail.types import InputError
 

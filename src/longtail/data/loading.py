@@ -19,9 +19,10 @@ from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.options import DataOptions, OwnSource
 from longtail.data.packed import is_packed, read_packed
-from longtail.data.parquet import holds_images, parquet_files, read_parquet
+from longtail.data.parquet import holds_images, read_parquet
 from longtail.data.profiles import choose
 from longtail.data.reading import read_split
+from longtail.data.shards import parquet_files
 from longtail.data.table import TABLES, read_table
 from longtail.types import InputError
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from longtail.data.listing import SPLITS, Listing, Source
+from longtail.data.listing import Listing, Source
 from longtail.data.rows import ordered
+from longtail.data.shards import alone, check_shards, others_beside, parquet_files
 from longtail.records import parse_json
 from longtail.types import InputError
 
@@ -31,30 +32,22 @@ def read_parquet(path: Path, label_columns: Sequence[str] = LABEL_COLUMNS) -> So
         label_columns: names of the label column, the preferred first.
 
     Raises:
-        InputError: no such file, no image column, no labels, a file without one of the columns, a label that is
-            missing, no whole number, or without a name.
+        InputError: no such file, a shard that is missing or there twice, no image column, no labels, a file without one
+            of the columns, a label that is missing, no whole number, or without a name.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; give a folder with train-*.parquet and test-*.parquet")
     files = parquet_files(path)
     if not files:
         raise InputError(f"no Parquet files in {path}; expected train-*.parquet and test-*.parquet")
+    if not path.is_file():
+        check_shards(files)
     parts = {split: _read_part(split, found, label_columns) for split, found in files.items()}
-    return Source(parts.get("train"), parts.get("val"), parts.get("test"), is_flat=path.is_file())
-
-
-def parquet_files(path: Path) -> dict[str, list[Path]]:
-    """Part ("train", "val", "test") -> its Parquet files in order; empty where there are none."""
-    if path.is_file():
-        return {"train": [path]} if path.suffix.lower() == ".parquet" else {}
-    found: dict[str, list[Path]] = {}
-    for split, names in SPLITS.items():
-        for folder in (path, path / "data"):
-            for name in names:
-                files = sorted({*folder.glob(f"{name}-*.parquet"), *folder.glob(f"{name}.parquet")})
-                if files:
-                    found.setdefault(split, files)
-    return found
+    return Source(
+        parts.get("train"), parts.get("val"), parts.get("test"), is_flat=path.is_file(),
+        remarks=tuple(alone(path)) if path.is_file() else (),
+        left_out=() if path.is_file() else others_beside(path, files),
+    )  # fmt: skip
 
 
 def holds_images(file: Path) -> bool:
