@@ -27,10 +27,8 @@ from longtail.data.table import TABLES, read_table
 from longtail.types import InputError
 
 _PLAIN: dict[str, Callable[[Path], Source]] = {
-    "folder": read_folder,
-    "parquet": read_parquet,
-    "packed": read_packed,
-}
+    "folder": read_folder, "parquet": read_parquet, "packed": read_packed,
+}  # fmt: skip
 _ROOTED: dict[str, Callable[[Path, Path | None], Source]] = {
     "table": read_table,
     "list": read_lists,
@@ -146,9 +144,8 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
         )
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size)
-    absent = _absent(test, class_names)
     notes = Notes(
-        test.unreadable, test.unknown_classes, absent, repaired=test.repaired,
+        test.unreadable, test.unknown_classes, _absent(test, class_names), repaired=test.repaired,
         remarks=source.remarks, reading=source.reading, left_out=source.left_out,
     )  # fmt: skip
     _refuse_if_strict(notes, options)
