@@ -176,6 +176,82 @@ def test_a_damaged_state_is_refused(finished: Path, tmp_path: Path, content: byt
         fit(tiny(), str(folder), resume=True, quiet=True)
 
 
+def interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny(), str(folder), quiet=True)
+    return folder
+
+
+def test_an_edited_recipe_is_refused_with_what_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = interrupted(tmp_path / "run", monkeypatch)
+    kept = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    edited = tiny(optim__peak_lr=0.07).to_toml()
+    (folder / "recipe.toml").write_text(edited)
+    for given in (tiny(), tiny(optim__peak_lr=0.07)):  # the original command, and `train RUN --resume`
+        with pytest.raises(
+            InputError, match=r"recipe\.toml was changed since the run began; undo"
+        ) as refused:
+            fit(given, str(folder), resume=True, quiet=True)
+        assert refused.value.details == ("optim.peak_lr: 0.05 -> 0.07",)
+    (folder / "recipe.toml").write_text("[data")
+    with pytest.raises(InputError, match=r"recipe\.toml"):
+        fit(tiny(), str(folder), resume=True, quiet=True)
+    (folder / "recipe.toml").write_bytes(kept[folder / "recipe.toml"])
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == kept
+
+
+TAMPERED: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no state": lambda state: [1],
+    "no recipe": lambda state: state.pop("recipe"),
+    "other recipe": lambda state: state["recipe"].update(data=3),
+    "no epochs": lambda state: state.update(records=[]),
+    "negative epoch": lambda state: state["records"][0].update(epoch=-1),
+    "skipped epoch": lambda state: state["records"][0].update(epoch=1),
+    "too many epochs": lambda state: state.update(
+        records=[state["records"][0] | {"epoch": n} for n in range(99)]
+    ),
+    "other stage": lambda state: state["records"][0].update(stage="classifier"),
+    "loss is text": lambda state: state["records"][0].update(loss="low"),
+    "no tensors": lambda state: state["model"].update(dict.fromkeys(state["model"], 1.0)),
+    "a tensor less": lambda state: state["model"].popitem(),
+    "a tensor more": lambda state: state["model"].update(more=torch.ones(1)),
+    "a tensor of another shape": lambda state: state["model"].update(
+        dict.fromkeys(list(state["model"])[:1], torch.ones(1))
+    ),
+    "not finite": lambda state: next(iter(state["model"].values())).fill_(torch.nan),
+    "method": lambda state: state["method"].update(more=torch.ones(1)),
+    "optimizer is a list": lambda state: state.update(optimizer=[]),
+    "optimizer is empty": lambda state: state.update(optimizer={}),
+    "optimizer of others": lambda state: state["optimizer"].update(param_groups=[]),
+    "random state": lambda state: state["random"].update(cpu=torch.ones(3)),
+    "no random state": lambda state: state["random"].pop("cpu"),
+}
+
+
+def test_a_state_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = interrupted(tmp_path / "run", monkeypatch)
+    for change in TAMPERED.values():
+        state = state_of(folder)
+        whole = copy.deepcopy(state)
+        changed = change(state)
+        torch.save(changed if isinstance(changed, list) else state, folder / "state/last.pt")
+        with pytest.raises(
+            InputError, match=r"last\.pt (is damaged|does not fit) .*; train again"
+        ) as refused:
+            fit(tiny(), str(folder), resume=True, quiet=True)
+        assert "\n" not in str(refused.value)
+        assert len(str(refused.value)) < len(str(folder)) + 400
+        torch.save(whole, folder / "state/last.pt")
+    (folder / "state/last.pt").unlink()
+    (folder / "state/last.pt").mkdir()
+    with pytest.raises(InputError, match=r"last\.pt is damaged"):
+        fit(tiny(), str(folder), resume=True, quiet=True)
+
+
 def test_other_training_images_are_refused(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,14 +1,47 @@
 """The state of a run at the end of an epoch: everything that makes a resumed run equal to an uninterrupted one."""
 
 import io
-from pickle import UnpicklingError
-from typing import Any
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field
+from torch import Tensor
 
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_records import EpochRecord, check_epochs
 from longtail.recipe import Recipe, difference, load_recipe, validate
+from longtail.records import Record, check_record, short
 from longtail.types import InputError
+
+PLACE = ("data.name: ", "data.path: ", "data.root: ")
+_WITH_TENSORS = ConfigDict(arbitrary_types_allowed=True)
+
+
+class RandomState(Record):
+    """See `random_state`."""
+
+    model_config = _WITH_TENSORS
+
+    cpu: Tensor
+    cuda: list[Tensor]
+
+
+class State(Record):
+    """What `save_state` keeps."""
+
+    model_config = _WITH_TENSORS
+
+    recipe: dict[str, Any]
+    index_hash: str
+    records: Annotated[list[EpochRecord], Field(min_length=1)]
+    model: dict[str, Tensor]
+    method: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any] | None
+    random: RandomState
 
 
 def random_state() -> dict[str, Any]:
@@ -39,19 +72,73 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     Raises:
         InputError: the folder is no run, is damaged, or belongs to another recipe (the difference is listed).
     """
-    if not folder.checkpoint.is_file():
-        if not (folder.path / "recipe.toml").is_file():
-            raise InputError(f"{folder.path} is not a run folder; give a folder that `train` made")
-        _refuse_other(folder, load_recipe(str(folder.path / "recipe.toml"))[0], recipe)
+    if not (folder.path / "recipe.toml").exists():
+        raise InputError(f"{folder.path} is not a run folder; give a folder that `train` made")
+    stored = load_recipe(str(folder.path / "recipe.toml"))[0]
+    if not folder.checkpoint.exists():
+        _refuse_other(folder, stored, recipe)
         return None
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
-        saved = validate(state["recipe"])
-    except (RuntimeError, KeyError, TypeError, EOFError, UnpicklingError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{folder.checkpoint} is damaged ({reason}); train again") from None
+    except Exception as error:  # a pickled file that is no checkpoint raises anything
+        raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); train again") from None
+    found = check_record(state, State, str(folder.checkpoint), "train again")
+    try:
+        saved = validate(found.recipe)
+        _check(found, saved)
+    except ValueError as error:
+        raise InputError(f"{folder.checkpoint} is damaged ({error}); train again") from None
+    _refuse_edited(folder, saved, stored, recipe)
     _refuse_other(folder, saved, recipe)
     return state
+
+
+@contextmanager
+def restoring(folder: RunFolder) -> Iterator[None]:
+    """Refuse a state that does not fit what is built from its own recipe.
+
+    Raises:
+        InputError: see above.
+    """
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{folder.checkpoint} does not fit the network, method or optimizer of its recipe ({_line(error)}); "
+            "train again"
+        ) from None
+
+
+def _check(found: State, recipe: Recipe) -> None:
+    """Raises ValueError where epochs are not those of the recipe, or weights are not finite."""
+    check_epochs(found.records, recipe.optim.epochs)
+    stages = [stage.name for stage in recipe.stages() for _ in range(stage.epochs)]
+    for record, stage in zip(found.records, stages, strict=False):
+        if record.stage != stage:
+            raise ValueError(f"epoch {record.epoch} is of the stage {short(record.stage)}, not {stage!r}")
+    ruined = next((name for name, tensor in found.model.items() if not tensor.isfinite().all()), None)
+    if ruined is not None:
+        raise ValueError(f"the weights {short(ruined)} are not finite")
+
+
+def _line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return short(ValueError(" ".join(lines[:2])), 160)
+
+
+def _refuse_edited(folder: RunFolder, saved: Recipe, stored: Recipe, given: Recipe) -> None:
+    """Refuse a recipe.toml that no longer says what the finished epochs were trained with."""
+    file = folder.path / "recipe.toml"
+    moved = [line for line in difference(saved, given) if line.startswith(PLACE)]  # by the command itself
+    edited = [line for line in difference(saved, stored) if line not in moved]
+    if edited:
+        raise InputError(
+            f"{file} was changed since the run began; undo the changes that follow, or train with them into a new "
+            f"folder: longtail train {shlex.quote(str(file))} --out DIR",
+            edited,
+        )
 
 
 def _refuse_other(folder: RunFolder, saved: Recipe, given: Recipe) -> None:

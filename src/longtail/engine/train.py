@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
 from longtail.data import Split
-from longtail.engine.checkpoint import load_state, random_state, save_state, set_random_state
+from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
 from longtail.engine.decision import Decision
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
@@ -154,7 +154,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     for position, stage in enumerate(job.stages):
         start, stop = max(done, first), first + stage.epochs
         goes_on = state is not None and first < start < stop
-        training = StageTraining(job, position, state["optimizer"] if state and goes_on else None)
+        with restoring(job.folder) if goes_on else nullcontext():
+            training = StageTraining(job, position, state["optimizer"] if state and goes_on else None)
         for total_epoch in range(start, stop):
             yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
@@ -266,11 +267,12 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
         raise InputError(
             f"the training images are not those that {job.folder.path} was started with; restore them or train anew"
         )
-    job.model.load_state_dict(state["model"])
-    job.method.load_state_dict(state["method"])
-    set_random_state(state["random"])
-    if job.runtime.scaler is not None:
-        job.runtime.scaler.load_state_dict(state["scaler"])
+    with restoring(job.folder):
+        job.model.load_state_dict(state["model"])
+        job.method.load_state_dict(state["method"])
+        set_random_state(state["random"])
+        if job.runtime.scaler is not None:
+            job.runtime.scaler.load_state_dict(state["scaler"])
     job.records.extend(state["records"])
     last = next(stage for stage in job.stages if stage.name == job.records[-1]["stage"])
     job.processes.on_first(lambda: _publish(job, last))

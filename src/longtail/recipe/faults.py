@@ -78,6 +78,8 @@ def explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
             1: f"section [{key}] is missing; add it, or begin with base = {next(iter(shipped()))!r}",
             2: f"key {key!r} is missing; give it in the recipe or with --set {key}=...",
         }.get(len(where), f"{key} does not fit: it has too few values")
+    if len(where) == 1:
+        return f"section [{key}] is {short(first['input'])}; write [{key}] and its keys in the lines below"
     said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
     limits = _range(_options(sections)[where[0]].model_fields[where[1]])
     if limits:
