@@ -12,6 +12,7 @@ from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from longtail.data.depth import NO_DEPTH, Depth
 from longtail.data.files import ImageFiles
 from longtail.data.left_out import FileCounts, LeftOut, left_out_lines
 from longtail.data.options import Triple
@@ -30,6 +31,7 @@ class Split:
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
         repaired: (path, what was ignored) of images whose pixels are sound and whose metadata or end is damaged;
             they are used. Those of a part that was divided are in `Notes`.
+        depth: of its images of 16 bits; that of a part that was divided is said in `Notes`.
         unknown_classes: images left out because the model does not know their class.
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
@@ -40,6 +42,7 @@ class Split:
     ids: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
     repaired: tuple[tuple[str, str], ...] = ()
+    depth: Depth = NO_DEPTH
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] | None = None
     contents: NDArray[np.uint64] | None = None
@@ -142,6 +145,7 @@ class LongTailData:
         val: the validation images, if any.
         test: the test images, if any.
         image_size: side in pixels.
+        depth: of the training images of 16 bits, before some are held out; all parts are read alike.
         mean: per channel, of images in [0, 1].
         std: per channel.
         index_hash: sha256 (hex) of train: ids, targets, and pixels (for images on disk the files' sizes).
@@ -154,6 +158,7 @@ class LongTailData:
     val: Split | None
     test: Split | None
     image_size: int
+    depth: Depth
     mean: Triple
     std: Triple
     index_hash: str

@@ -25,6 +25,7 @@ class ImageFiles:
         sizes: (N, 2) height and width of each, upright, in pixels.
         image_size: side in pixels of what `read` returns.
         draft: whether JPEG decoders may shrink what a box is cut out of, see `decode_box`.
+        bits: how many bits the values of images of 16 bits use, see `depth`.
     """
 
     image: Callable[[int], Path | StoredPixels]
@@ -32,6 +33,7 @@ class ImageFiles:
     sizes: Int64[np.ndarray, "n 2"]
     image_size: int
     draft: bool = False
+    bits: int = 16
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -49,8 +51,8 @@ class ImageFiles:
         image = self.image(int(self.rows[row]))
         try:
             if box is None:
-                return torch.from_numpy(decode(image, self.image_size))
-            return decode_box(image, box, self.image_size, draft=self.draft)
+                return torch.from_numpy(decode(image, self.image_size, self.bits))
+            return decode_box(image, box, self.image_size, draft=self.draft, bits=self.bits)
         except UnreadableError as reason:
             where = image.file if isinstance(image, StoredPixels) else image
             raise LocalInputError(f"cannot read image {where} ({reason}); mend or remove it") from None

@@ -95,8 +95,10 @@ def is_heif(data: bytes) -> bool:
 
 
 def use_heif() -> tuple[str, ...]:
-    """Let Pillow open HEIC, and say under which name."""
-    import_module(heif_reader or _HEIF_READERS[0]).register_heif_opener()
+    """Let Pillow open HEIC where it can be read, and say under which name."""
+    if heif_reader is None:
+        return ()
+    import_module(heif_reader).register_heif_opener()
     return ("HEIF",)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
+from longtail.data.depth import Reading
 from longtail.data.opening import Encoded, UnreadableError, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
 from longtail.data.stored import StoredPixels
@@ -34,12 +35,14 @@ class Decoded(NamedTuple):
         bad: position -> reason of the others.
         contents: (n,) `content_number` of the readable ones; zeros where it was not asked for.
         repaired: position -> what is damaged and was ignored, of readable ones.
+        largest: position -> largest value, of those of 16 bits whose white is not stated.
     """
 
     images: UInt8[Tensor, "n 3 s s"]
     bad: dict[int, str]
     contents: UInt64[np.ndarray, " n"]
     repaired: dict[int, str]
+    largest: dict[int, int]
 
 
 class Checked(NamedTuple):
@@ -50,15 +53,17 @@ class Checked(NamedTuple):
         bad: position -> reason of the others.
         contents: (n,) `content_number` of the readable ones.
         repaired: position -> what is damaged and was ignored, of readable ones.
+        largest: position -> largest value, of those of 16 bits whose white is not stated.
     """
 
     sizes: Int64[np.ndarray, "n 2"]
     bad: dict[int, str]
     contents: UInt64[np.ndarray, " n"]
     repaired: dict[int, str]
+    largest: dict[int, int]
 
 
-def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
+def decode(image: Encoded, size: int, bits: int = 16) -> NDArray[np.uint8]:
     """Decode an image, turn it upright, and resize its centre square.
 
     Orientation from EXIF is applied; the largest centred square is resized by Pillow's bilinear filter, which
@@ -67,6 +72,7 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     Args:
         image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
         size: side of the result.
+        bits: how many bits the values of images of 16 bits use, see `depth`.
 
     Returns:
         (3, size, size) RGB.
@@ -74,24 +80,26 @@ def decode(image: Encoded, size: int) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    return _decode(image, size)[0]
+    return _decode(image, size, bits)[0]
 
 
-def _decode(image: Encoded, size: int) -> tuple[NDArray[np.uint8], str]:
-    """`decode`, and what is damaged and was ignored."""
+def _decode(image: Encoded, size: int, bits: int) -> tuple[NDArray[np.uint8], Reading]:
+    """`decode`, and how the image was read."""
 
-    def square(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
-        upright = turn_upright(opened, ignored)
+    def square(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+        upright = turn_upright(opened, reading)
         side = min(upright.size)
         left, top = ((length - side) / 2 for length in upright.size)
         box = (left, top, left + side, top + side)
         resized = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
         return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
 
-    return with_image(image, square)
+    return with_image(image, square, bits)
 
 
-def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> UInt8[Tensor, "3 s s"]:
+def decode_box(
+    image: Encoded, box: Box, size: int, *, draft: bool = False, bits: int = 16
+) -> UInt8[Tensor, "3 s s"]:
     """Decode an image, turn it upright, cut a box out and resize it to size x size.
 
     Resampling is PyTorch's antialiased bilinear filter on uint8, as in torchvision's tensor transforms. On
@@ -103,6 +111,7 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
         size: side of the result.
         draft: let JPEG decoders shrink the image by 2, 4 or 8 as long as the box keeps `size` pixels a side. Large
             photographs decode faster; grey levels then differ (`benchmarks/loader.py` says by how much).
+        bits: as for `decode`.
 
     Returns:
         (3, size, size) RGB.
@@ -112,9 +121,9 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
     """
     top, left, height, width = box
 
-    def cut(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
+    def cut(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
         factor = shrink(opened, min(height, width) // size) if draft else 1
-        upright = turn_upright(opened, ignored)
+        upright = turn_upright(opened, reading)
         if top + height > upright.height * factor or left + width > upright.width * factor:
             raise UnreadableError("smaller than when the set was listed")
         if factor == 1:
@@ -126,32 +135,32 @@ def decode_box(image: Encoded, box: Box, size: int, *, draft: bool = False) -> U
         if isinstance(image, StoredPixels):
             pixels = image.read(top, height)[:, left : left + width]
         else:
-            pixels, _ = with_image(image, cut)
+            pixels, _ = with_image(image, cut, bits)
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         return interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
 
 
-def decode_small(image: Encoded, short_side: int) -> UInt8[np.ndarray, "h w 3"]:
+def decode_small(image: Encoded, short_side: int, bits: int = 16) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image, turn it upright, and shrink it where its shorter side is longer than `short_side`.
 
     Raises:
         UnreadableError: with the reason, whatever was raised.
     """
-    return shrunk(image, short_side)[0]
+    return shrunk(image, short_side, bits)[0]
 
 
-def shrunk(image: Encoded, short_side: int) -> tuple[UInt8[np.ndarray, "h w 3"], str]:
-    """`decode_small`, and what is damaged and was ignored."""
+def shrunk(image: Encoded, short_side: int, bits: int = 16) -> tuple[UInt8[np.ndarray, "h w 3"], Reading]:
+    """`decode_small`, and how the image was read."""
 
-    def small(opened: Image.Image, ignored: list[str]) -> NDArray[np.uint8]:
-        upright = turn_upright(opened, ignored)
+    def small(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+        upright = turn_upright(opened, reading)
         shorter = min(upright.size)
         if shorter > short_side:
             width, height = (length * short_side // shorter for length in upright.size)
             upright = upright.resize((width, height), Image.Resampling.BILINEAR)
         return np.array(upright)
 
-    return with_image(image, small)
+    return with_image(image, small, bits)
 
 
 def measure(image: Encoded) -> tuple[int, int]:
@@ -159,15 +168,17 @@ def measure(image: Encoded) -> tuple[int, int]:
     return _measure(image)[0]
 
 
-def _measure(image: Encoded) -> tuple[tuple[int, int], str]:
-    def size(opened: Image.Image, ignored: list[str]) -> tuple[int, int]:
-        upright = turn_upright(opened, ignored)
+def _measure(image: Encoded) -> tuple[tuple[int, int], Reading]:
+    def size(opened: Image.Image, reading: Reading) -> tuple[int, int]:
+        upright = turn_upright(opened, reading)
         return upright.height, upright.width
 
     return with_image(image, size)
 
 
-def decode_all(images: Iterable[Encoded], count: int, size: int, *, hashed: bool = False) -> Decoded:
+def decode_all(
+    images: Iterable[Encoded], count: int, size: int, *, hashed: bool = False, bits: int = 16
+) -> Decoded:
     """Decode in threads (Pillow releases the interpreter lock).
 
     Args:
@@ -175,55 +186,63 @@ def decode_all(images: Iterable[Encoded], count: int, size: int, *, hashed: bool
         count: how many there are.
         size: side of the result.
         hashed: also take the hash of what each image is made of, as it is read.
+        bits: as for `decode`.
     """
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
-    bad, repaired = dict[int, str](), dict[int, str]()
+    bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
 
-    def work(image: Encoded) -> tuple[NDArray[np.uint8], str]:
-        return _decode(image, size)
+    def work(image: Encoded) -> tuple[NDArray[np.uint8], Reading]:
+        return _decode(image, size, bits)
 
     results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
             continue
-        (array[row - len(bad)], ignored), contents[row - len(bad)] = result
-        if ignored:
-            repaired[row] = ignored
+        (array[row - len(bad)], reading), contents[row - len(bad)] = result
+        _note(row, reading, repaired, largest)
     kept = count - len(bad)
-    return Decoded(pixels[:kept], bad, contents[:kept], repaired)
+    return Decoded(pixels[:kept], bad, contents[:kept], repaired, largest)
 
 
 def check_all(images: Iterable[Encoded]) -> Checked:
     """Decode each image once, in threads, and keep none."""
     sizes, contents = [], []
-    bad, repaired = dict[int, str](), dict[int, str]()
+    bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
     for row, result in enumerate(in_threads(with_content(_measure), images)):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
             continue
-        (size, ignored), content = result
+        (size, reading), content = result
         sizes.append(size)
         contents.append(content)
-        if ignored:
-            repaired[row] = ignored
-    return Checked(np.array(sizes, np.int64).reshape(-1, 2), bad, np.array(contents, np.uint64), repaired)
+        _note(row, reading, repaired, largest)
+    measured = np.array(sizes, np.int64).reshape(-1, 2)
+    return Checked(measured, bad, np.array(contents, np.uint64), repaired, largest)
+
+
+def _note(row: int, reading: Reading, repaired: dict[int, str], largest: dict[int, int]) -> None:
+    if reading.ignored:
+        repaired[row] = reading.said
+    if reading.largest is not None:
+        largest[row] = reading.largest
 
 
 def read_images(
-    paths: Sequence[Path], image_size: int
+    paths: Sequence[Path], image_size: int, bits: int = 16
 ) -> tuple[UInt8[Tensor, "n 3 s s"], list[tuple[str, str]]]:
     """Decode files for prediction.
 
     Args:
         paths: the files.
         image_size: side of the result in pixels.
+        bits: as for `decode`.
 
     Returns:
         (n, 3, S, S) the readable images in the order of `paths`, and (path, reason) of the others.
     """
-    found = decode_all(paths, len(paths), image_size)
+    found = decode_all(paths, len(paths), image_size, bits=bits)
     return found.images, [(str(paths[row]), reason) for row, reason in found.bad.items()]
 
 

@@ -94,8 +94,10 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     train = pool.take(torch.from_numpy(kept)) if len(held) else pool
     val = pool.take(torch.from_numpy(held)) if len(held) else None
     if source.val is not None:
-        val = _load_other("validation", source.val, class_names, size)
-    test = None if source.test is None else _load_other("test", source.test, class_names, size)
+        val = _load_other("validation", source.val, class_names, size, pool.depth.bits)
+    test = None
+    if source.test is not None:
+        test = _load_other("test", source.test, class_names, size, pool.depth.bits)
     known = set(class_names)
     apart = [part for part in (val if source.val else None, test) if part is not None]
     notes = Notes(
@@ -106,23 +108,16 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         single_image=_with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in known),
         remarks=(*source.remarks, *_other_draw(source, options)),
-        reading=source.reading,
+        reading=(*source.reading, *pool.depth.lines()),
         left_out=source.left_out,
         listed=sum(len(part.ids) for part in source.parts.values()),
     )
     _refuse_if_strict(notes, options)
     return LongTailData(
-        name=options.name,
-        class_names=class_names,
-        train=train,
-        val=val,
-        test=test,
-        image_size=size,
-        mean=options.mean or source.mean,
-        std=options.std or source.std,
-        index_hash=train.digest(),
-        notes=notes,
-    )
+        name=options.name, class_names=class_names, train=train, val=val, test=test, image_size=size,
+        depth=pool.depth, mean=options.mean or source.mean, std=options.std or source.std,
+        index_hash=train.digest(), notes=notes,
+    )  # fmt: skip
 
 
 def load_test(options: DataOptions, class_names: Sequence[str], part: str = "test") -> tuple[Split, Notes]:
@@ -143,10 +138,10 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
             f"no {part} images in {options.path}; add a part named {part}, or give class folders alone"
         )
     size = options.image_size or source.image_size
-    test = _load_other(part, listing, class_names, size)
+    test = _load_other(part, listing, class_names, size, options.bits or 16)
     notes = Notes(
         test.unreadable, test.unknown_classes, _absent(test, class_names), repaired=test.repaired,
-        remarks=source.remarks, reading=source.reading, left_out=source.left_out,
+        remarks=source.remarks, reading=(*source.reading, *test.depth.lines()), left_out=source.left_out,
     )  # fmt: skip
     _refuse_if_strict(notes, options)
     return test, notes
@@ -186,7 +181,9 @@ def _load_train(
     targets = _by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     boxes = "resized_crop" in options.augment
-    split = read_split(listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft)
+    split = read_split(
+        listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft, bits=options.bits
+    )
     readable = _present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options, split.unreadable)
@@ -196,10 +193,10 @@ def _load_train(
     return readable, split
 
 
-def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int) -> Split:
+def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int, bits: int) -> Split:
     targets = _by_name(listing, class_names)
     unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
-    split = read_split(listing, targets, np.flatnonzero(targets >= 0), size)
+    split = read_split(listing, targets, np.flatnonzero(targets >= 0), size, bits=bits)
     if len(split) == 0:
         raise _no_image(part, listing, class_names, split.unreadable)
     return replace(split, unknown_classes=dict(unknown))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from longtail.data.depth import Reading, eight_bits, is_deep, lower_bytes, raw_mode
 from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.stored import StoredPixels
@@ -65,10 +66,12 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
     if isinstance(data, np.ndarray):
         yield Image.fromarray(data)
         return
-    if (kind := why_not(data)) is not None:
-        raise UnreadableError(kind)
     try:
-        opened = Image.open(io.BytesIO(data), formats=FORMATS if not is_heif(data) else use_heif())
+        opened = Image.open(io.BytesIO(data), formats=use_heif() if is_heif(data) else FORMATS)
+    except UnidentifiedImageError:
+        if (kind := why_not(data)) is None:
+            raise
+        raise UnreadableError(kind) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(_TOO_LARGE) from None
     with opened:
@@ -79,20 +82,23 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
             yield opened
 
 
-def turn_upright(image: Image.Image, ignored: list[str]) -> Image.Image:
+def turn_upright(image: Image.Image, reading: Reading) -> Image.Image:
     """The image in 8-bit RGB, turned as its EXIF orientation says; transparency is left out, 16 bits become 8.
 
     Args:
         image: with its pixels decoded or not.
-        ignored: gets what cannot be read of its metadata.
+        reading: how it is read; gets what was found on the way.
     """
+    raw = raw_mode(image)
+    deep = is_deep(image, raw)
+    lower = lower_bytes(image, raw) if deep and reading.bits < 16 else None
     image.load()  # a PNG may name its orientation behind its pixels
     try:
         turn = turn_of(image)
     except ValueError:
-        ignored.append(EXIF)
+        reading.ignored.append(EXIF)
         turn = None
-    upright = _rgb(image)
+    upright = eight_bits(image, raw, lower, reading) if deep else _rgb(image)
     return upright if turn is None else upright.transpose(turn)
 
 
@@ -115,14 +121,19 @@ def reasons(image: Encoded) -> Iterator[None]:
         raise UnreadableError(_reason(image, error)) from error
 
 
-def read_encoded(image: Encoded) -> bytes | NDArray[np.uint8]:
-    """The bytes of an encoded image, or (H, W, 3) pixels where it is not encoded; raises as `read_file`."""
+def read_encoded(image: Encoded, bits: int = 16) -> bytes | NDArray[np.uint8]:
+    """The bytes of an encoded image, or (H, W, 3) pixels where it is not encoded; raises as `read_file`.
+
+    Args:
+        image: any form of it.
+        bits: how many bits the values of an image of Pillow's with 16 bits use.
+    """
     if isinstance(image, StoredPixels):
         return image.read()
     if isinstance(image, Image.Image):
         if image.width * image.height > MAX_PIXELS:
             raise UnreadableError(_TOO_LARGE)
-        return np.asarray(turn_upright(image.copy(), []))
+        return np.asarray(turn_upright(image.copy(), Reading(bits)))
     return image if isinstance(image, bytes | np.ndarray) else read_file(image)
 
 
@@ -137,10 +148,8 @@ def read_file(file: Path) -> bytes:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):  # of which nobody knows what is black and what is white
-        raise UnreadableError("32 bits a value, not 8 or 16")
+        raise UnreadableError("32 bits a value or signed, not 8 or 16")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -34,6 +34,8 @@ class DataOptions(BaseModel):
         subset_seed: seed of `seeded`.
         validation: fraction of each class of the training part held out, in [0, 1).
         image_size: side in pixels. Default: the set's own (8 for digits, else 32).
+        bits: how many bits the values of images of 16 bits use: of 12, 4095 is white. Default: as many as the
+            training images need, which is said; the run keeps it for all images that its model sees.
         many_above: a class with more training images belongs to "many"; no less than `few_below`.
         few_below: a class with fewer training images belongs to "few".
         augment: operations on training images; they are applied in the fixed order of `Augment`.
@@ -63,6 +65,7 @@ class DataOptions(BaseModel):
     subset_seed: int = Field(default=0, ge=0, lt=2**31)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     image_size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
+    bits: Literal[8, 10, 12, 14, 16] | None = None
     many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
     few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
     augment: tuple[Operation, ...] = Field(default=(), strict=False, max_length=len(get_args(Operation)))

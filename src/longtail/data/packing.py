@@ -116,8 +116,8 @@ def _decoded(
         if isinstance(image, UnreadableError):
             bad.append((identity, str(image)))
         else:
-            (pixels, ignored), content = image
-            repaired += [(identity, ignored)] if ignored else []
+            (pixels, reading), content = image
+            repaired += [(identity, reading.said)] if reading.ignored else []
             yield identity, label, pixels, content
 
 

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from longtail.data.dataset import Split
+from longtail.data.depth import depth_of
 from longtail.data.files import ImageFiles
 from longtail.data.images import check_all, decode_all
 from longtail.data.listing import Listing
@@ -20,23 +21,42 @@ def read_split(
     *,
     keep_on_disk: bool = False,
     draft: bool = False,
+    bits: int | None = None,
 ) -> Split:
-    """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can."""
+    """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can.
+
+    Args:
+        listing: what they are rows of.
+        targets: class of each row of the listing.
+        rows: which of them.
+        size: side of the images in pixels.
+        keep_on_disk: leave them there.
+        draft: see `ImageFiles`.
+        bits: how many bits the values of images of 16 bits use; None: as many as these images need.
+    """
     too_large = len(rows) * 3 * size * size > MEMORY_LIMIT
     contents = None if listing.contents is None else listing.contents[rows]
-    bad, repaired = dict[int, str](), dict[int, str]()
+    bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
     if listing.on_disk is not None and (keep_on_disk or too_large):
         if listing.sizes is None:
-            sizes, bad, contents, repaired = check_all(listing.fetch(rows))
+            sizes, bad, contents, repaired, largest = check_all(listing.fetch(rows))
         else:
             sizes = listing.sizes[rows]
         kept = np.delete(np.arange(len(rows)), list(bad))
-        images: torch.Tensor | ImageFiles = ImageFiles(listing.on_disk, rows[kept], sizes, size, draft)
+        depth = depth_of(largest.values(), bits)
+        images: torch.Tensor | ImageFiles = ImageFiles(
+            listing.on_disk, rows[kept], sizes, size, draft, depth.bits
+        )
     else:
-        images, bad, found, repaired = decode_all(
-            listing.fetch(rows), len(rows), size, hashed=contents is None
+        images, bad, found, repaired, largest = decode_all(
+            listing.fetch(rows), len(rows), size, hashed=contents is None, bits=bits or 16
         )
         kept = np.delete(np.arange(len(rows)), list(bad))
+        depth = depth_of(largest.values(), bits)
+        if bits is None and depth.bits < 16:  # known only now
+            deep = np.array(list(largest))
+            again = decode_all(listing.fetch(rows[deep]), len(deep), size, bits=depth.bits)
+            images[torch.from_numpy(np.searchsorted(kept, deep))] = again.images
         contents = found if contents is None else contents[kept]
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable, damaged = (
@@ -45,4 +65,4 @@ def read_split(
     )
     groups = None if listing.groups is None else tuple(listing.groups[row] for row in rows[kept])
     labels = torch.from_numpy(targets[rows[kept]])
-    return Split(images, labels, ids, unreadable, damaged, groups=groups, contents=contents)
+    return Split(images, labels, ids, unreadable, damaged, depth, groups=groups, contents=contents)

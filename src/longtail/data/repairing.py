@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from PIL import Image
 
+from longtail.data.depth import Reading
 from longtail.data.exif import minimal, orientation
 from longtail.data.jpeg import JPEG_END, read_jpeg
 from longtail.data.opening import Encoded, UnreadableError, open_image, read_encoded, reasons
@@ -36,37 +37,40 @@ class Repaired(NamedTuple):
     ignored: str
 
 
-def with_image(image: Encoded, work: Callable[[Image.Image, list[str]], Result]) -> tuple[Result, str]:
+def with_image(
+    image: Encoded, work: Callable[[Image.Image, Reading], Result], bits: int = 16
+) -> tuple[Result, Reading]:
     """`work` on an opened image; where that fails, on its bytes without damaged metadata or with the missing end.
 
     Args:
         image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
-        work: what decodes, and adds to a list what it had to ignore; called again, on another opening, where it failed.
+        work: what decodes, and notes what it found; called again, on another opening, where it failed.
+        bits: how many bits the values of images of 16 bits use, see `depth`.
 
     Returns:
-        What `work` returned, and what is damaged and was ignored; "" where the image is sound.
+        What `work` returned, and how the image was read: what is damaged and was ignored among it.
 
     Raises:
         UnreadableError: with the reason, whatever `work` raised.
     """
     with reasons(image):
-        data, said = read_encoded(image), list[str]()
+        data, reading = read_encoded(image, bits), Reading(bits)
         again = None
         try:
             with open_image(data) as opened:
-                result = work(opened, said)
+                result = work(opened, reading)
         except UnreadableError:
             raise
         except Exception:
             if not isinstance(data, bytes) or (again := repair(data)) is None:
                 raise
         if again is not None:
-            said = [again.ignored]
+            reading = Reading(bits, [again.ignored])
             with open_image(again.data) as opened:
-                result = work(opened, said)
+                result = work(opened, reading)
         elif isinstance(data, bytes) and _lacks_end(data):
-            said.append(NO_END)
-    return result, ", ".join(said)
+            reading.ignored.append(NO_END)
+    return result, reading
 
 
 def repair(data: bytes) -> Repaired | None:

@@ -77,6 +77,7 @@ class Job:
             "bank": stage.bank,
             "classes": list(self.data.class_names),
             "image_size": self.data.image_size,
+            "bits": self.data.depth.bits,
             "mean": list(self.data.mean),
             "std": list(self.data.std),
         }

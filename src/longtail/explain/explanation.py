@@ -83,11 +83,11 @@ def explain_files(
 ) -> Iterator[Explanation]:
     """Explain image files; the (path, reason) of those that cannot be read are added to `unreadable`."""
     size = classifier.description["image_size"]
-    images, bad = read_images(files, size)
+    images, bad = read_images(files, size, classifier.bits)
     unreadable.extend(bad)
     skipped = {path for path, _ in bad}
     readable = [file for file in files if str(file) not in skipped]
-    pictures, _ = read_images(readable, max(PICTURE, size))
+    pictures, _ = read_images(readable, max(PICTURE, size), classifier.bits)
     yield from explain_images(classifier, [str(file) for file in readable], images, pictures, class_name)
 
 

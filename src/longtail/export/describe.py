@@ -27,8 +27,8 @@ def describe(classifier: Classifier) -> dict[str, Any]:
 
     Returns:
         longtail_version, recipe, method, model, epoch, epochs, num_experts, classes (C names, as outputs are ordered),
-        class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, mean, std,
-        input, outputs, resize, licence.
+        class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, bits (of
+        images of 16 bits a value, how many are used: white is 2**bits - 1), mean, std, input, outputs, resize, licence.
     """
     about, recipe = classifier.description, classifier.recipe
     return {
@@ -44,6 +44,7 @@ def describe(classifier: Classifier) -> dict[str, Any]:
         "prior": classifier.assumed_log_prior().exp().tolist(),
         "temperature": classifier.temperature,
         "image_size": about["image_size"],
+        "bits": classifier.bits,
         "mean": list(about["mean"]),
         "std": list(about["std"]),
         "input": INPUT,

@@ -241,7 +241,7 @@ class Classifier(Predictor):
 
     @property
     def _images(self) -> Evaluated:
-        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"])
+        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"], self.bits)
 
     @property
     def _how(self) -> dict[str, Any]:

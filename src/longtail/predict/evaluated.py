@@ -31,12 +31,14 @@ class Evaluated:
         folder, recipe: of the run.
         classes: C names that the run knows.
         image_size: side in pixels that its network takes.
+        bits: how many bits the values of images of 16 bits use.
     """
 
     folder: RunFolder
     recipe: Recipe
     classes: tuple[str, ...]
     image_size: int
+    bits: int
 
     def own(self, strict: bool) -> Part:
         """The run's test part, or else its validation part.
@@ -118,7 +120,9 @@ class Evaluated:
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
         o = self.recipe.data
-        return o.model_copy(update={"image_size": self.image_size, "strict": strict or o.strict, **changed})
+        return o.model_copy(
+            update={"image_size": self.image_size, "bits": self.bits, "strict": strict or o.strict, **changed}
+        )
 
     def free_name(self, name: str, data: str | None, prior: Mapping[str, float] | None) -> str:
         """The name, numbered where `eval/` has it from other images or with another class mix."""

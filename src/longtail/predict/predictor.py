@@ -71,6 +71,11 @@ class Predictor(ABC):
         """(C,) float64 log of the shares of the classes that the answers stand for."""
 
     @property
+    def bits(self) -> int:
+        """How many bits the values of images of 16 bits use, as in training; 16 where the run is older."""
+        return int(self.description.get("bits", 16))
+
+    @property
     def temperature(self) -> float:
         """What logits are divided by before the softmax; 1 where none was fitted."""
         return float(self.description.get("temperature", 1.0))
@@ -198,7 +203,9 @@ class Predictor(ABC):
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
-                pixels, bad, *_ = decode_all(encoded, len(chunk), self.description["image_size"])
+                pixels, bad, *_ = decode_all(
+                    encoded, len(chunk), self.description["image_size"], bits=self.bits
+                )
                 unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
                 names = tuple(name for name, _ in chunk)
                 waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))

@@ -10,6 +10,7 @@ import numpy as np
 from longtail.data.audit.duplicates import duplicate_rows
 from longtail.data.audit.findings import Audit, Duplicates, LeakingGroup, worst_first
 from longtail.data.audit.look import Look, look
+from longtail.data.depth import Depth, depth_of
 from longtail.data.grouping import group_names
 from longtail.data.holdout import HELD_OUT, hold_out
 from longtail.data.images import in_threads
@@ -69,7 +70,7 @@ def check(
         duplicates=_duplicates(seen),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
-        remarks=source.remarks,
+        remarks=(*source.remarks, *_depth(seen).lines()),
         left_out=source.left_out,
     )
 
@@ -147,6 +148,12 @@ def _held_out(seen: _Seen, train: Listing) -> dict[str, int]:
     groups = None if train.groups is None else seen.groups
     _, held = hold_out(targets, len(position), HELD_OUT, 0, groups)
     return dict(zip(position, np.bincount(targets[held], minlength=len(position)).tolist(), strict=True))
+
+
+def _depth(seen: _Seen) -> Depth:
+    """As training would find it, of the images to train on."""
+    looks = [one for part, one in zip(seen.parts, seen.looks, strict=True) if part == "train"]
+    return depth_of([one.largest for one in looks if one.largest is not None], None)
 
 
 def _duplicates(seen: _Seen) -> tuple[Duplicates, ...]:

@@ -27,7 +27,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
         repaired=data.notes.repaired,
         duplicates=() if root is None else _same_files(splits, data.class_names, root),
         leaking_groups=leaking(_groups(splits)),
-        remarks=data.notes.remarks,
+        remarks=(*data.notes.remarks, *data.depth.lines()),
         left_out=data.notes.left_out,
         not_drawn=data.files.not_drawn,
         checked_near=False,

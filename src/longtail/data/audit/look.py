@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from longtail.data.depth import Reading
 from longtail.data.opening import Encoded, read_encoded, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
 
@@ -28,6 +29,7 @@ class Look(NamedTuple):
         thumb: (256,) uint8, the image as 16 x 16 grey values.
         odd: what is suspicious about it, as "kind" or "kind (detail)".
         ignored: what is damaged beside its pixels and was ignored; "" where it is sound.
+        largest: largest value of an image of 16 bits, see `Reading`.
     """
 
     content: bytes
@@ -36,6 +38,7 @@ class Look(NamedTuple):
     thumb: NDArray[np.uint8]
     odd: tuple[str, ...]
     ignored: str
+    largest: int | None
 
 
 def look(image: Encoded) -> Look:
@@ -51,10 +54,10 @@ def look(image: Encoded) -> Look:
         data = read_encoded(image)
     content = _digest(data)
 
-    def seen(opened: Image.Image, ignored: list[str]) -> tuple[bytes, NDArray[np.float32], list[str]]:
+    def seen(opened: Image.Image, reading: Reading) -> tuple[bytes, NDArray[np.float32], list[str]]:
         odd = _oddities(opened)
         factor = shrink(opened, min(opened.size) // (2 * _SIDE))
-        upright = turn_upright(opened, ignored)
+        upright = turn_upright(opened, reading)
         if _is_transparent(opened):
             odd.append("with transparency, which is left out")
         whole = factor == 1 and opened.format not in ("JPEG", "MPO")
@@ -62,9 +65,9 @@ def look(image: Encoded) -> Look:
         grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
         return pixels, np.asarray(grey, dtype=np.float32), odd
 
-    (pixels, values, odd), ignored = with_image(data, seen)
+    (pixels, values, odd), reading = with_image(data, seen)
     thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3)).round().astype(np.uint8).ravel()
-    return Look(content, pixels, perceptual_hash(values), thumb, tuple(odd), ignored)
+    return Look(content, pixels, perceptual_hash(values), thumb, tuple(odd), reading.said, reading.largest)
 
 
 def perceptual_hash(grey: NDArray[np.float32]) -> int:
