@@ -1,22 +1,23 @@
 """A list of paths on standard input."""
 
-import codecs
 import os
+
+from longtail.text_file import decode, encoding_of
 
 
 def paths_in(content: bytes) -> list[str]:
     """A list of paths: one a line, or separated by NUL, as `find -print0` does.
 
-    UTF-8 with or without a byte order mark, UTF-16 with one, or the bytes of the file names. Blank lines are skipped.
+    UTF-8, UTF-16 or UTF-32, with or without a byte order mark, or the bytes of the file names. Blank lines are skipped.
     A line that names no file loses the spaces around it, and then the quotes, where it names one without them.
+
+    Raises:
+        InputError: it is no list but a workbook, an archive or the like.
     """
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        content = content.decode("utf-16", "surrogatepass").encode("utf-8", "surrogatepass")
-    content = content.removeprefix(codecs.BOM_UTF8)
-    if b"\0" in content:
+    if b"\0" in content and encoding_of(content) == "utf-8":
         return [os.fsdecode(name) for name in content.split(b"\0") if name]
-    lines = (os.fsdecode(line.removesuffix(b"\r")) for line in content.split(b"\n") if line.strip())
-    return [_existing(line) for line in lines]
+    lines = (line.removesuffix("\r") for line in decode(content, "standard input").split("\n"))
+    return [_existing(line) for line in lines if line.strip()]
 
 
 def _existing(line: str) -> str:
