@@ -5,16 +5,18 @@ import json
 import random
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from longtail.recipe import load_recipe
-from longtail.report import Run, comparison_lines, evaluation_lines, plot, report_lines
+from longtail.report import Run, chance_lines, comparison_lines, evaluation_lines, plot, report_lines
 from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
-from longtail.report.text import table_lines
+from longtail.report.text import _tested_alike, table_lines
 from longtail.types import InputError
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}
@@ -266,3 +268,24 @@ def test_stage_edges() -> None:
     log = [_record(epoch, 4) for epoch in range(4)]
     assert stage_edges(log) == (3,)
     assert stage_edges(log[:2]) == ()
+
+
+def test_few_images_are_not_printed_as_a_percentage_alone() -> None:
+    table = pd.DataFrame(
+        {"group": ["many", "many", "few"], "test_images": [60, 40, 5], "correct": [45, 30, 4]}
+    )
+    (line,) = chance_lines(table)
+    assert "overall 66-83" in line
+    assert "few 4 of 5 right, too few to say" in line
+    assert "medium" not in line
+    assert chance_lines(table.assign(test_images=0)) == []
+    assert chance_lines(None) == []
+
+
+def test_as_many_images_of_other_classes_are_other_images() -> None:
+    def tested(images: list[int]) -> Any:
+        table = pd.DataFrame({"test_images": images})
+        return SimpleNamespace(split="test", metrics={"num_images": sum(images)}, table=lambda _: table)
+
+    assert _tested_alike(tested([4, 6]), tested([4, 6]))
+    assert not _tested_alike(tested([4, 6]), tested([5, 5]))

@@ -10,7 +10,9 @@ from longtail.cli.path_list import paths_in
 NAMES = ["a.png", "mein Bild.png", "ü 画.png"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-le-sig", "utf-16-be-sig"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-le-sig", "utf-16-be-sig"]
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_marks_and_line_ends_are_no_part_of_a_path(encoding: str, end: str) -> None:
     text = end.join([NAMES[0], "", *NAMES[1:], "   ", ""])

@@ -165,7 +165,7 @@ def train(
         _print_path(run.path)
         return
     place = shlex.quote(str(run.path))
-    say("", *report.result_lines(run), "")
+    say("", *report.result_lines(run), *report.chance_lines(run.table("per_class")), "")
     say(f"report:  longtail report {place}", f"predict: longtail predict {place} PHOTOS -o predictions.csv")
 
 

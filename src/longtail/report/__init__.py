@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from longtail.report.abstaining import abstaining_lines
+from longtail.report.chance import chance_lines
 from longtail.report.run import Run
 from longtail.report.seeds import SeedRuns, planned_seeds, summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
@@ -14,6 +15,7 @@ __all__ = [
     "Run",
     "SeedRuns",
     "abstaining_lines",
+    "chance_lines",
     "comparison_lines",
     "evaluation_lines",
     "planned_seeds",

@@ -10,8 +10,11 @@ from rich.cells import cell_len
 
 from longtail.data.left_out import FileCounts, LeftOut, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_tables import read_per_class
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
+from longtail.report.chance import chance_lines
 from longtail.report.run import ENOUGH, SCORES, Run
 
 if TYPE_CHECKING:
@@ -134,6 +137,7 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         head,
         "",
         *score_lines(metrics),
+        *chance_lines(_per_class(place, where / "per_class.csv")),
         *trained_on_lines(metrics),
         *_left_out(metrics),
         *_beside(left_out_of(metrics.get("left_out", ()))),
@@ -141,6 +145,11 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         f"{where / 'metrics.json'}",
         f"{where / 'per_class.csv'}",
     ]
+
+
+def _per_class(place: Path, file: Path) -> pd.DataFrame | None:
+    again = "write it again with longtail evaluate"
+    return read_per_class(file, RunFolder(place).classes(), again) if file.is_file() else None
 
 
 def trained_on_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -243,9 +252,14 @@ def _doubts(names: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
             yield f"{name} is not finished"
         if [c["name"] for c in run.classes] != [c["name"] for c in first.classes]:
             yield f"{name} has other classes than {names[0]}: their scores cannot be compared"
-        elif run.metrics and first.metrics and _tested(run) != _tested(first):
+        elif run.metrics and first.metrics and not _tested_alike(run, first):
             yield f"{name} was tested on other images than {names[0]}: compare with care"
 
 
-def _tested(run: Run) -> tuple[Any, ...]:
-    return run.split, (run.metrics or {}).get("num_images")
+def _tested_alike(run: Run, other: Run) -> bool:
+    """Whether both were tested on the same images, as far as their number, their place and their classes say."""
+    a, b = run.metrics or {}, other.metrics or {}
+    if (run.split, a.get("num_images"), a.get("data")) != (other.split, b.get("num_images"), b.get("data")):
+        return False
+    one, two = run.table("per_class"), other.table("per_class")
+    return one is None or two is None or bool((one["test_images"] == two["test_images"]).all())
