@@ -83,7 +83,7 @@ def plan(
                 f"longtail train {shlex.quote(str(path / 'recipe.toml'))}"
             )
         recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
-        return recipe, notes, path
+        return (_placed(recipe, given) if "data.path" in given else recipe), notes, path
     if target not in shipped():
         _refuse_runs(path)
     if resume and not path.exists() and path.parent.name:
@@ -95,11 +95,6 @@ def plan(
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
     recipe, notes = _load(target, given, epochs)
     _refuse_frozen(recipe)
-    if place is not None and recipe.data.name == "digits":
-        raise InputError(
-            f"{target} trains on digits, which need no --data; to train on your own images: "
-            f"longtail train {shlex.quote(str(place))}"
-        )
     return *_settle(recipe, notes, given), None
 
 
@@ -146,9 +141,28 @@ def _refuse_frozen(recipe: Recipe) -> None:
 
 
 def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
-    """Make the data's path absolute; hold out a validation part where there is nothing else to test on."""
-    if recipe.data.path is None:
+    """Settle where the data lie; hold out a validation part where there is nothing else to test on."""
+    recipe = _placed(recipe, given)
+    if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
         return recipe, notes
+    source = read_source(recipe.data)
+    if source.test is not None or source.val is not None:
+        return recipe, notes
+    sections = recipe.model_dump()
+    sections["data"]["validation"] = HELD_OUT
+    note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"
+    return validate(sections), [*notes, f"{note} (data.validation={HELD_OUT})"]
+
+
+def _placed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
+    """The recipe with the absolute path of its data, and the kind of source that lies there."""
+    if recipe.data.path is None:
+        return recipe
+    if recipe.data.name == "digits" and "data.path" in given:
+        raise InputError(
+            "the recipe trains on digits, which need no --data; to train on your own images: "
+            f"longtail train {shlex.quote(str(given['data.path']))}"
+        )
     sections = recipe.model_dump()
     try:
         place = str(Path(recipe.data.path).expanduser().resolve())
@@ -164,26 +178,15 @@ def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple
         sections["data"]["name"] = "packed"
     if recipe.data.name in OWN and "data.path" in given and "data.name" not in given:
         sections["data"]["name"] = source_of(Path(place))
-    recipe = validate(sections)
-    if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
-        return recipe, notes
-    source = read_source(recipe.data)
-    if source.test is not None or source.val is not None:
-        return recipe, notes
-    sections["data"]["validation"] = HELD_OUT
-    note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"
-    return validate(sections), [*notes, f"{note} (data.validation={HELD_OUT})"]
+    return validate(sections)
 
 
 def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
     m, o = recipe.model, recipe.optim
     drawn = f"seeds {', '.join(map(str, seeds))}" if seeds else f"seed {recipe.run.seed}"
     experts = f"{m.num_experts} expert" + "s" * (m.num_experts > 1)
-    tail = (
-        ""
-        if recipe.data.imbalance_factor is None
-        else f" (imbalance factor {recipe.data.imbalance_factor:g})"
-    )
+    factor = recipe.data.imbalance_factor
+    tail = "" if factor is None else f" (imbalance factor {factor:g})"
     return (
         f"{recipe.method.name} with {m.name}, {experts}, on {data_name(recipe.data.name, recipe.data.path)}{tail}: "
         f"{o.epochs} epochs of batches of {o.batch_size}, {drawn}"

@@ -88,7 +88,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
         _check(found, saved)
     except ValueError as error:
         raise InputError(f"{folder.checkpoint} is damaged ({error}); train again") from None
-    _refuse_edited(folder, saved, stored, recipe)
+    _refuse_edited(folder, saved, stored)
     _refuse_other(folder, saved, recipe)
     return state
 
@@ -128,11 +128,10 @@ def _line(error: Exception) -> str:
     return short(ValueError(" ".join(lines[:2])), 160)
 
 
-def _refuse_edited(folder: RunFolder, saved: Recipe, stored: Recipe, given: Recipe) -> None:
+def _refuse_edited(folder: RunFolder, saved: Recipe, stored: Recipe) -> None:
     """Refuse a recipe.toml that no longer says what the finished epochs were trained with."""
     file = folder.path / "recipe.toml"
-    moved = [line for line in difference(saved, given) if line.startswith(PLACE)]  # by the command itself
-    edited = [line for line in difference(saved, stored) if line not in moved]
+    edited = _differences(saved, stored)
     if edited:
         raise InputError(
             f"{file} was changed since the run began; undo the changes that follow, or train with them into a new "
@@ -142,9 +141,14 @@ def _refuse_edited(folder: RunFolder, saved: Recipe, stored: Recipe, given: Reci
 
 
 def _refuse_other(folder: RunFolder, saved: Recipe, given: Recipe) -> None:
-    changed = difference(saved, given)
+    changed = _differences(saved, given)
     if changed:
         raise InputError(
             f"{folder.path} was started with another recipe; resume it with its own, or train into a new folder",
             changed,
         )
+
+
+def _differences(old: Recipe, new: Recipe) -> list[str]:
+    """Where the images lie may differ: `settle_images` looks whether they are the same."""
+    return [line for line in difference(old, new) if not line.startswith(PLACE)]

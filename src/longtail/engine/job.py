@@ -1,6 +1,6 @@
 """What a run works with: three calls build data, model and method; a description goes into the run folder."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -157,11 +157,16 @@ def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
     )
 
 
-def describe_job(job: Job) -> None:
-    """Write what is known of a run before its first step."""
+def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = None) -> None:
+    """Write what is known of a run before its first step.
+
+    Args:
+        epochs: how many are finished, of a run that goes on.
+        more: further entries of env.json.
+    """
     data, folder = job.data, job.folder
     folder.write_text("recipe.toml", job.recipe.to_toml())
-    folder.write_json("env.json", environment(job.runtime) | {"index_hash": data.index_hash})
+    folder.write_json("env.json", environment(job.runtime) | {"index_hash": data.index_hash, **(more or {})})
     o = job.recipe.data
     groups = class_groups(data.class_counts, o.many_above, o.few_below)
     rows = zip(data.class_names, data.class_counts.tolist(), groups, strict=True)
@@ -169,14 +174,14 @@ def describe_job(job: Job) -> None:
         "classes.json",
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
-    folder.write_csv("splits.csv", _images(data))
+    folder.write_csv("splits.csv", image_rows(data))
     folder.write_json("audit.json", audit_loaded(data, _root(o)).contents())
     if data.notes.unreadable:
         folder.write_csv("unreadable.csv", [("path", "reason"), *data.notes.unreadable])
-    folder.set_status("running", epoch=0, epochs=job.recipe.optim.epochs)
+    folder.set_status("running", epoch=epochs, epochs=job.recipe.optim.epochs)
 
 
-def _images(data: LongTailData) -> Iterator[Sequence[str]]:
+def image_rows(data: LongTailData) -> Iterator[Sequence[str]]:
     """The rows of splits.csv: path, class and part of each image, and its group and content where these are known."""
     parts = {"train": data.train, "val": data.val, "test": data.test}
     splits = {name: split for name, split in parts.items() if split is not None}

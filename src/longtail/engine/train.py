@@ -18,6 +18,7 @@ from longtail.engine.decision import Decision
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
 from longtail.engine.job import Job, Load, build_job, describe_job, load_on
+from longtail.engine.moved import check_there, settle_images
 from longtail.engine.processes import join_processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.scores import write_evaluation
@@ -77,12 +78,12 @@ def training(
             return
         held.enter_context(display)
         if resume:
+            processes.on_first(lambda: check_there(recipe, folder))
             processes.on_first(lambda: _hold(folder, held))
             state = processes.on_first(lambda: load_state(folder, recipe))
             fresh = state is None
             job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load, begin=fresh))
-            if state is None:
-                processes.on_first(lambda: describe_job(job))
+            processes.on_first(lambda: settle_images(job, state))
             yield from _train(job, state, notes)
         else:
             processes.on_first(folder.check_free)
@@ -263,10 +264,6 @@ def _state(job: Job, optimizer: AcceleratedOptimizer, records: Sequence[Mapping[
 
 def _restore(job: Job, state: dict[str, Any]) -> int:
     """Bring a fresh job to a saved state; returns the number of finished epochs."""
-    if state["index_hash"] != job.data.index_hash:
-        raise InputError(
-            f"the training images are not those that {job.folder.path} was started with; restore them or train anew"
-        )
     with restoring(job.folder):
         job.model.load_state_dict(state["model"])
         job.method.load_state_dict(state["method"])
