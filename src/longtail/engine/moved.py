@@ -36,9 +36,8 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
     known = [before] if state is None else [before, validate(state["recipe"])]
     moved = any(_place(recipe) != _place(job.recipe) for recipe in known)
     same = state is None or state["index_hash"] == job.data.index_hash
-    if (moved or not same) and (folder.path / "splits.csv").is_file():
+    if moved or not same:
         changed, other = _differences(job)
-        same = not changed if changed is not None else same
         if changed or not same:
             raise InputError(
                 f"the training images are not those that {folder.path} was started with; give the place where those "
