@@ -36,7 +36,8 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
     known = [before] if state is None else [before, validate(state["recipe"])]
     moved = any(_place(recipe) != _place(job.recipe) for recipe in known)
     same = state is None or state["index_hash"] == job.data.index_hash
-    if moved or not same:
+    began = state is not None or (folder.path / "splits.csv").is_file()
+    if began and (moved or not same):
         changed, other = _differences(job)
         if changed or not same:
             raise InputError(
