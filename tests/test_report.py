@@ -5,7 +5,6 @@ import json
 import random
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from longtail.recipe import load_recipe
 from longtail.report import Run, chance_lines, comparison_lines, evaluation_lines, plot, report_lines
 from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
-from longtail.report.text import _tested_alike, table_lines
+from longtail.report.text import table_lines
 from longtail.types import InputError
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}
@@ -282,10 +281,12 @@ def test_few_images_are_not_printed_as_a_percentage_alone() -> None:
     assert chance_lines(None) == []
 
 
-def test_as_many_images_of_other_classes_are_other_images() -> None:
-    def tested(images: list[int]) -> Any:
-        table = pd.DataFrame({"test_images": images})
-        return SimpleNamespace(split="test", metrics={"num_images": sum(images)}, table=lambda _: table)
-
-    assert _tested_alike(tested([4, 6]), tested([4, 6]))
-    assert not _tested_alike(tested([4, 6]), tested([5, 5]))
+def test_as_many_images_of_other_classes_are_other_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [Run(write_run(tmp_path / name)) for name in "ab"]
+    images = {"a": [4, 6], "b": [4, 6]}
+    monkeypatch.setattr(Run, "table", lambda run, _: pd.DataFrame({"test_images": images[run.path.name]}))
+    assert not any("other images" in line for line in comparison_lines(runs))
+    images["b"] = [5, 5]
+    assert "b was tested on other images" in comparison_lines(runs)[-1]
