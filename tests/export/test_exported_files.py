@@ -234,10 +234,18 @@ def test_the_example_leaves_out_what_it_cannot_read(icl: Any, paths: list[Path],
     image, gone = tmp_path / "depth.tif", tmp_path / "gone.png"
     Image.fromarray(np.ones((9, 9), dtype=np.float32)).save(image)
     words = [sys.executable, str(EXAMPLE), str(icl.onnx), str(image), str(gone), str(paths[0])]
-    result = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert f"left out: {image} (32 bits a value, not 8 or 16)" in result.stderr
+    odd = tmp_path / "odd.png"
+    Image.new("RGB", (9, 9)).save(odd, exif=b"Exif\0\0garbagegarbage")
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(odd.read_bytes()[:-40])
+    words[4:4] = [str(odd), str(cut)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"left out: {image} (32 bits a value" in result.stderr
+    assert f"left out: {cut} (" in result.stderr
+    assert f"{odd}: damaged EXIF" in result.stderr
     assert f"left out: {gone} (" in result.stderr
-    assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["path", str(paths[0])]
+    assert [line.split(",")[0] for line in result.stdout.splitlines()] == [*("path", str(odd), str(paths[0]))]
 
 
 @pytest.fixture
