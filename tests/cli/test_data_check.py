@@ -209,7 +209,8 @@ def test_training_writes_its_audit(run: Run, photos: Path, tmp_path: Path) -> No
     }  # fmt: skip
     assert audit["duplicates"] == [
         {"kind": "exact", "paths": ["train/fox/fox 0.png", "test/fox/copy.png"],
-         "splits": ["train", "test"], "classes": ["fox", "fox"]}
+         "splits": ["train", "test"], "classes": ["fox", "fox"],
+         "leak": ["train/fox/fox 0.png", "test/fox/copy.png"], "conflict": None}
     ]  # fmt: skip
     assert audit["checked_near"] is False
 

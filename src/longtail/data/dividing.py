@@ -1,13 +1,16 @@
 """`longtail data split`: a set whose images are files becomes a table with a part for each image."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longtail.data.assigning import TEST, TRAIN, VAL, assign
+from longtail.data.copies import Duplicates, kept_together, same_files, say_copies
 from longtail.data.grouping import group_names
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
@@ -104,14 +107,23 @@ def divide(
     if len(names) < 2:
         raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
     groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
+    copies = same_files(pool.files)
+    contents = np.arange(len(pool.files))
+    for rows in copies:
+        contents[rows] = rows[0]
+    together = kept_together(groups, contents)
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
-    parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=groups, seed=seed)
+    parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=together, seed=seed)
     table = np.stack(
         [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
     )
     if not table[:, [VAL, TEST]].any():
-        why = "one image" if groups is None else "one group, or is needed whole for another class"
+        why = (
+            "one image"
+            if together is None
+            else "one group of images or copies, or is needed for another class"
+        )
         raise InputError(f"nothing of {path} can be held out: every class has {why}; choose other groups")
     counts = {name: (int(a), int(b), int(c)) for name, (a, b, c) in zip(names, table, strict=True)}
     base = folder.resolve()
@@ -121,11 +133,26 @@ def divide(
         parts=tuple(PARTS[part] for part in parts.tolist()),
         groups=groups,
         counts=counts,
-        not_evaluated=_not_evaluated(counts, pool.labels, groups, TEST if test else VAL),
+        not_evaluated=_not_evaluated(
+            counts, pool.labels, together, TEST if test else VAL, copies_alone=groups is None
+        ),
         below={name: n[TEST] for name, n in counts.items() if test and 0 < n[TEST] < min_test},
         missing=missing,
-        said=pool.said,
+        said=(*pool.said, *_said_of_copies(pool, copies, parts)),
     )
+
+
+def _said_of_copies(pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64]) -> list[str]:
+    found = [
+        Duplicates.exact(
+            [pool.ids[row] for row in rows],
+            [PARTS[parts[row]] for row in rows],
+            [pool.labels[row] for row in rows],
+        )
+        for rows in copies
+    ]
+    said, wrong = say_copies(found, Counter(pool.labels), divided=True)
+    return [*said, *wrong]
 
 
 def _check_shares(test: float, val: float, min_test: int) -> None:
@@ -171,6 +198,8 @@ def _not_evaluated(
     labels: Sequence[str],
     groups: Sequence[str] | None,
     evaluated: int,
+    *,
+    copies_alone: bool,
 ) -> dict[str, str]:
     """Class without an image to evaluate on -> why."""
     groups_of: dict[str, set[str | int]] = {name: set() for name in counts}
@@ -181,7 +210,7 @@ def _not_evaluated(
         if sum(counts[name]) == 1:
             return "one image"
         if len(groups_of[name]) == 1:
-            return f"{sum(counts[name])} images in one group"
+            return f"{sum(counts[name])} {'copies of one image' if copies_alone else 'images in one group'}"
         return "too few images" if groups is None else f"{len(groups_of[name])} groups that do not divide"
 
     return {name: why(name) for name, images in counts.items() if images[evaluated] == 0}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from longtail.data.cifar import read_cifar
+from longtail.data.copies import copies_of, kept_together
 from longtail.data.dataset import LongTailData, Notes, Split, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
@@ -17,6 +17,7 @@ from longtail.data.folder import read_folder
 from longtail.data.holdout import hold_out
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
+from longtail.data.matching import absent, by_name, present, with_one_image
 from longtail.data.options import DataOptions, OwnSource
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, read_parquet
@@ -90,9 +91,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     size = options.image_size or source.image_size
     class_names, pool = _load_train(source.train, options, size, source.max_count)
-    kept, held = hold_out(pool.targets.numpy(), len(class_names), options.validation, seed, pool.groups)
-    train = pool.take(torch.from_numpy(kept)) if len(held) else pool
-    val = pool.take(torch.from_numpy(held)) if len(held) else None
+    train, val = _divide(pool, len(class_names), options, seed)
     if source.val is not None:
         val = _load_other("validation", source.val, class_names, size, pool.depth.bits)
     test = None
@@ -100,15 +99,17 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         test = _load_other("test", source.test, class_names, size, pool.depth.bits)
     known = set(class_names)
     apart = [part for part in (val if source.val else None, test) if part is not None]
+    splits = {"train": train, "val": val, "test": test}
+    copies, wrong = copies_of(splits, class_names, options)
     notes = Notes(
         unreadable=sum((part.unreadable for part in apart), pool.unreadable),
         repaired=sum((part.repaired for part in apart), pool.repaired),
         unknown_classes=dict(sum((Counter(part.unknown_classes) for part in apart), Counter())),
-        not_tested=_absent(test or val, class_names),
-        single_image=_with_one_image(pool, class_names),
+        not_tested=absent(test or val, class_names),
+        single_image=with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in known),
-        remarks=(*source.remarks, *_other_draw(source, options)),
-        reading=(*source.reading, *pool.depth.lines()),
+        remarks=(*source.remarks, *_other_draw(source, options), *wrong),
+        reading=(*source.reading, *pool.depth.lines(), *copies),
         left_out=source.left_out,
         listed=sum(len(part.ids) for part in source.parts.values()),
     )
@@ -139,9 +140,11 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
         )
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size, options.bits or 16)
+    copies, wrong = copies_of({part: test}, class_names, options)
     notes = Notes(
-        test.unreadable, test.unknown_classes, _absent(test, class_names), repaired=test.repaired,
-        remarks=source.remarks, reading=(*source.reading, *test.depth.lines()), left_out=source.left_out,
+        test.unreadable, test.unknown_classes, absent(test, class_names), repaired=test.repaired,
+        remarks=(*source.remarks, *wrong), reading=(*source.reading, *test.depth.lines(), *copies),
+        left_out=source.left_out,
     )  # fmt: skip
     _refuse_if_strict(notes, options)
     return test, notes
@@ -175,16 +178,16 @@ def _read(options: DataOptions) -> Source:
 def _load_train(
     listing: Listing, options: DataOptions, size: int, default_max: int | None
 ) -> tuple[tuple[str, ...], Split]:
-    names = _present(listing.class_names, listing.targets)
+    names = present(listing.class_names, listing.targets)
     _refuse_few(names, options)
     _refuse_no_text(names, options)
-    targets = _by_name(listing, names)
+    targets = by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     boxes = "resized_crop" in options.augment
     split = read_split(
         listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft, bits=options.bits
     )
-    readable = _present(names, split.targets.numpy())
+    readable = present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options, split.unreadable)
         position = {name: c for c, name in enumerate(readable)}
@@ -194,7 +197,7 @@ def _load_train(
 
 
 def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int, bits: int) -> Split:
-    targets = _by_name(listing, class_names)
+    targets = by_name(listing, class_names)
     unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
     split = read_split(listing, targets, np.flatnonzero(targets >= 0), size, bits=bits)
     if len(split) == 0:
@@ -230,6 +233,15 @@ def _shown(unreadable: Sequence[tuple[str, str]], most: int = 20) -> list[str]:
     return [*lines, f"and {len(unreadable) - most:,} more"] if len(unreadable) > most else lines
 
 
+def _divide(pool: Split, num_classes: int, options: DataOptions, seed: int) -> tuple[Split, Split | None]:
+    """The images to train on and those held out; copies stay together, but for published sets, left as they are."""
+    groups = kept_together(pool.groups, pool.contents) if options.is_own else pool.groups
+    kept, held = hold_out(pool.targets.numpy(), num_classes, options.validation, seed, groups)
+    if not len(held):
+        return pool, None
+    return pool.take(torch.from_numpy(kept)), pool.take(torch.from_numpy(held))
+
+
 def _other_draw(source: Source, options: DataOptions) -> list[str]:
     """What to say where `shuffle0` cannot draw the images that published code draws."""
     if options.subset != "shuffle0" or source.train is None or source.num_train is None:
@@ -241,30 +253,6 @@ def _other_draw(source: Source, options: DataOptions) -> list[str]:
         f"data.subset=shuffle0 draws the published images from all {whole:,} of {options.name}; "
         f"here are {have:,}, so it draws others"
     ]
-
-
-def _by_name(listing: Listing, class_names: Sequence[str]) -> NDArray[np.int64]:
-    """Targets as positions in `class_names`, -1 for a class that is not among them."""
-    position = {name: c for c, name in enumerate(class_names)}
-    moved = np.array([position.get(name, -1) for name in listing.class_names], dtype=np.int64)
-    return moved[listing.targets]
-
-
-def _present(class_names: Sequence[str], targets: NDArray[np.int64]) -> tuple[str, ...]:
-    counts = np.bincount(targets, minlength=len(class_names))
-    return tuple(name for name, count in zip(class_names, counts, strict=True) if count)
-
-
-def _absent(split: Split | None, class_names: Sequence[str]) -> tuple[str, ...]:
-    if split is None:
-        return ()
-    present = set(split.targets.tolist())
-    return tuple(name for c, name in enumerate(class_names) if c not in present)
-
-
-def _with_one_image(pool: Split, class_names: Sequence[str]) -> tuple[str, ...]:
-    counts = torch.bincount(pool.targets, minlength=len(class_names)).tolist()
-    return tuple(name for name, count in zip(class_names, counts, strict=True) if count == 1)
 
 
 def _refuse_few(

@@ -89,6 +89,11 @@ class DataOptions(BaseModel):
             )
         return self
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are the user's own; a published set is left as it was published."""
+        return self.name in get_args(OwnSource)
+
 
 def data_name(source: str, path: str | None) -> str:
     """What the images are called: a named set by its name, one's own by their folder or file.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -175,7 +174,7 @@ def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = Non
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
     folder.write_csv("splits.csv", image_rows(data))
-    folder.write_json("audit.json", audit_loaded(data, _root(o)).contents())
+    folder.write_json("audit.json", audit_loaded(data).contents())
     if data.notes.unreadable:
         folder.write_csv("unreadable.csv", [("path", "reason"), *data.notes.unreadable])
     folder.set_status("running", epoch=epochs, epochs=job.recipe.optim.epochs)
@@ -196,11 +195,3 @@ def image_rows(data: LongTailData) -> Iterator[Sequence[str]]:
         if hashed:
             columns.append([""] * len(labels) if split.contents is None else to_text(split.contents))
         yield from zip(*columns, strict=True)
-
-
-def _root(options: DataOptions) -> Path | None:
-    """The folder that the images' names are relative to; None for sets that are no files of the user's."""
-    if options.root is not None:
-        return Path(options.root)
-    path = None if options.path is None else Path(options.path)
-    return path.parent if path is not None and path.is_file() else path

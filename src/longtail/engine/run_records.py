@@ -187,12 +187,14 @@ class EpochRecord(Record):
 
 
 class DuplicateEntry(Record):
-    """See `longtail.data.audit.findings.Duplicates`."""
+    """See `longtail.data.copies.Duplicates`; `leak` and `conflict` are two paths, and absent in older runs."""
 
     kind: Literal["exact", "near"]
     paths: list[str]
     splits: list[str]
     classes: list[str]
+    leak: tuple[str, str] | None = Field(default=None, strict=False)
+    conflict: tuple[str, str] | None = Field(default=None, strict=False)
 
 
 class LeakingGroupEntry(Record):

@@ -155,7 +155,11 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
 def _told(found: Duplicates, wording: Wording) -> str:
     marks = [mark for mark, applies in (("LEAK", found.leaks), ("LABELS DIFFER", found.conflicts)) if applies]
     names = [f"{path} [{label}]" for path, label in zip(found.paths, found.classes, strict=True)]
-    return f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
+    said = f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
+    if len(names) > 2:  # which of them show it
+        said += f"; across parts {found.shown(found.leak, found.splits)}" if found.leak else ""
+        said += f"; across labels {found.shown(found.conflict, found.classes)}" if found.conflict else ""
+    return said
 
 
 def _tests(audit: Audit, wording: Wording) -> Iterator[str]:

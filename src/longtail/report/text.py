@@ -105,6 +105,7 @@ def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
         facts: those of the run, where they are known already.
     """
     from longtail.report.facts import collect
+    from longtail.report.facts.head import straddling
 
     facts, lines = facts or collect(run), result_lines(run)
     if facts.classes is not None:
@@ -118,6 +119,7 @@ def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
         lines += _section("Most frequent confusions", _confused(confusions, classes))
     if metrics is not None:
         lines += _left_out(metrics)
+    lines += _section("Too good to be true", [printable(said) for said in straddling(facts.data)])
     return lines + _beside(facts.data.left_out, facts.data.files)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from longtail.data.audit.duplicates import duplicate_rows
-from longtail.data.audit.findings import Audit, Duplicates, LeakingGroup, worst_first
+from longtail.data.audit.duplicates import find_duplicates
+from longtail.data.audit.findings import Audit, LeakingGroup, worst_first
 from longtail.data.audit.look import Look, look
+from longtail.data.copies import kept_together
 from longtail.data.depth import Depth, depth_of
 from longtail.data.grouping import group_names
 from longtail.data.holdout import HELD_OUT, hold_out
@@ -67,7 +68,7 @@ def check(
             (p, one.ignored) for p, one in zip(seen.paths, seen.looks, strict=True) if one.ignored
         ),
         suspicious=tuple((p, odd) for p, one in zip(seen.paths, seen.looks, strict=True) for odd in one.odd),
-        duplicates=_duplicates(seen),
+        duplicates=worst_first(find_duplicates(seen.looks, seen.paths, seen.parts, seen.classes)),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
         remarks=(*source.remarks, *_depth(seen).lines()),
@@ -139,13 +140,14 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
 
 
 def _held_out(seen: _Seen, train: Listing) -> dict[str, int]:
-    """Images of each class that training would hold out, whole groups where the set names groups."""
+    """Images of each class that training would hold out, groups and copies together."""
     readable = set(seen.classes)
     position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
     if not position:
         return {}
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
-    groups = None if train.groups is None else seen.groups
+    contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
+    groups = kept_together(None if train.groups is None else seen.groups, contents)
     _, held = hold_out(targets, len(position), HELD_OUT, 0, groups)
     return dict(zip(position, np.bincount(targets[held], minlength=len(position)).tolist(), strict=True))
 
@@ -154,13 +156,3 @@ def _depth(seen: _Seen) -> Depth:
     """As training would find it, of the images to train on."""
     looks = [one for part, one in zip(seen.parts, seen.looks, strict=True) if part == "train"]
     return depth_of([one.largest for one in looks if one.largest is not None], None)
-
-
-def _duplicates(seen: _Seen) -> tuple[Duplicates, ...]:
-    found = [
-        Duplicates(
-            kind, *(tuple(names[row] for row in rows) for names in (seen.paths, seen.parts, seen.classes))
-        )
-        for kind, rows in duplicate_rows(seen.looks)
-    ]
-    return worst_first(found)

@@ -4,38 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from longtail.data.copies import Duplicates
 from longtail.data.left_out import FileCounts, LeftOut
 from longtail.data.rows import natural, ordered
 
 ENOUGH = 10  # test images of a class below which its accuracy says too little
-
-
-class Duplicates(NamedTuple):
-    """Images of which one would do.
-
-    Attributes:
-        kind: "exact", the same bytes or pixels, or "near", which look alike.
-        paths: N names.
-        splits: N parts.
-        classes: N classes.
-    """
-
-    kind: Literal["exact", "near"]
-    paths: tuple[str, ...]
-    splits: tuple[str, ...]
-    classes: tuple[str, ...]
-
-    @property
-    def leaks(self) -> bool:
-        """Whether it lies in several parts, so that a model is tested on what it was trained on."""
-        return len(set(self.splits)) > 1
-
-    @property
-    def conflicts(self) -> bool:
-        """Whether it has several labels, of which one alone can be right."""
-        return len(set(self.classes)) > 1
 
 
 class LeakingGroup(NamedTuple):
@@ -159,13 +134,7 @@ class Audit:
             "counts": {part: dict(counts) for part, counts in self.counts.items()},
             "unreadable": [{"path": path, "reason": reason} for path, reason in self.unreadable],
             "repaired": [{"path": path, "ignored": what} for path, what in self.repaired],
-            "duplicates": [
-                {
-                    name: list(value) if isinstance(value, tuple) else value
-                    for name, value in one._asdict().items()
-                }
-                for one in self.duplicates
-            ],
+            "duplicates": [one.contents() for one in self.duplicates],
             "leaking_groups": [one._asdict() | {"splits": list(one.splits)} for one in self.leaking_groups],
             "not_tested": list(self.not_tested),
             "single_image": list(self.single_image),

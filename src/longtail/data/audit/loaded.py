@@ -1,22 +1,16 @@
 """What loading a set has found out anyway, for the run that trains on it."""
 
 from collections import Counter
-from pathlib import Path
 
 from longtail.data.audit.check import leaking
-from longtail.data.audit.duplicates import duplicate_files
-from longtail.data.audit.findings import Audit, Duplicates, worst_first
+from longtail.data.audit.findings import Audit, worst_first
+from longtail.data.copies import copies_in
 from longtail.data.dataset import LongTailData, Split
 from longtail.data.listing import PARTS
 
 
-def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
-    """The counts and notes of loaded images, and which of their files are the same; nothing is decoded again.
-
-    Args:
-        data: as loaded.
-        root: what the images' names are relative to, where they are files.
-    """
+def audit_loaded(data: LongTailData) -> Audit:
+    """The counts and notes of loaded images, and which of them are copies; nothing is read again."""
     splits = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
     counts = {part: _counts(split, data.class_names) for part, split in splits.items()}
     for part, split in splits.items():
@@ -25,7 +19,7 @@ def audit_loaded(data: LongTailData, root: Path | None) -> Audit:
         counts=counts,
         unreadable=data.notes.unreadable,
         repaired=data.notes.repaired,
-        duplicates=() if root is None else _same_files(splits, data.class_names, root),
+        duplicates=worst_first(copies_in(splits, data.class_names)),
         leaking_groups=leaking(_groups(splits)),
         remarks=(*data.notes.remarks, *data.depth.lines()),
         left_out=data.notes.left_out,
@@ -41,16 +35,3 @@ def _counts(split: Split, class_names: tuple[str, ...]) -> dict[str, int]:
 
 def _groups(splits: dict[str, Split]) -> list[tuple[str, str]]:
     return [(part, group) for part, split in splits.items() for group in split.groups or () if group]
-
-
-def _same_files(splits: dict[str, Split], class_names: tuple[str, ...], root: Path) -> tuple[Duplicates, ...]:
-    images = [
-        (identity, part, class_names[target])
-        for part, split in splits.items()
-        for identity, target in zip(split.ids, split.targets.tolist(), strict=True)
-    ]
-    found = []
-    for rows in duplicate_files([root / identity for identity, _, _ in images]):
-        paths, parts, classes = zip(*(images[row] for row in rows), strict=True)
-        found.append(Duplicates("exact", paths, parts, classes))
-    return worst_first(found)

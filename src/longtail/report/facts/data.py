@@ -32,7 +32,14 @@ def data(run: Run) -> Data:
 
 def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[str, str]) -> dict[str, Any]:
     duplicates = [
-        Duplicate(one.kind, tuple(one.paths), tuple(one.splits), tuple(one.classes))
+        Duplicate(
+            one.kind,
+            tuple(one.paths),
+            tuple(one.splits),
+            tuple(one.classes),
+            tuple(one.leak or ()),
+            tuple(one.conflict or ()),
+        )
         for one in found.duplicates
     ]
     evaluated = {entry["path"]: entry["ignored"] for entry in metrics.get("repaired", ())}

@@ -66,9 +66,15 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         yield f"The class lists differ: {unknown} that the model does not know are left out ({names})."
     if metrics and found.not_tested:
         yield f"{classes(len(found.not_tested))} without {run.part} images are in no score: {listed(found.not_tested)}."
+    yield from straddling(found)
+
+
+def straddling(found: Data) -> Iterator[str]:
+    """What makes scores too good: related images in several parts."""
     if found.leaking_groups:
         leaks = count(len(found.leaking_groups), "group")
         yield f"{leaks} of images (patients, cameras, bursts) straddle the splits: scores are too good."
-    doubles = sum(len(set(entry.splits)) > 1 for entry in found.duplicates)
+    doubles = [entry for entry in found.duplicates if len(set(entry.splits)) > 1]
     if doubles:
-        yield f"{count(doubles, 'set')} of duplicate images straddle the splits: scores are too good."
+        pair = f" ({' = '.join(doubles[0].leak)})" if doubles[0].leak else ""
+        yield f"{count(len(doubles), 'set')} of copies straddle the splits{pair}: scores are too good."

@@ -166,12 +166,14 @@ class RankedCount:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Images that are the same ("exact") or nearly so ("near")."""
+    """Images that are the same ("exact") or nearly so ("near"); `leak` and `conflict` are two that show it, or ()."""
 
     kind: str
     paths: tuple[str, ...]
     splits: tuple[str, ...]
     classes: tuple[str, ...]
+    leak: tuple[str, ...] = ()
+    conflict: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,13 +205,14 @@ def _duplicates(found: Data) -> Table | None:
         return None
     rows = [
         (", ".join(map(shown_path, one.paths[:4])), {"exact": "the same", "near": "nearly the same"}[one.kind],
-         ", ".join(one.splits), ", ".join(one.classes))
+         ", ".join(one.splits), ", ".join(one.classes),
+         "; ".join(" = ".join(map(shown_path, pair)) for pair in dict.fromkeys((one.leak, one.conflict)) if pair))
         for one in found.duplicates[:SHOWN]
     ]  # fmt: skip
     total = len(found.duplicates)
     some = f"; the first {SHOWN} of {total:,}" if total > SHOWN else ""
     caption = f"Images that occur more than once{some}"
-    return Table(caption, ("images", "alike", "parts", "classes"), rows, (0, 1, 2, 3))
+    return Table(caption, ("images", "alike", "parts", "classes", "shown by"), rows, (0, 1, 2, 3, 4))
 
 
 def _leaks(found: Data) -> Table | None:
