@@ -79,14 +79,19 @@ def write_evaluation(
     """Write metrics.json, per_class.csv, confusions.csv, risk_coverage.csv and predictions.parquet of a split.
 
     Args:
-        more: further keys of metrics.json (epoch, unknown_classes, ...).
+        more: further keys of metrics.json (split, epoch, left_out, ...).
 
     Returns:
         The content of metrics.json.
     """
     where = f"eval/{name}"
     counts, predictions = evaluation.calibrated, evaluation.predictions
-    metrics = _metrics(classes, evaluation) | dict(more)
+    images = {
+        "unknown_classes": dict(split.unknown_classes),
+        "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
+        "repaired": [{"path": path, "ignored": what} for path, what in split.repaired],
+    }
+    metrics = _metrics(classes, evaluation) | images | dict(more)
     folder.write_json(f"{where}/metrics.json", metrics)
     rows = per_class_rows(
         counts, classes.counts, classes.names, many_above=classes.many_above, few_below=classes.few_below

@@ -173,9 +173,6 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
                 "split": name,
                 "epoch": len(job.records),
                 "reuse_features": job.recipe.run.reuse_features,
-                "unknown_classes": dict(split.unknown_classes),
-                "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
-                "repaired": [{"path": path, "ignored": what} for path, what in split.repaired],
                 "left_out": [one.contents() for one in job.data.notes.left_out],
             } | ({"temperature_from": "val"} if temperature else {})
             write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)

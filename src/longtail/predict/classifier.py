@@ -130,9 +130,6 @@ class Classifier(Predictor):
             "split": self._images.free_name(name, place, mix),
             "epoch": self.description["epoch"],
             "reuse_features": self.recipe.run.reuse_features,
-            "unknown_classes": dict(split.unknown_classes),
-            "unreadable": [{"path": path, "reason": reason} for path, reason in split.unreadable],
-            "repaired": [{"path": path, "ignored": what} for path, what in split.repaired],
             "left_out": [one.contents() for one in notes.left_out],
         }
         if "temperature_from" in self.description:
