@@ -123,3 +123,12 @@ def test_a_full_disk_is_told_in_one_line(
         fill(partial, "new", folder=folder)
     assert content(out) == "old"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="not replaced"), whole(pipe) as partial:
+        fill(partial, "new", folder=True)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

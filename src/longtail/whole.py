@@ -41,9 +41,13 @@ def whole(target: Path, again: str = "then repeat the command") -> Iterator[Path
         again: what to do once the cause is removed.
 
     Raises:
-        InputError: the file system refuses (full, read-only), here or in the block.
+        InputError: the file system refuses (full, read-only), here or in the block, or `target` is a device.
     """
     with writing(target, again):
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise InputError(
+                f"{target} is a device, pipe or socket and is not replaced; choose another place"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left(target)
         with _own_folder(target) as own:
@@ -68,8 +72,13 @@ def writing(target: Path, again: str = "then repeat the command") -> Iterator[No
         place = _place(error, target)
         if place is None:
             raise
-        cure = CURES.get(error.errno or 0, "fix this")
+        cure = cure_of(error)
         raise InputError(f"cannot write {place}: {error.strerror or error}; {cure}, {again}") from error
+
+
+def cure_of(error: OSError) -> str:
+    """What to do about the cause of an error of the file system."""
+    return CURES.get(error.errno or 0, "fix this")
 
 
 def is_left_over(name: str) -> bool:

@@ -1,5 +1,6 @@
 """The command line without a run: help, lists, and mistakes in the words."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -161,3 +162,26 @@ def test_a_closed_pipe_is_no_error() -> None:
     )
     assert "Traceback" not in result.stderr
     assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_window_system_that_is_missing_ends_no_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    assert run("recipes")[0] == 0
+    code = "import os, matplotlib; print(os.environ['MPLBACKEND'], matplotlib.get_backend().lower())"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.split() == ["agg", "agg"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.EFBIG, "raise the limit"), (errno.EIO, "check the disk")]
+)
+def test_an_error_of_the_file_system_without_a_name_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("longtail.api.train", fails)
+    code, _, err = run("train", "icl-digits")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert said in err

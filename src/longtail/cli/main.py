@@ -1,6 +1,7 @@
 """`longtail`: the commands, and what becomes of errors. Nothing heavy is imported before a command runs."""
 
-import errno
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     is_closed = sys.stdout is None
+    _settle_libraries()
     stop = Stop()
     with screens(), handled_by(stop):
         if fault := _unusable(words, is_closed):
@@ -83,6 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if runs.is_first() or not _is_known_to_all(error):
                 _say(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]))
             return REFUSED
+
+
+def _settle_libraries() -> None:
+    """Nothing is shown in a window, so the user's choice of one cannot end a command; advice of libraries stays away.
+
+    Their loggers warn of caches in a home folder that cannot be written, which changes no result.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    for name in ("matplotlib", "huggingface_hub", "timm"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _unusable(words: Sequence[str], is_closed: bool) -> str | None:
@@ -143,10 +155,11 @@ def explain(error: Exception) -> list[str]:
         return [_usage(error)]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _no_memory(error):
         return ["out of memory; lower optim.batch_size and run.evaluate_batch_size with --set"]
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return [f"{error.filename or 'the disk'}: {error.strerror}; free some space and repeat the command"]
-    if isinstance(error, OSError) and error.filename is not None:
-        return [f"{error.filename}: {error.strerror}; mend this or name another file"]
+    if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
+        from longtail.whole import cure_of
+
+        place = "the file system" if error.filename is None else error.filename
+        return [f"{place}: {error.strerror}; {cure_of(error)}, or name another file, and repeat the command"]
     return []
 
 

@@ -19,6 +19,8 @@ def check_free(out: Path, *, overwrite: bool, folder: bool = False) -> None:
     """
     if out.name in ("", ".."):
         raise InputError(f"{out} has no name of its own; name a new file or folder with -o")
+    if out.exists() and not (out.is_file() or out.is_dir()):
+        raise InputError(f"{out} is a device, pipe or socket; choose another -o")
     if out.is_dir() and not folder:
         raise InputError(f"{out} is a folder; name a file with -o")
     if out.is_file() and folder:
