@@ -88,6 +88,12 @@ class Environment(Record):
 
     index_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     versions: dict[str, str] = Field(default_factory=dict)
+    device: str | None = None
+    device_name: str | None = None
+    cpu_count: Count | None = None
+    threads: Count | None = None
+    processes: Count | None = None
+    system: str | None = None
 
 
 class Means(Record):

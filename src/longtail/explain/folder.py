@@ -12,6 +12,7 @@ from torch import Tensor
 from longtail.data import Split
 from longtail.data.files import ImageFiles
 from longtail.engine.run_folder import AGAIN, RunFolder
+from longtail.engine.run_tables import read_predictions
 from longtail.explain.choose import RULE, choose
 from longtail.explain.explanation import Explanation, explain_images
 from longtail.explain.picture import fit, overlay
@@ -100,12 +101,8 @@ def _predictions(classifier: Classifier, name: str, split: Split) -> pd.DataFram
     again = f"write it with: longtail evaluate {shlex.quote(str(classifier.folder.path))}"
     if not file.is_file():
         raise InputError(f"{file} does not exist; {again}")
-    try:
-        table = pd.read_parquet(file)
-        paths = table[["path", "class", "label", "confidence", "agreement", "expert_1"]]["path"].tolist()
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{file} is damaged ({error}); {again}") from None
-    if paths != [name.encode("utf-8", "backslashreplace").decode() for name in split.ids]:
+    table = read_predictions(file, classifier.folder.classes(), again)
+    if table["path"].tolist() != [name.encode("utf-8", "backslashreplace").decode() for name in split.ids]:
         raise InputError(f"{file} is of other images than the run has now; {again}")
     return table
 

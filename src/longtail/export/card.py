@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longtail.csv_text import read_csv
-from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_folder import EVALUATE, RunFolder
+from longtail.engine.run_tables import read_per_class
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 
@@ -70,7 +71,9 @@ def _evaluation(run: Path) -> Evaluation | None:
     for part in ("test", "val"):
         where = run / "eval" / part
         if (where / "metrics.json").is_file() and (where / "per_class.csv").is_file():
-            metrics = RunFolder(run).metrics(part)
+            folder = RunFolder(run)
+            metrics = folder.metrics(part)
+            read_per_class(where / "per_class.csv", folder.classes(), EVALUATE)  # sound, and of these classes
             columns = read_csv(where / "per_class.csv").columns
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             return Evaluation(part, metrics, rows)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from longtail.engine.run_folder import EVALUATE
+from longtail.engine.run_tables import read_risk_coverage
 from longtail.metrics.groups import GROUPS
 from longtail.report.run import COVERAGES, ENOUGH
 from longtail.report.text import percent, table_lines
-from longtail.types import InputError
 
 WIDER = 0.02  # by which the gap between groups has to grow to be told
 
@@ -20,11 +21,8 @@ def abstaining_lines(place: Path) -> list[str]:
         place: the folder of an evaluation.
     """
     file = place / "risk_coverage.csv"
-    try:
-        table = pd.read_csv(file)
-        lines = _lines(table) if len(table) else []
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read {file} ({error}); evaluate the run again") from None
+    table = read_risk_coverage(file, EVALUATE)
+    lines = _lines(table) if len(table) else []
     return [*lines, "", str(file)] if lines else []
 
 

@@ -150,6 +150,13 @@ class Run:
             return None
         table = read_predictions(file, self.classes, self._again)
         self._check_images(file, len(table))
+        if (
+            f"expert_{len((self.metrics or {})['experts'])}"
+            != [c for c in table if c.startswith("expert_")][-1]
+        ):
+            raise InputError(
+                f"{file} is damaged (it has votes of other experts than metrics.json); {self._again}"
+            )
         return table
 
     def _check_images(self, file: Path, images: int) -> None:
