@@ -15,6 +15,7 @@ Means = tuple[Mean, Mean, Mean]
 Deviations = tuple[Share, Share, Share]
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 SourceName = Literal["digits", "cifar10", "cifar100", OwnSource]
+Bits = Literal[8, 10, 12, 14, 16]
 Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 
@@ -65,7 +66,7 @@ class DataOptions(BaseModel):
     subset_seed: int = Field(default=0, ge=0, lt=2**31)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     image_size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
-    bits: Literal[8, 10, 12, 14, 16] | None = None
+    bits: Bits | None = None
     many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
     few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
     augment: tuple[Operation, ...] = Field(default=(), strict=False, max_length=len(get_args(Operation)))

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from longtail.data.options import MOST_PIXELS, Mean, Share
+from longtail.data.options import MOST_PIXELS, Bits, Mean, Share
 from longtail.records import Record, unique
 
 
@@ -25,6 +25,7 @@ class Description(Record):
     Attributes:
         classes: C names, as outputs are ordered.
         image_size: side of the images in pixels.
+        bits: how many bits the values of images of 16 bits use; older ones do without, and all count.
         mean, std: per channel, of images in [0, 1].
         temperature: what logits are divided by before the softmax, > 0.
         epoch: finished epochs of training.
@@ -32,6 +33,7 @@ class Description(Record):
 
     classes: Classes
     image_size: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+    bits: Bits = 16
     mean: Annotated[list[Mean], Triple]
     std: Annotated[list[Share], Triple]
     temperature: Positive
