@@ -22,7 +22,7 @@ from longtail.predict.evaluated import Evaluated
 from longtail.predict.predictor import Answers, Predictor
 from longtail.predict.prior import Prior, prior_name
 from longtail.predict.stored import Stored
-from longtail.predict.weights import Tensors, read_weights, rebuild, weights_digest, write_description
+from longtail.predict.weights import Tensors, misfit, read_weights, rebuild, weights_digest, write_description
 from longtail.types import Batch, InputError
 
 UNKNOWN = (
@@ -254,5 +254,8 @@ class Classifier(Predictor):
         if type(self.method).start is not Method.start:
             banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
             self.method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
-        if state:
-            self.method.load_state_dict(state)
+        try:
+            if state:
+                self.method.load_state_dict(state)
+        except RuntimeError as error:
+            raise misfit(self.description, error) from None

@@ -39,10 +39,6 @@ class Description(Record):
     temperature: Positive
     epoch: Count
 
-    def plain(self) -> dict[str, Any]:
-        """As it was read."""
-        return self.model_dump(exclude_unset=True)
-
 
 class WeightsDescription(Description):
     """What lies beside a run's weights.
@@ -64,7 +60,6 @@ class ExportedDescription(Description):
     """What an exported file or folder says of itself, see `longtail.export.describe`."""
 
     longtail_version: str
-    recipe: Any
     method: str
     model: str
     epochs: Annotated[int, Field(ge=1, lt=2**53)]
@@ -86,3 +81,9 @@ class ExportedDescription(Description):
         if self.epoch > self.epochs:
             raise ValueError(f"it was trained for {self.epoch} of {self.epochs} epochs")
         return self
+
+
+class FileDescription(ExportedDescription):
+    """What an exported file says of itself."""
+
+    recipe: str

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
+from longtail.engine.run_records import plain
 from longtail.predict.archive import read_archive
-from longtail.predict.description import ExportedDescription
+from longtail.predict.description import FileDescription
 from longtail.predict.graph import Graph, UnsafeFileError
 from longtail.predict.onnx_file import OnnxFile
 from longtail.predict.predictor import Answers, Predictor
@@ -136,7 +137,7 @@ def _open(path: Path) -> tuple[dict[str, Any], Network]:
         raise InputError(f"{path} is not loaded, for it could run code: {error}; {AGAIN}") from None
     except Exception as error:  # of zipfile, torch, onnx and onnxruntime, each with its own
         raise InputError(f"cannot read {path} as an exported file ({_reason(error)}); {AGAIN}") from None
-    return check_record(said, ExportedDescription, f"the description in {path}", AGAIN).plain(), network
+    return plain(check_record(said, FileDescription, f"the description in {path}", AGAIN)), network
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longtail.predict.description import ExportedDescription
+from longtail.predict.description import FileDescription
 from longtail.predict.graph import UnsafeFileError
 from longtail.records import parse_json
 from longtail.types import InputError
@@ -50,7 +50,7 @@ class OnnxFile:
             raise ValueError("it describes itself twice")
         self.facts = {
             key: parse_json(about[key], f"{path}, {key},", AGAIN)
-            for key in ExportedDescription.model_fields
+            for key in FileDescription.model_fields
             if key in about
         }
         del model

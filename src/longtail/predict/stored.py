@@ -1,21 +1,44 @@
 """What rebuilds a classifier, as it lies in a run folder or in a folder of `longtail export --format folder`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Int
 from torch import Tensor, tensor
 
 from longtail.engine.run_folder import RunFolder
-from longtail.predict.weights import RUN_WEIGHTS, Tensors, read_tensors, read_weights, training_counts
+from longtail.engine.run_records import Status, plain
+from longtail.predict.description import Description, ExportedDescription
+from longtail.predict.weights import (
+    RESTORE,
+    RUN_WEIGHTS,
+    Tensors,
+    read_tensors,
+    read_weights,
+    training_counts,
+)
 from longtail.recipe import Recipe, load_recipe, validate
-from longtail.records import parse_json, read_bytes
+from longtail.records import Record, read_record, short
 from longtail.types import InputError
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, AGAIN = "config.json", "model.safetensors", "export the run again"
+NOT_KEPT = {"weights", "pretrained", "head", "fresh_head"}
+"""Keys of [model] that the description of weights does not repeat: where training began, and heads of other stages."""
+
+
+class Kind(Record):
+    """What tells an exported folder from others."""
+
+    model_type: Literal["longtail"]
+
+
+class FolderDescription(ExportedDescription):
+    """config.json of an exported folder."""
+
+    status: Status
+    recipe: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,7 @@ def read_run(path: str | Path) -> Stored:
     status = folder.status()
     recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
     description, tensors = read_weights(folder.path)
+    _check_agreement(recipe, description, folder.path / "recipe.toml", RESTORE)
     counts = training_counts(folder, description["classes"])
     return Stored(folder, recipe, description, tensors, counts, status, folder.path / RUN_WEIGHTS)
 
@@ -63,26 +87,60 @@ def read_run(path: str | Path) -> Stored:
 def is_pretrained(path: Path) -> bool:
     """Whether a folder is one that `longtail export --format folder` wrote."""
     try:
-        return bool(json.loads((path / CONFIG).read_text("utf-8"))["model_type"] == "longtail")
-    except (OSError, ValueError, KeyError, TypeError):
+        read_record(path / CONFIG, Kind, AGAIN)
+    except InputError:
         return False
+    return True
 
 
 def read_pretrained(path: str | Path) -> Stored:
     """A folder that `longtail export --format folder` wrote.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged, or its files do not fit together.
     """
     folder = RunFolder(path)
-    again = "export the run again"
-    config = parse_json(read_bytes(folder.path / CONFIG, again), str(folder.path / CONFIG), again)
-    description, tensors = read_tensors(folder.path / WEIGHTS)
+    file, weights = folder.path / CONFIG, folder.path / WEIGHTS
+    read_record(file, Kind, f"give a run, or a folder that `longtail export` wrote; or {AGAIN}")
+    config = read_record(file, FolderDescription, AGAIN)
+    description, tensors = read_tensors(weights, AGAIN)
     try:
-        recipe, counts = validate(config["recipe"]), tensor(config["class_counts"])
-        status = config["status"]
-        if len(counts) != len(description["classes"]) or not {"status", "epoch", "epochs"} <= status.keys():
-            raise ValueError("it belongs to other weights")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{folder.path / CONFIG} is damaged ({error}); export the run again") from None
-    return Stored(folder, recipe, description, tensors, counts, status, folder.path / WEIGHTS)
+        recipe = validate(config.recipe)
+    except InputError as error:
+        raise InputError(f"{file} is damaged (recipe: {error}); {AGAIN}") from None
+    own = plain(config)
+    pairs = {
+        **{key: (own[key], description.get(key)) for key in Description.model_fields},
+        "num_experts": (config.num_experts, description["model"].get("num_experts")),
+        "model": (config.model, recipe.model.name),
+        "method": (config.method, recipe.method.name),
+    }
+    for key, (here, there) in pairs.items():
+        if here != there:
+            raise InputError(
+                f"{file} is damaged ({key} is {short(here)}, and {short(there)} in what it belongs to); {AGAIN}"
+            )
+    _check_agreement(recipe, description, file, AGAIN)
+    counts = tensor(config.class_counts)
+    return Stored(folder, recipe, description, tensors, counts, plain(config.status), weights)
+
+
+def _check_agreement(recipe: Recipe, description: Mapping[str, Any], file: Path, remedy: str) -> None:
+    """Refuse weights of another network, or for other images, than the recipe says.
+
+    Raises:
+        InputError: see above.
+    """
+    asked = recipe.model.model_dump(mode="json")
+    stored = {
+        key: value for key, value in description["model"].items() if key in asked and key not in NOT_KEPT
+    }
+    pairs = {f"model.{key}": (asked[key], value) for key, value in stored.items()}
+    for key in ("image_size", "mean", "std"):
+        if (given := getattr(recipe.data, key)) is not None:
+            pairs[f"data.{key}"] = (list(given) if isinstance(given, tuple) else given, description[key])
+    for key, (given, value) in pairs.items():
+        if given != value:
+            raise InputError(
+                f"{file} and the weights do not belong together ({key} is {short(given)} and {short(value)}); {remedy}"
+            )

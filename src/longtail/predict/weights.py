@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import safetensors.torch
 import torch
 
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.run_records import plain
 from longtail.models import ExpertModel, ModelOptions, build_model
+from longtail.predict.description import WeightsDescription
+from longtail.records import parse_record, short
 from longtail.types import InputError
 
-DESCRIBED = {"model", "bank", "classes", "image_size", "mean", "std", "epoch"}
+RESTORE = "restore it or train again"
 METHOD = "method."
 RUN_WEIGHTS = "weights/last.safetensors"
 Tensors = dict[str, torch.Tensor]
@@ -32,21 +35,26 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     return read_tensors(path)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any], Tensors]:
+def read_tensors(path: Path, remedy: str = RESTORE) -> tuple[dict[str, Any], Tensors]:
     """The description and the tensors in a file of weights.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, does not say what it belongs to, or holds numbers that are not
+            finite.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
-            description = json.loads((file.metadata() or {}).get("longtail", "{}"))
-            if not description.keys() >= DESCRIBED:
-                raise ValueError("it does not say what network it belongs to")
-            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, AttributeError, ValueError, safetensors.SafetensorError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot load {path} ({reason}); restore it or train again") from None
+            said = (file.metadata() or {}).get("longtail")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if said is None:
+            raise ValueError("it does not say what network it belongs to")
+    except Exception as error:  # of safetensors, torch and the file system, each with its own
+        raise InputError(f"cannot load {path} ({short(error)}); {remedy}") from None
+    description = parse_record(said, WeightsDescription, f"the description in {path}", remedy)
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise InputError(f"{path}: {short(name)} holds numbers that are not finite; {remedy}")
+    return plain(description), tensors
 
 
 def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
@@ -73,30 +81,38 @@ def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel,
     method = {name.removeprefix(METHOD): v for name, v in tensors.items() if name.startswith(METHOD)}
     try:
         options = ModelOptions(**description["model"])
-    except ValueError as error:
-        raise _misfit(description, error) from None
+        with torch.device("meta"):  # a network without numbers shows what fits, whatever its size
+            shapes = build_model(options, len(description["classes"]), (description["bank"],))
+            kinds = {name: tensor.dtype for name, tensor in shapes.state_dict().items()}
+        shapes.load_state_dict(network, assign=True)
+        wrong = next((name for name, kind in kinds.items() if network[name].dtype != kind), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong} is of {network[wrong].dtype}, not {kinds[wrong]}")
+    except Exception as error:  # timm's networks each have their own
+        raise misfit(description, error) from None
     model = build_model(options, len(description["classes"]), (description["bank"],))
-    try:
-        model.load_state_dict(network)
-    except RuntimeError as error:
-        raise _misfit(description, error) from None
+    model.load_state_dict(network)
     return model.eval(), method
 
 
-def _misfit(description: dict[str, Any], error: Exception) -> InputError:
+def misfit(description: Mapping[str, Any], error: Exception) -> InputError:
+    """What to say of weights that do not fit the network or the method of this version."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = " ".join(lines[1:3] or lines)[:120]  # the first is a heading
+    reason = short(
+        ValueError(" ".join(lines[1:3] or lines) or type(error).__name__), 120
+    )  # the first is a heading
+    name = str(description["model"].get("name"))[:80]
     return InputError(
-        f"the weights do not fit the {description['model'].get('name')} of this version ({reason}); train again, or "
-        "install the versions of longtail and timm that trained it (env.json)"
+        f"the weights do not fit the {name} of this version ({reason}); "
+        "train again, or install the versions of longtail and timm that trained it (env.json)"
     )
 
 
 def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
-    """(C,) training images of each class, found by its name and not by its place."""
-    counts = {row["name"]: row["count"] for row in folder.classes()}
-    if counts.keys() != set(classes):
+    """(C,) training images of each class, which have to be the same in both files."""
+    rows = folder.classes()
+    if [row["name"] for row in rows] != list(classes):
         raise InputError(
-            f"{folder.path / 'classes.json'} and the weights name different classes; restore it or train again"
+            f"{folder.path / 'classes.json'} and the weights name different classes, or in another order; {RESTORE}"
         )
-    return torch.tensor([counts[name] for name in classes])
+    return torch.tensor([row["count"] for row in rows])
