@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from longtail.predict.operators import OPERATORS
+from longtail.predict.operators import ON_LENGTHS, OPERATORS
 from longtail.records import Record
 
 DTYPES = {
@@ -201,6 +201,8 @@ def _steps(nodes: list[Node], known: set[str], kept: set[str]) -> list[Step]:
 
 def _call(target: str) -> Callable[..., Any]:
     """What a node calls."""
+    if target in ON_LENGTHS:
+        return ON_LENGTHS[target]
     name = target.removeprefix(PREFIX)
     if name not in OPERATORS or name == target:
         raise UnsafeFileError(
