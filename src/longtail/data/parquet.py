@@ -128,12 +128,8 @@ def _names(files: list[Path], label: str) -> list[str] | None:
             f"{files[0]} and {other} give different names to the numbers in `{label}`; write them alike"
         )
     names: list[str] | None = found[0]
-    if names is not None and not (
-        isinstance(names, list) and all(isinstance(n, str) for n in names) and len(set(names)) == len(names)
-    ):
-        raise InputError(
-            f"the names of `{label}` in the metadata of {files[0]} are no different texts; write it again"
-        )
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise InputError(f"the names of `{label}` in the metadata of {files[0]} are no texts; write it again")
     return names
 
 
