@@ -75,6 +75,18 @@ def test_copies_join_their_groups(photos):
     assert len(set(kept_together(["x", "", "y", "y"], np.array([1, 2, 1, 2])))) == 1
 
 
+def test_groups_can_be_chosen_and_left_out(photos):
+    files = sorted(photos.glob("*/*_0.png"))
+    rows = [f"{p.relative_to(photos)},{p.parent.name},{p.parent.name},{int(p.name[:2]) // 2}" for p in files]
+    (photos / "t.csv").write_text("\n".join(["path,label,group,pair", *rows]))
+    assert load(photos / "t.csv", "table").val is None
+    without = load(photos / "t.csv", "table", group_by="none")
+    assert (len(without.val), without.train.groups) == (7, None)
+    chosen = load(photos / "t.csv", "table", group_by="column:pair")
+    assert not set(chosen.train.groups) & set(chosen.val.groups)
+    assert check(photos / "t.csv", group_by="none").num_groups is None
+
+
 def test_a_split_keeps_copies_together_and_says_so(photos, tmp_path):
     found = divide(photos, tmp_path, test=0.2, val=0.1)
     part = dict(zip(found.paths, found.parts, strict=True))

@@ -32,7 +32,7 @@ def test_a_path_that_leads_out_of_the_root_has_no_depth(path):
 @pytest.mark.parametrize(
     ("spec", "named"),
     [
-        ("folder", "give folder:DEPTH, column:NAME or regex:PATTERN"),
+        ("folder", "give folder:DEPTH, column:NAME, regex:PATTERN or none"),
         ("folder:0", "not understood"),
         ("folder:x", "not understood"),
         ("camera:1", "not understood"),

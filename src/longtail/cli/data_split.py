@@ -33,7 +33,7 @@ def split(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Keep groups whole: folder:DEPTH, column:NAME or regex:PATTERN. [default: the column group, if any]",
+            help="Keep groups whole: folder:DEPTH, column:NAME or regex:PATTERN; none. [default: the column group]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from longtail.data.listing import part_of
 from longtail.types import InputError
 
-GRAMMAR = "folder:DEPTH, column:NAME or regex:PATTERN"
+GRAMMAR = "folder:DEPTH, column:NAME, regex:PATTERN or none"
 
 
 def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> list[str]:
@@ -17,7 +17,7 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
         spec: `folder:DEPTH`, the name of the DEPTH-th folder of the path, counted from 1 at the root of the images
             without a leading train, val or test folder (1 is the class folder of a tree of classes; a path that
             leads out of the root has none);
-            `column:NAME`, a column of the table that lists the images; or
+            `none`, every image is by itself; `column:NAME`, a column of the table that lists the images; or
             `regex:PATTERN`, what the pattern's brackets match in the path, or all that it matches where it has none.
         ids: N paths relative to the root of the images, with `/`.
         columns: name -> N values of each column of the table; empty where the images come without one.
@@ -32,6 +32,8 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
         ['IMG_12', 'IMG_12']
 
     """
+    if spec == "none":
+        return [""] * len(ids)
     kind, _, what = spec.partition(":")
     if kind == "folder" and what.isdecimal() and len(what) < 5 and int(what) > 0:
         groups = [_folder(path, int(what)) for path in ids]

@@ -14,6 +14,7 @@ from longtail.data.dataset import LongTailData, Notes, Split, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
+from longtail.data.grouping import group_names
 from longtail.data.holdout import hold_out
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
@@ -152,9 +153,23 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
 
 def read_source(options: DataOptions) -> Source:
     """List what the options' source holds, nothing decoded."""
-    source = _read(options)
+    source = _grouped(_read(options), options.group_by)
     names = {name for part in source.parts.values() for name in part.class_names}
     return replace(source, remarks=(*source.remarks, *look_alike(names)))
+
+
+def _grouped(source: Source, rule: str | None) -> Source:
+    """The source with groups by a rule, in place of those that it names itself."""
+    if rule is None:
+        return source
+
+    def by_rule(part: Listing | None) -> Listing | None:
+        if part is None:
+            return None
+        groups = None if rule == "none" else tuple(group_names(rule, part.ids, part.columns))
+        return replace(part, groups=groups)
+
+    return replace(source, train=by_rule(source.train), val=by_rule(source.val), test=by_rule(source.test))
 
 
 def _read(options: DataOptions) -> Source:

@@ -50,6 +50,8 @@ class DataOptions(BaseModel):
         mean: per channel, of images in [0, 1]; in [0, 1]. Default: the set's own.
         std: per channel, in (0, 1]. Default: the set's own.
         workers: threads that decode images that stay on disk.
+        group_by: which images are held out together, see `longtail.data.grouping.group_names`. Default: as the set
+            itself says, by a table's column `group`; `none`: each by itself.
         strict: refuse whatever would otherwise be noted (`Notes`).
     """
 
@@ -79,6 +81,7 @@ class DataOptions(BaseModel):
     mean: Annotated[Means, Strict(False)] | None = None
     std: Annotated[Deviations, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0, le=1024)
+    group_by: str | None = Field(default=None, max_length=1000)
     strict: bool = False
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.data.completing import completed
+from longtail.data.dataset import counted
 from longtail.data.listing import PARTS, Listing, Source, is_text
 from longtail.types import InputError
 
@@ -130,14 +131,23 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 def _distinct(rows: Rows, root: Path) -> NDArray[np.int64]:
     """The first row of each file."""
     first: dict[str, int] = {}
+    refused: dict[str, dict[int, str]] = {"label": {}, "part": {}, "group": {}}
     for row, path in enumerate(rows.paths):
         at = first.setdefault(os.path.normpath(os.path.join(root, path)), row)  # noqa: PTH118
         for kind, values in (("label", rows.labels), ("part", rows.parts), ("group", rows.groups)):
             if values is not None and values[at] != values[row]:
-                raise InputError(
+                said = (
                     f"{path} has two {kind}s: {values[at]!r} ({rows.places[at]}) and {values[row]!r} "
-                    f"({rows.places[row]}); an image needs one, so remove a row"
+                    f"({rows.places[row]})"
                 )
+                refused[kind].setdefault(at, said)
+    for kind, found in refused.items():
+        if found:
+            raise InputError(
+                f"{counted(len(found), 'image')} of {rows.origin} with two {kind}s or more, such as "
+                f"{next(iter(found.values()))}; an image needs one, so remove rows",
+                list(found.values())[1:5],
+            )
     return np.array(list(first.values()), dtype=np.int64)
 
 
