@@ -194,7 +194,7 @@ def test_the_run_folder(finished: Path) -> None:
     assert [row["index"] for row in classes] == list(range(10))
     assert {row["group"] for row in classes} == {"many", "medium", "few"}
     splits = pd.read_csv(finished / "splits.csv")
-    assert list(splits.columns) == ["path", "class", "split"]
+    assert list(splits.columns) == ["path", "class", "split", "content"]
     assert splits["split"].value_counts().to_dict() == {
         "test": 500,
         "train": sum(row["count"] for row in classes),
