@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from longtail.demo_app import page
+from longtail.demo_app.uploads import LARGEST, LimitedUploads
 from longtail.explain import explain_files
 from longtail.predict import Classifier
 from longtail.types import InputError
 
 NEEDS_GRADIO = "the app needs gradio; install it with: pip install gradio captum"
 FORGET_AFTER = (60, 600)  # look every minute for uploads older than ten, and remove them
-LARGEST = "64mb"
 PORTS = range(7860, 7960)
 
 
@@ -50,6 +50,8 @@ def start(
         InputError: gradio or captum is not installed, the address cannot be used, or there is no public link.
     """
     gradio = load_gradio()
+    from starlette.middleware import Middleware  # of gradio
+
     port = _free_port(host, port)
     with ExitStack() as opened:
         uploads = opened.enter_context(tempfile.TemporaryDirectory(prefix="longtail-"))
@@ -60,11 +62,12 @@ def start(
             _lay_out(gradio, classifier)
         fonts = ["system-ui", "sans-serif"]
         theme = gradio.themes.Base(font=fonts, font_mono=["ui-monospace", "monospace"])
+        limited = Middleware(LimitedUploads, folder=Path(uploads))
         opened.callback(blocks.close)
         blocks.launch(
             server_name=host, server_port=port, share=share, theme=theme, css=page.style(),
             footer_links=[], prevent_thread_lock=True, quiet=True, ssr_mode=False, max_file_size=LARGEST,
-            enable_monitoring=False, pwa=False, mcp_server=False, inbrowser=False,
+            enable_monitoring=False, app_kwargs={"middleware": [limited]}, pwa=False, mcp_server=False, inbrowser=False,
         )  # fmt: skip
         if share and not blocks.share_url:
             raise InputError("no public link could be made; leave out --share to serve this computer alone")

@@ -2,8 +2,8 @@
 
 import importlib
 import re
-import socket
-import urllib.parse
+import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -22,6 +22,7 @@ RESNET_LAYERS = {
     "conv3": "third.conv", "bn3": "third.norm", "downsample.0": "shortcut.conv", "downsample.1": "shortcut.norm",
 }  # fmt: skip
 """A block's layers in torchvision and timm -> in ours."""
+PATIENCE = 4.0  # seconds
 
 
 def packaged_file(name: str) -> Path | None:
@@ -166,15 +167,23 @@ def _packaged_like(name: str) -> str:
 
 
 def _reachable(address: str) -> bool:
-    """Whether a server answers within seconds; behind a proxy it is left to be seen. Retries would take a minute."""
-    if urllib.request.getproxies():
-        return True
-    host = urllib.parse.urlsplit(address)
-    try:
-        socket.create_connection((host.hostname or "", host.port or 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
+    """Whether a server answers within `PATIENCE` seconds, behind a proxy as well. Retries would take a minute."""
+    answers = []
+
+    def ask() -> None:
+        request = urllib.request.Request(address, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=PATIENCE).close()
+        except urllib.error.HTTPError:  # an answer, if not the best
+            answers.append(True)
+        except (OSError, ValueError):
+            return
+        answers.append(True)
+
+    asking = threading.Thread(target=ask, daemon=True)  # to look up a name may take long and knows no timeout
+    asking.start()
+    asking.join(PATIENCE)
+    return bool(answers)
 
 
 def can_begin(name: str) -> bool:

@@ -1,0 +1,36 @@
+"""What is uploaded to the page has a limit in all."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longtail.demo_app import uploads
+from longtail.demo_app.uploads import LimitedUploads
+
+
+def status(folder: Path, length: int | None, path: str = "/gradio_api/upload", method: str = "POST") -> int:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [] if length is None else [(b"content-length", str(length).encode())]
+    scope = {"type": "http", "method": method, "path": path, "headers": headers}
+    asyncio.run(LimitedUploads(app, folder)(scope, None, send))
+    return int(sent[0]["status"])
+
+
+def test_uploads_have_a_total_size_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "MOST_BYTES", 1000)
+    monkeypatch.setattr(uploads, "MOST_FILES", 3)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x").write_bytes(bytes(600))
+    assert [status(tmp_path, length) for length in (400, 401, None)] == [200, 413, 413]
+    assert status(tmp_path, 401, path="/config", method="GET") == 200
+    (tmp_path / "a" / "y").touch()
+    assert status(tmp_path, 1) == 413
