@@ -83,7 +83,10 @@ def main(model: str, paths: list[str]) -> int:
     left_out = 0
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
-    table = csv.writer(sys.stdout, lineterminator="\n")
+    sys.stdout.reconfigure(
+        encoding="utf-8", errors="surrogateescape", newline=""
+    )  # names, whatever the console
+    table = csv.writer(sys.stdout)  # ends rows with \r\n, for else it leaves a lone \r in a name unquoted
     table.writerow(["path", "label", "confidence", "agreement"])
     for start in range(0, len(paths), 64):
         chunk = paths[start : start + 64]

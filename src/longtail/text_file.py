@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longtail.types import InputError
 
-_MARKS = {  # the longer first: that of UTF-16 begins that of UTF-32
+MARKS = {  # the longer first: that of UTF-16 begins that of UTF-32
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -27,7 +27,7 @@ def encoding_of(data: bytes) -> str:
     >>> encoding_of("path".encode("utf-16-le")), encoding_of(b"path")
     ('utf-16-le', 'utf-8')
     """
-    marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    marked = next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
     if marked is not None:
         return marked
     zero = tuple(byte == 0 for byte in data[:4])
