@@ -211,3 +211,12 @@ def test_what_is_no_table(text: str, said: str) -> None:
 def test_what_is_no_text(data: bytes, said: str) -> None:
     with pytest.raises(InputError, match=f"t.csv .*{said}"):
         decode(data, "t.csv")
+
+
+def test_whole_numbers_that_were_floating_lose_their_point_unless_they_are_quoted() -> None:
+    floating = parse_csv("path,label,mixed\na,1.0,1.0\nb,10.0,x\nc,,1.0\n", Path("t.csv"))
+    assert floating.whole_numbers("label") == ["1", "10", ""]
+    assert floating.remarks == ["the whole numbers of 'label' without their .0"]
+    assert floating.whole_numbers("mixed") == ["1.0", "x", "1.0"]
+    ours = parse_csv(csv_text([("path", "label"), ("a", "1.0"), ("b", "2.0")]), Path("t.csv"))
+    assert ours.whole_numbers("label") == ["1.0", "2.0"]
