@@ -148,7 +148,8 @@ def test_images_without_a_label_are_told(images):
     del content["annotations"][2]
     data = load(write(images / "train.json", content))
     assert len(data.train) == 2
-    assert "1 images of" in data.notes.remarks[0]
+    (left,) = data.notes.left_out
+    assert (left.reason, left.count, left.examples) == ("without a label", 1, ("train/2.png",))
 
 
 @pytest.mark.parametrize(

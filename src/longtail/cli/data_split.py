@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Root = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Where the paths of a table start. [default: its own folder]"),
+]
+TwoLabels = Annotated[
+    Literal["refuse", "leave_out"],
+    typer.Option(help="Images to which a table, list or annotations give two labels or more."),
 ]
 SHOWN = 20  # classes at each end of a long table
 
@@ -38,6 +42,7 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
     root: Root = None,
+    two_labels: TwoLabels = "refuse",
     again: Annotated[bool, typer.Option("--again", help="Divide a set anew that has parts already.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
@@ -58,7 +63,7 @@ def split(
         )
     found = divide(
         Path(path), file.parent, test=test, val=val, min_test=min_test, group_by=group_by, seed=seed,
-        root=None if root is None else Path(root), again=again,
+        root=None if root is None else Path(root), again=again, two_labels=two_labels,
     )  # fmt: skip
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:

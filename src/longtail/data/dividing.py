@@ -15,6 +15,7 @@ from longtail.data.grouping import group_names
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
 from longtail.data.loading import options_of, read_source
+from longtail.data.options import TwoLabels
 from longtail.data.rows import ordered
 from longtail.types import InputError
 
@@ -82,6 +83,7 @@ def divide(
     seed: int = 0,
     root: Path | None = None,
     again: bool = False,
+    two_labels: TwoLabels = "refuse",
 ) -> Division:
     """Divide a set into train, validation and test, class by class; see `assign` for how.
 
@@ -96,13 +98,14 @@ def divide(
         seed: >= 0.
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
         again: where the set has parts already, divide all of its images anew.
+        two_labels: what becomes of images with two labels or more, see `DataOptions`.
 
     Raises:
         InputError: shares that do not fit, images that are no files, a set that has parts already, fewer than two
             classes, an image without a group, or no class that could be tested.
     """
     _check_shares(test, val, min_test)
-    pool, missing = _pool(path, root, again=again).existing()
+    pool, missing = _pool(path, root, two_labels, again=again).existing()
     names = ordered(pool.labels)
     if len(names) < 2:
         raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
@@ -164,10 +167,10 @@ def _check_shares(test: float, val: float, min_test: int) -> None:
         raise InputError(f"--min-test {min_test} does not fit; give a number of images, 0 or more")
 
 
-def _pool(path: Path, root: Path | None, *, again: bool) -> _Pool:
+def _pool(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool) -> _Pool:
     if not path.exists():
         raise InputError(f"{path} does not exist; give class folders, a table, lists or annotations")
-    options = options_of(path, root)
+    options = options_of(path, root, two_labels)
     if options.name in ("packed", "parquet"):
         raise InputError(
             f"the images of {path} are no files, so a table cannot name them; train with --set data.validation=0.2"

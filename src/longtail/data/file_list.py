@@ -4,6 +4,7 @@ from pathlib import Path
 
 from longtail.data.formats import SUFFIXES
 from longtail.data.listing import Source
+from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
 from longtail.text_file import encoding_of, read_text, refuse_no_text
 from longtail.types import InputError
@@ -16,7 +17,7 @@ def list_files(folder: Path) -> dict[str, list[Path]]:
     return {part: files for part, files in lists.items() if files} if lists.get("train") else {}
 
 
-def read_lists(path: Path, root: Path | None = None) -> Source:
+def read_lists(path: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> Source:
     """One list, or a folder with a list of each part.
 
     The label is a line's last word, a number or a name; what comes before it is the path, which may hold spaces.
@@ -24,6 +25,7 @@ def read_lists(path: Path, root: Path | None = None) -> Source:
     Args:
         path: a list; or a folder with `*train*.txt` and, where there are, `*val*.txt` and `*test*.txt`.
         root: the folder that paths start from. Default: that of the lists.
+        two_labels: see `DataOptions`.
 
     Raises:
         InputError: no list, two for one part, a line without path or label, or see `source_of_rows`.
@@ -51,7 +53,7 @@ def read_lists(path: Path, root: Path | None = None) -> Source:
         parts=None if path.is_file() else parts,
         reading=() if path.is_file() else (f"{path}: read the lists {read} (data.name=list)",),
     )  # fmt: skip
-    return source_of_rows(rows, root or (path.parent if path.is_file() else path))
+    return source_of_rows(rows, root or (path.parent if path.is_file() else path), two_labels)
 
 
 def _pair(file: Path, number: int, line: str) -> tuple[str, str]:

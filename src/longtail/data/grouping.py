@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-from longtail.data.listing import part_of
+from longtail.data.listing import Listing, Source, part_of
 from longtail.types import InputError
 
 GRAMMAR = "folder:DEPTH, column:NAME, regex:PATTERN or none"
@@ -54,6 +55,23 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
             "give a rule that fits every image"
         )
     return groups
+
+
+def grouped(source: Source, rule: str | None) -> Source:
+    """The source with groups by a rule, in place of those that it names itself."""
+    if rule is None:
+        return source
+
+    def by_rule(part: Listing | None) -> Listing | None:
+        if part is None:
+            return None
+        groups = None if rule == "none" else tuple(group_names(rule, part.ids, part.columns))
+        return replace(part, groups=groups)
+
+    return replace(
+        source, train=by_rule(source.train), val=by_rule(source.val), test=by_rule(source.test),
+        grouped_by=None if rule == "none" else f"the rule {rule}",
+    )  # fmt: skip
 
 
 def _folder(path: str, depth: int) -> str:

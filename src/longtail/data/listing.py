@@ -90,6 +90,7 @@ class Source:
         remarks: what is odd about it.
         reading: how it was read, where there was a choice.
         left_out: what was found and is not used, by reason.
+        grouped_by: where its groups come from, in words; None: it has none, or says nothing of them.
     """
 
     train: Listing | None
@@ -104,6 +105,7 @@ class Source:
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    grouped_by: str | None = None
 
     @property
     def parts(self) -> dict[str, Listing]:

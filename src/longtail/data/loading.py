@@ -14,12 +14,12 @@ from longtail.data.dataset import LongTailData, Notes, Split, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
-from longtail.data.grouping import group_names
+from longtail.data.grouping import grouped
 from longtail.data.holdout import hold_out
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.matching import absent, by_name, present, with_one_image
-from longtail.data.options import DataOptions, OwnSource
+from longtail.data.options import DataOptions, OwnSource, TwoLabels
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, read_parquet
 from longtail.data.profiles import choose
@@ -31,7 +31,7 @@ from longtail.types import InputError
 _PLAIN: dict[str, Callable[[Path], Source]] = {
     "folder": read_folder, "parquet": read_parquet, "packed": read_packed,
 }  # fmt: skip
-_ROOTED: dict[str, Callable[[Path, Path | None], Source]] = {
+_ROOTED: dict[str, Callable[[Path, Path | None, TwoLabels], Source]] = {
     "table": read_table,
     "list": read_lists,
     "inaturalist": read_inaturalist,
@@ -67,9 +67,10 @@ def source_of(path: Path) -> OwnSource:
     return "inaturalist" if suffix == ".json" or (suffix is None and annotation_files(path)) else "folder"
 
 
-def options_of(path: Path, root: Path | None = None) -> DataOptions:
+def options_of(path: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> DataOptions:
     """The options that read all of what lies at `path`."""
-    return DataOptions(name=source_of(path), path=str(path), root=None if root is None else str(root))
+    place = None if root is None else str(root)
+    return DataOptions(name=source_of(path), path=str(path), root=place, two_labels=two_labels)
 
 
 def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
@@ -153,23 +154,9 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
 
 def read_source(options: DataOptions) -> Source:
     """List what the options' source holds, nothing decoded."""
-    source = _grouped(_read(options), options.group_by)
+    source = grouped(_read(options), options.group_by)
     names = {name for part in source.parts.values() for name in part.class_names}
     return replace(source, remarks=(*source.remarks, *look_alike(names)))
-
-
-def _grouped(source: Source, rule: str | None) -> Source:
-    """The source with groups by a rule, in place of those that it names itself."""
-    if rule is None:
-        return source
-
-    def by_rule(part: Listing | None) -> Listing | None:
-        if part is None:
-            return None
-        groups = None if rule == "none" else tuple(group_names(rule, part.ids, part.columns))
-        return replace(part, groups=groups)
-
-    return replace(source, train=by_rule(source.train), val=by_rule(source.val), test=by_rule(source.test))
 
 
 def _read(options: DataOptions) -> Source:
@@ -187,7 +174,9 @@ def _read(options: DataOptions) -> Source:
         raise InputError(f"data.root is for {', '.join(_ROOTED)}; leave it out for data.name={options.name}")
     if root is not None and not root.is_dir():
         raise InputError(f"data.root = {root} is no folder; give the one that the paths start from")
-    return _ROOTED[options.name](path, root) if options.name in _ROOTED else _PLAIN[options.name](path)
+    if options.name in _ROOTED:
+        return _ROOTED[options.name](path, root, options.two_labels)
+    return _PLAIN[options.name](path)
 
 
 def _load_train(

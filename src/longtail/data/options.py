@@ -16,6 +16,7 @@ Deviations = tuple[Share, Share, Share]
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 SourceName = Literal["digits", "cifar10", "cifar100", OwnSource]
 Bits = Literal[8, 10, 12, 14, 16]
+TwoLabels = Literal["refuse", "leave_out"]
 Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 
@@ -52,6 +53,8 @@ class DataOptions(BaseModel):
         workers: threads that decode images that stay on disk.
         group_by: which images are held out together, see `longtail.data.grouping.group_names`. Default: as the set
             itself says, by a table's column `group`; `none`: each by itself.
+        two_labels: images that a table, list or annotations give two labels or more: `refuse` the set, or `leave_out`
+            these images, which is said.
         strict: refuse whatever would otherwise be noted (`Notes`).
     """
 
@@ -82,6 +85,7 @@ class DataOptions(BaseModel):
     std: Annotated[Deviations, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0, le=1024)
     group_by: str | None = Field(default=None, max_length=1000)
+    two_labels: TwoLabels = "refuse"
     strict: bool = False
 
     @model_validator(mode="after")

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from longtail.data.completing import completed
 from longtail.data.dataset import counted
+from longtail.data.left_out import EXAMPLES, LeftOut
 from longtail.data.listing import PARTS, Listing, Source, is_text
+from longtail.data.options import TwoLabels
 from longtail.types import InputError
+
+TORN = "with two labels or more"  # the reason for which images are left out
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Rows:
         columns: name -> (N,) of all columns.
         reading: how it was read where there was a choice.
         remarks: what a person should know of it.
+        grouped_by: where the groups come from, such as "the column group of photos.csv".
+        left_out: images that it names and that are no rows, by reason.
     """
 
     origin: Path
@@ -41,6 +47,8 @@ class Rows:
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reading: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    grouped_by: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def part_in_name(file: Path) -> str | None:
@@ -74,12 +82,13 @@ def single(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
     return {part: files[part][0] for part in PARTS if part in files}
 
 
-def source_of_rows(rows: Rows, root: Path) -> Source:
+def source_of_rows(rows: Rows, root: Path, two_labels: TwoLabels = "refuse") -> Source:
     """The source that rows describe; a row said twice counts once.
 
     Args:
         rows: the rows.
         root: the folder that relative paths start from.
+        two_labels: what becomes of images with two labels or more, see `DataOptions`.
 
     Raises:
         InputError: no rows, a file with two labels, parts or groups, or no file of a part exists.
@@ -91,8 +100,7 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     rows = replace(
         rows, paths=paths, reading=(*rows.reading, *(f"{rows.origin.name}: {one}" for one in said))
     )
-    kept = _distinct(rows, root)
-    repeated = len(rows.paths) - len(kept)
+    kept, repeated, torn = _distinct(rows, root, two_labels)
     remarks = [*rows.remarks]
     if repeated:
         remarks.append(
@@ -104,7 +112,8 @@ def source_of_rows(rows: Rows, root: Path) -> Source:
     }
     return Source(
         listings.get("train"), listings.get("val"), listings.get("test"), is_flat=rows.parts is None,
-        remarks=tuple(remarks), reading=rows.reading,
+        remarks=tuple(remarks), reading=rows.reading, left_out=(*rows.left_out, *torn),
+        grouped_by=rows.grouped_by,
     )  # fmt: skip
 
 
@@ -128,27 +137,56 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return key, name
 
 
-def _distinct(rows: Rows, root: Path) -> NDArray[np.int64]:
-    """The first row of each file."""
+def _distinct(
+    rows: Rows, root: Path, two_labels: TwoLabels
+) -> tuple[NDArray[np.int64], int, tuple[LeftOut, ...]]:
+    """The first row of each file, how many rows repeat one, and the images that have two labels."""
     first: dict[str, int] = {}
-    refused: dict[str, dict[int, str]] = {"label": {}, "part": {}, "group": {}}
-    for row, path in enumerate(rows.paths):
-        at = first.setdefault(os.path.normpath(os.path.join(root, path)), row)  # noqa: PTH118
-        for kind, values in (("label", rows.labels), ("part", rows.parts), ("group", rows.groups)):
-            if values is not None and values[at] != values[row]:
-                said = (
-                    f"{path} has two {kind}s: {values[at]!r} ({rows.places[at]}) and {values[row]!r} "
-                    f"({rows.places[row]})"
-                )
-                refused[kind].setdefault(at, said)
-    for kind, found in refused.items():
-        if found:
-            raise InputError(
-                f"{counted(len(found), 'image')} of {rows.origin} with two {kind}s or more, such as "
-                f"{next(iter(found.values()))}; an image needs one, so remove rows",
-                list(found.values())[1:5],
-            )
-    return np.array(list(first.values()), dtype=np.int64)
+    at = np.array([
+        first.setdefault(os.path.normpath(os.path.join(root, path)), row)  # noqa: PTH118
+        for row, path in enumerate(rows.paths)
+    ])  # fmt: skip
+    again = np.flatnonzero(at != np.arange(len(at))).tolist()
+    torn = _disagreeing(rows.labels, at, again)
+    if torn and two_labels == "refuse":
+        raise _refused(
+            rows, "label", torn, "; remove rows, or leave these images out with data.two_labels=leave_out "
+            "(train: --set data.two_labels=leave_out, data split: --two-labels leave_out)",
+        )  # fmt: skip
+    for kind, values in (("part", rows.parts), ("group", rows.groups)):
+        found = {} if values is None else _disagreeing(values, at, again)
+        if found := {one: other for one, other in found.items() if one not in torn}:
+            raise _refused(rows, kind, found, "; an image needs one, so remove rows")
+    kept = np.array([row for row in first.values() if row not in torn], dtype=np.int64)
+    if not len(kept):
+        raise InputError(f"every image of {rows.origin} has two labels or more; give some that have one")
+    repeated = sum(at[row] not in torn for row in again)
+    if not torn:
+        return kept, repeated, ()
+    examples = [f"{rows.paths[a]} ({rows.labels[a]} and {rows.labels[b]})" for a, b in torn.items()]
+    return kept, repeated, (LeftOut(TORN, len(torn), tuple(examples[:EXAMPLES]), noun="image"),)
+
+
+def _disagreeing(values: Sequence[str], at: NDArray[np.int64], again: Sequence[int]) -> dict[int, int]:
+    """The first row of each file that has two values -> the first row with the other."""
+    found: dict[int, int] = {}
+    for row in again:
+        if values[at[row]] != values[row]:
+            found.setdefault(int(at[row]), row)
+    return found
+
+
+def _refused(rows: Rows, kind: str, found: Mapping[int, int], remedy: str) -> InputError:
+    values = {"label": rows.labels, "part": rows.parts, "group": rows.groups}[kind] or ()
+    told = [
+        f"{rows.paths[one]} has two {kind}s: {values[one]!r} ({rows.places[one]}) and {values[other]!r} "
+        f"({rows.places[other]})"
+        for one, other in list(found.items())[:EXAMPLES]
+    ]
+    count = counted(len(found), "image")
+    return InputError(
+        f"{count} of {rows.origin} with two {kind}s or more, such as {told[0]}{remedy}", told[1:]
+    )
 
 
 def _listing(rows: Rows, kept: NDArray[np.int64], root: Path, part: str) -> Listing:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
+from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, source_of_rows
 from longtail.types import InputError
 
@@ -33,7 +34,7 @@ class _Places(Sequence[str]):
         return f"{self._noun} {self._numbers[row]} of {self._file.name}"
 
 
-def read_table(file: Path, root: Path | None = None) -> Source:
+def read_table(file: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> Source:
     """A table of images.
 
     CSV may be divided by commas, semicolons or tabs and be in UTF-8, UTF-16 or UTF-32. Labels are text to the letter:
@@ -43,6 +44,7 @@ def read_table(file: Path, root: Path | None = None) -> Source:
         file: with columns for path and label, and where wanted split (train, val, test) and group; see PATH,
             LABEL, PART and GROUP for what they may be called, in any case. Other columns are kept in `Listing.columns`.
         root: the folder that relative paths start from. Default: the table's own.
+        two_labels: see `DataOptions`.
 
     Raises:
         InputError: it cannot be read, lacks a column, has a row without path, label or part, or see `source_of_rows`.
@@ -63,9 +65,10 @@ def read_table(file: Path, root: Path | None = None) -> Source:
         parts=_parts(taken["split"], found["split"], places) if "split" in found else None,
         groups=found.get("group"),
         columns=columns,
+        grouped_by=f"the column {taken['group']} of {file.name}" if "group" in taken else None,
         reading=_reading(file, taken, remarks),
     )
-    return source_of_rows(rows, file.parent if root is None else root)
+    return source_of_rows(rows, file.parent if root is None else root, two_labels)
 
 
 def _read_csv(file: Path) -> tuple[dict[str, list[str]], Sequence[str], list[str]]:

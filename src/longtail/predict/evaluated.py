@@ -104,7 +104,9 @@ class Evaluated:
             options = self._options(strict, path=str(data))
         else:
             root = self.recipe.data.root if kind == own else None
-            options = self._options(strict, name=kind, path=str(data), root=root)
+            options = self._options(
+                strict, name=kind, path=str(data), root=root, group_by=None, two_labels="leave_out"
+            )
         return _name(data), *load_test(options, self.classes)
 
     def trained_on(self, split: Split) -> Bool[np.ndarray, " n"] | None:

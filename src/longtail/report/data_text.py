@@ -13,6 +13,7 @@ from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
 from longtail.data.left_out import left_out_lines
 from longtail.data.repairing import REPAIRED
+from longtail.data.rows import TORN
 from longtail.metrics import class_groups
 from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
@@ -202,7 +203,7 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     ]  # fmt: skip
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
-        last = f"to train on: {_train(wording)}"
+        last = f"to train on: {_train(audit, wording)}"
         if wording.group_by and audit.is_flat and audit.is_divisible:  # training would divide these groups
             last = f"to train on, divide them by their groups first: {split}"
         lines = [*lines[: _STEPS - 1], f"{counted(len(audit.classes), 'class')} {last}"]
@@ -224,9 +225,16 @@ def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
     if not audit.is_divisible:
         return check, full, full
     split = f"longtail data split {place} -o splits.csv" + ("" if audit.is_flat else " --again")
+    split += " --two-labels leave_out" if _is_torn(audit) else ""
     return check, full, split + (f" --group-by {shlex.quote(wording.group_by)}" if wording.group_by else "")
 
 
-def _train(wording: Wording) -> str:
+def _train(audit: Audit, wording: Wording) -> str:
     root = "" if wording.root is None else f" --set {shlex.quote(f'data.root={wording.root}')}"
-    return f"longtail train {shlex.quote(wording.path)}{root}"
+    torn = " --set data.two_labels=leave_out" if _is_torn(audit) else ""
+    return f"longtail train {shlex.quote(wording.path)}{root}{torn}"
+
+
+def _is_torn(audit: Audit) -> bool:
+    """Whether it has images with two labels, which commands other than the check refuse."""
+    return any(one.reason == TORN for one in audit.left_out)

@@ -53,7 +53,7 @@ def check(
     Raises:
         InputError: there is nothing to check, or `group_by` does not fit.
     """
-    options = options_of(path, root)
+    options = options_of(path, root, "leave_out")
     source = read_source(options)
     listings = source.parts
     groups = _groups(listings, group_by)
