@@ -60,7 +60,7 @@ def test_pieces_make_the_whole_and_what_cannot_be_read_has_an_empty_row(
     for size in (1, 2, 3, 100):
         monkeypatch.setattr(predict.classifier, "evaluation_batch", lambda *_, size=size: size)
         bad: list[tuple[str, str]] = []
-        pieces = list(model.stream(paths, bad))
+        pieces = list(model.stream(paths, bad, []))
         assert bad == [(str(paths[3]), "empty")]
         assert all(len(piece) <= size for piece in pieces)
         table = pd.concat(pieces, ignore_index=True)
@@ -68,6 +68,23 @@ def test_pieces_make_the_whole_and_what_cannot_be_read_has_an_empty_row(
         assert table.loc[3].drop("path").isna().all()
         found = table.drop(index=3).reset_index(drop=True)
         pd.testing.assert_frame_equal(found, whole, rtol=1e-4, check_dtype=False)
+
+
+def test_images_damaged_beside_their_pixels_are_answered_and_said(
+    trained: Path, paths: list[Path], tmp_path: Path
+) -> None:
+    model = longtail.load(trained)
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(paths[0].read_bytes()[:-12])  # all but the end mark
+    said = r"1 image damaged beside the pixels, used: .*cut\.png \(no end mark"
+    with pytest.warns(UserWarning, match=said):
+        table = model.predict([paths[0], cut])
+    assert table["confidence"].notna().all()
+    with pytest.warns(UserWarning, match=said):
+        model.predict_proba([paths[0], cut])
+    repaired: list[tuple[str, str]] = []
+    assert len(pd.concat(model.stream([paths[0], cut], [], repaired))) == 2
+    assert [path for path, _ in repaired] == [str(cut)]
 
 
 def test_the_same_network_as_in_training(run: Path) -> None:

@@ -123,8 +123,11 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     images, out = tmp_path / "images", tmp_path / "out.csv"
     shutil.copytree(digits / "2", images)
     (images / "bad.png").write_bytes(b"no image")
+    damaged = sorted(images.glob("*.png"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:-12])  # all but the end mark
     code, _, err = run("predict", finished, images, "-o", out)
     assert code == 1
+    assert f"1 image damaged beside the pixels, used:\n  {damaged} (no end mark" in err
     assert "1 of 51 images could not be read and have no prediction:" in err
     assert "50 predictions in" in err
     assert str(images / "bad.png") in err

@@ -109,7 +109,7 @@ def test_read_images_for_prediction(tree):
     root = tree({"a": [7, 8]})
     (root / "a" / "001.png").write_bytes(b"")
     paths = sorted((root / "a").iterdir())
-    images, unreadable = read_images(paths, 4)
+    images, unreadable, _ = read_images(paths, 4)
     assert images.shape == (1, 3, 4, 4)
     assert images.dtype == torch.uint8
     assert unreadable == [(str(paths[1]), "empty")]

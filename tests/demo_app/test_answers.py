@@ -45,6 +45,12 @@ def test_when_a_person_should_look(confidence: float, votes: tuple[str, ...], sa
     assert ("Have a person look" in page.answer(found, COUNTS)) == bool(said)
 
 
+def test_a_damaged_file_that_is_answered_is_said() -> None:
+    found = explanation("nv", 0.9, "nv")
+    assert "damaged metadata, ignored" in page.answer(found, COUNTS, "damaged metadata, ignored")
+    assert "About the file" not in page.answer(found, COUNTS)
+
+
 def test_names_are_text_and_never_markup() -> None:
     told = page.answer(explanation(BAD, 0.7, BAD, "nv"), COUNTS) + page.refusal(BAD, "not an image")
     assert "<img src=x" not in told

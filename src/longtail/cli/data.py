@@ -27,10 +27,8 @@ def pack(
 ) -> None:
     """Decode a set once and keep its pixels, so that training on large images need not decode them again."""
     with loading():
-        from longtail.data.dataset import counted
         from longtail.data.packing import pack
-        from longtail.data.repairing import REPAIRED
-        from longtail.predict import unreadable_lines
+        from longtail.predict import repaired_lines, unreadable_lines
 
     with counting("packing") as progress:
         counts, bad, repaired = pack(
@@ -44,10 +42,8 @@ def pack(
         )
         for line in unreadable_lines(bad):
             typer.echo(f"  {line}", err=True)
-    if repaired:
-        typer.echo(f"{counted(len(repaired), 'image')} {REPAIRED}:", err=True)
-        for line in unreadable_lines(repaired):
-            typer.echo(f"  {line}", err=True)
+    for line in repaired_lines(repaired):
+        typer.echo(line, err=True)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")
 

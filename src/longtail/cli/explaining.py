@@ -62,19 +62,20 @@ def _sheet_of_files(
 ) -> None:
     from longtail.data.left_out import left_out_lines
     from longtail.explain import explain_files
-    from longtail.predict import ImageSources, unreadable_error, unreadable_lines
+    from longtail.predict import ImageSources, repaired_lines, unreadable_error, unreadable_lines
 
     images = ImageSources(sources)
     paths = list(images)
     bad: list[tuple[str, str]] = []
-    found = list(explain_files(classifier, paths[:limit], bad, class_name))
+    repaired: list[tuple[str, str]] = []
+    found = list(explain_files(classifier, paths[:limit], bad, repaired, class_name))
     if not found:
         raise unreadable_error(bad)
     _write_sheet(classifier, found, file)
     _note_of_few_places(found)
     for line in unreadable_lines(bad):
         typer.echo(f"could not be read and was left out: {line}", err=True)
-    for line in left_out_lines(images.left_out):
+    for line in (*repaired_lines(repaired), *left_out_lines(images.left_out)):
         typer.echo(line, err=True)
     more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
     typer.echo(f"{len(found)} images in {file}{more}", err=True)

@@ -91,6 +91,7 @@ class Work:
 
     def __post_init__(self) -> None:
         self.bad: Unreadable = []
+        self.repaired: Unreadable = []
         self.tally = Tally()
 
     def print(self) -> None:
@@ -102,7 +103,7 @@ class Work:
                 write_table(table, out, header=number == 0)
                 self.tally.add(table)
         self._check(self.tally.rows)
-        _say([*self._skipped(), *self._beside(), *self.tally.lines()])
+        _say([*self._skipped(), *self._damaged(), *self._beside(), *self.tally.lines()])
 
     def write(self, file: "PredictionsFile", *, resume: bool, again: str) -> None:
         """Predictions into a file, which can be gone on with whatever stops the command."""
@@ -139,6 +140,7 @@ class Work:
             [
                 *self._skipped(),
                 *where,
+                *self._damaged(),
                 *self._beside(),
                 *self.tally.lines(),
                 f"{rows:,} prediction{'s' * (rows != 1)} in {file.out}",
@@ -152,7 +154,7 @@ class Work:
         return self.options | {"prior": prior, "sources": sources, "weights": weights}
 
     def _stream(self, paths: Iterable[str]) -> Iterator["pd.DataFrame"]:
-        return self.classifier.stream(paths, self.bad, **self.options)
+        return self.classifier.stream(paths, self.bad, self.repaired, **self.options)
 
     def _tables(self, done: Mapping[str, int], begun: int) -> Iterator["pd.DataFrame"]:
         """The tables of what is left, with a bar on standard error where that is a terminal."""
@@ -197,6 +199,11 @@ class Work:
         total = self.tally.rows + len(self.bad)
         head = f"{len(self.bad):,} of {total:,} images could not be read and have no prediction:"
         return [head, *(f"  {line}" for line in unreadable_lines(self.bad))]
+
+    def _damaged(self) -> list[str]:
+        from longtail.predict import repaired_lines
+
+        return repaired_lines(self.repaired)
 
     def _beside(self) -> list[str]:
         """What else lay in the folders, and what became of all files."""

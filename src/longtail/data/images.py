@@ -88,11 +88,12 @@ def _decode(image: Encoded, size: int, bits: int) -> tuple[NDArray[np.uint8], Re
 
     def square(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
         upright = turn_upright(opened, reading)
-        side = min(upright.size)
-        left, top = ((length - side) / 2 for length in upright.size)
-        box = (left, top, left + side, top + side)
-        resized = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+        if upright.size != (size, size):
+            side = min(upright.size)
+            left, top = ((length - side) / 2 for length in upright.size)
+            box = (left, top, left + side, top + side)
+            upright = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
 
     return with_image(image, square, bits)
 
@@ -231,7 +232,7 @@ def _note(row: int, reading: Reading, repaired: dict[int, str], largest: dict[in
 
 def read_images(
     paths: Sequence[Path], image_size: int, bits: int = 16
-) -> tuple[UInt8[Tensor, "n 3 s s"], list[tuple[str, str]]]:
+) -> tuple[UInt8[Tensor, "n 3 s s"], list[tuple[str, str]], list[tuple[str, str]]]:
     """Decode files for prediction.
 
     Args:
@@ -240,10 +241,12 @@ def read_images(
         bits: as for `decode`.
 
     Returns:
-        (n, 3, S, S) the readable images in the order of `paths`, and (path, reason) of the others.
+        (n, 3, S, S) the readable images in the order of `paths`, (path, reason) of the others, and (path, what was
+        ignored) of readable ones that are damaged beside their pixels.
     """
     found = decode_all(paths, len(paths), image_size, bits=bits)
-    return found.images, [(str(paths[row]), reason) for row, reason in found.bad.items()]
+    bad = [(str(paths[row]), reason) for row, reason in found.bad.items()]
+    return found.images, bad, [(str(paths[row]), what) for row, what in found.repaired.items()]
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | UnreadableError]:

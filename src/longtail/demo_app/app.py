@@ -122,5 +122,8 @@ def _lay_out(gradio: Any, classifier: Classifier) -> None:
 
 def _answer(classifier: Classifier, counts: dict[str, int], file: Path) -> str:
     bad: list[tuple[str, str]] = []
-    found = list(explain_files(classifier, [file], bad))
-    return page.answer(found[0], counts) if found else page.refusal(file.name, bad[0][1])
+    repaired: list[tuple[str, str]] = []
+    found = list(explain_files(classifier, [file], bad, repaired))
+    if not found:
+        return page.refusal(file.name, bad[0][1])
+    return page.answer(found[0], counts, "".join(ignored for _, ignored in repaired))

@@ -54,12 +54,13 @@ def class_list(classifier: Classifier) -> str:
     return _render("classes", counts=sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def answer(explanation: Explanation, counts: dict[str, int]) -> str:
+def answer(explanation: Explanation, counts: dict[str, int], ignored: str = "") -> str:
     """What the experts say of an image.
 
     Args:
         explanation: of the image, its maps for its label.
         counts: training images of each class, in the order of the network's outputs.
+        ignored: what of the file is damaged beside its pixels; "" where nothing is.
     """
     e, names = explanation, list(counts)
     best = e.probabilities.sort(descending=True, stable=True).indices[:SHOWN].tolist()
@@ -70,6 +71,7 @@ def answer(explanation: Explanation, counts: dict[str, int]) -> str:
         label=e.label,
         percent=_percent(e.confidence),
         doubts=doubts(e),
+        ignored=ignored,
         agree=sum(vote == e.label for vote in e.votes),
         experts=len(e.votes),
         rows=[

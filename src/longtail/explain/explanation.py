@@ -79,15 +79,25 @@ def explain_files(
     classifier: Classifier,
     files: Sequence[Path],
     unreadable: list[tuple[str, str]],
+    repaired: list[tuple[str, str]],
     class_name: str | None = None,
 ) -> Iterator[Explanation]:
-    """Explain image files; the (path, reason) of those that cannot be read are added to `unreadable`."""
+    """Explain image files.
+
+    Args:
+        classifier: whose experts are asked.
+        files: the images.
+        unreadable: filled with (path, reason) of those that cannot be read.
+        repaired: filled with (path, what was ignored) of those that are damaged beside their pixels.
+        class_name: as for `explain_images`.
+    """
     size = classifier.description["image_size"]
-    images, bad = read_images(files, size, classifier.bits)
+    images, bad, damaged = read_images(files, size, classifier.bits)
     unreadable.extend(bad)
+    repaired.extend(damaged)
     skipped = {path for path, _ in bad}
     readable = [file for file in files if str(file) not in skipped]
-    pictures, _ = read_images(readable, max(PICTURE, size), classifier.bits)
+    pictures, *_ = read_images(readable, max(PICTURE, size), classifier.bits)
     yield from explain_images(classifier, [str(file) for file in readable], images, pictures, class_name)
 
 

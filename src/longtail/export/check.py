@@ -46,7 +46,7 @@ def real_images(classifier: Classifier, data: str | Path | None = None) -> UInt8
     """
     size = classifier.description["image_size"]
     if data is not None:
-        images, _ = read_images(_spread(list(ImageSources(data))), size, classifier.bits)
+        images, *_ = read_images(_spread(list(ImageSources(data))), size, classifier.bits)
     else:
         images = _own_images(classifier, size)
     if len(images) == 0:

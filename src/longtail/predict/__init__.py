@@ -7,7 +7,7 @@ from longtail.predict.opening import load, load_run
 from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior
 from longtail.predict.sources import ImageSources, Sources
-from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
+from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_lines
 
 __all__ = [
     "Classifier",
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "load_run",
     "named_image",
+    "repaired_lines",
     "unreadable_error",
     "unreadable_lines",
 ]

@@ -23,7 +23,7 @@ from longtail.engine.evaluate import Predictions
 from longtail.engine.scores import prediction_table, withhold
 from longtail.predict.inputs import named_images
 from longtail.predict.prior import Prior, class_mix
-from longtail.predict.unreadable import Unreadable, unreadable_error, unreadable_lines
+from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_lines
 from longtail.types import Batch, InputError
 
 Answers = Iterator[tuple[Batch, Tensor, Tensor]]
@@ -126,13 +126,14 @@ class Predictor(ABC):
         Raises:
             InputError: something that is no image is given, a folder holds none, or none at all can be read.
 
-        The row of an image that cannot be read has its path alone, and a warning names it. Another names files of
-        a folder that could be images and are left out.
+        The row of an image that cannot be read has its path alone, and a warning names it. Others name images that
+        are damaged beside their pixels and used, and files of a folder that could be images and are left out.
         """
         bad: Unreadable = []
+        repaired: Unreadable = []
         beside = Collector()
         named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below)
-        tables = [tabling(part) for part in self._infer(named, bad)] or [tabling(self._nothing())]
+        tables = [tabling(part) for part in self._infer(named, bad, repaired)] or [tabling(self._nothing())]
         table = pd.concat(tables, ignore_index=True)
         if bad:
             if len(bad) == len(table):
@@ -140,6 +141,7 @@ class Predictor(ABC):
             rows = "its row is empty" if len(bad) == 1 else "their rows are empty"
             said = f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}; {rows}"
             warnings.warn(said, stacklevel=2)
+        _warn_of_repaired(repaired)
         _warn_of_left_out(beside)
         return table
 
@@ -155,16 +157,22 @@ class Predictor(ABC):
     ) -> Float[np.ndarray, "n c"]:
         """`predict_proba` of named images, in files or in memory."""
         bad: Unreadable = []
+        repaired: Unreadable = []
         decision = self.decision(prior)
-        parts = [_finite(decision(part.logits).softmax(dim=-1)).cpu() for part in self._infer(images, bad)]
+        parts = [
+            _finite(decision(part.logits).softmax(dim=-1)).cpu()
+            for part in self._infer(images, bad, repaired)
+        ]
         if bad:
             raise unreadable_error(bad)
+        _warn_of_repaired(repaired)
         return torch.cat([self._nothing().logits.cpu(), *parts]).numpy()
 
     def stream(
         self,
         paths: Iterable[str | Path],
         unreadable: Unreadable,
+        repaired: Unreadable,
         *,
         top_k: int = 1,
         prior: Prior | None = None,
@@ -175,13 +183,14 @@ class Predictor(ABC):
         Args:
             paths: image files, taken as they are needed.
             unreadable: filled with (path, reason) of those whose row has their path alone.
+            repaired: filled with (path, what was ignored) of those that are damaged beside their pixels.
             top_k: see `predict`, as are the others.
             prior: the class mix.
             abstain_below: least confidence.
         """
         tabling = self._tabling(top_k, prior, abstain_below)
         named = ((str(path), Path(path)) for path in paths)
-        return (tabling(part) for part in self._infer(named, unreadable))
+        return (tabling(part) for part in self._infer(named, unreadable, repaired))
 
     def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None) -> "_Tabling":
         if top_k < 1:
@@ -195,7 +204,9 @@ class Predictor(ABC):
         none = torch.empty((self.num_experts, 0, len(self.classes)), device=self.device)
         return _Part((), [], none[0], none)
 
-    def _infer(self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable) -> "Iterator[_Part]":
+    def _infer(
+        self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable, repaired: Unreadable
+    ) -> "Iterator[_Part]":
         """The images in their order, a part at a time."""
         remaining, size, waiting = iter(images), self.batch_size, deque[tuple[tuple[str, ...], list[int]]]()
         nothing = self._nothing()
@@ -203,11 +214,11 @@ class Predictor(ABC):
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
-                pixels, bad, *_ = decode_all(
-                    encoded, len(chunk), self.description["image_size"], bits=self.bits
-                )
-                unreadable.extend((chunk[row][0], reason) for row, reason in bad.items())
+                side = self.description["image_size"]
+                pixels, bad, _, damaged, _ = decode_all(encoded, len(chunk), side, bits=self.bits)
                 names = tuple(name for name, _ in chunk)
+                unreadable.extend((names[row], reason) for row, reason in bad.items())
+                repaired.extend((names[row], what) for row, what in damaged.items())
                 waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))
                 if len(pixels):
                     index = torch.arange(len(pixels), device=self.device)
@@ -219,6 +230,11 @@ class Predictor(ABC):
             yield _Part(*waiting.popleft(), logits, each)
         for part in waiting:
             yield _Part(*part, nothing.logits, nothing.each)
+
+
+def _warn_of_repaired(repaired: Unreadable) -> None:
+    if repaired:
+        warnings.warn(" ".join(line.strip() for line in repaired_lines(repaired)), stacklevel=3)
 
 
 def _warn_of_left_out(beside: Collector) -> None:

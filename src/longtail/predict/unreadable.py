@@ -1,5 +1,7 @@
 """Images that cannot be read: how they are passed on, and what to say of them."""
 
+from longtail.data.dataset import counted
+from longtail.data.repairing import REPAIRED
 from longtail.printable import printable
 from longtail.types import InputError
 
@@ -17,3 +19,10 @@ def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
     """The first of them, each with its reason on one line: what cannot be printed of a name is written out."""
     lines = [f"{printable(path)} ({reason})" for path, reason in bad[:shown]]
     return [*lines, f"and {len(bad) - shown} more"] if len(bad) > shown else lines
+
+
+def repaired_lines(found: Unreadable) -> list[str]:
+    """What to say of images that are damaged beside their pixels and used; nothing where there are none."""
+    if not found:
+        return []
+    return [f"{counted(len(found), 'image')} {REPAIRED}:", *(f"  {line}" for line in unreadable_lines(found))]
