@@ -348,6 +348,7 @@ def test_what_loading_found_is_in_the_contract(folder):
         "leaking_groups": [], "not_tested": ["a"], "single_image": ["b"], "too_small": ["b"], "suspicious": [],
         "unknown_classes": {"x": 1}, "remarks": list(data.notes.remarks), "left_out": [], "repaired": [],
         "files": {"seen": 6, "used": 4, "unreadable": 1, "unknown_classes": 1, "not_drawn": 0, "left_out": 0},
+        "bits": 16,
         "checked_near": False,
     }  # fmt: skip
     assert contents.keys() == check(root).contents().keys()

@@ -13,6 +13,8 @@ from longtail.data.audit import check
 from longtail.data.depth import bits_of
 from longtail.data.images import UnreadableError, decode, decode_all, decode_box
 from longtail.data.loading import load_data, load_test, options_of
+from longtail.data.packing import pack
+from longtail.types import InputError
 
 RNG = np.random.default_rng(0)
 
@@ -147,3 +149,18 @@ def test_the_check_says_what_training_will_do(microscope):
     (remark,) = check(microscope).remarks
     assert "12 bits" in remark
     assert "data.bits=12" in remark
+
+
+def test_a_packed_set_holds_and_names_the_range_that_training_finds(microscope, tmp_path_factory):
+    packed = tmp_path_factory.mktemp("packed") / "set"
+    *_, depth = pack(microscope, packed)
+    assert (depth.bits, depth.images) == (12, 8)
+    options = options_of(packed).model_copy(update={"image_size": 8})
+    found = load_data(options)
+    known = load_data(options_of(microscope).model_copy(update={"image_size": 8}))
+    assert found.depth.bits == 12
+    assert torch.equal(found.train.images, known.train.images)
+    assert torch.equal(found.test.images, known.test.images)
+    for read in (load_data, lambda given: load_test(given, ("a", "b"))):
+        with pytest.raises(InputError, match=r"read as 12, not as 16; give the images"):
+            read(options.model_copy(update={"bits": 16}))

@@ -46,7 +46,7 @@ def load(path, name="packed", **values):
 
 def test_what_goes_in_comes_out(photos, tmp_path):
     out, steps = tmp_path / "packed", []
-    counts, bad, _ = pack(photos, out, progress=lambda *step: steps.append(step))
+    counts, bad, *_ = pack(photos, out, progress=lambda *step: steps.append(step))
     assert (counts, bad) == ({"train": 10, "test": 2}, [])
     assert steps == [(number, 12) for number in range(1, 13)]
     assert (source_of(out), source_of(photos)) == ("packed", "folder")
@@ -146,7 +146,7 @@ def test_unreadable_images_are_left_out_and_named(photos, tmp_path):
         pack(photos, tmp_path / "packed", strict=True)
     assert list(refused.value.details) == [f"{name} ({reason})" for name, reason in wanted]
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
-    counts, bad, _ = pack(photos, tmp_path / "packed")
+    counts, bad, *_ = pack(photos, tmp_path / "packed")
     assert (counts, bad) == ({"train": 9, "test": 2}, wanted)
     notes = load(tmp_path / "packed").notes.lines()
     assert (
@@ -296,7 +296,7 @@ def test_other_pixels_than_were_packed_are_refused_and_the_image_named(photos, t
     data = bytearray(file.read_bytes())
     data[5] ^= 1
     file.write_bytes(data)
-    monkeypatch.setattr("longtail.data.loading.MEMORY_LIMIT", limit)
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", limit)
     first = pq.read_table(tmp_path / "packed/train.index.parquet").column("id").to_pylist()[0].decode()
     with pytest.raises(InputError, match=f"train.pixels is damaged .*{first}.*; pack the set again"):
         load(tmp_path / "packed").train.images.read(0)

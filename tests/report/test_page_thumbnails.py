@@ -45,6 +45,14 @@ def test_pictures_are_small_and_carry_nothing_but_pixels(run: Run) -> None:
         assert len(picture.address) < 3000
 
 
+def test_images_of_16_bits_are_as_bright_as_in_training(run: Run) -> None:
+    photos = Path(run.recipe["data"]["path"])
+    Image.fromarray(np.full((8, 8), 4000, np.uint16)).save(photos / "test/a/12 bits.png")
+    (run.path / "audit.json").write_text('{"bits": 12}')
+    picture = load_thumbnails(run, ["test/a/12 bits.png"]).found["test/a/12 bits.png"]
+    assert opened(picture).getextrema() == ((250, 250),) * 3
+
+
 def test_small_images_keep_their_pixels() -> None:
     pixels = np.arange(32 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(32, 32, 3)
     picture = thumbnail(pixels)

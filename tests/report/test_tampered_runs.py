@@ -24,7 +24,7 @@ NAMES = ("ant", "bee", "cat", "dog")
 AUDIT = {
     "counts": {"train": {"ant": 3}}, "unreadable": [{"path": "a.png", "reason": "empty"}],
     "duplicates": [{"kind": "exact", "paths": ["a", "b"], "splits": ["train"], "classes": ["ant"]}],
-    "leaking_groups": [{"group": "g", "splits": ["train", "test"], "images": 2}], "checked_near": True,
+    "leaking_groups": [{"group": "g", "splits": ["train", "test"], "images": 2}], "checked_near": True, "bits": 12,
     "left_out": [{"reason": "no ending", "count": 1, "examples": ["x"], "is_problem": True, "noun": "file"}],
 }  # fmt: skip
 EXPLAINED = {"rule": "all.", "images": [

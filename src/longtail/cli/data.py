@@ -31,7 +31,7 @@ def pack(
         from longtail.predict import repaired_lines, unreadable_lines
 
     with counting("packing") as progress:
-        counts, bad, repaired = pack(
+        counts, bad, repaired, depth = pack(
             Path(path), Path(out), short_side=short_side, root=None if root is None else Path(root),
             strict=strict, progress=progress,
         )  # fmt: skip
@@ -42,7 +42,7 @@ def pack(
         )
         for line in unreadable_lines(bad):
             typer.echo(f"  {line}", err=True)
-    for line in repaired_lines(repaired):
+    for line in (*repaired_lines(repaired), *depth.lines()):
         typer.echo(line, err=True)
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")

@@ -86,6 +86,7 @@ class Source:
         std: its own deviation.
         max_count: its own largest class for a long tail; None: the largest there is.
         is_flat: it knows no parts; `train` is all of it.
+        bits: as how many the values of its images of 16 bits were read when it was packed; None: none, or not packed.
         num_train: training images of the whole published set; None: unknown.
         remarks: what is odd about it.
         reading: how it was read, where there was a choice.
@@ -101,6 +102,7 @@ class Source:
     std: Triple = IMAGENET_STD
     max_count: int | None = None
     is_flat: bool = False
+    bits: int | None = None
     num_train: int | None = None
     remarks: tuple[str, ...] = ()
     reading: tuple[str, ...] = ()

@@ -91,6 +91,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         raise InputError(f"no training images in {options.path}; add a part named train")
     if source.val is not None and options.validation > 0:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
+    options = _with_bits(options, source)
     size = options.image_size or source.image_size
     class_names, pool = _load_train(source.train, options, size, source.max_count)
     train, val = _divide(pool, len(class_names), options, seed)
@@ -140,6 +141,7 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
         raise InputError(
             f"no {part} images in {options.path}; add a part named {part}, or give class folders alone"
         )
+    options = _with_bits(options, source)
     size = options.image_size or source.image_size
     test = _load_other(part, listing, class_names, size, options.bits or 16)
     copies, wrong = copies_of({part: test}, class_names, options)
@@ -177,6 +179,15 @@ def _read(options: DataOptions) -> Source:
     if options.name in _ROOTED:
         return _ROOTED[options.name](path, root, options.two_labels)
     return _PLAIN[options.name](path)
+
+
+def _with_bits(options: DataOptions, source: Source) -> DataOptions:
+    """The options with the bits by which a packed set was read, which cannot be chosen any more."""
+    bits = source.bits or options.bits
+    if options.bits not in (None, bits):
+        said = f"{options.path} was packed with images of 16 bits read as {bits}, not as {options.bits}"
+        raise InputError(f"{said}; give the images it was made of")
+    return options.model_copy(update={"bits": bits})
 
 
 def _load_train(

@@ -1,7 +1,8 @@
 """A packed set: the images of each part as raw pixels in one file, with an index; what `longtail data pack` makes.
 
 ```text
-packed.json          format, version, short_side, source, is_flat; of each part classes, images, bytes, unreadable
+packed.json          format, version, short_side, source, is_flat, bits (as how many images of 16 were read); of each
+                     part classes, images, bytes, unreadable
 train.pixels         images one after the other, each height x width x 3 bytes: rows of RGB pixels
 train.index.parquet  a row an image: id (bytes), label (position in classes), offset, height, width, checksum; group
                      (bytes) where the set has groups; content (uint64), the hash of the image it was made of
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from longtail.data.listing import Listing, Source
+from longtail.data.options import Bits
 from longtail.data.stored import StoredPixels
 from longtail.records import Record, check_record, parse_json, read_bytes, short, unique
 from longtail.types import InputError
@@ -56,6 +58,7 @@ class Manifest(Record):
     format: Literal["longtail-packed"]
     version: Literal[1]
     is_flat: bool
+    bits: Bits | None = None
     parts: Annotated[dict[Literal["train", "val", "test"], PackedPart], Field(min_length=1)]
 
 
@@ -86,7 +89,7 @@ def read_packed(root: Path) -> Source:
     said = f"{left_out} unreadable when the set was packed, named in {root / MANIFEST}"
     return Source(
         parts.get("train"), parts.get("val"), parts.get("test"),
-        is_flat=manifest.is_flat, remarks=(said,) if left_out else (),
+        is_flat=manifest.is_flat, bits=manifest.bits, remarks=(said,) if left_out else (),
     )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def write_manifest(root: Path, parts: Mapping[str, Mapping[str, Any]], **more: A
     Args:
         root: the folder, with the parts' files.
         parts: name -> entry from `write_part`, with `unreadable`.
-        more: short_side, source, is_flat.
+        more: short_side, source, is_flat, and bits where some were images of 16 bits.
     """
     content = {"format": FORMAT, "version": VERSION, **more, "parts": parts}
     with (root / MANIFEST).open("w", encoding="utf-8") as file:

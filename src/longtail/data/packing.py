@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from longtail.data.content import with_content
+from longtail.data.depth import Depth, Reading, depth_of
 from longtail.data.images import in_threads, shrunk
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
@@ -32,7 +33,7 @@ def pack(
     root: Path | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, int], Unreadable, Unreadable]:
+) -> tuple[dict[str, int], Unreadable, Unreadable, Depth]:
     """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
 
     Images are turned upright; one whose shorter side is longer than `short_side` is shrunk to it by
@@ -48,8 +49,9 @@ def pack(
         progress: called with the number of images done and of all.
 
     Returns:
-        Number of images in each part; (id, reason) of each image that could not be read and was left out; and
-        (id, what was ignored) of each that is damaged beside its pixels.
+        Number of images in each part; (id, reason) of each image that could not be read and was left out;
+        (id, what was ignored) of each that is damaged beside its pixels; and how its images of 16 bits were read, as
+        training would: by the bits that the training images use. Where those are fewer than 16, all is read twice.
 
     Raises:
         InputError: nothing to pack, `out` exists or cannot be made, or, with `strict`, anything to report.
@@ -65,9 +67,11 @@ def pack(
         _check_free(path, out)  # again: it may have been finished by another process
         with whole(out, AGAIN) as partial:
             partial.mkdir()
-            counts, bad, repaired = _write(source, partial, path, short_side, progress)
+            counts, bad, repaired, depth = _write(source, partial, path, short_side, progress)
+            if depth.bits < 16:  # known only now
+                counts, bad, repaired, _ = _write(source, partial, path, short_side, progress, depth.bits)
             _check(path, counts, bad, source, strict=strict)
-    return counts, bad, repaired
+    return counts, bad, repaired, depth
 
 
 def _source(path: Path, root: Path | None) -> Source:
@@ -89,36 +93,57 @@ def _check_free(path: Path, out: Path) -> None:
 
 
 def _write(
-    source: Source, folder: Path, path: Path, short_side: int, progress: Callable[[int, int], None]
-) -> tuple[dict[str, int], Unreadable, Unreadable]:
+    source: Source,
+    folder: Path,
+    path: Path,
+    short_side: int,
+    progress: Callable[[int, int], None],
+    bits: int = 16,
+) -> tuple[dict[str, int], Unreadable, Unreadable, Depth]:
     total, done = sum(len(listing.ids) for listing in source.parts.values()), count(1)
     entries: dict[str, dict[str, Any]] = {}
     repaired: Unreadable = []
+    largest: dict[str, list[int]] = {}
     for name, listing in source.parts.items():
         bad: Unreadable = []
-        images = _decoded(listing, short_side, bad, repaired, lambda: progress(next(done), total))
+        read = _decoded(listing, short_side, bits, bad, lambda: progress(next(done), total))
+        largest[name] = []
+        images = _noted(read, repaired, largest[name])
         groups = None if listing.groups is None else dict(zip(listing.ids, listing.groups, strict=True))
         part = write_part(folder, name, listing.class_names, images, groups)
         entries[name] = part | {"unreadable": bad}
-    write_manifest(folder, entries, short_side=short_side, source=str(path.resolve()), is_flat=source.is_flat)
+    depth = depth_of(largest.get("train", ()), None)
+    more = {"short_side": short_side, "source": str(path.resolve()), "is_flat": source.is_flat}
+    write_manifest(folder, entries, **more, bits=bits if any(largest.values()) else None)
     counts = {name: entry["images"] for name, entry in entries.items()}
-    return counts, [one for entry in entries.values() for one in entry["unreadable"]], repaired
+    return counts, [one for entry in entries.values() for one in entry["unreadable"]], repaired, depth
 
 
 def _decoded(
-    listing: Listing, short_side: int, bad: Unreadable, repaired: Unreadable, tick: Callable[[], None]
-) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]]:
-    """Id, label, pixels and content of each readable image; the others go into `bad`, damaged ones into `repaired`."""
+    listing: Listing, short_side: int, bits: int, bad: Unreadable, tick: Callable[[], None]
+) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int, Reading]]:
+    """Id, label, pixels, content and reading of each readable image; the others go into `bad`."""
     fetched = listing.fetch(np.arange(len(listing.ids)))
-    decoded = in_threads(with_content(lambda image: shrunk(image, short_side)), fetched)
+    decoded = in_threads(with_content(lambda image: shrunk(image, short_side, bits)), fetched)
     for identity, label, image in zip(listing.ids, listing.targets.tolist(), decoded, strict=True):
         tick()
         if isinstance(image, UnreadableError):
             bad.append((identity, str(image)))
         else:
             (pixels, reading), content = image
-            repaired += [(identity, reading.said)] if reading.ignored else []
-            yield identity, label, pixels, content
+            yield identity, label, pixels, content, reading
+
+
+def _noted(
+    images: Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int, Reading]],
+    repaired: Unreadable,
+    largest: list[int],
+) -> Iterator[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]]:
+    """The images without their readings, of which is noted what was ignored and the largest value."""
+    for identity, label, pixels, content, reading in images:
+        repaired += [(identity, reading.said)] if reading.ignored else []
+        largest += [] if reading.largest is None else [reading.largest]
+        yield identity, label, pixels, content
 
 
 def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:

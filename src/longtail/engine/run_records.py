@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
+from longtail.data.options import Bits
 from longtail.records import Record, short, unique
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -227,6 +228,7 @@ class AuditRecord(Record):
     remarks: list[str] = Field(default_factory=list)
     left_out: list[LeftOutEntry] = Field(default_factory=list)
     files: FilesEntry | None = None
+    bits: Bits = 16
     checked_near: bool = False
 
 

@@ -58,6 +58,7 @@ def check(
     listings = source.parts
     groups = _groups(listings, group_by)
     seen = _see(listings, progress)
+    depth = _depth(seen)
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
@@ -71,8 +72,9 @@ def check(
         duplicates=worst_first(find_duplicates(seen.looks, seen.paths, seen.parts, seen.classes)),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
-        remarks=(*source.remarks, *_depth(seen).lines()),
+        remarks=(*source.remarks, *depth.lines()),
         left_out=source.left_out,
+        bits=source.bits or depth.bits,
     )
 
 

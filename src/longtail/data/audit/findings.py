@@ -39,6 +39,7 @@ class Audit:
         remarks: what a person should know of how the set was read.
         left_out: what was found and is not used, by reason.
         not_drawn: images that the long-tail profile does not take.
+        bits: as how many the values of images of 16 bits are read.
         checked_near: whether images that look alike were searched for.
     """
 
@@ -55,6 +56,7 @@ class Audit:
     remarks: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     not_drawn: int = 0
+    bits: int = 16
     checked_near: bool = True
 
     @cached_property
@@ -144,6 +146,7 @@ class Audit:
             "remarks": list(self.remarks),
             "left_out": [one.contents() for one in self.left_out],
             "files": self.files.contents(),
+            "bits": self.bits,
             "checked_near": self.checked_near,
         }
 

@@ -24,6 +24,7 @@ def audit_loaded(data: LongTailData) -> Audit:
         remarks=(*data.notes.remarks, *data.depth.lines()),
         left_out=data.notes.left_out,
         not_drawn=data.files.not_drawn,
+        bits=data.depth.bits,
         checked_near=False,
     )
 

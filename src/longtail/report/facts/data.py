@@ -9,6 +9,7 @@ from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, Ra
 from longtail.report.run import Run
 
 FILE = "audit.json"
+AGAIN = "remove it and make the report again"
 
 
 def data(run: Run) -> Data:
@@ -17,7 +18,7 @@ def data(run: Run) -> Data:
     Raises:
         InputError: audit.json is damaged.
     """
-    found = run.record(FILE, AuditRecord, "remove it and make the report again")
+    found = run.record(FILE, AuditRecord, AGAIN)
     metrics, unreadable = run.metrics or {}, run.unreadable
     ranked = sorted(run.classes, key=lambda entry: (-entry["count"], entry["index"]))
     counts = [entry["count"] for entry in ranked]

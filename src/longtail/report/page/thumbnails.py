@@ -15,7 +15,9 @@ from longtail.data.listing import Listing
 from longtail.data.loading import read_source
 from longtail.data.opening import UnreadableError
 from longtail.engine.run_folder import RESTORE
+from longtail.engine.run_records import AuditRecord
 from longtail.records import check_record
+from longtail.report.facts.data import AGAIN, FILE
 from longtail.report.run import SPLITS, Run
 from longtail.types import InputError
 
@@ -77,8 +79,9 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     except (InputError, OSError):
         return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
+    audit = run.record(FILE, AuditRecord, AGAIN) or AuditRecord()
     for listing in listings:
-        _add(found, listing, wanted.keys())
+        _add(found, listing, wanted.keys(), audit.bits)
     missing = len(wanted) - len(found.found)
     if missing:
         noun = "image" if missing == 1 else "images"
@@ -111,13 +114,13 @@ def _listings(run: Run) -> list[Listing]:
     return [part for part in (source.test, source.val, source.train) if part is not None]
 
 
-def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str]) -> None:
+def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int) -> None:
     names = set(wanted) - found.found.keys()
     rows = np.array([row for row, name in enumerate(listing.ids) if _told(name) in names], dtype=np.int64)
     if not len(rows):
         return
     pictures: Sequence[object] = list(
-        in_threads(lambda image: decode_small(image, SIDE), listing.fetch(rows))
+        in_threads(lambda image: decode_small(image, SIDE, bits), listing.fetch(rows))
     )
     for row, pixels in zip(rows.tolist(), pictures, strict=True):
         if not isinstance(pixels, UnreadableError):
