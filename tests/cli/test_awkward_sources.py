@@ -27,7 +27,7 @@ SHORT = (
 ODD = ["007", "NA", "füchse ❄", "a b", 'q"uote', "new\nline", "it's"]
 
 
-def paint(file: Path, value: int) -> None:
+def paint(file: Path, value: int | list[int]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 8, 3), value, dtype=np.uint8)).save(file, "PNG")
 
@@ -36,7 +36,7 @@ def test_three_hundred_classes_with_awkward_names_that_cannot_be_written_to(run:
     photos, names = tmp_path / "photos", [*ODD, *map(str, range(293))]
     for number, name in enumerate(names):
         for image in range(1 if number % 3 else 4):
-            paint(photos / name / "deep er" / f"é {image}\n.PnG", number % 256)
+            paint(photos / name / "deep er" / f"é {image}\n.PnG", [number % 256, number // 256, image])
     table, before = tmp_path / "splits.csv", sorted(photos.rglob("*"))
     for folder, _, _ in os.walk(photos):
         Path(folder).chmod(0o555)

@@ -96,8 +96,8 @@ def test_a_flat_folder_is_evaluated_on_held_out_images(run: Run, tmp_path: Path)
         (("icl-digits", "--data", "photos"), "need no --data"),
         (("icl-cifar100-lt", "--data", "nowhere"), "nowhere does not exist"),
         (("icl-digits", "--set", "data.many=3"), "'data.many_above'"),
-        (("icl-digits", "--set", "data.image_size=100000000"), "4096"),
-        (("icl-digits", "--set", "data.mean=[1,2]"), "data.mean does not fit: it has too few values"),
+        (("icl-digits", "--set", "data.image_size=100000000"), "4,096"),
+        (("icl-digits", "--set", "data.mean=[0.5,0.4]"), "data.mean does not fit: it has too few values"),
         (("",), "an empty word was given"),
         (("no/such/run", "--resume"), "there is no run folder no/such/run"),
         (("missing/folder",), "missing/folder does not exist; give a recipe.toml, a folder of images"),
@@ -128,7 +128,8 @@ def test_folders_that_cannot_be_trained_on(refused: Refused, tmp_path: Path) -> 
 def test_a_folder_of_runs_is_no_folder_of_images(refused: Refused, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "runs" / name / "plots").mkdir(parents=True)
-        (tmp_path / "runs" / name / "recipe.toml").touch()
+        for file in ("recipe.toml", "status.json"):
+            (tmp_path / "runs" / name / file).touch()
     for more in ((), ("--resume",)):
         assert "runs holds run folders" in refused("train", "runs", *more)
     assert "a.md is neither a table of images nor a recipe; give its folder" in refused(

@@ -26,7 +26,8 @@ def animals(parquet, encoded):
     names = {"label": ["ant", "bee", "cow"]}
     parquet("train-00000-of-00002.parquet", images[:5], {"label": labels[:5]}, names)
     parquet("train-00001-of-00002.parquet", images[5:], {"label": labels[5:]}, names)
-    return parquet("test-00000-of-00001.parquet", images[::4], {"label": labels[::4]}, names)
+    others = [encoded(value + 100, "PNG") for value in values[::4]]
+    return parquet("test-00000-of-00001.parquet", others, {"label": labels[::4]}, names)
 
 
 def test_rows_and_names(animals):

@@ -73,10 +73,10 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_metadata_does_not_decide(name):
-    pixels, said = shrunk(DAMAGED[name], 99)
+    pixels, reading = shrunk(DAMAGED[name], 99)
     kind = "JPEG" if DAMAGED[name].startswith(b"\xff") else "PNG"
     assert np.array_equal(pixels, np.asarray(Image.open(io.BytesIO(saved(NOISE, kind)))))
-    assert said == METADATA
+    assert reading.said == METADATA
     assert look(DAMAGED[name]).ignored == METADATA
 
 
@@ -88,9 +88,9 @@ def test_damaged_exif_leaves_an_image_as_it_lies_and_is_said_without_a_warning(k
         pytest.skip("Pillow does not write it")
     opening.silence_pillow()
     image = Image.new("RGB", (40, 20), (200, 10, 10))
-    pixels, said = shrunk(saved(image, kind, exif=exif), 99)
+    pixels, reading = shrunk(saved(image, kind, exif=exif), 99)
     assert pixels.shape == (20, 40, 3)
-    assert said == opening.EXIF
+    assert reading.said == opening.EXIF
     assert not list(recwarn)
 
 
@@ -99,14 +99,14 @@ def test_damage_behind_the_orientation_does_not_matter():
     exif[0x0112] = 6
     exif.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)
     assert orientation(exif.tobytes()[:-9]) == 6
-    pixels, said = shrunk(saved(Image.new("RGB", (40, 20)), "PNG", exif=exif.tobytes()[:-9]), 99)
-    assert (pixels.shape, said) == ((40, 20, 3), "")
+    pixels, reading = shrunk(saved(Image.new("RGB", (40, 20)), "PNG", exif=exif.tobytes()[:-9]), 99)
+    assert (pixels.shape, reading.said) == ((40, 20, 3), "")
 
 
 def test_an_orientation_outlives_a_repair():
     data = jpeg_with((0xE1, minimal(6)), (0xED, b"Photoshop 3.0\0" + b"8BIM\0\1"))
-    pixels, said = shrunk(data, 99)
-    assert (pixels.shape, said) == ((50, 40, 3), METADATA)
+    pixels, reading = shrunk(data, 99)
+    assert (pixels.shape, reading.said) == ((50, 40, 3), METADATA)
 
 
 @pytest.mark.parametrize("xmp", [b'<x tiff:Orientation="6"', b"<tiff:Orientation>6</tiff:Orientation>"])
@@ -148,7 +148,7 @@ def test_a_progressive_jpeg_without_its_last_scan_is_not_read():
 
 
 def test_what_follows_the_end_of_a_jpeg_does_not_matter():
-    assert shrunk(saved(NOISE, "JPEG") + b"trailer" * 99, 99)[1] == ""
+    assert shrunk(saved(NOISE, "JPEG") + b"trailer" * 99, 99)[1].said == ""
 
 
 def test_a_png_without_its_end_is_read_and_one_that_lacks_rows_is_not():
@@ -182,10 +182,10 @@ def test_warnings_of_pillow_alone_are_silenced():
 
 
 def test_notes_name_what_was_repaired_and_strict_does_not_refuse(tree):
-    root = tree({"train/a": [1] * 4, "train/b": [2] * 4, "test/a": [1], "test/b": [2]})
-    for part in ("train", "test"):
+    root = tree({"train/a": [1, 2, 3, 4], "train/b": [5, 6, 7, 8], "test/a": [9], "test/b": [10]})
+    for part, grey in (("train", 30), ("test", 60)):
         file = root / part / "a" / "noend.png"
-        file.write_bytes(saved(Image.new("RGB", (8, 8)), "PNG")[:-12])
+        file.write_bytes(saved(Image.new("RGB", (8, 8), (grey,) * 3), "PNG")[:-12])
     data = load_data(options_of(root).model_copy(update={"strict": True}))
     assert data.notes.repaired == (("train/a/noend.png", NO_END), ("test/a/noend.png", NO_END))
     assert any("noend.png" in line for line in data.notes.lines())

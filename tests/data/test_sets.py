@@ -144,3 +144,4 @@ def test_skin_lesions_from_folders(shared_data):
     }  # fmt: skip
     assert torch.bincount(data.test.targets).tolist() == [20] * 7
     assert data.notes.lines(problems_only=True) == []
+    assert [(one.count, one.examples) for one in data.notes.left_out] == [(2, ("README.md", "counts.json"))]

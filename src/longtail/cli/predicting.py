@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.cli.output import data_out, say
-from longtail.cli.path_list import paths_in
 from longtail.cli.runs import PriorOption, RunArgument, Strict, loading, note
 
 if TYPE_CHECKING:
@@ -282,6 +281,8 @@ def _check_given(images: "ImageSources", strict: bool) -> None:
 
 def _listed(sources: Sequence[str]) -> list[str]:
     """The sources, with - replaced by the paths on standard input."""
+    from longtail.cli.path_list import paths_in
+
     found: list[str] = []
     for source in sources:
         found += [source] if source != "-" else paths_in(sys.stdin.buffer.read() if sys.stdin else b"")
