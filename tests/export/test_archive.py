@@ -159,6 +159,10 @@ ATTACKS = {
     "code as a size": in_json(
         MODEL, lambda model: model["range_constraints"].update(s1={"expr_str": CALL, "min_val": 0, "max_val": 1})
     ),
+    "an expression that can be read in many ways": in_json(
+        MODEL,
+        lambda model: model["range_constraints"].update(s1={"expr_str": "1" * 80 + "x", "min_val": 0, "max_val": 1}),
+    ),
     "code as a key": in_json(
         MODEL, lambda model: model["range_constraints"].update({CALL: {"min_val": 0, "max_val": 1}})
     ),

@@ -100,6 +100,12 @@ def test_depth_grows_from_stem_to_classifiers(name: str) -> None:
 def test_names_are_checked_and_the_nearest_is_named() -> None:
     with pytest.raises(InputError, match="did you mean 'resnet50'"):
         load_recipe("icl-digits", {"model.name": "resnet500"})
+    for tag in ("nosuch", "a\nb", ""):
+        with pytest.raises(InputError, match="is no known network; did you mean 'resnet18'"):
+            load_recipe("icl-digits", {"model.name": f"resnet18.{tag}"})
+    for place in ("hf-hub:timm/resnet18", "local-dir:/tmp", "file:/tmp/resnet18"):
+        with pytest.raises(InputError, match="is no known network"):
+            load_recipe("icl-digits", {"model.name": place})
     with pytest.raises(InputError, match="cannot have experts"):
         load_recipe("icl-digits", {"model.name": "swin_tiny_patch4_window7_224"})
     with pytest.raises(InputError, match="pools by 'map'"):

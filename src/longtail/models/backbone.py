@@ -75,9 +75,7 @@ def check_backbone(name: str) -> None:
     Raises:
         InputError: with the nearest name.
     """
-    import timm
-
-    if not timm.is_model(name):
+    if not _is_known(name):
         near = _nearest(name)
         hint = f"did you mean {near!r}?" if near else "`longtail models` lists them"
         raise InputError(f"model.name = {name!r} is no known network; {hint}")
@@ -92,6 +90,16 @@ def check_backbone(name: str) -> None:
         raise InputError(
             f"model.name = {name!r} cannot have experts ({reason}); `longtail models` lists those that can"
         ) from None
+
+
+def _is_known(name: str) -> bool:
+    """Whether timm has a network of that name, and, where the name goes on with a dot, such weights of it."""
+    import timm
+
+    try:
+        return timm.is_model(name) and ("." not in name or timm.models.get_pretrained_cfg(name) is not None)
+    except RuntimeError:  # of weights that it does not know
+        return False
 
 
 def _nearest(name: str) -> str | None:

@@ -29,7 +29,9 @@ NAMES = {
     ".data/version", ".data/serialization_id", ".format_version", ".storage_alignment",
 }  # fmt: skip
 PLAIN = re.compile(r"[\w.]*")
-EXPRESSION = re.compile(r"((Mul|Add|Integer|Symbol|positive|integer|True)\b|'s\d+'|-?\d+|[(),= ])*")
+EXPRESSION = re.compile(  # which tries no text in more than one way
+    r"(?:(?:Mul|Add|Integer|Symbol|positive|integer|True)\b|'s[0-9]++'|-?[0-9]++|[(),= ])*+"
+)
 FREE = {"in_spec", "out_spec", "torch_version", "guards_code"}
 """Texts that nobody looks at here."""
 ARRAY = re.compile(r"data/(weights/weight|constants/tensor)_[0-9]{1,9}")

@@ -1,6 +1,6 @@
 """What a stored classifier says of itself: one form for weights, exported files and exported folders."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -40,17 +40,24 @@ class Description(Record):
     epoch: Count
 
 
+class Network(Record):
+    """The recipe's [model] section of a network that is stored; the rest is checked where the network is built."""
+
+    name: str
+    num_experts: Annotated[int, Field(ge=1, le=64)]
+
+
 class WeightsDescription(Description):
     """What lies beside a run's weights.
 
     Attributes:
-        model: the recipe's [model] section, checked where the network is built.
+        model: the network.
         bank: the bank of classifiers that the weights hold.
         stage: the stage that they come from; older ones do without.
         temperature_from: the images that the temperature was fitted on.
     """
 
-    model: dict[str, Any]
+    model: Network
     bank: Annotated[str, Field(min_length=1)]
     stage: str | None = None
     temperature_from: str | None = None

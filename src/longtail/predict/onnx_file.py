@@ -56,6 +56,8 @@ class OnnxFile:
         del model
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # Else the bytes "ORTM" at a certain place make it read the file in another format than the one checked here.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         options.log_severity_level = 4  # what it has to say is in the exception
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         (image,) = self.session.get_inputs()
