@@ -168,3 +168,31 @@ def test_every_image_with_two_labels_is_refused(traps):
 
     with pytest.raises(InputError, match="every image"):
         load(traps(all_of_them), two_labels="leave_out")
+
+
+def test_what_groups_do_to_shares_is_said(traps, tmp_path):
+    table = traps().parent / "t.csv"
+    table.write_text(
+        "path,label,group\n"
+        + "".join(f"{n}.png,{'fox' if n < 24 else 'owl'},{n // 12 if n < 24 else n}\n" for n in range(40))
+    )
+    found = divide(table, tmp_path, test=0.2)
+    assert found.grouped_by == "the column group of t.csv"
+    (line,) = [line for line in found.said if "far from" in line]
+    assert "fox (asked 5, got 12)" in line
+    assert "owl" not in line
+
+
+def test_classes_that_groups_leave_untested_name_the_column(traps):
+    table = traps().parent / "t.csv"
+    table.write_text(
+        "path,label,group\n"
+        + "".join(f"{n}.png,{'fox' if n < 24 else 'owl'},{'one' if n < 24 else n}\n" for n in range(40))
+    )
+    options = options_of(table).model_copy(update={"image_size": 8, "validation": 0.2})
+    (line,) = [one for one in load_data(options).notes.remarks if "fox" in one]
+    for fact in ("the column group of t.csv", "1 class", "data.group_by=none"):
+        assert fact in line
+    assert "owl" not in line
+    assert any("the column group of t.csv" in one for one in check(table).remarks)
+    assert not any("the column" in one for one in check(table, group_by="none").remarks)

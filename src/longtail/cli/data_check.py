@@ -26,7 +26,9 @@ def check(
     group_by: Annotated[
         str | None,
         typer.Option(
-            metavar="RULE", help="What belongs together: folder:DEPTH, column:NAME or regex:PATTERN."
+            metavar="RULE",
+            help="What belongs together: folder:DEPTH, column:NAME, regex:PATTERN, or none. "
+            " [default: as the set says]",
         ),
     ] = None,
     root: Root = None,

@@ -37,7 +37,8 @@ def split(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="Keep groups whole: folder:DEPTH, column:NAME or regex:PATTERN; none. [default: the column group]",
+            help="Keep groups together: folder:DEPTH, column:NAME, regex:PATTERN, or none. "
+            "[default: a table's column group, the location or seq_id of camera traps]",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
@@ -71,7 +72,7 @@ def split(
     with whole(file, "then repeat the command, or choose another -o") as partial:
         write_csv([pd.DataFrame(columns, dtype=object)], partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
-    by = "" if found.groups is None else f", by {group_by or 'the column group'}"
+    by = "" if found.groups is None else f", by {group_by or found.grouped_by or 'the set itself'}"
     lines = [
         *found.said,
         *_table(found),

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.data.dataset import counted
+
 TRAIN, VAL, TEST = 0, 1, 2
+FAR, SHOWN = 4, 3  # images by which a class is far from its share; classes that are named
 _STREAM = 0x73706C6974  # keeps these draws apart from others that use the same seed
 
 
@@ -42,15 +45,55 @@ def assign(
         (N,) TRAIN, VAL or TEST.
     """
     sizes = np.bincount(targets, minlength=num_classes)
-    least = np.minimum(min(min_test, len(targets)), sizes // 2) if test > 0 else np.zeros_like(sizes)
-    wanted = np.zeros((3, num_classes), dtype=np.int64)
-    wanted[TEST] = np.maximum(np.minimum((test * sizes + 0.5).astype(np.int64), sizes - 1), least)
-    wanted[VAL] = np.minimum((val * sizes + 0.5).astype(np.int64), sizes - 1 - wanted[TEST])
-    wanted = np.maximum(wanted, 0)
+    wanted, least = wanted_of(sizes, test, val, min_test)
     if groups is None:
         return _by_image(targets, wanted, seed)
     number = _numbered(groups)
     return _Groups(targets, number, num_classes).divide(wanted, least, seed)[number]
+
+
+def wanted_of(
+    sizes: NDArray[np.int64], test: float, val: float, min_test: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(3, C) images of each class wanted in each part, and (C,) the least that are in test; see `assign`.
+
+    Args:
+        sizes: (C,) images of each class.
+        test: as of `assign`.
+        val: as of `assign`.
+        min_test: as of `assign`.
+    """
+    least = np.minimum(min(min_test, int(sizes.sum())), sizes // 2) if test > 0 else np.zeros_like(sizes)
+    wanted = np.zeros((3, len(sizes)), dtype=np.int64)
+    wanted[TEST] = np.maximum(np.minimum((test * sizes + 0.5).astype(np.int64), sizes - 1), least)
+    wanted[VAL] = np.minimum((val * sizes + 0.5).astype(np.int64), sizes - 1 - wanted[TEST])
+    return np.maximum(wanted, 0), least
+
+
+def far_from_wanted(
+    names: Sequence[str], wanted: NDArray[np.int64], got: NDArray[np.int64], part: str
+) -> list[str]:
+    """What to say of classes that have more than twice, or less than half, of what was wanted, by FAR images or more.
+
+    Args:
+        names: C names.
+        wanted: (C,) images.
+        got: (C,) images, some of them 0; a class without any is not among those that are named.
+        part: what they are called.
+
+    >>> far_from_wanted(["fox", "owl"], np.array([4, 5]), np.array([9, 6]), "test")[0][-35:]
+    'stay together: fox (asked 4, got 9)'
+    """
+    far = (got > 2 * wanted) | (2 * got < wanted)
+    rows = np.flatnonzero(far & (np.abs(got - wanted) >= FAR) & (got > 0)).tolist()
+    if not rows:
+        return []
+    told = [f"{names[c]} (asked {wanted[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    return [
+        f"{counted(len(rows), 'class')} {'has' if len(rows) == 1 else 'have'} a share of {part} images far from what "
+        f"was asked, as groups or copies stay together: {', '.join(told)}{more}"
+    ]
 
 
 def _by_image(targets: NDArray[np.int64], wanted: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.assigning import TEST, TRAIN, VAL, assign
+from longtail.data.assigning import TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
 from longtail.data.copies import Duplicates, kept_together, same_files, say_copies
 from longtail.data.grouping import group_names
 from longtail.data.left_out import left_out_lines
@@ -34,6 +34,7 @@ class Division:
         below: class -> its test images, where they are fewer than asked for.
         missing: files that do not exist and were left out.
         said: how the source was read, and what was odd about it.
+        grouped_by: where the groups come from, in words.
     """
 
     paths: tuple[str, ...]
@@ -45,6 +46,7 @@ class Division:
     below: Mapping[str, int]
     missing: tuple[str, ...]
     said: tuple[str, ...]
+    grouped_by: str | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class _Pool:
     groups: tuple[str, ...] | None
     columns: Mapping[str, tuple[str, ...]]
     said: tuple[str, ...]
+    grouped_by: str | None
 
     def existing(self) -> tuple["_Pool", tuple[str, ...]]:
         """Those whose files exist, and the other files."""
@@ -69,7 +72,9 @@ class _Pool:
         missing = tuple(str(file) for file, exists in zip(self.files, there, strict=True) if not exists)
         groups = None if self.groups is None else kept(self.groups)
         columns = {name: kept(values) for name, values in self.columns.items()}
-        return _Pool(files, kept(self.ids), kept(self.labels), groups, columns, self.said), missing
+        return _Pool(
+            files, kept(self.ids), kept(self.labels), groups, columns, self.said, self.grouped_by
+        ), missing
 
 
 def divide(
@@ -121,13 +126,9 @@ def divide(
     table = np.stack(
         [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
     )
+    by = pool.grouped_by if group_by is None else f"the rule {group_by}"
     if not table[:, [VAL, TEST]].any():
-        why = (
-            "one image"
-            if together is None
-            else "one group of images or copies, or is needed for another class"
-        )
-        raise InputError(f"nothing of {path} can be held out: every class has {why}; choose other groups")
+        raise _nothing_held_out(path, together is None, None if groups is None else by)
     counts = {name: (int(a), int(b), int(c)) for name, (a, b, c) in zip(names, table, strict=True)}
     base = folder.resolve()
     return Division(
@@ -141,8 +142,27 @@ def divide(
         ),
         below={name: n[TEST] for name, n in counts.items() if test and 0 < n[TEST] < min_test},
         missing=missing,
-        said=(*pool.said, *_said_of_copies(pool, copies, parts)),
+        said=(
+            *pool.said,
+            *_said_of_copies(pool, copies, parts),
+            *_far(names, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
+        ),
+        grouped_by=by,
     )
+
+
+def _nothing_held_out(path: Path, alone: bool, by: str | None) -> InputError:
+    why = "one image" if alone else "one group of images or copies, or is needed for another class"
+    way = "" if by is None else f" (groups by {by}; without them: --group-by none)"
+    return InputError(f"nothing of {path} can be held out: every class has {why}; choose other groups{way}")
+
+
+def _far(names: Sequence[str], table: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:
+    """Of the classes whose test or validation images are far from the numbers that were wanted."""
+    nouns = {TEST: "test", VAL: "validation"}
+    return [
+        line for p, noun in nouns.items() for line in far_from_wanted(names, wanted[p], table[:, p], noun)
+    ]
 
 
 def _said_of_copies(pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64]) -> list[str]:
@@ -193,6 +213,7 @@ def _pool(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool) 
         groups=tuple(group for each in listings for group in each.groups or ()) if grouped else None,
         columns={name: tuple(value for each in listings for value in each.columns[name]) for name in columns},
         said=(*source.reading, *source.remarks, *left_out_lines(source.left_out)),
+        grouped_by=source.grouped_by,
     )
 
 

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.assigning import VAL, assign
+from longtail.data.assigning import SHOWN, VAL, assign, far_from_wanted, wanted_of
+from longtail.data.copies import kept_together
+from longtail.data.dataset import Split, counted
+from longtail.data.listing import Source
+from longtail.data.options import DataOptions
 
 HELD_OUT = 0.2  # of each class, where a set of the user's own has nothing to test on
 _STREAM = 0x686F6C64  # keeps these draws apart from others that use the same seed
@@ -43,3 +47,48 @@ def hold_out(
         held.append(np.random.default_rng([_STREAM, seed, c]).permutation(rows)[:count])
     validation = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(targets)), validation), validation
+
+
+def said_of_groups(
+    names: Sequence[str],
+    sizes: NDArray[np.int64],
+    held: NDArray[np.int64],
+    fraction: float,
+    grouped_by: str | None,
+) -> tuple[list[str], list[str]]:
+    """What to say where whole groups, or copies, were held out.
+
+    Args:
+        names: C names.
+        sizes: (C,) images of each class before.
+        held: (C,) images of each class that were held out.
+        fraction: as of `hold_out`.
+        grouped_by: where the groups come from; None where copies alone stand together.
+
+    Returns:
+        Of shares that are far from `fraction`; and of classes that groups leave without an image to evaluate on.
+    """
+    wanted = wanted_of(sizes, 0.0, fraction)[0][VAL]
+    shares = far_from_wanted(names, wanted, held, "held-out")
+    without = [names[c] for c in np.flatnonzero((held == 0) & (wanted > 0)).tolist()]
+    if not without:
+        return shares, []
+    more = f" and {len(without) - SHOWN:,} more" if len(without) > SHOWN else ""
+    way = "" if grouped_by is None else "; without groups: data.group_by=none (data: --group-by none)"
+    return shares, [
+        f"groups by {grouped_by or 'the copies of an image'} leave {counted(len(without), 'class')} without an image "
+        f"to evaluate on: {', '.join(without[:SHOWN])}{more}; each needs a second group that can be spared{way}"
+    ]
+
+
+def said_of_division(
+    pool: Split, val: Split | None, names: Sequence[str], options: DataOptions, source: Source
+) -> tuple[list[str], list[str]]:
+    """Of what groups and copies did to what was held out, see `said_of_groups`."""
+    held = np.array([], dtype=np.int64) if val is None else val.targets.numpy()
+    together = kept_together(pool.groups, pool.contents) if options.is_own else pool.groups
+    if options.validation == 0 or together is None:
+        return [], []
+    sizes, got = (np.bincount(c, minlength=len(names)) for c in (pool.targets.numpy(), held))
+    by = None if pool.groups is None else source.grouped_by or "the set itself"
+    return said_of_groups(names, sizes, got, options.validation, by)

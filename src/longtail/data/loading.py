@@ -15,7 +15,7 @@ from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
 from longtail.data.grouping import grouped
-from longtail.data.holdout import hold_out
+from longtail.data.holdout import hold_out, said_of_division
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.matching import absent, by_name, present, with_one_image
@@ -95,11 +95,11 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     size = options.image_size or source.image_size
     class_names, pool = _load_train(source.train, options, size, source.max_count)
     train, val = _divide(pool, len(class_names), options, seed)
+    bits = pool.depth.bits
+    shares, blind = said_of_division(pool, val, class_names, options, source)
     if source.val is not None:
-        val = _load_other("validation", source.val, class_names, size, pool.depth.bits)
-    test = None
-    if source.test is not None:
-        test = _load_other("test", source.test, class_names, size, pool.depth.bits)
+        val = _load_other("validation", source.val, class_names, size, bits)
+    test = None if source.test is None else _load_other("test", source.test, class_names, size, bits)
     known = set(class_names)
     apart = [part for part in (val if source.val else None, test) if part is not None]
     splits = {"train": train, "val": val, "test": test}
@@ -111,8 +111,8 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         not_tested=absent(test or val, class_names),
         single_image=with_one_image(pool, class_names),
         empty_classes=tuple(name for name in source.train.class_names if name not in known),
-        remarks=(*source.remarks, *_other_draw(source, options), *wrong),
-        reading=(*source.reading, *pool.depth.lines(), *copies),
+        remarks=(*source.remarks, *_other_draw(source, options), *wrong, *blind),
+        reading=(*source.reading, *pool.depth.lines(), *copies, *shares),
         left_out=source.left_out,
         listed=sum(len(part.ids) for part in source.parts.values()),
     )

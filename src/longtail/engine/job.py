@@ -63,9 +63,6 @@ class Job:
         blind = (
             "nothing to evaluate on, so there will be no score: add a part named test, or more images a class"
         )
-        if self.data.train.groups is not None:
-            rule = self.recipe.data.group_by or "the column group"
-            blind += f"; groups by {rule} stay in one part, without them: --set data.group_by=none"
         return [line] if test else [line, blind]
 
     def description(self, stage: Stage) -> dict[str, Any]:

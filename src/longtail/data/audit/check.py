@@ -12,10 +12,9 @@ from longtail.data.audit.findings import Audit, LeakingGroup, worst_first
 from longtail.data.audit.look import Look, look
 from longtail.data.copies import kept_together
 from longtail.data.depth import Depth, depth_of
-from longtail.data.grouping import group_names
-from longtail.data.holdout import HELD_OUT, hold_out
+from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
 from longtail.data.images import in_threads
-from longtail.data.listing import PARTS, Listing
+from longtail.data.listing import PARTS, Listing, Source
 from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
 from longtail.data.rows import ordered
@@ -53,17 +52,18 @@ def check(
     Raises:
         InputError: there is nothing to check, or `group_by` does not fit.
     """
-    options = options_of(path, root, "leave_out")
+    options = options_of(path, root, "leave_out").model_copy(update={"group_by": group_by})
     source = read_source(options)
     listings = source.parts
-    groups = _groups(listings, group_by)
+    groups = _groups(listings)
     seen = _see(listings, progress)
     depth = _depth(seen)
+    held, shares = _held_out(seen, listings["train"], source) if list(listings) == ["train"] else ({}, [])
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
         is_divisible=options.name not in ("parquet", "packed"),
-        held_out=_held_out(seen, listings["train"]) if list(listings) == ["train"] else {},
+        held_out=held,
         unreadable=tuple(seen.bad),
         repaired=tuple(
             (p, one.ignored) for p, one in zip(seen.paths, seen.looks, strict=True) if one.ignored
@@ -72,7 +72,7 @@ def check(
         duplicates=worst_first(find_duplicates(seen.looks, seen.paths, seen.parts, seen.classes)),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
-        remarks=(*source.remarks, *depth.lines()),
+        remarks=(*source.reading, *source.remarks, *depth.lines(), *shares),
         left_out=source.left_out,
         bits=source.bits or depth.bits,
     )
@@ -98,15 +98,11 @@ def leaking(groups: Sequence[tuple[str, str]]) -> tuple[LeakingGroup, ...]:
     return tuple(sorted(found, key=lambda one: (-one.images, one.group)))
 
 
-def _groups(listings: dict[str, Listing], group_by: str | None) -> list[tuple[str, str]]:
+def _groups(listings: dict[str, Listing]) -> list[tuple[str, str]]:
     """Part and group of each image that belongs to one."""
     found: list[tuple[str, str]] = []
     for part, listing in listings.items():
-        if group_by is not None:
-            names: Sequence[str] = group_names(group_by, listing.ids, listing.columns)
-        else:
-            names = listing.groups or ()
-        found += [(part, name) for name in names if name]
+        found += [(part, name) for name in listing.groups or () if name]
     return found
 
 
@@ -141,17 +137,23 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 
-def _held_out(seen: _Seen, train: Listing) -> dict[str, int]:
-    """Images of each class that training would hold out, groups and copies together."""
+def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, int], list[str]]:
+    """Images of each class that training would hold out, groups and copies together; and what groups do to them."""
     readable = set(seen.classes)
     position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
     if not position:
-        return {}
+        return {}, []
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
     contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
     groups = kept_together(None if train.groups is None else seen.groups, contents)
     _, held = hold_out(targets, len(position), HELD_OUT, 0, groups)
-    return dict(zip(position, np.bincount(targets[held], minlength=len(position)).tolist(), strict=True))
+    got = np.bincount(targets[held], minlength=len(position))
+    lines: list[str] = []
+    if groups is not None:
+        by = None if train.groups is None else source.grouped_by or "the set itself"
+        sizes = np.bincount(targets, minlength=len(position))
+        lines = [line for said in said_of_groups(list(position), sizes, got, HELD_OUT, by) for line in said]
+    return dict(zip(position, got.tolist(), strict=True)), lines
 
 
 def _depth(seen: _Seen) -> Depth:
