@@ -180,7 +180,7 @@ def test_strict_refuses_what_is_otherwise_noted(tree, case):
 
 
 def test_strict_is_content_with_clean_data(tree):
-    root = tree({"train/a": [1, 2], "train/b": [3, 4], "test/a": [1], "test/b": [2]})
+    root = tree({"train/a": [1, 2], "train/b": [3, 4], "test/a": [5], "test/b": [6]})
     assert load(root, strict=True).notes.lines() == []
     options = DataOptions(name="folder", path=str(root), strict=True)
     with pytest.raises(InputError, match="not clean"):
