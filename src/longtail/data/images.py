@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -85,17 +86,17 @@ def decode(image: Encoded, size: int, bits: int = 16) -> NDArray[np.uint8]:
 
 def _decode(image: Encoded, size: int, bits: int) -> tuple[NDArray[np.uint8], Reading]:
     """`decode`, and how the image was read."""
+    return with_image(image, partial(_square, size), bits)
 
-    def square(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-        upright = turn_upright(opened, reading)
-        if upright.size != (size, size):
-            side = min(upright.size)
-            left, top = ((length - side) / 2 for length in upright.size)
-            box = (left, top, left + side, top + side)
-            upright = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
-        return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
 
-    return with_image(image, square, bits)
+def _square(size: int, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+    upright = turn_upright(opened, reading)
+    if upright.size != (size, size):
+        side = min(upright.size)
+        left, top = ((length - side) / 2 for length in upright.size)
+        box = (left, top, left + side, top + side)
+        upright = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
 
 
 def decode_box(
@@ -121,24 +122,25 @@ def decode_box(
         UnreadableError: with the reason, whatever was raised.
     """
     top, left, height, width = box
-
-    def cut(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-        factor = shrink(opened, min(height, width) // size) if draft else 1
-        upright = turn_upright(opened, reading)
-        if top + height > upright.height * factor or left + width > upright.width * factor:
-            raise UnreadableError("smaller than when the set was listed")
-        if factor == 1:
-            return np.array(upright.crop((left, top, left + width, top + height)))
-        a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
-        return np.array(upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d)))
-
     with reasons(image):
         if isinstance(image, StoredPixels):
             pixels = image.read(top, height)[:, left : left + width]
         else:
-            pixels, _ = with_image(image, cut, bits)
+            pixels, _ = with_image(image, partial(_cut, box, size, draft), bits)
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         return interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
+
+
+def _cut(box: Box, size: int, draft: bool, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+    top, left, height, width = box
+    factor = shrink(opened, min(height, width) // size) if draft else 1
+    upright = turn_upright(opened, reading)
+    if top + height > upright.height * factor or left + width > upright.width * factor:
+        raise UnreadableError("smaller than when the set was listed")
+    if factor == 1:
+        return np.array(upright.crop((left, top, left + width, top + height)))
+    a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
+    return np.array(upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d)))
 
 
 def decode_small(image: Encoded, short_side: int, bits: int = 16) -> UInt8[np.ndarray, "h w 3"]:
@@ -152,16 +154,16 @@ def decode_small(image: Encoded, short_side: int, bits: int = 16) -> UInt8[np.nd
 
 def shrunk(image: Encoded, short_side: int, bits: int = 16) -> tuple[UInt8[np.ndarray, "h w 3"], Reading]:
     """`decode_small`, and how the image was read."""
+    return with_image(image, partial(_small, short_side), bits)
 
-    def small(opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-        upright = turn_upright(opened, reading)
-        shorter = min(upright.size)
-        if shorter > short_side:
-            width, height = (length * short_side // shorter for length in upright.size)
-            upright = upright.resize((width, height), Image.Resampling.BILINEAR)
-        return np.array(upright)
 
-    return with_image(image, small, bits)
+def _small(short_side: int, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+    upright = turn_upright(opened, reading)
+    shorter = min(upright.size)
+    if shorter > short_side:
+        width, height = (length * short_side // shorter for length in upright.size)
+        upright = upright.resize((width, height), Image.Resampling.BILINEAR)
+    return np.array(upright)
 
 
 def measure(image: Encoded) -> tuple[int, int]:
@@ -170,11 +172,12 @@ def measure(image: Encoded) -> tuple[int, int]:
 
 
 def _measure(image: Encoded) -> tuple[tuple[int, int], Reading]:
-    def size(opened: Image.Image, reading: Reading) -> tuple[int, int]:
-        upright = turn_upright(opened, reading)
-        return upright.height, upright.width
+    return with_image(image, _upright_size)
 
-    return with_image(image, size)
+
+def _upright_size(opened: Image.Image, reading: Reading) -> tuple[int, int]:
+    upright = turn_upright(opened, reading)
+    return upright.height, upright.width
 
 
 def decode_all(

@@ -1,6 +1,7 @@
 """One look at an image: is it sound, is it odd, and what tells it apart from others."""
 
 import hashlib
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -54,20 +55,24 @@ def look(image: Encoded) -> Look:
         data = read_encoded(image)
     content = _digest(data)
 
-    def seen(opened: Image.Image, reading: Reading) -> tuple[bytes, NDArray[np.float32], list[str]]:
-        odd = _oddities(opened)
-        factor = shrink(opened, min(opened.size) // (2 * _SIDE))
-        upright = turn_upright(opened, reading)
-        if _is_transparent(opened):
-            odd.append("with transparency, which is left out")
-        whole = factor == 1 and opened.format not in ("JPEG", "MPO")
-        pixels = _digest(np.asarray(upright)) if whole else content
-        grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-        return pixels, np.asarray(grey, dtype=np.float32), odd
-
-    (pixels, values, odd), reading = with_image(data, seen)
+    (pixels, values, odd), reading = with_image(data, partial(_seen, content))
     thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3)).round().astype(np.uint8).ravel()
     return Look(content, pixels, perceptual_hash(values), thumb, tuple(odd), reading.said, reading.largest)
+
+
+def _seen(
+    content: bytes, opened: Image.Image, reading: Reading
+) -> tuple[bytes, NDArray[np.float32], list[str]]:
+    """Digest of the pixels (that of the file where not all are decoded), small grey values, and what is odd."""
+    odd = _oddities(opened)
+    factor = shrink(opened, min(opened.size) // (2 * _SIDE))
+    upright = turn_upright(opened, reading)
+    if _is_transparent(opened):
+        odd.append("with transparency, which is left out")
+    complete = factor == 1 and opened.format not in ("JPEG", "MPO")
+    pixels = _digest(np.asarray(upright)) if complete else content
+    grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    return pixels, np.asarray(grey, dtype=np.float32), odd
 
 
 def perceptual_hash(grey: NDArray[np.float32]) -> int:
