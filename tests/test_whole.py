@@ -108,6 +108,20 @@ def test_a_fault_of_a_file_that_is_read_is_not_one_of_the_file_that_is_written(t
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(tmp_path / "photos" / "photo.png"))
 
 
+def test_a_full_disk_is_no_fault_of_the_file_that_is_copied(tmp_path: Path) -> None:
+    """An error of a copy names its source."""
+    out = tmp_path / "x"
+    with pytest.raises(InputError, match=rf"^cannot write {out}: File too large"), whole(out):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(tmp_path / "run" / "last.pt"))
+
+
+def test_a_file_of_a_folder_in_the_making_is_named_by_its_place(tmp_path: Path) -> None:
+    out = tmp_path / "x"
+    inner = pytest.raises(InputError, match=rf"^cannot write {out / 'a.png'}: ")
+    with inner, whole(out) as partial, whole(partial / "a.png"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_full_disk_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool

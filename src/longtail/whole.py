@@ -16,6 +16,7 @@ from longtail.types import InputError
 PARTIAL = ".partial"
 LOCK, OLD = ".lock", ".old"
 TRIES = 20  # to take a place that other processes take at the same moment
+WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # only what is written can be at fault
 CURES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or have your quota raised",
@@ -88,11 +89,14 @@ def is_left_over(name: str) -> bool:
 
 def _place(error: OSError, target: Path) -> Path | None:
     """What could not be written; None where the error is about something else."""
-    if not isinstance(error.filename, str | bytes) or not error.filename:
-        return target
+    shown = Path(
+        *(part for part in target.parts if not is_left_over(part))
+    )  # a file of a folder in the making
+    if not isinstance(error.filename, str | bytes) or not error.filename or error.errno in WRITTEN:
+        return shown
     named = Path(os.fsdecode(error.filename))
     if any(is_left_over(folder.name) for folder in (named, *named.parents)):
-        return target
+        return shown
     here, there = named.absolute(), target.absolute()
     return named if here.parent == there.parent or there.is_relative_to(here) else None
 

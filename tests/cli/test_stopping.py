@@ -9,6 +9,7 @@ import pytest
 from longtail.stopping import STOPPING
 
 Run = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.usefixtures("default_signals")
 
 
 @pytest.fixture

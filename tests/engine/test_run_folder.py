@@ -57,7 +57,7 @@ def test_a_refusing_disk_is_one_line(tmp_path: Path) -> None:
     def full(_: BinaryIO) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(InputError, match=r"cannot write .*x: No space left on device; .*--resume") as refused:
+    with pytest.raises(InputError, match=r"cannot write .*x: No space left on device; free") as refused:
         folder.write("x", full)
     assert "\n" not in str(refused.value)
     assert (tmp_path / "x").read_text() == "old"
@@ -161,3 +161,18 @@ def test_a_damaged_status_is_one_line(finished: Path, tmp_path: Path, content: s
     for use in (longtail.load, longtail.Run, lambda path: fit(tiny(), str(path), resume=True, quiet=True)):
         with pytest.raises(InputError, match=r"status\.json is damaged"):
             use(run)
+
+
+def test_only_a_run_in_training_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+
+    def full(_: BinaryIO) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for is_training, is_begun in ((False, False), (True, False), (False, True), (True, True)):
+        folder.is_training = is_training
+        if is_begun:
+            folder.write("state/last.pt", lambda file: file.write(b"state"))
+        with pytest.raises(InputError) as refused:
+            folder.write("x", full)
+        assert ("--resume" in str(refused.value)) == (is_training and is_begun)

@@ -1,5 +1,11 @@
 """Networks of timm with experts: what they compute, how deep a parameter lies, and where first weights come from."""
 
+import io
+import threading
+import time
+import urllib.error
+import urllib.request
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -9,7 +15,7 @@ import torch
 from torch import nn
 
 from longtail.engine.global_norm import GlobalBatchNorm
-from longtail.models import ExpertResNet, ModelOptions, build_model, fold_batch_norm
+from longtail.models import ExpertResNet, ModelOptions, build_model, fold_batch_norm, weights
 from longtail.models.backbone import (
     ExpertBackbone,
     backbone_input,
@@ -214,6 +220,38 @@ def test_a_failed_download_names_the_way_out(
     monkeypatch.setattr("longtail.models.weights._reachable", lambda _: online)
     with pytest.raises(InputError, match=rf"cannot be had \({reason}\).*--weights FILE"):
         build_model(ModelOptions(name="resnet18", pretrained=True), 5, ("first",), begin=True)
+
+
+@pytest.mark.parametrize(
+    ("happens", "answer"),
+    [
+        (None, True),
+        (urllib.error.HTTPError("https://hub", 403, "Forbidden", Message(), None), True),
+        (urllib.error.URLError("no route to host"), False),
+        (ValueError("unknown url type"), False),
+        ("nothing", False),
+    ],
+)
+def test_whether_a_server_answers_is_known_in_time(
+    monkeypatch: pytest.MonkeyPatch, happens: Exception | str | None, answer: bool
+) -> None:
+    asked, done = [], threading.Event()
+
+    def urlopen(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        asked.append((request.full_url, request.get_method(), timeout))
+        if isinstance(happens, Exception):
+            raise happens
+        if happens:
+            done.wait(60)  # as a name that is looked up, which knows no timeout
+        return io.BytesIO()
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(weights, "PATIENCE", 0.2 if happens == "nothing" else 30)
+    begun = time.monotonic()
+    assert weights._reachable("https://hub") == answer
+    assert time.monotonic() - begun < 20
+    assert asked == [("https://hub", "HEAD", weights.PATIENCE)]
+    done.set()
 
 
 def test_a_failed_download_names_a_like_network_with_installed_weights(

@@ -34,7 +34,7 @@ def check_free(out: Path, *, overwrite: bool = False) -> None:
         InputError: see above.
     """
     if out.exists() and not out.is_file():
-        raise InputError(f"{out} is not a file; choose another -o, or leave it out to print the table")
+        raise InputError(f"{out} is not a file; choose another -o")
     if out.is_file() and not overwrite:
         raise InputError(f"{out} exists; choose another -o, or replace it with --overwrite")
     if not out.parent.is_dir():

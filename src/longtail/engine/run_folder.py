@@ -19,7 +19,8 @@ from longtail.whole import is_left_over, whole, writing
 LOCK = ".lock"
 RESTORE = "restore it or train again"
 EVALUATE = "evaluate the run again"
-AGAIN = "then repeat the command (training: with --resume)"
+AGAIN = "then repeat the command"
+GO_ON = "then continue the run with --resume"
 
 
 class RunFolder:
@@ -27,7 +28,12 @@ class RunFolder:
 
     Args:
         path: the folder; nothing is read or written before a method asks for it.
+
+    Attributes:
+        is_training: whether a run is being trained here, so that one that cannot be written goes on with --resume.
     """
+
+    is_training = False
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -123,7 +129,8 @@ class RunFolder:
             InputError: the file system refuses (full, read-only); what was there before is untouched.
         """
         target = self.path / name
-        with whole(target, AGAIN) as partial, partial.open("wb") as file:
+        again = GO_ON if self.is_training and self.checkpoint.is_file() else AGAIN
+        with whole(target, again) as partial, partial.open("wb") as file:
             fill(file)
         return target
 

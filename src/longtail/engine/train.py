@@ -98,6 +98,7 @@ def _is_done(folder: RunFolder, recipe: Recipe) -> bool:
 
 def _hold(folder: RunFolder, held: ExitStack) -> None:
     held.enter_context(folder.locked())
+    folder.is_training = True
 
 
 def _take(folder: RunFolder, held: ExitStack) -> None:
