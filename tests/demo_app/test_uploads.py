@@ -34,3 +34,36 @@ def test_uploads_have_a_total_size_and_number(tmp_path: Path, monkeypatch: pytes
     assert status(tmp_path, 401, path="/config", method="GET") == 200
     (tmp_path / "a" / "y").touch()
     assert status(tmp_path, 1) == 413
+
+
+def test_uploads_on_their_way_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until they end, in whatever way: well, with an error, or because the sender is gone."""
+    monkeypatch.setattr(uploads, "MOST_BYTES", 1000)
+    monkeypatch.setattr(uploads, "MOST_FILES", 5)
+    scope = {"type": "http", "method": "POST", "path": "/upload", "headers": [(b"content-length", b"300")]}
+    small = scope | {"headers": [(b"content-length", b"1")]}
+
+    async def together(scope: Any, number: int, failing: bool, limited: LimitedUploads) -> int:
+        refused = 0
+
+        async def send(message: Any) -> None:
+            nonlocal refused
+            refused += message.get("status") == 413
+
+        calls = [asyncio.create_task(limited(scope, failing, send)) for _ in range(number)]
+        await asyncio.sleep(0)
+        calls[0].cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        return refused
+
+    async def app(scope: Any, failing: Any, send: Any) -> None:
+        await asyncio.sleep(0.01)
+        if failing:
+            raise OSError
+
+    async def all_of_it() -> list[int]:
+        limited = LimitedUploads(app, tmp_path)
+        tries = [(scope, 8, True), (scope, 8, False), (small, 8, True), (scope, 3, False)]
+        return [await together(*one, limited) for one in tries]
+
+    assert asyncio.run(all_of_it()) == [5, 5, 3, 0]

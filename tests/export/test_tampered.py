@@ -149,6 +149,33 @@ def elsewhere(place: str) -> Callable[[Any], None]:
     return change
 
 
+def sparse(place: str, *, outside: bool) -> Callable[[Any], None]:
+    """Sparse weights, as a graph or a node has them, that are not finite or lie in another file."""
+
+    def change(model: Any) -> None:
+        values = numpy_helper.from_array(np.full(2, 1 if outside else np.inf, np.float32), "sparse")
+        where = numpy_helper.from_array(np.arange(2), "places")
+        if outside:
+            where.ClearField("raw_data")
+            where.data_location = onnx.TensorProto.EXTERNAL
+            where.external_data.add(key="location", value="secret.bin")
+        one = onnx.SparseTensorProto(values=values, indices=where, dims=[4])
+        if place == "initializer":
+            model.graph.sparse_initializer.append(one)
+        elif place == "default":  # of a function's attribute
+            own = model.functions.add(name="F").attribute_proto.add(name="x", type="SPARSE_TENSOR")
+            own.sparse_tensor.CopyFrom(one)
+        else:
+            node = model.graph.node.add(op_type="Constant", output=["unused"])
+            attribute = node.attribute.add(name="sparse_value", type="SPARSE_TENSOR")
+            if place == "value":
+                attribute.sparse_tensor.CopyFrom(one)
+            else:
+                attribute.sparse_tensors.append(one)
+
+    return change
+
+
 ONNX: dict[str, tuple[Callable[[Any], None], str]] = {
     "nine classes": (named(9), "names 9 classes"),
     "eleven classes": (named(11), "11 classes"),
@@ -161,6 +188,13 @@ ONNX: dict[str, tuple[Callable[[Any], None], str]] = {
     "infinite": (holding(float("inf")), "not finite"),
     "in another folder": (elsewhere("../secret"), "another file"),
     "at the root": (elsewhere("/etc/passwd"), "another file"),
+    **{
+        f"sparse {place}, {'outside' if outside else 'infinite'}": (
+            sparse(place, outside=outside), "another file" if outside else "not finite",
+        )
+        for place in ("initializer", "value", "values", "default") for outside in (False, True)
+    },
+    "for training": (lambda model: model.training_info.add(), "for training"),
     "foreign operators": (lambda model: setattr(model.opset_import.add(), "domain", "com.microsoft"), "operators of"),
     "no images": (lambda model: setattr(model.graph.input[0].type.tensor_type, "elem_type", 1), ""),
     "no output": (lambda model: model.graph.output.pop(), ""),

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 LARGEST = 64 * 2**20  # bytes of one upload
-MOST_BYTES, MOST_FILES = 2**30, 1000  # that lie there at a time
+MOST_BYTES, MOST_FILES = 2**30, 1000  # that lie there or are on their way at a time
 REFUSED = b"too many uploads at a time; try again in ten minutes"
 Message = MutableMapping[str, Any]
 Server = Callable[
@@ -15,7 +16,7 @@ Server = Callable[
 
 
 class LimitedUploads:
-    """Passes requests on, but for an upload that would not fit beside those that lie there.
+    """Passes requests on, but for an upload that would not fit beside those that lie there or are on their way.
 
     Args:
         app: the server behind it.
@@ -24,22 +25,42 @@ class LimitedUploads:
 
     def __init__(self, app: Server, folder: Path) -> None:
         self.app, self.folder = app, folder
+        self._arriving: list[int] = []  # bytes of each upload on its way
+        self._lock = Lock()
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
         is_upload = (
             scope["type"] == "http" and scope["method"] == "POST" and scope["path"].endswith("/upload")
         )
-        if is_upload and not self._fits(scope):
+        if not is_upload:
+            await self.app(scope, receive, send)
+            return
+        size = _size(scope)
+        if not self._admit(size):
             headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(REFUSED)).encode())]
             await send({"type": "http.response.start", "status": 413, "headers": headers})
             await send({"type": "http.response.body", "body": REFUSED})
             return
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            with self._lock:
+                self._arriving.remove(size)
 
-    def _fits(self, scope: Message) -> bool:
-        length = dict(scope["headers"]).get(b"content-length", b"")
-        sizes = [int(length) if length.isdigit() and len(length) < 20 else LARGEST]
-        for file in self.folder.rglob("*"):
-            with suppress(OSError):  # it may be removed meanwhile
-                sizes.append(file.stat().st_size if file.is_file() else 0)
-        return sum(sizes) <= MOST_BYTES and len(sizes) <= MOST_FILES
+    def _admit(self, size: int) -> bool:
+        """Count an upload as on its way where it fits; what of it lies there already is counted twice meanwhile."""
+        with self._lock:
+            sizes = [size, *self._arriving]
+            for file in self.folder.rglob("*"):
+                with suppress(OSError):  # it may be removed meanwhile
+                    sizes.append(file.stat().st_size if file.is_file() else 0)
+            fits = sum(sizes) <= MOST_BYTES and len(sizes) <= MOST_FILES
+            if fits:
+                self._arriving.append(size)
+            return fits
+
+
+def _size(scope: Message) -> int:
+    """Bytes of an upload as it says; one that does not say may be of the largest size."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() and len(length) < 20 else LARGEST

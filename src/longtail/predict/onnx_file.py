@@ -75,6 +75,8 @@ def _check(model: Any) -> None:
     """Refuse what leads out of the file, what runs elsewhere, and numbers that are none."""
     import onnx
 
+    if model.training_info:
+        raise UnsafeFileError("it holds what is for training")
     domains = {entry.domain for entry in model.opset_import} | {node.domain for node in _nodes(model)}
     if domains - {"", "ai.onnx"}:
         raise UnsafeFileError(f"it needs operators of {max(domains)[:60]!r}")
@@ -89,14 +91,20 @@ def _check(model: Any) -> None:
 
 
 def _graphs(model: Any) -> Iterator[Any]:
-    """The graph, functions, and graphs within nodes."""
+    """The graph, functions, and graphs within their attributes."""
     waiting = [model.graph, *model.functions]
     while waiting:
         graph = waiting.pop()
         yield graph
-        for node in graph.node:
-            for attribute in node.attribute:
-                waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+        for attribute in _attributes(graph):
+            waiting += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
+def _attributes(graph: Any) -> Iterator[Any]:
+    """Those of the nodes, and a function's own with their defaults."""
+    yield from getattr(graph, "attribute_proto", ())
+    for node in graph.node:
+        yield from node.attribute
 
 
 def _nodes(model: Any) -> Iterator[Any]:
@@ -104,11 +112,14 @@ def _nodes(model: Any) -> Iterator[Any]:
 
 
 def _tensors(model: Any) -> Iterator[Any]:
+    """Every tensor, of sparse ones the values and where they stand."""
     for graph in _graphs(model):
         yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            for attribute in node.attribute:
-                yield from ([attribute.t] if attribute.HasField("t") else [])
-                yield from attribute.tensors
+        sparse = [*getattr(graph, "sparse_initializer", ())]
+        for attribute in _attributes(graph):
+            yield from ([attribute.t] if attribute.HasField("t") else [])
+            yield from attribute.tensors
+            sparse += [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+            sparse += attribute.sparse_tensors
+        for one in sparse:
+            yield from (one.values, one.indices)
