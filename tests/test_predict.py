@@ -161,13 +161,43 @@ def test_sources_keep_their_order_and_are_taken_each_time(
     listed = ["./a/1.png", "b/10.png", "b/2.png", "gone.png", "a/1.png", "a/note.txt", "a/1.png"]
     assert list(found.names()) == listed
     assert list(found) == [Path(name) for name in listed]
-    assert (found.missing, found.repeated, found.count()) == (("gone.png",), 1, 7)
+    gone = ("gone.png", "does not exist")
+    assert (found.missing, found.repeated, found.count()) == ((gone,), 1, 7)
     for missing in ("gone", ["gone", "x" * 5000, "a\0b"]):
-        with pytest.raises(InputError, match=r"gone.* exists?; give image files or folders"):
+        with pytest.raises(InputError, match=r"gone does not exist; give image files or folders"):
             ImageSources(missing)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no images in empty"):
-        ImageSources(["a", "empty"])
+
+
+def test_a_folder_without_images_is_missing_like_a_file(
+    trained: Path, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("empty", "texts", "checked", "a"):
+        (tmp_path / name).mkdir()
+    for name in ("texts/1.txt", "checked/audit.json", "checked/counts.csv", "a/1.png"):
+        (tmp_path / name).touch()
+    shutil.copy(paths[0], tmp_path / "a/1.png")
+    monkeypatch.chdir(tmp_path)
+    found = ImageSources(["empty", "a", "texts", "checked", "gone"])
+    assert list(found.names()) == ["empty", "a/1.png", "texts", "checked", "gone"]
+    assert [source for source, _ in found.missing] == ["empty", "texts", "checked", "gone"]
+    assert "written by longtail" in found.missing[2][1]
+    for given in ("empty", ["empty"], ["texts", "empty"], ["gone", "empty"], "checked"):
+        with pytest.raises(
+            InputError, match=r"(empty|texts) holds no images|gone does not|checked was written"
+        ):
+            ImageSources(given)
+        with pytest.raises(InputError):
+            longtail.load(trained).predict(given)
+    with pytest.raises(InputError) as refused:
+        ImageSources("texts")
+    assert "texts/1.txt" in str(refused.value.details)
+    model = longtail.load(trained)
+    with pytest.warns(UserWarning, match=r"1 image cannot be read: empty \(a folder.*its row is empty"):
+        table = model.predict(["empty", "a"])
+    assert list(table["path"]) == ["empty", "a/1.png"]
+    assert list(table["confidence"].isna()) == [True, False]
+    with pytest.raises(InputError, match="1 image cannot be read"):
+        model.predict_proba(["empty", "a"])
 
 
 def in_every_form(path: Path) -> dict[str, Any]:

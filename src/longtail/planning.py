@@ -21,6 +21,7 @@ from longtail.report import SeedRuns, planned_seeds
 from longtail.types import InputError
 
 RUNS = "runs"
+MOST_SEEDS = 1000  # at once
 OWN = get_args(OwnSource)
 
 
@@ -271,6 +272,8 @@ def plan_seeds(
 
 
 def _distinct(seeds: Sequence[int] | None) -> list[int]:
+    if len(seeds or ()) > MOST_SEEDS:
+        raise InputError(f"{len(seeds or ()):,} seeds are given; give at most {MOST_SEEDS:,}")
     found = [whole_number("seed", seed) for seed in seeds or ()]
     known = [seed for seed in found if seed is not None]
     if not known or len(set(known)) < len(known):

@@ -52,7 +52,7 @@ def test_a_sheet_of_files(
     (photos / "test/fox/broken.png").write_bytes(b"no image")
     out = tmp_path / "sheet.png"
     code, _, err = run("explain", finished, photos / "test", "-o", out, "--limit", 3, "--class", "7")
-    assert code == 0, err
+    assert code == 1, err
     assert "the first of 7, more with --limit" in err
     assert "broken.png (not an image)" in err
     with Image.open(out) as sheet:

@@ -67,7 +67,7 @@ def test_a_folder_without_images_is_refused_with_what_it_holds(
 ) -> None:
     (mixed / "1.png").unlink()
     shutil.rmtree(mixed / "deep")
-    assert "no images in" in refused("predict", finished, mixed, details=True)
+    assert "holds no images" in refused("predict", finished, mixed, details=True)
     assert "written by longtail" in refused("predict", finished, finished)
 
 

@@ -40,6 +40,7 @@ def test_several_seeds_end_in_one_table(
     ("words", "said"),
     [
         (("--seeds", "1,1"), "give each once"),
+        (("--seeds", ",".join(map(str, range(1001)))), "1,001 seeds are given; give at most 1,000"),
         (("--seeds", "a"), "no list of whole numbers, such as 0,1,2"),
         (("--seeds", ""), "an empty word"),
         (("--seeds", "-1"), "run.seed = -1 does not fit"),

@@ -150,6 +150,23 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     ]
 
 
+def test_a_folder_without_images_keeps_no_other_from_its_answer(
+    run: Run, refused: Refused, finished: Path, digits: Path, tmp_path: Path
+) -> None:
+    empty, there, out = tmp_path / "empty", next((digits / "3").iterdir()), tmp_path / "out.csv"
+    empty.mkdir()
+    code, _, err = run("predict", finished, there, empty, "-o", out, "--strict")
+    assert (code, f"{empty} (holds no images)" in err, out.exists()) == (2, True, False)
+    code, _, err = run("predict", finished, there, empty, "-o", out)
+    assert (code, f"{empty} (a folder" in err) == (1, True)
+    assert [(row["path"], row["label"] == "") for row in rows(out.read_text())] == [
+        (str(there), False),
+        (str(empty), True),
+    ]
+    code, _, err = run("explain", finished, there, empty, "-o", tmp_path / "sheet.png")
+    assert (code, f"{empty} (a folder" in err) == (1, True)
+
+
 @pytest.fixture
 def listed(run: Run, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Predict what a list on standard input names."""
@@ -218,7 +235,7 @@ def test_resuming_tries_again_what_could_not_be_read(
 def test_predict_refuses(refused: Refused, finished: Path, digits: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "nowhere does not exist" in refused("predict", finished, "nowhere")
-    assert "no images in" in refused("predict", finished, tmp_path / "empty")
+    assert "holds no images" in refused("predict", finished, tmp_path / "empty")
     assert "is not a file" in refused("predict", finished, digits, "-o", tmp_path)
     assert "neither .csv nor .parquet" in refused("predict", finished, digits, "-o", tmp_path / "out.xlsx")
     assert "no folder" in refused("predict", finished, digits, "-o", tmp_path / "missing/out.csv")

@@ -1,11 +1,19 @@
 """Methods from folders of one's own: found, helped by files that are none, and refused in one line when broken."""
 
+import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from longtail import methods
+from longtail.cli.main import main
+from longtail.methods import available, find
+from longtail.recipe import load_recipe
+from longtail.types import InputError
 
 METHOD = """
 from longtail.method import Method
@@ -17,21 +25,46 @@ class Mine(Method):
     def loss(self, output, batch, progress):
         return {{"x": output.logits.sum()}}
 """
-LIST = "from longtail.methods import available, find; find('icl'); print(*available())"
+Files = Callable[..., None]
 
 
-def listed(folder: Path, **files: str) -> subprocess.CompletedProcess[str]:
-    """What a process with these files in its folder of methods lists."""
+def write(folder: Path, **files: str) -> None:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text, "utf-8")
-    environment = os.environ | {"LONGTAIL_METHODS": str(folder)}
-    words = [sys.executable, "-c", LIST]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    """Makes files of methods; their folder is searched as if this process had begun with it."""
+
+    def forget() -> None:
+        available.cache_clear()
+        methods._load.cache_clear()
+        importlib.invalidate_caches()
+
+    def made(**files: str) -> None:
+        write(tmp_path, **files)
+        forget()
+
+    before = {*sys.modules}
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    yield made
+    forget()
+    for name in ("mine", "_help"):
+        module = sys.modules.pop(f"{methods.__name__}.{name}", None)
+        if module is not None:
+            assert f"{methods.__name__}.{name}" not in before
+            delattr(methods, name)
 
 
 def test_a_file_is_found_and_an_underscore_hides_its_helper(tmp_path: Path) -> None:
-    line = "from longtail.methods._help import X"
-    assert "mine" in listed(tmp_path, mine=METHOD.format(line=line), _help="X = 1").stdout.split()
+    """In a process of its own: the folder is named in its environment."""
+    write(tmp_path, mine=METHOD.format(line="from longtail.methods._help import X"), _help="X = 1")
+    words = [sys.executable, "-c", "from longtail.methods import available; print(*available())"]
+    environment = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    assert {"mine", "icl"} <= {*done.stdout.split()}
+    assert "_help" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -47,19 +80,21 @@ def test_a_file_is_found_and_an_underscore_hides_its_helper(tmp_path: Path) -> N
     ],
     ids=["import", "syntax", "empty", "twice"],
 )
-def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, files: dict[str, str], said: str) -> None:
-    last = listed(tmp_path, **files).stderr.splitlines()[-1]
-    assert last.startswith("longtail.types.InputError: ")
-    assert said in last
+def test_what_is_wrong_with_a_file_is_said(plugins: Files, files: dict[str, str], said: str) -> None:
+    plugins(**files)
+    with pytest.raises(InputError) as refused:
+        (find("icl"), available())
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["x =", "raise SystemExit(3)"])
-def test_a_broken_file_hinders_no_other_method(tmp_path: Path, text: str) -> None:
-    (tmp_path / "mine.py").write_text(text, "utf-8")
-    environment = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
-    code = "from longtail.recipe import load_recipe; load_recipe('icl-digits')"
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
-    words = [sys.executable, "-m", "longtail", "methods"]
-    listed = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+def test_a_broken_file_hinders_no_other_method(
+    plugins: Files, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugins(mine=text)
+    assert load_recipe("icl-digits")[0].method.name == "icl"
+    assert main(["methods"]) == 0
+    listed = capsys.readouterr().out
     assert "BROKEN: method 'mine' cannot be imported" in listed
     assert "icl " in listed

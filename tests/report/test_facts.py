@@ -214,6 +214,25 @@ def test_class_size_takes_the_form_that_suits(tmp_path: Path, classes: int, imag
     assert found.edges == (19.5, 100.5)
 
 
+@pytest.mark.parametrize(("evaluated", "now"), [(None, 1.7), (1.5, 1.7), (1.5, None)])
+def test_a_temperature_fitted_since_the_evaluation_is_said(
+    tmp_path: Path, evaluated: float | None, now: float | None
+) -> None:
+    run = made_up_run(tmp_path / "run", temperature=evaluated)
+    assert not any("fitted again" in notice for notice in collect(Run(run)).head.notices)
+    file = run / "weights/model.json"
+    model = json.loads(file.read_text())
+    file.write_text(
+        json.dumps({key: model[key] for key in ("classes", "epoch")} | ({"temperature": now} if now else {}))
+    )
+    (said,) = (notice for notice in collect(Run(run)).head.notices if "fitted again" in notice)
+    assert f"{now or 1:.3g} in the weights" in said
+    file.write_text(json.dumps(model | {"temperature": now or 3.0, "epoch": model["epoch"] - 1}))
+    assert not any("fitted again" in notice for notice in collect(Run(run)).head.notices)
+    file.unlink()  # weights may be removed
+    assert not any("fitted again" in notice for notice in collect(Run(run)).head.notices)
+
+
 def test_confidence_before_and_after_the_temperature(tmp_path: Path) -> None:
     found = facts(tmp_path, images=100, temperature=2.0).confidence
     assert found is not None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longtail.cli.runs import RunArgument, loading, note
+from longtail.cli.runs import INCOMPLETE, RunArgument, loading, note
 
 if TYPE_CHECKING:
     from longtail.explain import Explanation
@@ -79,6 +79,8 @@ def _sheet_of_files(
         typer.echo(line, err=True)
     more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
     typer.echo(f"{len(found)} images in {file}{more}", err=True)
+    if bad:
+        raise typer.Exit(INCOMPLETE)
 
 
 def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.cli.output import data_out, say
-from longtail.cli.runs import PriorOption, RunArgument, Strict, loading, note
+from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, loading, note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from longtail.predict import ImageSources, Predictor, Unreadable
 
 DOUBTFUL = 0.5  # a confidence below this is worth a look
-INCOMPLETE = 1  # status where an image has no prediction
 
 
 def predict(
@@ -261,7 +260,7 @@ def _words(options: dict[str, Any], strict: bool) -> list[str]:
 
 
 def _check_given(images: "ImageSources", strict: bool) -> None:
-    """Say what is given again, and refuse what does not exist or is left out where that was asked for."""
+    """Say what is given again, and refuse what holds no image or is left out where that was asked for."""
     from longtail.data.left_out import left_out_lines
     from longtail.predict import unreadable_error
     from longtail.types import InputError
@@ -272,7 +271,7 @@ def _check_given(images: "ImageSources", strict: bool) -> None:
         )
         _say([f"{images.repeated:,} {sources} answered each time"])
     if strict and images.missing:
-        raise unreadable_error([(name, "does not exist") for name in images.missing])
+        raise unreadable_error(list(images.missing))
     if strict and images.count() and (lost := left_out_lines(images.left_out, problems_only=True)):
         raise InputError(
             "the folders hold more than images; remove or convert it, or leave out --strict", lost

@@ -15,6 +15,8 @@ from longtail.stopping import handled_by
 if TYPE_CHECKING:
     from longtail.predict import Predictor
 
+INCOMPLETE = 1  # status where an image could not be read and the others were
+
 
 @contextmanager
 def loading() -> Iterator[None]:

@@ -141,7 +141,7 @@ def read_file(file: Path) -> bytes:
     """The bytes of a file; raises `UnreadableError` where it is too large or no regular file."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-        raise UnreadableError("not a regular file")
+        raise UnreadableError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     if status.st_size > MAX_BYTES:
         raise UnreadableError(f"too large: more than {MAX_BYTES:,} bytes")
     return file.read_bytes()

@@ -178,6 +178,13 @@ class Metrics(Scores):
     prior: dict[str, Annotated[float, Field(ge=0)]] | None = None
 
 
+class WeightsRecord(Record):
+    """weights/model.json, as far as a report reads it."""
+
+    epoch: Count
+    temperature: Positive = 1.0
+
+
 class EpochRecord(Record):
     """A line of log.jsonl: a finished epoch, counted from 0."""
 

@@ -14,6 +14,7 @@ from longtail.metrics import fit_temperature, temperature_interval, why_no_tempe
 from longtail.models import ExpertModel
 
 MOST = 10_000  # images; more make no difference
+ENOUGH = 10  # images of a class, below which a temperature says little of it
 ROUGH = 2.0  # times the lower end of the interval that the upper end of a rough temperature is
 MOST_LOGITS = 20_000_000  # in memory, several times over, where classes are many
 
@@ -27,6 +28,7 @@ class Fit(NamedTuple):
         why: the reason where there is none.
         images: how many were used.
         classes: how many of the classes these show.
+        thin: how many of all classes have fewer than 10 of them, or none.
     """
 
     temperature: float | None
@@ -34,6 +36,7 @@ class Fit(NamedTuple):
     why: str
     images: int
     classes: int
+    thin: int = 0
 
     @property
     def basis(self) -> str:
@@ -47,6 +50,16 @@ class Fit(NamedTuple):
     def is_rough(self) -> bool:
         """Whether twice or half of it would fit these images as well."""
         return self.interval is not None and self.interval[1] > ROUGH * self.interval[0]
+
+    @property
+    def caveats(self) -> list[str]:
+        """What to know before trusting the temperature."""
+        rough = ["it is rough: half or twice of it would fit as well"] if self.is_rough else []
+        few = f"{self.thin:,} class{'es have' if self.thin > 1 else ' has'} fewer than {ENOUGH} images there"
+        return [
+            *rough,
+            *([f"{few}: it may not hold for {'these' if self.thin > 1 else 'it'}"] if self.thin else []),
+        ]
 
 
 def temperature_of(
@@ -78,12 +91,13 @@ def temperature_of(
     if not parts:
         return Fit(None, None, "there are no images", 0, 0)
     logits, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+    thin = int((torch.bincount(split.targets, minlength=len(assumed_log_prior)) < ENOUGH).sum())
     shares = torch.bincount(targets, minlength=logits.shape[1]).double()
     ratio = shares.log() - assumed_log_prior.cpu()
     found, classes = fit_temperature(logits, targets, ratio), int((shares > 0).sum())
     if found is None:
-        return Fit(None, None, why_no_temperature(logits, targets, ratio), used, classes)
-    return Fit(found, temperature_interval(logits, found, ratio), "", used, classes)
+        return Fit(None, None, why_no_temperature(logits, targets, ratio), used, classes, thin)
+    return Fit(found, temperature_interval(logits, found, ratio), "", used, classes, thin)
 
 
 def temperature_entry(temperature: float | None, fitted_on: str) -> dict[str, object]:

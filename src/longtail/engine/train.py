@@ -195,8 +195,9 @@ def _fit_temperature(job: Job, stage: Stage) -> float | None:
     fit = temperature_of(job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage))
     if fit.temperature is None:
         job.display.say(f"no temperature was fitted on {fit.images:,} validation images: {fit.why}")
-    elif fit.is_rough:
-        job.display.say(f"the temperature {fit.temperature:.3g} is rough: fitted on {fit.basis}")
+    elif fit.caveats:
+        said = f"the temperature {fit.temperature:.3g} is fitted on {fit.basis}"
+        job.display.say(f"{said}; {'; '.join(fit.caveats)}")
     return fit.temperature
 
 

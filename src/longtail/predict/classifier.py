@@ -53,8 +53,8 @@ class Calibration(NamedTuple):
         elif self.trained_on:
             verb = "was" if self.trained_on == 1 else "were"
             lines.append(f"{self.trained_on:,} more {verb} trained on and left out")
-        if self.fit.is_rough:
-            lines.append("the temperature is rough; give more images")
+        if self.fit.caveats:
+            lines.append(f"the temperature: {'; '.join(self.fit.caveats)}; give more images")
         return lines
 
 

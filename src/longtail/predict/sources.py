@@ -20,29 +20,30 @@ class ImageSources:
         sources: files, taken as they are, and folders, searched in sorted order without hidden files.
 
     Attributes:
-        missing: the sources that do not exist. They are listed like files: they cannot be read, and others can.
+        missing: (source, reason) of those that do not exist, and of folders without images. They are listed like files:
+            they cannot be read, and others can.
         repeated: how many sources were given before.
 
     Raises:
-        InputError: no source exists, or a folder holds no image.
+        InputError: no source exists and holds an image.
     """
 
     def __init__(self, sources: Sources) -> None:
         given = [sources] if isinstance(sources, str | Path) else sources
         self._given = tuple(str(source) for source in given)
-        self.missing = tuple(source for source in self._given if not os.path.exists(source))  # noqa: PTH110 any text
+        self._beside = Collector()
+        reasons = [(source, _why_nothing(source, self._beside)) for source in self._given]
+        self.missing = tuple((source, reason) for source, reason in reasons if reason)
         self.repeated = len(self._given) - len(set(self._given))
         if self.missing and len(self.missing) == len(self._given):
-            which = (
-                self.missing[0]
-                if len(self.missing) == 1
-                else f"none of {len(self.missing):,} sources, such as {self.missing[0]},"
+            source, reason = self.missing[0]
+            number = f"none of {len(self.missing):,} sources can be read, for example: "
+            which = "" if len(self.missing) == 1 else number
+            known = " ".join(sorted(SUFFIXES))
+            raise InputError(
+                f"{which}{source} {reason}; give image files or folders of images ({known})",
+                left_out_lines(self._beside.found()),
             )
-            verb = "does not exist" if len(self.missing) == 1 else "exists"
-            raise InputError(f"{which} {verb}; give image files or folders of images")
-        self._beside = Collector()
-        for source in self._given:
-            next(files_of(source, Collector()))
 
     def __iter__(self) -> Iterator[Path]:
         """The files; a folder is read when it is reached."""
@@ -71,28 +72,29 @@ class ImageSources:
 
 
 def files_of(source: str, beside: Collector) -> Iterator[str]:
-    """A file as it is spelt, or the images of a folder in sorted order.
+    """A file as it is spelt, or the images of a folder in sorted order; a folder without images is given like a file.
 
     Args:
         source: the file or folder.
         beside: is given what else lies in the folder, once all of it was read.
-
-    Raises:
-        InputError: a folder without images.
     """
-    if not os.path.isdir(source):  # noqa: PTH112 any text
-        yield source
-        return
-    if is_own(Path(source)):
-        raise InputError(f"{source} was written by longtail and holds no images to read; give your images")
-    walker, empty = Walker(), True
-    for _, path in walker.walk(Path(source)):
-        empty = False
-        yield str(path)
-    beside.extend(walker.left_out())
+    empty = True
+    if os.path.isdir(source) and not is_own(Path(source)):  # noqa: PTH112 any text
+        walker = Walker()
+        for _, path in walker.walk(Path(source)):
+            empty = False
+            yield str(path)
+        beside.extend(walker.left_out())
     if empty:
-        known = " ".join(sorted(SUFFIXES))
-        raise InputError(
-            f"no images in {source}; give a folder with files ending in {known}",
-            left_out_lines(beside.found()),
-        )
+        yield source
+
+
+def _why_nothing(source: str, beside: Collector) -> str | None:
+    """Why there is nothing to read in a source; None where there is, as far as can be seen without reading it."""
+    if not os.path.exists(source):  # noqa: PTH110 any text
+        return "does not exist"
+    if not os.path.isdir(source) or next(files_of(source, beside)) != source:  # noqa: PTH112 any text
+        return None
+    return (
+        "was written by longtail and holds no images to read" if is_own(Path(source)) else "holds no images"
+    )

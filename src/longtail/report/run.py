@@ -10,7 +10,7 @@ import pandas as pd
 
 from longtail.data.options import data_name
 from longtail.engine.run_folder import RESTORE, RunFolder
-from longtail.engine.run_records import EpochRecord, StoredRecipe, check_epochs, plain
+from longtail.engine.run_records import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
 from longtail.engine.run_tables import read_confusions, read_per_class, read_predictions, read_splits
 from longtail.metrics.groups import GROUPS
 from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines
@@ -116,6 +116,15 @@ class Run:
         if not self.has(f"eval/{self.split}/metrics.json"):
             return None
         return self._files.metrics(str(self.split), self._again)
+
+    @cached_property
+    def new_temperature(self) -> float | None:
+        """The temperature of the weights, where `calibrate` changed it since the evaluation; else None."""
+        metrics = self._evaluated
+        found = self.record("weights/model.json", WeightsRecord) if metrics else None
+        if metrics is None or found is None or metrics["epoch"] != found.epoch:
+            return None
+        return None if found.temperature == metrics.get("temperature", 1.0) else found.temperature
 
     @property
     def _again(self) -> str:

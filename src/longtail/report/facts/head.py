@@ -59,6 +59,12 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         yield "The class mix was exchanged for these predictions (--prior): they are not the model's own."
     if metrics.get("temperature") is not None and run.split == metrics.get("temperature_from", "val"):
         yield "The temperature was fitted on these very images, so its calibration looks better than it is."
+    if run.new_temperature is not None:
+        yield (
+            f"The temperature was fitted again since this evaluation: {run.new_temperature:.3g} in the weights, "
+            f"{metrics.get('temperature') or 1.0:.3g} here. Confidences are those of before; `longtail evaluate` "
+            "brings them up to date."
+        )
     if found.unknown_classes:
         images = sum(number for _, number in found.unknown_classes)
         names = listed([name for name, _ in found.unknown_classes])
