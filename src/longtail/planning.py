@@ -274,12 +274,10 @@ def plan_seeds(
 def _distinct(seeds: Sequence[int] | None) -> list[int]:
     if len(seeds or ()) > MOST_SEEDS:
         raise InputError(f"{len(seeds or ()):,} seeds are given; give at most {MOST_SEEDS:,}")
-    found = [whole_number("seed", seed) for seed in seeds or ()]
-    known = [seed for seed in found if seed is not None]
+    known = [number for seed in seeds or () if (number := whole_number("seed", seed)) is not None]
     if not known or len(set(known)) < len(known):
-        raise InputError(
-            f"seeds {', '.join(map(str, known)) or 'none'} do not fit: give each once, as in 0,1,2"
-        )
+        given = ", ".join(map(str, known)) or "none"
+        raise InputError(f"seeds {given} do not fit: give each once, as in 0,1,2")
     return known
 
 
