@@ -95,7 +95,7 @@ def check_said(said: str, audit: dict) -> None:
     assert said.count(line) == 1
     for one in audit["left_out"]:
         noun = "file" if one["count"] == 1 else "files"
-        assert f"{one['count']} {noun} left out, {one['reason']}" in said
+        assert f"  {one['count']} {noun}, {one['reason']}" in said
         assert one["examples"][0] in said
     for one in (*audit["unreadable"], *audit["repaired"]):
         assert one["path"] in said
@@ -129,7 +129,7 @@ def test_check_train_report_and_predict_say_the_same(
     used, total, unreadable, left_out = map(int, found.groups())
     assert (code, total, used + unreadable + left_out) == (1, seen, seen)
     assert (used, unreadable) == (len(IMAGES) + len(BESIDE), len(UNREADABLE))
-    counts = [int(number) for number in re.findall(r"^  (\d+) files? left out, ", said, re.MULTILINE)]
+    counts = [int(number) for number in re.findall(r"^  (\d+) files?, ", said, re.MULTILINE)]
     assert sum(counts) == left_out == len(PROBLEMS) + len(HARMLESS) + len(LINKS)
     assert "\x1b[31m" not in said
 

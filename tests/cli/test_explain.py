@@ -69,6 +69,9 @@ def test_what_is_refused_in_one_line(
     assert "--limit is for the images of SOURCE" in refused("explain", finished, "--limit", 3)
     assert "ends in .png" in refused("explain", finished, photos, "-o", tmp_path / "sheet.gif")
     assert "--overwrite" in refused("explain", finished, photos, "-o", taken)
+    among = photos / "train" / "sheet.png"
+    assert "lies among the images" in refused("explain", finished, photos, "-o", among)
+    assert not among.exists()
     out = tmp_path / "sheet.png"
     assert "no class 'fox'" in refused("explain", finished, photos, "-o", out, "--class", "fox")
     broken = tmp_path / "broken.png"
@@ -76,6 +79,18 @@ def test_what_is_refused_in_one_line(
     assert "cannot be read" in refused("explain", finished, broken, "-o", out, details=True)
     assert taken.read_bytes() == b"mine"
     assert not out.exists()
+
+
+def test_a_sheet_among_the_images_of_the_run_is_refused(
+    digits_run: Path, photos: Path, refused: Callable[..., str]
+) -> None:
+    recipe = digits_run / "recipe.toml"
+    recipe.write_text(
+        recipe.read_text("utf-8").replace("[data]\n", f"[data]\npath = {str(photos)!r}\n"), "utf-8"
+    )
+    among = photos / "train" / "sheet.png"
+    assert "lies among the images" in refused("explain", digits_run, "-o", among)
+    assert not among.exists()
 
 
 def test_a_run_without_its_evaluation_is_refused(digits_run: Path, refused: Callable[..., str]) -> None:

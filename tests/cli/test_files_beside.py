@@ -58,7 +58,8 @@ def test_python_warns_of_what_could_be_an_image(finished: Path, mixed: Path) -> 
 
 def test_explain_says_it_too(finished: Path, mixed: Path, run: Callable[..., object], tmp_path: Path) -> None:
     err = run("explain", finished, mixed, "-o", tmp_path / "sheet.png").err
-    assert "1 file left out, camera raw" in err
+    assert "3 files left out:" in err
+    assert "  1 file, camera raw" in err
     assert "2 images in" in err
 
 

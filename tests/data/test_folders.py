@@ -381,7 +381,7 @@ def test_images_straight_in_a_part_beside_other_folders_are_refused(tree, more):
 def test_folders_beside_the_parts_are_told(tree):
     root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "extra/a": [4], "raw": [5], ".cache": [6]})
     data = load(root)
-    assert data.notes.lines()[-2] == "2 files left out, beside train, test, so in no part: extra/, raw/"
+    assert data.notes.lines()[-2] == "  2 files, beside train, test, so in no part: extra/, raw/"
     with pytest.raises(InputError, match="not clean"):
         load(root, strict=True)
 

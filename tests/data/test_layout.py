@@ -84,6 +84,39 @@ REFUSED = {
     "a class called train with images and subfolders": (
         {"bus": [1], "car": [2], "train": [3], "train/diesel": [4]}, r"could be a class beside bus, car",
     ),
+    "other words": (
+        {"dev/cat": [1], "dev/dog": [2], "eval/cat": [3]},
+        r"dev, eval in \S*images are called as parts.*dev holds cat, dog; .*longtail train \S*images/dev\).* table",
+    ),
+    "abbreviated, with numbered classes": (
+        {f"{part}/{name}": [1] for part in ("tr", "te") for name in "012"}, r"te, tr in .*called as parts",
+    ),
+    "numbered": ({f"{part}/{name}": [1] for part in ("val1", "val2") for name in ("cat", "dog")}, r"called as parts"),
+    "processed": (
+        {f"{part}/{name}": [1] for part in ("original_images", "Augmented") for name in ("cat", "dog")},
+        r"Augmented, original_images in .*called as parts, years or steps of processing",
+    ),
+    "labeled and unlabeled": (
+        {"labeled/cat": [1], "labeled/dog": [2], "unlabeled": [3]}, r"longtail train \S*images/labeled\)",
+    ),
+    "a part in steps of processing": (
+        {f"train/{step}/{name}": [1] for step in ("raw", "cropped") for name in ("cat", "dog")}
+        | {"test/cat": [2]},
+        r"cropped, raw in \S*images/train are called",
+    ),
+    "seasons": ({f"{year}/{name}": [1] for year in ("2019", "2020") for name in ("cat", "dog")}, r"parts, years"),
+    "sites": (
+        {f"{site}/{name}": [1] for site in ("siteA", "siteB") for name in ("cat", "dog")},
+        r"in \S*images, the classes siteA, siteB .* the same subfolders cat, dog;.*longtail train \S*/siteA\).*table",
+    ),
+    "sites of which one lacks a class": (
+        {f"{site}/{name}": [1] for site in ("siteA", "siteB") for name in ("cat", "dog")} | {"siteA/owl": [2]},
+        r"the same subfolders cat, dog",
+    ),
+    "any names": (
+        {f"{top}/{name}": [1] for top in ("north", "south") for name in ("cat", "dog")},
+        r"the same subfolders cat, dog",
+    ),
     "images to name beside classes": (
         {"bus": [1], "car": [2], "test": [3]}, r"test holds images but no class folders, beside the classes bus, car",
     ),
@@ -105,6 +138,15 @@ READ = {
     "the same folder in each class": {"n01443537/images": [1], "n01629819/images": [2]},
     "grades of numbered patients": {f"{grade}/p{k}": [k] for grade in "012" for k in range(3)},
     "images and folders": {"fox": [1], "fox/train": [2], "owl": [3]},
+    "lettered cameras": {f"{name}/cam{k}": [1] for name in ("fox", "owl") for k in "AB"},
+    "words that are classes with images": {"raw": [1], "processed": [2]},
+    "words with other words": {"raw fish": [1], "raw meat/beef": [2], "raw meat/pork": [3]},
+    "steps of different classes": {
+        "raw/ham": [1],
+        "raw/beef": [2],
+        "processed/salami": [3],
+        "processed/jam": [4],
+    },
     "one class has folders": {"fox/left": [1], "fox/right": [2], "owl": [3]},
     "numbered classes": {"set1": [1], "set2": [2], "set3": [3]},
     "a class called train": {"bus": [1], "car": [2], "train": [3]},

@@ -33,9 +33,16 @@ def test_a_line_names_count_reason_and_examples():
     assert left_out_lines((PROBLEM, HARMLESS), problems_only=True) == [PROBLEM.line()]
 
 
+def test_several_reasons_are_a_headline_and_an_item_each():
+    head, *items = left_out_lines((PROBLEM, LeftOut("two species", 9, ("x",), noun="image")))
+    assert head == "11 files and images left out:"
+    assert items == ["  2 files, beside the classes: a.jpg, b.jpg", "  9 images, two species: x and more"]
+    assert left_out_lines(()) == []
+
+
 def test_what_could_be_data_is_a_problem_and_the_rest_is_said_alone():
     notes = Notes(left_out=(PROBLEM, HARMLESS))
-    assert notes.lines() == [PROBLEM.line(), HARMLESS.line()]
+    assert notes.lines() == ["3 files left out:", f"  {PROBLEM.item()}", f"  {HARMLESS.item()}"]
     assert notes.lines(problems_only=True) == [PROBLEM.line()]
     counts = {"train": {"a": 3, "b": 3}}
     assert Audit(counts, left_out=(PROBLEM,)).has_problems

@@ -6,16 +6,18 @@ import pytest
 
 from longtail.data import walking
 from longtail.data.folder import NO_CLASS, read_folder
+from longtail.data.own_output import is_own
 from longtail.data.walking import (
     BY_CONTENT,
     FOREIGN,
     HIDDEN,
+    IN_OWN,
+    LIKE_OWN,
     NO_LINK,
     OWN,
     TWICE,
     UPWARD,
     Walker,
-    is_own,
     walk_images,
 )
 from longtail.types import InputError
@@ -42,7 +44,7 @@ OUTPUT = {
     "runs of seeds": ("r/summary.json", "r/seed-0/recipe.toml", "r/seed-0/env.json", "r/seed-0/plots/x.png"),
     "a check": ("audit.json", "counts.csv", "counts.png"),
     "a packed set": ("packed.json", "train.pixels"),
-    "explanations": ("explain.json", "sheet.png", "1.png"),
+    "explanations": ("explain.json", "sheet.png", "00.webp", "00-1.webp"),
     "an exported model": ("config.json", "model.safetensors", "preprocessor_config.json"),
 }
 
@@ -95,6 +97,49 @@ def test_what_longtail_wrote_is_no_data(tree, kind, where):
     assert left_out(source, OWN) == (len(OUTPUT[kind]), (f"{where}/",))
     assert sum(one.count for one in source.left_out) == len(OUTPUT[kind])
     assert not any(one.is_problem for one in source.left_out)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OUTPUT if not kind.startswith("runs")])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"not JSON = {", b'{"format": "zip"}', b"[" * 9999])
+def test_names_of_our_files_make_no_class_disappear(tree, kind, content):
+    names = [name for name in OUTPUT[kind] if "/" not in name and not name.endswith((".png", ".webp"))]
+    root = tree({"a": [1], "b/deep": [2, 3], "b": [4]})
+    for name in names:
+        (root / "b" / name).write_bytes(content)
+    if "explain.json" in names:
+        (root / "b" / "sheet.png").write_bytes((root / "a" / "000.png").read_bytes())
+    source = read_folder(root)
+    expected = 1 + 3 + ("explain.json" in names)
+    assert (len(source.train.ids), source.train.class_names) == (expected, ("a", "b"))
+    assert left_out(source, OWN) == (0, ())
+    assert left_out(source, LIKE_OWN)[0] == len(names) - ("train.pixels" in names)
+    assert source.left_out[0].is_problem
+
+
+@pytest.mark.parametrize("name", ["photo.CR2", "x.heic", "link", "IMG_1"])
+def test_what_could_be_images_keeps_a_folder_from_being_ours(tree, name):
+    root = tree({"a": [1], "b": [2], "c": [], ".store": [3]})
+    if name == "link":
+        (root / "c" / "link").symlink_to("../.store", target_is_directory=True)
+    else:
+        (root / "c" / name).write_bytes((root / "a" / "000.png").read_bytes())
+    (root / "c" / "packed.json").write_text("{}")
+    source = read_folder(root)
+    assert left_out(source, OWN) == (0, ())
+    assert any(one.is_problem for one in source.left_out)
+    assert ("c/link/000.png" in source.train.ids) == (name == "link")
+
+
+def test_an_image_in_a_folder_that_is_ours_by_its_content_is_named(tree):
+    root = tree(CLASSES | {"runs/one": [5]})
+    write(root, "runs/one/status.json", "runs/one/plots/training.png", "runs/one/plots/@eaDir/training.png")
+    (root / "runs" / "one" / "recipe.toml").write_text("[data]\n[model]\n[method]\n[optim]\n")
+    source = read_folder(root)
+    assert source.train.class_names == ("a", "b")
+    assert left_out(source, IN_OWN) == (1, ("runs/one/000.png",))
+    assert left_out(source, OWN) == (4, ("runs/",))
+    assert source.left_out[0].is_problem
+    assert sum(one.count for one in source.left_out) == number(root / "runs")
 
 
 def test_a_folder_with_a_run_and_images_is_a_class_without_the_run(tree):
@@ -269,6 +314,6 @@ def test_looking_does_not_open_what_its_ending_tells(tree, monkeypatch):
     root = tree(CLASSES)
     write(root, "a/1.xml", "a/unknown")
     opened = []
-    monkeypatch.setattr(walking, "_begins_like_an_image", lambda path: opened.append(path.name) or False)
+    monkeypatch.setattr(walking, "begins_like_an_image", lambda path: opened.append(path.name) or False)
     list(Walker(root).walk(root))
     assert opened == ["unknown"]

@@ -62,11 +62,11 @@ def check(
 
 def _check_free(path: Path, out: Path) -> None:
     """Refuse a folder that holds something, or that a later look at the images would take for one of theirs."""
+    from longtail.data.entries import refuse_among_images
     from longtail.types import InputError
 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give -o a folder that is new or empty")
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty; give -o a folder that is new or empty")
-    if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-        raise InputError(f"{out} lies among the images of {path}; choose another -o")
+    refuse_among_images(out, [str(path)])

@@ -45,12 +45,15 @@ def explain(
         raise typer.BadParameter("name the sheet to write, such as -o sheet.png")
     if not sources and limit is not None:
         raise typer.BadParameter("--limit is for the images of SOURCE; give some, or leave it out")
-    file = None if out is None else _png(out, overwrite=overwrite)
+    file = None if out is None else _png(out, sources or [], overwrite=overwrite)
     with loading():
+        from longtail.data.entries import refuse_among_images
         from longtail.predict import load_run
 
     classifier = load_run(run)
     note(classifier)
+    if file is not None and classifier.recipe.data.path is not None:
+        refuse_among_images(file, [classifier.recipe.data.path])
     if sources:
         _sheet_of_files(classifier, sources, class_, limit or 24, Path(str(out)))
     else:
@@ -120,9 +123,10 @@ def _title(classifier: "Classifier") -> str:
     return f"What the experts of {classifier.folder.path.resolve().name} look at"
 
 
-def _png(out: str, *, overwrite: bool) -> Path:
-    """The file to write, refused where it is no PNG file or lies in the way."""
+def _png(out: str, sources: list[str], *, overwrite: bool) -> Path:
+    """The file to write, refused where it is no PNG file, lies in the way or among the images."""
     from longtail.cli.csv_file import check_free
+    from longtail.data.entries import refuse_among_images
     from longtail.types import InputError
 
     file = Path(out)
@@ -131,4 +135,5 @@ def _png(out: str, *, overwrite: bool) -> Path:
     if file.is_dir():
         raise InputError(f"{out} is a folder; choose another -o")
     check_free(file, overwrite=overwrite)
+    refuse_among_images(file, sources)
     return file

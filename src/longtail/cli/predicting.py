@@ -205,13 +205,13 @@ class Work:
 
     def _beside(self) -> list[str]:
         """What else lay in the folders, and what became of all files."""
-        from longtail.data.left_out import FileCounts, left_out_lines
+        from longtail.data.left_out import FileCounts, left_out_items
 
         found = self.images.left_out
         if not found:
             return []
         counts = FileCounts(self.tally.rows, len(self.bad), left_out=sum(one.count for one in found))
-        return [f"{counts.line()}:", *(f"  {line}" for line in left_out_lines(found))]
+        return [f"{counts.line()}:", *left_out_items(found)]
 
 
 @dataclass

@@ -8,9 +8,10 @@ import numpy as np
 from longtail.data.layout import part_folders, refuse_implausible
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
+from longtail.data.own_output import is_own
 from longtail.data.rows import natural
 from longtail.data.shards import parquet_files
-from longtail.data.walking import Walker, holds_images, is_own
+from longtail.data.walking import Walker, holds_images
 from longtail.types import InputError
 
 LAYOUT = "expected PATH/train/CLASS/IMAGE and PATH/test/CLASS/IMAGE, PATH/CLASS/IMAGE, or a table of paths and labels"

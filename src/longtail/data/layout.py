@@ -5,8 +5,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from longtail.data.entries import has_images
+from longtail.data.folder_words import are_aspects, is_no_class, is_series, words_of
 from longtail.data.listing import PARTS, part_of
-from longtail.data.walking import has_images, holds_images, subfolders
+from longtail.data.walking import holds_images, subfolders
 from longtail.types import InputError
 
 _PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
@@ -64,6 +66,7 @@ def refuse_implausible(folder: Path, classes: Sequence[Path]) -> list[str]:
     deep = {path: below for path in classes if not has_images(path) and (below := subfolders(path))}
     _refuse_parts_below(folder, classes, deep)
     _refuse_parts(folder, [path for path in classes if path in deep or has_images(path)], deep)
+    _refuse_other_words(folder, classes, deep)
     return _same_below(folder, classes, deep) or _one_too_high(folder, classes, deep)
 
 
@@ -154,17 +157,41 @@ def _refuse_parts(folder: Path, classes: Sequence[Path], deep: dict[Path, list[P
         )
 
 
+def _refuse_other_words(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> None:
+    """Folders that are called as other parts or steps of processing (`dev`, `labeled`), with folders in them."""
+    full = [path for path in classes if path in deep or has_images(path)]
+    inner = {path: [one for one in deep[path] if holds_images(one)] for path in full if path in deep}
+    largest = max(inner, key=lambda path: len(inner[path]), default=None)
+    if largest is None or len(inner[largest]) < 2 or not all(is_no_class(path.name) for path in full):
+        return
+    if len(full) > 1 and (len(inner) < len(full) or _shared(deep)):
+        raise InputError(
+            f"{_names(full)} in {folder} are called as parts, years or steps of processing, not as classes; "
+            f"{largest.name} holds {_names(inner[largest])}; {_ways_on(largest)}"
+        )
+
+
 def _same_below(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> list[str]:
     """Classes without images of their own that hold the same subfolders: cameras, or the true classes."""
     if len(classes) < 2 or len(deep) < len(classes):
         return []
     shared, every = _shared(deep), {path.name for below in deep.values() for path in below}
-    if len(shared) < 2 or 2 * len(shared) < len(every) or _is_series(shared):
+    if len(shared) < 2 or 2 * len(shared) < len(every) or is_series(shared):
         return []
+    seen = f"the classes {_names(classes)} hold no images themselves but the same subfolders {_names(shared)}"
+    if not are_aspects(shared) and (len(shared) == len(every) or is_series([path.name for path in classes])):
+        raise InputError(f"in {folder}, {seen}; if these are the classes: {_ways_on(classes[0])}")
     return [
-        f"the classes {_names(classes)} hold no images themselves but the same subfolders {_names(shared)}; if these "
-        f"are the classes, put {folder / classes[0].name / shared[0]} and the like into one folder a class"
+        f"{seen}; if these are the classes, put {folder / classes[0].name / shared[0]} and the like into one folder a "
+        "class"
     ]
+
+
+def _ways_on(folder: Path) -> str:
+    return (
+        f"train on one of them ({_train(folder)}), or say which folder is the class in a table of path and label, "
+        "and split where there are parts (longtail train TABLE.csv)"
+    )
 
 
 def _one_too_high(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> list[str]:
@@ -175,7 +202,7 @@ def _one_too_high(folder: Path, classes: Sequence[Path], deep: dict[Path, list[P
     only = full[0]
     below = [path for path in deep[only] if holds_images(path)]
     names = [path.name for path in below]
-    if len(below) < 2 or _is_series(names):
+    if len(below) < 2 or is_series(names):
         return []
     seen = f"all images of {folder} lie in {only.name}, in its folders {_names(below)}"
     if only.name.lower() in _CONTAINERS or only.name.lower() == folder.resolve().name.lower():
@@ -187,8 +214,7 @@ def _one_too_high(folder: Path, classes: Sequence[Path], deep: dict[Path, list[P
 
 def _part_in(name: str) -> str | None:
     """The part that a word of a name means: `train2017`, `seg_test`, `Validation images`."""
-    words = re.sub(r"[^a-z]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).split()
-    found = {part for word in words if (part := part_of(word)) is not None}
+    found = {part for word in words_of(name) if (part := part_of(word)) is not None}
     return found.pop() if len(found) == 1 else None
 
 
@@ -196,11 +222,6 @@ def _shared(deep: dict[Path, list[Path]]) -> list[str]:
     """The names of subfolders that all of them hold."""
     sets = [{path.name for path in below} for below in deep.values()]
     return sorted(set.intersection(*sets)) if sets else []
-
-
-def _is_series(names: Sequence[str]) -> bool:
-    """Whether names are numbered (`cam1`, `2020-05`): places, days or individuals rather than classes."""
-    return all(any(letter.isdigit() for letter in name) for name in names)
 
 
 def _names(paths: Sequence[Path | str]) -> str:

@@ -26,16 +26,29 @@ class LeftOut:
     noun: str = "file"
 
     def line(self) -> str:
-        """One line for a person.
+        """One line for a person, by itself.
 
         >>> LeftOut("no ending", 7, ("a/x", "a/y")).line()
         '7 files left out, no ending: a/x, a/y and more'
         """
-        noun = self.noun if self.count == 1 else f"{self.noun}s"
+        return f"{self._counted()} left out, {self._why()}"
+
+    def item(self) -> str:
+        """One line for a person, of several below a headline that says that all of them are left out.
+
+        >>> LeftOut("no ending", 7, ("a/x", "a/y")).item()
+        '7 files, no ending: a/x, a/y and more'
+        """
+        return f"{self._counted()}, {self._why()}"
+
+    def _counted(self) -> str:
+        return f"{self.count:,} {self.noun}{'s' * (self.count != 1)}"
+
+    def _why(self) -> str:
         folders = any(name.endswith("/") for name in self.examples)
         more = " and more" if len(self.examples) < self.count and not folders else ""
         shown = f": {', '.join(self.examples)}{more}" if self.examples else ""
-        return f"{self.count:,} {noun} left out, {self.reason}{shown}"
+        return f"{self.reason}{shown}"
 
     def contents(self) -> dict[str, Any]:
         """The form it has in JSON files."""
@@ -130,5 +143,18 @@ def left_out_of(contents: Iterable[Mapping[str, Any]]) -> tuple[LeftOut, ...]:
 
 
 def left_out_lines(found: Sequence[LeftOut], *, problems_only: bool = False) -> list[str]:
-    """A line for each reason."""
-    return [one.line() for one in found if one.is_problem or not problems_only]
+    """What a person reads where no line before says how much is left out: a headline, and an item for each reason.
+
+    >>> left_out_lines([LeftOut("no ending", 7), LeftOut("hidden", 1, (".x",))])
+    ['8 files left out:', '  7 files, no ending', '  1 file, hidden: .x']
+    """
+    kept = [one for one in found if one.is_problem or not problems_only]
+    if len(kept) < 2:
+        return [one.line() for one in kept]
+    nouns = list(dict.fromkeys(f"{one.noun}s" for one in kept))
+    return [f"{sum(one.count for one in kept):,} {' and '.join(nouns)} left out:", *left_out_items(kept)]
+
+
+def left_out_items(found: Sequence[LeftOut]) -> list[str]:
+    """The items alone, below a line that says how much is left out, see `left_out_lines`."""
+    return [f"  {one.item()}" for one in found]

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from longtail.data.content import with_content
 from longtail.data.depth import Depth, Reading, depth_of
+from longtail.data.entries import refuse_among_images
 from longtail.data.images import in_threads, shrunk
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
@@ -88,8 +89,7 @@ def _check_free(path: Path, out: Path) -> None:
         raise InputError(
             f"there is no folder {out.parent} to make {out.name} in; make it or choose another -o"
         )
-    if out.resolve().is_relative_to(path.resolve()):
-        raise InputError(f"{out} lies among the images of {path}; choose another -o")
+    refuse_among_images(out, [str(path)])
 
 
 def _write(

@@ -1,49 +1,37 @@
 """Finding the image files under a folder, and counting what else lies there."""
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from longtail.data.formats import SUFFIXES, UNDECODABLE, is_heif
+from longtail.data.entries import (
+    begins_like_an_image,
+    entries,
+    files_below,
+    is_folder,
+    is_foreign,
+    is_image,
+    is_passed_over,
+    is_plain,
+)
+from longtail.data.formats import UNDECODABLE
 from longtail.data.left_out import EXAMPLES, Collector, LeftOut
+from longtail.data.own_output import images_of_others, is_own, marks
 from longtail.types import InputError
 
 HIDDEN = "hidden, a name that begins with a dot"
 FOREIGN = "of other programs"
 OWN = "written by longtail itself (a run, a check, a packed set or an exported model)"
+IN_OWN = "images in a folder that longtail wrote, which is not read; move them out of it"
+LIKE_OWN = (
+    "named as what longtail writes, in a folder of images, all of which are read; move it away if it is"
+)
 NO_LINK = "a link that leads nowhere"
 UPWARD = "a link to a folder that it lies in, not followed"
 TWICE = "a link to a folder whose images are read where they lie, not followed"
 BY_CONTENT = "an image by its content and not by the ending of its name; add the right ending"
-
-_FOREIGN_FOLDERS = frozenset({
-    "__macosx", "@eadir", "@synoresource", "@synoeastream", "@tmp", "@recycle", "@recently-snapshot", "@__thumb",
-    "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "network trash folder",
-    "temporary items", "captureone", "__pycache__", "node_modules",
-})  # fmt: skip
-_FOREIGN_FILES = frozenset({
-    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info",
-    "pspbrwse.jbf",
-})  # fmt: skip
-_FOREIGN_ENDINGS = (".lrdata", "@synoresource", "@synoeastream")  # previews of Lightroom; Synology's streams
-_PLAIN_ENDINGS = """
-    .txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .html .htm .log .py .ipynb .sh .mat .npy .npz
-    .h5 .hdf5 .pkl .pt .pth .onnx .safetensors .parquet .arrow .zip .tar .gz .tgz .7z .rar .doc .docx .xls .xlsx .pptx
-    .db .sqlite .xmp .aae .geojson .shp .kml .gpx .wav .mp3 .lnk .url .exe .dll
-"""  # of files into which nobody need look for an image
-_PLAIN = frozenset(_PLAIN_ENDINGS.split())
-_OWN_FILES = (  # names that are together in a folder that longtail wrote
-    ("recipe.toml", "classes.json"), ("recipe.toml", "status.json"), ("recipe.toml", "env.json"),
-    ("audit.json", "counts.csv"), ("explain.json", "sheet.png"), ("packed.json",),
-    ("config.json", "model.safetensors", "preprocessor_config.json"),
-)  # fmt: skip
-_RUNS = "runs"  # where runs lie by default; while the first one begins, its folder is empty
-_MARKS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")  # first bytes of images
-_BRANDS = (b"WEBP", b"avif", b"avis")  # in bytes 8 to 12
 
 
 class Inside(NamedTuple):
@@ -92,15 +80,20 @@ class Walker:
     def look(self, folder: Path) -> Inside:
         """The images and folders directly in a folder; what else there is, is collected."""
         images, folders = [], []
-        for entry in _entries(folder):
+        ours = marks(folder)
+        for entry in entries(folder):
             path = folder / entry.name
             reason = _why_not(entry, path, self._tops)
-            if reason is not None:
+            if reason == OWN:
+                self._leave_out_own(path)
+            elif reason is not None:
                 self.leave_out(path, reason, is_problem=reason in (NO_LINK, UPWARD, TWICE))
-            elif _is_folder(entry):
+            elif is_folder(entry):
                 folders.append(path)
-            elif _is_image(entry.name):
+            elif is_image(entry.name):
                 images.append(path)
+            elif path in ours:
+                self.leave_out(path, LIKE_OWN)
             else:
                 self._count_other(path)
         return Inside(images, folders)
@@ -123,6 +116,15 @@ class Walker:
             found.extend([LeftOut(reason, total, tuple(self._plain), is_problem=False)])
         return found.found()
 
+    def _leave_out_own(self, folder: Path) -> None:
+        """Count a folder that longtail wrote, and by name what else could be images in it."""
+        others = 0
+        for image in images_of_others(folder):
+            self.leave_out(image, IN_OWN)
+            others += 1
+        count = sum(1 for _ in files_below(folder)) - others
+        self._found.add(OWN, self._named(folder) + "/", count, is_problem=False)
+
     def _is_new(self, folder: Path, top: Path) -> bool:
         first, its_top = self._walked.setdefault(os.path.realpath(folder), (folder, top))
         if first is folder:
@@ -140,7 +142,7 @@ class Walker:
         ending = path.suffix.lower()
         if ending in UNDECODABLE:
             self.leave_out(path, UNDECODABLE[ending])
-        elif ending not in _PLAIN and _begins_like_an_image(path):
+        elif not is_plain(path) and begins_like_an_image(path):
             self.leave_out(path, BY_CONTENT)
         else:
             self._endings[ending or "no ending"] += 1
@@ -158,41 +160,13 @@ def walk_images(folder: Path) -> Iterator[Path]:
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders directly in a folder that are walked, by name."""
-    inside = ((entry, folder / entry.name) for entry in _entries(folder) if _is_folder(entry))
+    inside = ((entry, folder / entry.name) for entry in entries(folder) if is_folder(entry))
     return [path for entry, path in inside if _why_not(entry, path) is None]
-
-
-def has_images(folder: Path) -> bool:
-    """Whether there are image files directly in a folder."""
-    return any(_is_image(entry.name) and not _is_folder(entry) for entry in _scanned(folder))
 
 
 def holds_images(folder: Path) -> bool:
     """Whether there are image files in a folder or below it."""
     return any(True for _ in walk_images(folder))
-
-
-def is_own(folder: Path, levels: int = 3) -> bool:
-    """Whether longtail wrote a folder, or all folders in it, `levels` deep, with no images beside them."""
-    if any(all((folder / name).exists() for name in names) for names in _OWN_FILES):
-        return True
-    if levels == 0 or has_images(folder):
-        return False
-    folders = [entry for entry in _scanned(folder) if _is_folder(entry) and not entry.name.startswith(".")]
-    some = False
-    for entry in folders:
-        path = folder / entry.name
-        if entry.is_symlink() or (not (own := is_own(path, levels - 1)) and not _is_empty(path)):
-            return False
-        some = some or own
-    return some or (folder.name == _RUNS and bool(folders))
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Everything below a folder that is no folder; links are not followed and count as files."""
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if Path(parent, name).is_symlink()]
-        yield from (Path(parent, name) for name in (*files, *links))
 
 
 def _why_not(entry: "os.DirEntry[str]", path: Path, tops: Sequence[str] = ()) -> str | None:
@@ -202,9 +176,9 @@ def _why_not(entry: "os.DirEntry[str]", path: Path, tops: Sequence[str] = ()) ->
         return HIDDEN
     if entry.is_symlink() and (reason := _why_not_followed(path, tops)):
         return reason
-    if name.endswith(_FOREIGN_ENDINGS) or name in (_FOREIGN_FOLDERS if _is_folder(entry) else _FOREIGN_FILES):
+    if is_foreign(name, is_folder=is_folder(entry)):
         return FOREIGN
-    return OWN if _is_folder(entry) and is_own(path) else None
+    return OWN if is_folder(entry) and is_own(path) else None
 
 
 def _why_not_followed(link: Path, tops: Sequence[str]) -> str | None:
@@ -223,49 +197,8 @@ def _why_not_followed(link: Path, tops: Sequence[str]) -> str | None:
 def _is_walked(real: str, top: str) -> bool:
     """Whether walking `top` comes to a folder: it lies in it, and not in a hidden or foreign one."""
     below = Path(real).relative_to(top).parts if _is_within(real, top) else None
-    return below is not None and not any(
-        name.startswith(".") or name.casefold() in _FOREIGN_FOLDERS for name in below
-    )
+    return below is not None and not any(map(is_passed_over, below))
 
 
 def _is_within(real: str, other: str) -> bool:
     return real == other or real.startswith(other.rstrip(os.sep) + os.sep)
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    return sorted(_scanned(folder), key=lambda entry: entry.name)
-
-
-def _scanned(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as inside:
-            yield from inside
-    except OSError as error:
-        raise InputError(
-            f"cannot list {folder} ({error.strerror}); allow it, or move the folder away"
-        ) from None
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    with suppress(OSError):  # a link that leads in a circle
-        return entry.is_dir()
-    return False
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether there is nothing in a folder that is not hidden."""
-    return all(entry.name.startswith(".") for entry in _scanned(folder))
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
-
-
-def _begins_like_an_image(path: Path) -> bool:
-    with suppress(OSError):
-        if stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            with path.open("rb") as file:
-                data = file.read(16)
-            is_bmp = data.startswith(b"BM") and data[6:10] == bytes(4)
-            return data.startswith(_MARKS) or data[8:12] in _BRANDS or is_bmp or is_heif(data)
-    return False

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from longtail.data.images import decode_all
-from longtail.data.left_out import Collector, left_out_lines
+from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions
@@ -238,7 +238,7 @@ def _warn_of_repaired(repaired: Unreadable) -> None:
 
 
 def _warn_of_left_out(beside: Collector) -> None:
-    if lost := left_out_lines(beside.found(), problems_only=True):
+    if lost := [one.line() for one in beside.found() if one.is_problem]:
         warnings.warn("; ".join(lost), stacklevel=3)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from longtail.data.formats import SUFFIXES
 from longtail.data.left_out import Collector, LeftOut, left_out_lines
-from longtail.data.walking import Walker, is_own
+from longtail.data.own_output import is_own
+from longtail.data.walking import Walker
 from longtail.types import InputError
 
 Sources = str | Path | Iterable[str | Path]

@@ -11,7 +11,7 @@ import torch
 from longtail.data.audit import ENOUGH, Audit, Duplicates
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
-from longtail.data.left_out import left_out_lines
+from longtail.data.left_out import left_out_items
 from longtail.data.repairing import REPAIRED
 from longtail.data.rows import TORN
 from longtail.metrics import class_groups
@@ -118,8 +118,8 @@ def _files(audit: Audit, wording: Wording) -> Iterator[str]:
         damaged = [f"{path} ({what})" for path, what in audit.repaired]
         yield f"{counted(len(damaged), 'image')} {REPAIRED}: {wording.list(damaged)}"
     if audit.left_out:
-        yield f"{audit.files.line()}."
-    yield from map(printable, left_out_lines(audit.left_out))
+        yield f"{audit.files.line()}:"
+    yield from map(printable, left_out_items(audit.left_out))
     kinds: dict[str, list[str]] = defaultdict(list)
     for path, reason in audit.suspicious:
         kind, bracket, detail = reason.partition(" (")

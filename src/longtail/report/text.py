@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.cells import cell_len
 
-from longtail.data.left_out import FileCounts, LeftOut, left_out_lines, left_out_of
+from longtail.data.left_out import FileCounts, LeftOut, left_out_items, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_tables import read_per_class
@@ -180,8 +180,8 @@ def _left_out(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _beside(found: Sequence[LeftOut], files: FileCounts | None = None) -> list[str]:
-    counts = [files.line()] if found and files is not None else []
-    return _section("Not used of the data", [*counts, *map(printable, left_out_lines(found))])
+    lines = left_out_lines(found) if files is None else [f"{files.line()}:", *left_out_items(found)]
+    return _section("Not used of the data", list(map(printable, lines)) if found else [])
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

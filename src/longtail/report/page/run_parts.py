@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.data.dataset import counted
-from longtail.data.left_out import left_out_lines
 from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
@@ -177,7 +176,7 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
     if found.left_out and found.files is not None:
         sentences.append(f"{found.files.line()}.")
-    sentences += [f"{shown(line)}." for line in left_out_lines(found.left_out)]
+    sentences += [f"{shown(one.line())}." for one in found.left_out]
     tables = [table for table in (_duplicates(found), _leaks(found)) if table is not None]
     if found.audited and not sentences and not tables:
         sentences.append("Nothing odd was found.")

@@ -1,0 +1,91 @@
+"""Which folders longtail itself wrote: by the names of their files, and by what these hold where images lie beside."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from longtail.data.entries import (
+    could_be_an_image,
+    has_images,
+    is_empty,
+    is_folder,
+    is_passed_over,
+    scanned,
+)
+from longtail.records import decoded, parse_json, parse_toml, read_bytes
+from longtail.types import InputError
+
+_MARKS = (  # names that are together in a folder that longtail wrote; the first file proves it
+    ("recipe.toml", "classes.json"), ("recipe.toml", "status.json"), ("recipe.toml", "env.json"),
+    ("audit.json", "counts.csv"), ("explain.json", "sheet.png"), ("packed.json",),
+    ("config.json", "model.safetensors", "preprocessor_config.json"),
+)  # fmt: skip
+_KEYS = {  # such a file -> what it holds
+    "recipe.toml": {"data", "model", "method", "optim"},
+    "audit.json": {"counts", "left_out", "duplicates"},
+    "explain.json": {"rule", "layer", "images"},
+    "packed.json": {"format", "short_side", "parts"},
+    "config.json": {"longtail_version", "recipe"},
+}
+_SMALL_PICTURE = re.compile(r"\d\d+(-\d+)?\.webp")  # of an explanation
+_RUNS = "runs"  # where runs lie by default; while the first one begins, its folder is empty
+
+
+def is_own(folder: Path, levels: int = 3) -> bool:
+    """Whether longtail wrote a folder, or all folders in it, `levels` deep, with no images beside them.
+
+    A folder that is named as ours and holds images that we do not write is ours only where the content of a file says
+    so; a file that merely has the name of one of ours makes no class disappear.
+    """
+    if found := marks(folder):
+        return next(images_of_others(folder), None) is None or any(map(_is_proof, found))
+    if levels == 0 or has_images(folder):
+        return False
+    folders = [entry for entry in scanned(folder) if is_folder(entry) and not entry.name.startswith(".")]
+    some = False
+    for entry in folders:
+        path = folder / entry.name
+        if entry.is_symlink() or (not (own := is_own(path, levels - 1)) and not is_empty(path)):
+            return False
+        some = some or own
+    return some or (folder.name == _RUNS and bool(folders))
+
+
+def marks(folder: Path) -> list[Path]:
+    """The files by whose names a folder looks as if longtail wrote it; empty where it does not."""
+    found = [name for names in _MARKS if all((folder / name).exists() for name in names) for name in names]
+    return [folder / name for name in dict.fromkeys(found)]
+
+
+def images_of_others(folder: Path) -> Iterator[Path]:
+    """What could be images below a folder, or leads to some, and is none of the pictures that longtail writes."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_passed_over(name)]
+        yield from (path for name in folders if (path := Path(parent, name)).is_symlink())
+        paths = (Path(parent, name) for name in files)
+        yield from (path for path in paths if not _is_ours(path) and could_be_an_image(path))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file has the name and place of a picture, or of pixels, that longtail writes."""
+    if path.suffix == ".pixels":
+        return (path.parent / "packed.json").exists()
+    if path.parent.name == "plots":
+        return path.suffix == ".png" and (path.parent.parent / "recipe.toml").exists()
+    if path.name == "counts.png":
+        return (path.parent / "audit.json").exists()
+    is_explanation = path.name == "sheet.png" or _SMALL_PICTURE.fullmatch(path.name) is not None
+    return is_explanation and (path.parent / "explain.json").exists()
+
+
+def _is_proof(file: Path) -> bool:
+    """Whether a file holds what longtail writes under its name."""
+    content: Any = None
+    if file.name in _KEYS:
+        with suppress(InputError):
+            text = decoded(read_bytes(file, ""), str(file), "")
+            content = (parse_toml if file.suffix == ".toml" else parse_json)(text, str(file), "")
+    return isinstance(content, dict) and _KEYS[file.name] <= content.keys()
