@@ -89,7 +89,8 @@ REFUSED = {
         r"dev, eval in \S*images are called as parts.*dev holds cat, dog; .*longtail train \S*images/dev\).* table",
     ),
     "abbreviated, with numbered classes": (
-        {f"{part}/{name}": [1] for part in ("tr", "te") for name in "012"}, r"te, tr in .*called as parts",
+        {f"{part}/{name}": [1] for part in ("tr", "te") for name in "012"} | {"tr/0": [1, 2]},
+        r"te, tr in .*called as parts.*longtail train \S*images/tr\)",
     ),
     "numbered": ({f"{part}/{name}": [1] for part in ("val1", "val2") for name in ("cat", "dog")}, r"called as parts"),
     "processed": (

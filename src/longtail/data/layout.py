@@ -8,7 +8,7 @@ from pathlib import Path
 from longtail.data.entries import has_images
 from longtail.data.folder_words import are_aspects, is_no_class, is_series, words_of
 from longtail.data.listing import PARTS, part_of
-from longtail.data.walking import holds_images, subfolders
+from longtail.data.walking import holds_images, subfolders, walk_images
 from longtail.types import InputError
 
 _PICTURES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
@@ -161,10 +161,10 @@ def _refuse_other_words(folder: Path, classes: Sequence[Path], deep: dict[Path, 
     """Folders that are called as other parts or steps of processing (`dev`, `labeled`), with folders in them."""
     full = [path for path in classes if path in deep or has_images(path)]
     inner = {path: [one for one in deep[path] if holds_images(one)] for path in full if path in deep}
-    largest = max(inner, key=lambda path: len(inner[path]), default=None)
-    if largest is None or len(inner[largest]) < 2 or not all(is_no_class(path.name) for path in full):
+    if max(map(len, inner.values()), default=0) < 2 or not all(is_no_class(path.name) for path in full):
         return
     if len(full) > 1 and (len(inner) < len(full) or _shared(deep)):
+        largest = max(inner, key=lambda path: sum(1 for _ in walk_images(path)))
         raise InputError(
             f"{_names(full)} in {folder} are called as parts, years or steps of processing, not as classes; "
             f"{largest.name} holds {_names(inner[largest])}; {_ways_on(largest)}"
