@@ -156,3 +156,11 @@ def test_links_are_followed_once(tree):
     (root / "a" / "again").symlink_to(root / "a", target_is_directory=True)
     (root / "linked").symlink_to(root / "a", target_is_directory=True)
     assert len(list(walk_images(root / "linked"))) == 1
+
+
+@pytest.mark.parametrize(
+    "empty", [Image.new("RGB", (0, 5)), Image.new("I;16", (5, 0)), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_an_image_without_pixels_is_not_read(empty):
+    with pytest.raises(UnreadableError, match="no pixels"):
+        decode(empty, 8)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from longtail.data.audit import check
-from longtail.data.depth import bits_of
-from longtail.data.images import UnreadableError, decode, decode_all, decode_box
+from longtail.data.depth import UPPER, bits_of
+from longtail.data.images import UnreadableError, decode, decode_all, decode_box, shrunk
 from longtail.data.loading import load_data, load_test, options_of
 from longtail.data.packing import pack
 from longtail.types import InputError
@@ -38,13 +38,13 @@ def colour_png(values, kind=2):
     )
 
 
-def colour_tiff(values, order="<"):
-    """Values (H, W, 3) of 16 bits as a TIFF, which Pillow does not write."""
-    height, width, _ = values.shape
+def colour_tiff(values, order="<", kind=2, extra=()):
+    """Values (H, W, C) of 16 bits as a TIFF, which Pillow does not write."""
+    height, width, channels = values.shape
     pixels = values.astype(f"{order}u2").tobytes()
     entries = [
-        (256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8 + len(pixels)), (259, 3, 1, 1), (262, 3, 1, 2),
-        (273, 4, 1, 8), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(pixels)),
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, 8 + len(pixels)), (259, 3, 1, 1), (262, 3, 1, kind),
+        (273, 4, 1, 8), (277, 3, 1, channels), (278, 3, 1, height), (279, 4, 1, len(pixels)), *extra,
     ]  # fmt: skip
     listed = b"".join(
         struct.pack(f"{order}HHI", tag, kind, count)
@@ -55,8 +55,8 @@ def colour_tiff(values, order="<"):
         )
         for tag, kind, count, value in entries
     )
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 14 + len(pixels))
-    depths = struct.pack(f"{order}HHH", 16, 16, 16)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + len(pixels) + 2 * channels)
+    depths = struct.pack(f"{order}{channels}H", *[16] * channels)
     return head + pixels + depths + struct.pack(f"{order}H", len(entries)) + listed + bytes(4)
 
 
@@ -69,7 +69,9 @@ FILES = {
     "PGM": (b"P5 8 8 65535\n" + GREY.astype(">u2").tobytes(), GREY),
     "PNG of colours": (colour_png(COLOUR), COLOUR),
     "PNG of colours with transparency": (colour_png(np.dstack([COLOUR, np.full((8, 8), 65535)]), 6), COLOUR),
+    "PNG of grey with transparency": (colour_png(np.dstack([GREY, np.full((8, 8), 65535)]), 4), GREY),
     "TIFF of colours": (colour_tiff(COLOUR), COLOUR),
+    "TIFF of colours and something": (colour_tiff(np.dstack([COLOUR, GREY]), extra=[(338, 3, 1, 0)]), COLOUR),
     "big-endian TIFF of colours": (colour_tiff(COLOUR, ">"), COLOUR),
 }
 
@@ -83,6 +85,12 @@ def test_the_upper_eight_of_the_bits_that_count_are_kept(name):
         assert np.array_equal(decode(data, 8, bits), wanted)
         assert np.array_equal(decode_box(data, (0, 0, 8, 8), 8, bits=bits).numpy(), wanted)
     assert bits_of(decode_all([data], 1, 8).largest.values()) == 12
+
+
+def test_lower_bits_that_cannot_be_read_are_named():
+    ink = colour_tiff(np.dstack([COLOUR, GREY]), kind=5)
+    assert shrunk(ink, 9, 12)[1].ignored == [UPPER]
+    assert shrunk(ink, 9, 16)[1].ignored == []
 
 
 def test_values_of_which_the_file_states_the_white_need_no_range():

@@ -56,6 +56,50 @@ def tiff_with_damaged_tags(compression):
     return bytes(data)
 
 
+def tiff(compression, pieces, layout):
+    """A grey TIFF of 64 columns whose pixels, in strips or tiles as the layout says, come last in the file."""
+    tags = {256: 64, 257: 32, 258: 8, 259: compression, 262: 1, 277: 1, **layout}
+    places, counts = (324, 325) if 322 in tags else (273, 279)
+    start, tags[places], tags[counts] = 14 + 12 * (len(tags) + 2) + 8 * len(pieces), None, None
+    offsets = np.cumsum([start, *map(len, pieces)])[:-1].tolist()
+    listed = b""
+    for tag in sorted(tags):
+        if tag in (places, counts):
+            where = start - 8 * len(pieces) + (tag == counts) * 4 * len(pieces)
+            listed += struct.pack("<HHII", tag, 4, len(pieces), where)
+        else:
+            listed += struct.pack("<HHII", tag, 4, 1, tags[tag])
+    lengths = [len(piece) for piece in pieces]
+    numbers = struct.pack(f"<{2 * len(pieces)}I", *offsets, *lengths)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + listed + bytes(4) + numbers + b"".join(pieces)
+
+
+def as_strips(compression, pack):
+    return tiff(compression, [pack(GREY[row : row + 8]) for row in range(0, 32, 8)], {278: 8})
+
+
+def as_tiles(compression, pack):
+    tiles = [pack(GREY[row : row + 16, column : column + 32]) for row in (0, 16) for column in (0, 32)]
+    return tiff(compression, tiles, {322: 32, 323: 16})
+
+
+def as_jpeg(values):
+    return saved(Image.fromarray(values), "JPEG", quality=95)
+
+
+GREY = RNG.integers(0, 256, (32, 64), dtype=np.uint8)
+TIFFS = {
+    "strips": as_strips(1, np.ndarray.tobytes),
+    "tiles": as_tiles(1, np.ndarray.tobytes),
+    "packed strips": as_strips(8, lambda values: zlib.compress(values.tobytes())),
+    "packed tiles": as_tiles(8, lambda values: zlib.compress(values.tobytes())),
+    "JPEG strips": as_strips(7, as_jpeg),
+    "JPEG tiles": as_tiles(7, as_jpeg),
+    **{
+        f"{packed} with its tags last": saved(NOISE, "TIFF", compression=packed)
+        for packed in ("raw", "tiff_lzw", "tiff_deflate", "packbits", "jpeg")
+    },
+}
 WEBP = saved(NOISE, "WEBP", lossless=True, exif=minimal(1))
 DAMAGED = {
     "text with a wrong sum": png_with(chunk(b"zTXt", b"k\0\0abc", 1)),
@@ -165,6 +209,29 @@ def test_a_damaged_palette_or_header_is_no_metadata():
     data[place] ^= 255
     with pytest.raises(UnreadableError):
         decode(bytes(data), 8)
+
+
+@pytest.mark.parametrize("name", TIFFS)
+def test_a_tiff_without_its_last_bytes_is_not_read(name, capfd):
+    complete, reading = shrunk(TIFFS[name], 99)
+    assert reading.said == ""
+    if "JPEG" not in name and "last" not in name:
+        assert np.array_equal(complete[..., 0], GREY)
+    for cut in range(1, 201):
+        with pytest.raises(UnreadableError):
+            shrunk(TIFFS[name][:-cut], 99)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damage_that_libtiff_goes_on_after_is_found_and_not_printed(capfd):
+    fax = saved(NOISE.convert("1"), "TIFF", compression="group4")
+    for place in range(8, 300, 7):
+        data = bytearray(fax)
+        data[place : place + 3] = b"\x55\xaa\x55"
+        with pytest.raises(UnreadableError):
+            shrunk(bytes(data), 99)
+    assert capfd.readouterr() == ("", "")
+    assert shrunk(fax, 99)[1].said == ""
 
 
 def test_pillow_logs_nothing_to_the_terminal(capfd):

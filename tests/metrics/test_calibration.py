@@ -68,7 +68,7 @@ def test_no_temperature_where_none_is_best(logits: Tensor, target: Tensor) -> No
     assert fit_temperature(logits, target) is None
 
 
-@pytest.mark.parametrize("scale", [1e-3, 0.01, 30, 1000])
+@pytest.mark.parametrize("scale", [1.02e-4, 1e-3, 0.01, 30, 1000, 9600])
 def test_the_search_goes_as_far_as_the_logits_do(scale: float) -> None:
     logits, target = made_up()
     honest = fit_temperature(logits, target)

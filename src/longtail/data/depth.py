@@ -7,6 +7,7 @@ run, and used for every image that its model sees.
 
 import io
 import sys
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 BITS = (8, 10, 12, 14, 16)
+UPPER = "the lower 8 of its 16 bits are not read"
 _OTHER_END = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
 
 
@@ -123,26 +125,38 @@ def eight_bits(
         return Image.fromarray(np.minimum(values >> (bits - 8), 255).astype(np.uint8)).convert("RGB")
     upper = np.asarray(image.convert("RGB")).astype(np.int32)
     reading.largest = int(upper.max()) * 256 + 255
+    if lower is None and reading.bits < 16:
+        reading.ignored.append(UPPER)
     low = 0 if lower is None else lower
     return Image.fromarray(np.minimum((upper * 256 + low) >> (reading.bits - 8), 255).astype(np.uint8))
 
 
 def lower_bytes(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
-    """(H, W, 3) lower bytes of colours, of which Pillow keeps the upper; None where it cannot unpack them.
+    """(H, W, 3) lower bytes of colours, or of grey with transparency, of which Pillow keeps the upper.
 
-    The file is decoded once more, as if its bytes lay in the other order.
+    The file is decoded once more, as if its bytes lay in the other order, or were those of more colours in 8 bits.
+    None where that gives no lower bytes: of CMYK, or of colours that transparency was multiplied into.
     """
+    source: Any = image  # a file that is open, all of it in memory
     mode, _, end = raw.partition(";")
-    if mode not in ("RGB", "RGBA") or end not in _OTHER_END:
+    if raw == "LA;16B" and image.format == "PNG":
+        with Image.open(io.BytesIO(_as_four_bytes(source.fp.getvalue())), formats=("PNG",)) as again:
+            return np.repeat(np.asarray(again)[..., 1:2], 3, axis=-1)
+    if mode not in ("RGB", "RGBX", "RGBA") or end not in _OTHER_END:
         return None
     swapped = f"{mode};{_OTHER_END[end]}"
-    source: Any = image  # a file that is open, all of it in memory
     with Image.open(io.BytesIO(source.fp.getvalue()), formats=(source.format,)) as again:
         again.tile = [
             type(tile)(*tile[:3], swapped if isinstance(tile[3], str) else (swapped, *(tile[3] or ())[1:]))
             for tile in again.tile
         ]
         return np.asarray(again.convert("RGB"))
+
+
+def _as_four_bytes(png: bytes) -> bytes:
+    """A PNG of grey and transparency in 16 bits as one of four colours in 8, whose pixels have as many bytes."""
+    header = png[12:24] + bytes([8, 6]) + png[26:29]
+    return png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:]
 
 
 def _is_grey(image: Image.Image) -> bool:

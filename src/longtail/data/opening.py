@@ -1,5 +1,6 @@
 """Opening encoded images within bounds, turning them upright, and saying why one cannot be read."""
 
+import ctypes
 import io
 import logging
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from longtail.data.depth import Reading, eight_bits, is_deep, lower_bytes, raw_mode
 from longtail.data.exif import turn_of
@@ -28,6 +29,15 @@ _large = threading.Lock()
 _TOO_LARGE = f"too large: more than {MAX_PIXELS:,} pixels"
 
 EXIF = "damaged EXIF, so not turned upright"
+NO_PIXELS = "no pixels"
+_tiff = threading.local()  # .failed: whether libtiff has reported an error in this thread
+
+
+def _on_tiff_error(_part: bytes, _message: bytes, _values: int) -> None:
+    _tiff.failed = True
+
+
+_TIFF_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)(_on_tiff_error)
 
 
 def silence_pillow() -> None:
@@ -35,9 +45,16 @@ def silence_pillow() -> None:
 
     Filters hold for the process: one that is set around a call would hold for other threads too. Of its warnings
     some are of decompression bombs, at two thirds of the limit here, which refuses.
+
+    Errors of libtiff, which writes them to the terminal itself, are noted for `open_image`. It is found through
+    Pillow's own module, which is linked to it; where that holds it within (Windows), its lines still appear.
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        set_handler(_TIFF_HANDLER)
 
 
 silence_pillow()
@@ -58,12 +75,15 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
         image: a file, an encoded image, (H, W, 3) pixels, a Pillow image, or where such pixels are stored.
 
     Raises:
-        UnreadableError: more than MAX_PIXELS pixels or MAX_BYTES bytes, no regular file, or an image of a kind
+        UnreadableError: no pixels, more than MAX_PIXELS or MAX_BYTES bytes, no regular file, or an image of a kind
             that is not decoded.
+        OSError: at the end, where libtiff found an error and went on.
         Exception: whatever Pillow raises for what is no image.
     """
     data = read_encoded(image)
     if isinstance(data, np.ndarray):
+        if not data.size:
+            raise UnreadableError(NO_PIXELS)
         yield Image.fromarray(data)
         return
     try:
@@ -78,8 +98,13 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
         pixels = opened.width * opened.height
         if pixels > MAX_PIXELS:
             raise UnreadableError(_TOO_LARGE)
+        if not pixels:
+            raise UnreadableError(NO_PIXELS)
+        _tiff.failed = False
         with _large if pixels > _LARGE else nullcontext():
             yield opened
+        if opened.format == "TIFF" and _tiff.failed:
+            raise OSError("damaged")
 
 
 def turn_upright(image: Image.Image, reading: Reading) -> Image.Image:
@@ -133,6 +158,8 @@ def read_encoded(image: Encoded, bits: int = 16) -> bytes | NDArray[np.uint8]:
     if isinstance(image, Image.Image):
         if image.width * image.height > MAX_PIXELS:
             raise UnreadableError(_TOO_LARGE)
+        if not image.width * image.height:
+            raise UnreadableError(NO_PIXELS)
         return np.asarray(turn_upright(image.copy(), Reading(bits)))
     return image if isinstance(image, bytes | np.ndarray) else read_file(image)
 

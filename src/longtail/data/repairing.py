@@ -166,12 +166,14 @@ def _repaired_webp(data: bytes) -> Repaired | None:
 
 
 def _repaired_tiff(data: bytes) -> Repaired:
-    """The first page, listed again at the end of the file with the tags that its pixels depend on."""
+    """The first page with the tags that its pixels depend on, listed where all its tags were.
+
+    So the file has no byte more than before, and pixels that it lacks are still missed.
+    """
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, start)
-    entries = [data[place : place + 12] for place in range(start + 2, start + 2 + 12 * count, 12)]
+    entries = [struct.unpack_from("12s", data, start + 2 + 12 * entry)[0] for entry in range(count)]
     kept = [entry for entry in entries if struct.unpack_from(f"{order}H", entry)[0] in _TIFF_KEPT]
-    padded = data + b"\0" * (len(data) % 2)
     listed = struct.pack(f"{order}H", len(kept)) + b"".join(kept) + bytes(4)
-    return Repaired(padded[:4] + struct.pack(f"{order}I", len(padded)) + padded[8:] + listed, METADATA)
+    return Repaired(data[:start] + listed + data[start + len(listed) :], METADATA)

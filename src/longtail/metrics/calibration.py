@@ -43,13 +43,13 @@ def fit_temperature(
     own = _own(logits, target).mean()
     low, high = math.log(_COLD), math.log(_HOT)
     while _expected(logits, math.exp(low), log_ratio).mean() <= own:
-        low -= 1
-        if low < math.log(COLDEST):
+        if low <= math.log(COLDEST):
             return None
+        low = max(low - 1, math.log(COLDEST))
     while _expected(logits, math.exp(high), log_ratio).mean() > own:
-        high += 1
-        if high > math.log(HOTTEST):
+        if high >= math.log(HOTTEST):
             return None
+        high = min(high + 1, math.log(HOTTEST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         too_cold = _expected(logits, math.exp(middle), log_ratio).mean() > own

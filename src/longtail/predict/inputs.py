@@ -77,7 +77,8 @@ def _items_of_array(given: NDArray[Any]) -> list[Item]:
     if given.dtype == np.uint8:
         if _is_image(given):
             return [given]
-        if given.ndim == 3 or (given.ndim == 4 and 1 <= given.shape[3] <= CHANNELS):
+        is_grey = given.ndim == 3 and given.shape[2] > CHANNELS
+        if (is_grey or (given.ndim == 4 and given.shape[3] <= CHANNELS)) and 0 not in given.shape[1:]:
             return list(given)
     if given.size == 0 and given.ndim == 1:  # np.array([]) is of floats
         return []
@@ -102,7 +103,8 @@ def _is_item(one: Any) -> bool:
 
 
 def _is_image(array: NDArray[Any]) -> bool:
-    return array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2] <= CHANNELS)
+    is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= CHANNELS)
+    return is_shaped and 0 not in array.shape
 
 
 def _kind(given: Any) -> str:
@@ -119,7 +121,13 @@ def _remedy(given: NDArray[Any] | torch.Tensor) -> str:
     if given.dtype.kind == "f":
         return "give uint8 from 0 to 255, for values from 0 to 1 np.rint(255 * images).astype(np.uint8)"
     if given.dtype.kind in "bui" and given.dtype != np.uint8:
-        return "give uint8 from 0 to 255, such as images.astype(np.uint8) where no value is larger"
+        pixels = "images.astype(np.uint8)"
+        how = (
+            f"255 * {pixels}, false as black" if given.dtype == bool else f"{pixels} where no value is larger"
+        )
+        return f"give uint8 from 0 to 255, such as {how}"
+    if 0 in given.shape:
+        return "it holds no pixels; give images of 1 x 1 or more"
     if given.ndim == 4:
         return "give an array (N, H, W, 3), colours last: images.transpose(0, 2, 3, 1) where they come second"
     return VALID
