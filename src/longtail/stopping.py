@@ -1,9 +1,10 @@
 """Signals that ask a process to stop: SIGTERM and SIGHUP are treated as Ctrl-C is."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPPING = tuple(
@@ -47,3 +48,16 @@ def handled_by(handler: Handler) -> Iterator[None]:
     finally:
         for number in changed:
             signal.signal(number, before[number])
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While libraries load nothing has begun, and an import cannot be unwound: a signal ends the process at once."""
+
+    def leave(*_: object) -> None:
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"interrupted\n")
+        os._exit(130)
+
+    with handled_by(leave):
+        yield

@@ -1,8 +1,10 @@
 """`longtail data check`: what it says, writes and refuses."""
 
 import csv
+import errno
 import io
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -196,6 +198,24 @@ def test_what_is_refused(
     (photos.parent / "file").touch()
     assert named in refused("data", "check", *words)
     assert sorted(path.name for path in photos.parent.iterdir()) == ["file", "full", photos.name]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_full_disk_leaves_nothing_of_the_folder(
+    refused: Refused, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    """The first file is written, the second is not."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "check"
+    if not is_new:
+        out.mkdir()
+    monkeypatch.setattr("longtail.report.data_files.RunFolder.write_csv", full)
+    assert "No space left on device" in refused("data", "check", photos, "-o", out)
+    assert list(tmp_path.rglob("check/*")) == []
+    assert out.exists() == (not is_new)
 
 
 def test_training_writes_its_audit(run: Run, photos: Path, tmp_path: Path) -> None:

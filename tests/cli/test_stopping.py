@@ -1,12 +1,14 @@
 """Signals that ask a command to stop: all are treated as Ctrl-C."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from longtail.stopping import STOPPING
+from longtail.stopping import STOPPING, loading
 
 Run = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.usefixtures("default_signals")
@@ -87,8 +89,21 @@ def test_while_libraries_load_the_process_ends_at_once(
     def leave(code: int) -> None:
         raise LeftError(code)
 
-    from longtail.cli.runs import loading
-
     monkeypatch.setattr("os._exit", leave)
     with pytest.raises(LeftError, match="130"), loading():
         signal.raise_signal(number)
+
+
+def test_while_the_command_line_itself_loads_too() -> None:
+    """Before `main` is called."""
+    code = """
+import signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+import longtail.cli.main
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")

@@ -222,6 +222,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
         assert not Path("out").exists()
 
 
+@pytest.mark.usefixtures("default_signals")
 def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
     words = ["train", "icl-digits", *SMALL[:-1], "4"]
     command = [sys.executable, "-m", "longtail", *words]

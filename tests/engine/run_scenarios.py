@@ -61,6 +61,9 @@ def make_trouble(trouble: str | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored in what a script starts in the background
     processes.GRACE = 90.0  # a busy machine needs more than five seconds to leave
     place, scenarios = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
     place.mkdir(exist_ok=True)

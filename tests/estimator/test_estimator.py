@@ -1,7 +1,9 @@
 """LongTailClassifier on files and arrays: labels, folders, pickles, searches, and what is refused."""
 
 import csv
+import errno
 import gc
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -263,3 +265,22 @@ def test_refused_parameters_leave_nothing(given: Any, message: str, files: Any, 
     with pytest.raises(InputError, match=message):
         LongTailClassifier(out=tmp_path / "run").set_params(**given).fit(*files)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [0, 1], ids=["table", "packed set"])
+def test_a_set_that_was_not_finished_is_in_nobodys_way(
+    form: int, files: Any, pixels: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, then on a full disk, as the last of its bytes are written."""
+    given = (files, pixels)[form]
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for trouble, seen in ((KeyboardInterrupt(), KeyboardInterrupt), (full, InputError)):
+
+        def stop(*_: Any, error: BaseException = trouble, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(f"longtail.estimator.pictures.{('encode', 'write_manifest')[form]}", stop)
+        with pytest.raises(seen) as found:
+            classifier(out=tmp_path / "run").fit(*given)
+        assert list(tmp_path.iterdir()) == []
+        assert seen is KeyboardInterrupt or "another out" in str(found.value)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from longtail.cli.runs import RunArgument, Strict, loading, note
+from longtail.cli.runs import RunArgument, Strict, note
+from longtail.stopping import loading
 
 
 def calibrate(

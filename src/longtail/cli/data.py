@@ -8,7 +8,8 @@ import typer
 
 from longtail.cli.data_check import check
 from longtail.cli.data_split import Root, split
-from longtail.cli.runs import Strict, counting, loading
+from longtail.cli.runs import Strict, counting
+from longtail.stopping import loading
 
 app = typer.Typer(name="data", help="Work with a set of images itself.", no_args_is_help=True)
 

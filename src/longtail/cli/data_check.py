@@ -1,13 +1,19 @@
 """`longtail data check`: what is wrong with a set of images, before anything is trained on it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from longtail.cli.data_split import Root
 from longtail.cli.output import say
-from longtail.cli.runs import counting, loading
+from longtail.cli.runs import counting
+from longtail.stopping import loading
+
+if TYPE_CHECKING:
+    from longtail.engine.run_folder import RunFolder
 
 PROBLEMS = 1
 
@@ -54,10 +60,26 @@ def check(
     wording = Wording(path, group_by, None if out is None else Path(out), show_all, root)
     typer.echo("\n".join(audit_lines(audit, wording)))
     if folder is not None:
-        folder.create()
-        say("", f"{out}: {', '.join(write_audit(audit, folder))}")
+        with _all_or_nothing(folder):
+            written = write_audit(audit, folder)
+        say("", f"{out}: {', '.join(written)}")
     if strict and audit.has_problems:
         raise typer.Exit(PROBLEMS)
+
+
+@contextmanager
+def _all_or_nothing(folder: "RunFolder") -> Iterator[None]:
+    """Make a folder, and leave nothing in it where it cannot be filled."""
+    is_new = not folder.path.exists()
+    folder.create()
+    try:
+        yield
+    except BaseException:
+        folder.clear()
+        if is_new:
+            with suppress(OSError):
+                folder.path.rmdir()
+        raise
 
 
 def _check_free(path: Path, out: Path) -> None:

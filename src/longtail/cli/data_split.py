@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from longtail.cli.output import say
-from longtail.cli.runs import loading
+from longtail.stopping import loading
 
 if TYPE_CHECKING:
     from longtail.data.dividing import Division

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from longtail.cli.runs import RunArgument, loading
+from longtail.cli.runs import RunArgument
+from longtail.stopping import loading
 
 
 def demo_app(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longtail.cli.runs import INCOMPLETE, RunArgument, loading, note
+from longtail.cli.runs import INCOMPLETE, RunArgument, note
+from longtail.stopping import loading
 
 if TYPE_CHECKING:
     from longtail.explain import Explanation

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from longtail.cli.runs import RunArgument, loading
+from longtail.cli.runs import RunArgument
+from longtail.stopping import loading
 
 
 def export(

@@ -7,12 +7,24 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import typer
+from longtail.stopping import Stop, handled_by, loading
 
-from longtail.cli import calibrating, data, demo, explaining, exporting, listing, predicting, reporting, runs
-from longtail.cli.output import say, screens
-from longtail.printable import shortened
-from longtail.stopping import Stop, handled_by
+with loading():
+    import typer
+
+    from longtail.cli import (
+        calibrating,
+        data,
+        demo,
+        explaining,
+        exporting,
+        listing,
+        predicting,
+        reporting,
+        runs,
+    )
+    from longtail.cli.output import say, screens
+    from longtail.printable import shortened
 
 REFUSED, INTERRUPTED = 2, 130
 

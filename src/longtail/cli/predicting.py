@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.cli.output import data_out, say
-from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, loading, note
+from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, note
+from longtail.stopping import loading
 
 if TYPE_CHECKING:
     import pandas as pd

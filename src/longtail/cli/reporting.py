@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from longtail.cli.output import say
-from longtail.cli.runs import RunArgument, loading
+from longtail.cli.runs import RunArgument
+from longtail.stopping import loading
 
 IMAGES = ("none", "errors", "all")
 

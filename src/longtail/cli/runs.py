@@ -3,32 +3,19 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from longtail.cli.output import data_out, say
-from longtail.stopping import handled_by
+from longtail.stopping import loading
 
 if TYPE_CHECKING:
     from longtail.predict import Predictor
 
 INCOMPLETE = 1  # status where an image could not be read and the others were
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """While libraries load nothing has begun, and an import cannot be unwound: Ctrl-C ends the process at once."""
-
-    def leave(*_: object) -> None:
-        with suppress(OSError):  # the terminal may be gone
-            os.write(2, b"interrupted\n")
-        os._exit(130)
-
-    with handled_by(leave):
-        yield
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from longtail.data.rows import ordered
 from longtail.predict.inputs import CHANNELS
 from longtail.text_file import encode
 from longtail.types import InputError
+from longtail.whole import whole
 
 Pictures = list[Path] | UInt8[np.ndarray, "n h w 3"]
 VALID = "give paths of image files, or uint8 images of shape (N, H, W, 3) or (N, H, W)"
@@ -98,15 +99,11 @@ def write_pictures(
     target = place.with_name(f"{place.name}.csv") if isinstance(pictures, list) else place
     if target.exists():
         raise InputError(f"{target} exists; remove it, or choose another out")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole(target, "then repeat, or choose another out") as made:
         if isinstance(pictures, list):
-            _write_table(target, pictures, names, groups)
+            _write_table(made, pictures, names, groups)
         else:
-            _write_packed(target, pictures, names, groups)
-    except OSError as error:
-        remove_pictures(target)
-        raise InputError(f"cannot write {target} ({error.strerror}); choose another out") from None
+            _write_packed(made, pictures, names, groups)
     return target
 
 
@@ -139,5 +136,4 @@ def _write_table(
     columns = {"path": [str(path) for path in paths], "label": names}
     if groups is not None:
         columns["group"] = groups
-    with file.open("xb") as opened:
-        opened.write(encode(csv_text([[*columns], *zip(*columns.values(), strict=True)])))
+    file.write_bytes(encode(csv_text([[*columns], *zip(*columns.values(), strict=True)])))
