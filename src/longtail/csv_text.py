@@ -212,9 +212,11 @@ def _long_values() -> Iterator[None]:
 
 def _check_width(file: Path, number: int, fields: list[str], names: Sequence[str]) -> None:
     if len(fields) < len(names) or any(fields[len(names) :]):
+        cure = 'put a value that holds the delimiter between "'
+        if len(names) == 1:
+            cure = "divide values by a comma, a semicolon or a tab, in the first line too"
         raise InputError(
-            f"line {number} of {file} has {len(fields)} values where the first line names {len(names)} columns; "
-            'put a value that holds the delimiter between "'
+            f"line {number} of {file} has {len(fields)} values where the first line names {len(names)} columns; {cure}"
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, fie
 
 from longtail.data import DataOptions, source_of
 from longtail.data.dataset import counted
-from longtail.method import Method, MethodOptions, Stage, scaled_epochs, window_starts
+from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs, window_starts
 from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.recipe.faults import explain, nearest, no_such
@@ -187,8 +187,10 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
 
 def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[str]]:
     old = recipe.optim.epochs
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
-        raise InputError(f"optim.epochs = {short(epochs)} does not fit: give a whole number, at least 1")
+    if not isinstance(epochs, int) or isinstance(epochs, bool) or not 1 <= epochs <= MOST_EPOCHS:
+        raise InputError(
+            f"optim.epochs = {short(epochs)} does not fit: give a whole number, at least 1 and at most {MOST_EPOCHS:,}"
+        )
     sections, changes = recipe.model_dump(exclude_none=True), []
     for section, options in (("method", recipe.method), ("optim", recipe.optim)):
         for key, value in scaled_epochs(options, old, epochs).items():
