@@ -150,15 +150,18 @@ def test_json_files(run: Path, name: str) -> None:
     assert refused(read, run)
 
 
-@pytest.mark.parametrize("name", ["classes.json", "eval/test/metrics.json"])
-def test_what_is_accepted_gives_a_report(run: Path, name: str) -> None:
+def test_what_is_accepted_gives_a_report_or_one_line(run: Path) -> None:
+    """Files that do not agree are refused in one line; `refused` lets every other error through."""
+    name = "eval/test/metrics.json"
     file = run / name
     value = json.loads(file.read_text("utf-8"))
+    reports = []
     for at in places(value):
         for new in (KeyError, "<other>", []):
             file.write_text(json.dumps(changed(value, at, new)), "utf-8")
             if not refused(JSON[name], run):
-                refused(everything, run)
+                reports.append(not refused(everything, run))
+    assert any(reports)
 
 
 @pytest.mark.parametrize(
