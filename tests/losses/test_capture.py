@@ -23,7 +23,25 @@ def total(tracker, bank, logits, features, target) -> torch.Tensor:
         + losses.adaptive_diversity_squared(features)
         + losses.feature_distance(features)
         + losses.confusion_contrastive(features, target, bank.prototypes, *negatives).sum()
+        + weighted(logits, target)
     )
+
+
+def weighted(logits, target) -> torch.Tensor:
+    counts = torch.arange(C, 0, -1, device=target.device)
+    weight, other, share = (
+        losses.class_weights(counts, rule="effective"),
+        target.flip(0),
+        logits.new_full((B,), 0.5),
+    )
+    margins = losses.ldam_margins(counts)
+    return (
+        losses.weighted_cross_entropy(logits, target, weight, normalise=True)
+        + losses.weighted_cross_entropy(logits, target, losses.class_weights(counts), normalise=False)
+        + losses.soft_cross_entropy(logits, target, other, share=0.3, weight=weight)
+        + losses.soft_cross_entropy(logits, target, other, share)
+        + losses.expert_cross_entropy(losses.target_margin(logits, target, margins, scale=30.0), target)
+    ).sum()
 
 
 def state(device: str) -> tuple[losses.ConfusionTracker, losses.PrototypeBank]:

@@ -6,6 +6,7 @@ from longtail.losses.classification import (
     logit_adjust,
     logit_adjusted_cross_entropy,
     parallel_loss,
+    sample_cross_entropy,
 )
 from longtail.losses.contrastive import confusion_contrastive
 from longtail.losses.distillation import mutual_distillation, mutual_distillation_ordered
@@ -15,7 +16,9 @@ from longtail.losses.diversity import (
     adaptive_diversity_squared,
     feature_distance,
 )
+from longtail.losses.margins import ldam_margins, target_margin
 from longtail.losses.trackers import ConfusionTracker, PrototypeBank
+from longtail.losses.weighting import class_weights, soft_cross_entropy, weighted_cross_entropy
 
 __all__ = [
     "ConfusionTracker",
@@ -23,13 +26,19 @@ __all__ = [
     "adaptive_diversity",
     "adaptive_diversity_floored",
     "adaptive_diversity_squared",
+    "class_weights",
     "confusion_contrastive",
     "expert_cross_entropy",
     "feature_distance",
     "focal_loss",
+    "ldam_margins",
     "logit_adjust",
     "logit_adjusted_cross_entropy",
     "mutual_distillation",
     "mutual_distillation_ordered",
     "parallel_loss",
+    "sample_cross_entropy",
+    "soft_cross_entropy",
+    "target_margin",
+    "weighted_cross_entropy",
 ]

@@ -24,7 +24,25 @@ def expert_cross_entropy(logits: Float[Tensor, "m b c"], target: Int[Tensor, " b
         tensor([0.6931])
 
     """
-    return -_target_log_probability(logits, target).mean(1)
+    return sample_cross_entropy(logits, target).mean(1)
+
+
+def sample_cross_entropy(logits: Float[Tensor, "m b c"], target: Int[Tensor, " b"]) -> Float[Tensor, "m b"]:
+    """Cross-entropy of each expert and sample, for losses that weigh samples themselves.
+
+    Args:
+        logits: (M, B, C) of each expert.
+        target: (B,) class indices in [0, C).
+
+    Returns:
+        (M, B) in nats, not reduced.
+
+    Example:
+        >>> sample_cross_entropy(torch.zeros(1, 2, 2), torch.tensor([0, 1]))
+        tensor([[0.6931, 0.6931]])
+
+    """
+    return -_target_log_probability(logits, target)
 
 
 def parallel_loss(
