@@ -24,6 +24,16 @@ def total(tracker, bank, logits, features, target) -> torch.Tensor:
         + losses.feature_distance(features)
         + losses.confusion_contrastive(features, target, bank.prototypes, *negatives).sum()
         + weighted(logits, target)
+        + taught(logits)
+    )
+
+
+def taught(logits) -> torch.Tensor:
+    right, temperature = logits.new_ones(M, B), logits.new_ones(C)
+    return (
+        losses.pairwise_kl(logits, weight=right, mask=logits[0] > 0)
+        + losses.pairwise_kl(logits, form="to_mean", temperature=temperature, detach_teacher=True)
+        + losses.kl_divergence(logits[:1].detach(), logits, weight=right, normalise=True).sum()
     )
 
 

@@ -1,5 +1,6 @@
 """Losses as pure functions of logits, features and labels; two trackers carry state between batches."""
 
+from longtail.losses.class_groups import equal_mass_groups, ordered_groups
 from longtail.losses.classification import (
     expert_cross_entropy,
     focal_loss,
@@ -9,7 +10,12 @@ from longtail.losses.classification import (
     sample_cross_entropy,
 )
 from longtail.losses.contrastive import confusion_contrastive
-from longtail.losses.distillation import mutual_distillation, mutual_distillation_ordered
+from longtail.losses.distillation import (
+    kl_divergence,
+    mutual_distillation,
+    mutual_distillation_ordered,
+    pairwise_kl,
+)
 from longtail.losses.diversity import (
     adaptive_diversity,
     adaptive_diversity_floored,
@@ -28,14 +34,18 @@ __all__ = [
     "adaptive_diversity_squared",
     "class_weights",
     "confusion_contrastive",
+    "equal_mass_groups",
     "expert_cross_entropy",
     "feature_distance",
     "focal_loss",
+    "kl_divergence",
     "ldam_margins",
     "logit_adjust",
     "logit_adjusted_cross_entropy",
     "mutual_distillation",
     "mutual_distillation_ordered",
+    "ordered_groups",
+    "pairwise_kl",
     "parallel_loss",
     "sample_cross_entropy",
     "soft_cross_entropy",
