@@ -4,6 +4,8 @@
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test kernels check static golden bench docs lock
 
+# Python keeps compiled files, whatever the environment says: else every process compiles the 4,000 it imports again.
+export PYTHONDONTWRITEBYTECODE :=
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
