@@ -26,7 +26,7 @@ def library_parts(library, steps):
 
 def _batches(library):
     progress, method = library.progress, library.job.method
-    keys = view_keys(progress.seed, progress.total_epoch, method.views)
+    keys = view_keys(progress.seed, progress.total_epoch, method.num_views)
     return library.training._batches(progress, keys)
 
 

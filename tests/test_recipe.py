@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
+from longtail.data import DataOptions
+from longtail.data.policies import ViewOptions
 from longtail.method import Epochs
 from longtail.methods import available
 from longtail.recipe import Recipe, difference, load_recipe, shipped, toml_value, validate
@@ -127,6 +130,52 @@ def test_an_unknown_recipe(target: str, said: str) -> None:
 )
 def test_refusals_say_the_key_the_value_and_what_is_valid(key: str, value: Any, said: str) -> None:
     assert said in refusal(**{key: value})
+
+
+POLICIES = {"weak": {"crop_padding": 3}, "mine": {"augment": ["resized_crop"], "crop_scale": [0.2, 1.0]}}
+
+
+def test_named_policies(tmp_path: Path) -> None:
+    whole, notes = load_recipe("icl-digits", {"data.views": POLICIES})
+    assert notes == [f"data.views.{name} is used by no view of icl" for name in POLICIES]
+    parts, _ = load_recipe(
+        "icl-digits",
+        {f"data.views.{name}.{key}": value for name, own in POLICIES.items() for key, value in own.items()},
+    )
+    tables = "".join(f"[data.views.{name}]\n{tomli_w.dumps(own)}" for name, own in POLICIES.items())
+    assert whole == parts == load_recipe(file(tmp_path, f'base = "icl-digits"\n{tables}'))[0]
+    assert whole == load_recipe(file(tmp_path, whole.to_toml()))[0]
+    weak, mine = whole.data.as_view("weak"), whole.data.as_view("mine")
+    assert (weak.augment, weak.crop_padding) == (("crop", "flip"), 3)
+    assert (mine.augment, mine.crop_padding) == (("resized_crop",), whole.data.crop_padding)
+    assert whole.data.as_view("train") == whole.data
+    changed, _ = load_recipe(file(tmp_path, whole.to_toml()), {"data.views.weak.crop_padding": 2})
+    assert difference(whole, changed) == ["data.views.weak.crop_padding: 3 -> 2"]
+    assert hash(whole.data) != hash(changed.data)  # runs that share their data are told apart
+
+
+def test_keys_of_a_policy_are_those_of_the_data() -> None:
+    own = ViewOptions.model_fields.keys()
+    assert own <= DataOptions.model_fields.keys()
+    assert "views" not in load_recipe("icl-digits")[0].to_toml()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("weak.crop_padding", -3, "data.views.weak.crop_padding = -3 does not fit: give at least 0 and at most 4,096"),
+        ("weak.augment", ["spin"], "data.views.weak.augment = 'spin' does not fit: "),
+        ("weak.augmnt", ["crop"], "key 'data.views.weak.augmnt'; did you mean 'data.views.weak.augment'"),
+        ("weak.augment", ["crop", "resized_crop"], "data.views.weak.augment: 'crop' and 'resized_crop' are both"),
+        ("mine.crop_padding", 1, "data.views.mine has no augment; give its operations"),
+        ("train.augment", ["crop"], "data.views.train is the recipe's own data.augment"),
+        ("weak", 3, "data.views.weak = 3 does not fit: "),
+    ],
+)  # fmt: skip
+def test_policies_that_are_refused(key: str, value: Any, said: str) -> None:
+    assert said in refusal(**{f"data.views.{key}": value})
+    assert "unknown key 'data.name.x'" in refusal(**{"data.name.x": 3})
+    assert "data.views has 'a b'; give names of" in refusal(**{"data.views": {"a b": {"augment": ["crop"]}}})
 
 
 def test_the_nearest_method_is_named() -> None:

@@ -136,8 +136,9 @@ class Method(nn.Module, ABC):
     class Options(MethodOptions):
         """No keys beside the name."""
 
-    views: ClassVar[int] = 1
-    """How many times each image of a batch is augmented; the views follow each other along the batch dimension."""
+    views: ClassVar[int | tuple[str, ...]] = 1
+    """How often each image of a batch is augmented, by the recipe's own augmentation, or the name of each view's policy
+    (`longtail.data.policies`; "train" is the recipe's own). The views follow each other along the batch dimension."""
 
     class_counts: Tensor
 
@@ -147,6 +148,16 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.num_experts, self.feature_dim = num_experts, feature_dim
         self.register_buffer("class_counts", class_counts.clone(), persistent=False)
+
+    @classmethod
+    def view_names(cls) -> tuple[str, ...]:
+        """The policy of each view."""
+        return ("train",) * cls.views if isinstance(cls.views, int) else cls.views
+
+    @property
+    def num_views(self) -> int:
+        """V, how many views a batch holds."""
+        return len(self.view_names())
 
     def start(self, model: nn.Module) -> None:
         """Called once with the network's fresh weights, before the first stage and before any state is restored.

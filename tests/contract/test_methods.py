@@ -48,7 +48,7 @@ def example(
 ) -> tuple[ModelOutput, Batch]:
     """A batch and what a model might say of it."""
     generator = torch.Generator().manual_seed(seed)
-    rows, count = method.views * len(targets), method.num_experts
+    rows, count = method.num_views * len(targets), method.num_experts
     features = torch.randn(count, rows, D, generator=generator)
     logits = scale * torch.randn(count, rows, C, generator=generator)
     batch = Batch(torch.randn(rows, 3, 8, 8, generator=generator), targets, torch.arange(len(targets)))
@@ -228,7 +228,7 @@ def terms_without_values(cls: type[Method], name: str) -> dict[str, set[str]]:
     with FakeTensorMode():
         method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), 3, D)
         for progress in moments(method):
-            rows = method.views * B
+            rows = method.num_views * B
             output = ModelOutput(
                 torch.zeros(3, rows, D, requires_grad=True),
                 torch.zeros(3, rows, C, requires_grad=True),
@@ -258,7 +258,7 @@ def test_predictions_are_one_row_an_image(name: str, num_experts: int) -> None:
     method = build(name, num_experts)
     output, _ = example(method)
     logits = method.logits(output)
-    assert logits.shape == (method.views * B, C)
+    assert logits.shape == (method.num_views * B, C)
     assert logits.isfinite().all()
     one = method.logits(ModelOutput(output.features[:, :1], output.logits[:, :1]))
     torch.testing.assert_close(one, logits[:1])
@@ -274,7 +274,7 @@ def test_a_small_network_learns_from_it(name: str) -> None:
         model = build_model(ModelOptions(name="resnet20", num_experts=2), C, (stage.bank,))
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
         progress = Progress(stage.name, 40 % stage.epochs, stage.epochs, 40, 0, 0)
-        image = torch.randn(method.views * B, 3, 8, 8)
+        image = torch.randn(method.num_views * B, 3, 8, 8)
         totals = []
         for _ in range(6):
             batch = method.prepare(Batch(image, TARGETS, torch.arange(B)), progress)

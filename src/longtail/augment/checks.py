@@ -8,16 +8,25 @@ from longtail.types import InputError
 OPERATIONS = ("crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout")
 
 
-def check_operations(operations: Sequence[str]) -> None:
+def check_operations(operations: Sequence[str], where: str = "augmentation") -> None:
+    """Refuse names that do not exist or exclude each other.
+
+    Args:
+        operations: names out of OPERATIONS.
+        where: what to call the list they stand in.
+
+    Raises:
+        InputError: see above.
+    """
     for name in operations:
         if name not in OPERATIONS:
             near = difflib.get_close_matches(name, OPERATIONS, n=1, cutoff=0.0)[0]
             raise InputError(
-                f"unknown augmentation {name!r}; did you mean {near!r}? Valid are {', '.join(OPERATIONS)}"
+                f"{where}: unknown operation {name!r}; did you mean {near!r}? Valid are {', '.join(OPERATIONS)}"
             )
     for one, other in (("autoaugment", "randaugment"), ("crop", "resized_crop")):
         if {one, other} <= set(operations):
-            raise InputError(f"augmentations {one!r} and {other!r} are both given; keep one of them")
+            raise InputError(f"{where}: {one!r} and {other!r} are both given; keep one of them")
 
 
 def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:

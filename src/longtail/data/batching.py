@@ -45,7 +45,7 @@ def batches(
     *,
     workers: int = 0,
     part: Callable[[Tensor], Tensor] | None = None,
-    views: Sequence[Boxes] = (),
+    views: Sequence[Boxes | None] = (),
 ) -> Iterator[Batch]:
     """Walk through `order` in batches of uint8 images on `device`, see `batch_sizes` for the last.
 
@@ -61,7 +61,7 @@ def batches(
         part: picks, from the rows of a batch, those whose images are wanted; target and index are always whole.
         views: for images on disk: from rows (B,) and their heights and widths (B, 2) to the box of each, (B, 4) top,
             left, height, width. Each box is cut out of the original image and resized; with V views the batch
-            has V*B images. Without views an image is its centre square.
+            has V*B images. None shows the centre square instead; without views the batch has B of these.
 
     Raises:
         InputError: an image on disk cannot be read.
@@ -85,7 +85,7 @@ def _images(
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles,
     chunks: Sequence[Tensor],
     workers: int,
-    views: Sequence[Boxes],
+    views: Sequence[Boxes | None],
 ) -> Iterator[Tensor]:
     if isinstance(images, Tensor):
         return (images[chunk] for chunk in chunks)
@@ -94,14 +94,14 @@ def _images(
     return _read_ahead(images, chunks, workers, views)
 
 
-def _read_now(files: ImageFiles, chunk: Tensor, views: Sequence[Boxes]) -> Tensor:
+def _read_now(files: ImageFiles, chunk: Tensor, views: Sequence[Boxes | None]) -> Tensor:
     batch, wanted = _empty(files, chunk, views)
     _fill(batch, files, wanted)
     return batch
 
 
 def _read_ahead(
-    files: ImageFiles, chunks: Sequence[Tensor], workers: int, views: Sequence[Boxes]
+    files: ImageFiles, chunks: Sequence[Tensor], workers: int, views: Sequence[Boxes | None]
 ) -> Iterator[Tensor]:
     pool = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
@@ -128,13 +128,15 @@ def _read_ahead(
 
 @torch.inference_mode(False)  # threads fill it, and they know nothing of the caller's mode
 def _empty(
-    files: ImageFiles, chunk: Tensor, views: Sequence[Boxes]
+    files: ImageFiles, chunk: Tensor, views: Sequence[Boxes | None]
 ) -> tuple[Tensor, list[tuple[int, Box | None]]]:
     """Room for a batch, the channels of a pixel side by side, and the row and box of each of its images."""
     rows = chunk.tolist()
     sizes = torch.from_numpy(files.sizes[rows])
-    boxes: list[Box | None] = [tuple(box) for view in views for box in view(chunk, sizes).tolist()]
-    wanted = list(zip(rows * max(1, len(views)), boxes or [None] * len(rows), strict=True))
+    boxes: list[Box | None] = []
+    for view in views or (None,):
+        boxes += [None] * len(rows) if view is None else map(tuple, view(chunk, sizes).tolist())
+    wanted = list(zip(rows * max(1, len(views)), boxes, strict=True))
     shape = (len(wanted), files.image_size, files.image_size, 3)
     room = np.empty(
         shape, dtype=np.uint8

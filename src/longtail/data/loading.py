@@ -73,7 +73,7 @@ def options_of(path: Path, root: Path | None = None, two_labels: TwoLabels = "re
     return DataOptions(name=source_of(path), path=str(path), root=place, two_labels=two_labels)
 
 
-def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
+def load_data(options: DataOptions, *, seed: int = 0, boxes: bool | None = None) -> LongTailData:
     """Load a long-tailed image set.
 
     The source's training images are cut to the profile, decoded, and divided into train and validation; other
@@ -82,6 +82,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
     Args:
         options: which images and how.
         seed: draws the validation part, >= 0.
+        boxes: whether boxes are cut out of training images as they are read; None: if `augment` has `resized_crop`.
 
     Raises:
         InputError: nothing to train on, an impossible request, or, with `strict`, anything to note.
@@ -93,7 +94,7 @@ def load_data(options: DataOptions, *, seed: int = 0) -> LongTailData:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     options = _with_bits(options, source)
     size = options.image_size or source.image_size
-    class_names, pool = _load_train(source.train, options, size, source.max_count)
+    class_names, pool = _load_train(source.train, options, size, source.max_count, boxes)
     train, val = _divide(pool, len(class_names), options, seed)
     bits = pool.depth.bits
     shares, blind = said_of_division(pool, val, class_names, options, source)
@@ -191,16 +192,16 @@ def _with_bits(options: DataOptions, source: Source) -> DataOptions:
 
 
 def _load_train(
-    listing: Listing, options: DataOptions, size: int, default_max: int | None
+    listing: Listing, options: DataOptions, size: int, default_max: int | None, boxes: bool | None
 ) -> tuple[tuple[str, ...], Split]:
     names = present(listing.class_names, listing.targets)
     _refuse_few(names, options)
     _refuse_no_text(names, options)
     targets = by_name(listing, names)
     rows = choose(targets, names, options, default_max)
-    boxes = "resized_crop" in options.augment
+    kept = "resized_crop" in options.augment if boxes is None else boxes
     split = read_split(
-        listing, targets, rows, size, keep_on_disk=boxes, draft=options.draft, bits=options.bits
+        listing, targets, rows, size, keep_on_disk=kept, draft=options.draft, bits=options.bits
     )
     readable = present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable

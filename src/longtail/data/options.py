@@ -5,19 +5,30 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from longtail.data.policies import (
+    MOST_PIXELS,
+    Magnitude,
+    NumOperations,
+    Operations,
+    Padding,
+    Scale,
+    Share,
+    SquareSize,
+    ViewOptions,
+    check_names,
+    settings,
+)
 from longtail.types import InputError
 
-MOST_IMAGES, MOST_PIXELS = 10**9, 4096  # of a class; of a side
+MOST_IMAGES = 10**9  # of a class
 Triple = tuple[float, float, float]
 Mean = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
 Means = tuple[Mean, Mean, Mean]
 Deviations = tuple[Share, Share, Share]
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 SourceName = Literal["digits", "cifar10", "cifar100", OwnSource]
 Bits = Literal[8, 10, 12, 14, 16]
 TwoLabels = Literal["refuse", "leave_out"]
-Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
 
 
 class DataOptions(BaseModel):
@@ -48,6 +59,7 @@ class DataOptions(BaseModel):
         cutout_size: side of the square that Cutout blanks.
         randaugment_ops: RandAugment's operations for each image, 1 to 16.
         randaugment_magnitude: RandAugment's strength, 0..30.
+        views: named policies for methods that ask for views by name, see `longtail.data.policies`.
         mean: per channel, of images in [0, 1]; in [0, 1]. Default: the set's own.
         std: per channel, in (0, 1]. Default: the set's own.
         workers: threads that decode images that stay on disk.
@@ -74,13 +86,14 @@ class DataOptions(BaseModel):
     bits: Bits | None = None
     many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
     few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
-    augment: tuple[Operation, ...] = Field(default=(), strict=False, max_length=len(get_args(Operation)))
-    crop_padding: int = Field(default=4, ge=0, le=MOST_PIXELS)
-    crop_scale: Annotated[tuple[Share, Share], Strict(False)] = (0.08, 1.0)
+    augment: Operations = ()
+    crop_padding: Padding = 4
+    crop_scale: Scale = (0.08, 1.0)
     draft: bool = False
-    cutout_size: int = Field(default=16, ge=1, le=MOST_PIXELS)
-    randaugment_ops: int = Field(default=2, ge=1, le=16)
-    randaugment_magnitude: int = Field(default=10, ge=0, le=30)
+    cutout_size: SquareSize = 16
+    randaugment_ops: NumOperations = 2
+    randaugment_magnitude: Magnitude = 10
+    views: dict[str, ViewOptions] = Field(default={}, max_length=100, exclude_if=lambda views: not views)
     mean: Annotated[Means, Strict(False)] | None = None
     std: Annotated[Deviations, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0, le=1024)
@@ -95,7 +108,19 @@ class DataOptions(BaseModel):
                 f"data.few_below = {self.few_below} is above data.many_above = {self.many_above}, so a class could be "
                 "few and many at once; lower the one or raise the other"
             )
+        check_names(self.views)
         return self
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # a table of views has no hash itself
+
+    def as_view(self, name: str) -> "DataOptions":
+        """The options as the policy `name` has them; `train` is the options themselves.
+
+        Raises:
+            InputError: there is no such policy.
+        """
+        return self.model_copy(update=settings(name, self.views))
 
     @property
     def is_own(self) -> bool:

@@ -26,7 +26,10 @@ from longtail.types import InputError
 
 @dataclass
 class Job:
-    """The parts of a run. Functions of the engine take it whole; nothing below the engine sees it."""
+    """The parts of a run. Functions of the engine take it whole; nothing below the engine sees it.
+
+    `augment` is the recipe's own augmentation, `views` that of each view that the method asks for.
+    """
 
     recipe: Recipe
     folder: RunFolder
@@ -35,6 +38,7 @@ class Job:
     model: ExpertModel
     method: Method
     augment: Augment
+    views: tuple[Augment, ...]
     stages: tuple[Stage, ...]
     display: Display
     processes: Processes = ALONE
@@ -82,18 +86,19 @@ class Job:
         }
 
 
-Load = Callable[[DataOptions, int, torch.device], LongTailData]
+Load = Callable[[DataOptions, int, torch.device, bool], LongTailData]
 
 
-def load_on(options: DataOptions, seed: int, device: torch.device) -> LongTailData:
+def load_on(options: DataOptions, seed: int, device: torch.device, boxes: bool) -> LongTailData:
     """The data on a device.
 
     Args:
         options: which.
         seed: draws the validation part, where one is held out.
         device: where targets and, if they are in memory, images go.
+        boxes: whether boxes are cut out of training images as they are read.
     """
-    data = load_data(options, seed=seed)
+    data = load_data(options, seed=seed, boxes=boxes)
     splits = {name: getattr(data, name) for name in ("train", "val", "test")}
     return replace(data, **{name: split and split.to(device) for name, split in splits.items()})
 
@@ -114,7 +119,9 @@ def build_job(
     """
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
-    data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device)
+    shown = recipe.views()
+    boxes = any("resized_crop" in options.augment for options in shown.values())
+    data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device, boxes)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     with building_in(weight_dtype(recipe.optim.precision)):
@@ -127,8 +134,11 @@ def build_job(
     method = method.to(runtime.device)
     method.start(model)
     model.branch_streams = recipe.run.expert_streams
-    augment = build_augment(recipe, data)
-    return Job(recipe, folder, runtime, data, model, method, augment, stages, display, processes)
+    augments = {name: build_augment(options, data, recipe.optim.precision) for name, options in shown.items()}
+    views = tuple(augments[name] for name in method.view_names())
+    return Job(
+        recipe, folder, runtime, data, model, method, augments["train"], views, stages, display, processes
+    )
 
 
 def _check_size(size: int, network: str, multiple: int) -> None:
@@ -140,9 +150,8 @@ def _check_size(size: int, network: str, multiple: int) -> None:
         )
 
 
-def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
-    """The augmentation that a recipe asks for, with the normalisation of its data."""
-    o = recipe.data
+def build_augment(o: DataOptions, data: LongTailData, precision: str) -> Augment:
+    """The augmentation that options of data ask for, with the normalisation of the data."""
     return Augment(
         o.augment,
         data.mean,
@@ -152,7 +161,7 @@ def build_augment(recipe: Recipe, data: LongTailData) -> Augment:
         cutout_size=o.cutout_size,
         randaugment_ops=o.randaugment_ops,
         randaugment_magnitude=o.randaugment_magnitude,
-        dtype=weight_dtype(recipe.optim.precision),
+        dtype=weight_dtype(precision),
     )
 
 

@@ -87,12 +87,13 @@ class Objective(nn.Module):
         """The part of the images, view by view, that this process is to look at."""
         if self.processes.count == 1 or not mixes(self.method):
             return batch.image
-        views = batch.image.chunk(self.method.views)
+        views = batch.image.chunk(self.method.num_views)
         return torch.cat([self.processes.part(view) for view in views])
 
     def _gathered(self, output: ModelOutput, rows: int) -> ModelOutput:
         features, logits = (
-            self.processes.gather(part, rows, self.method.views) for part in (output.features, output.logits)
+            self.processes.gather(part, rows, self.method.num_views)
+            for part in (output.features, output.logits)
         )
         return output._replace(features=features, logits=logits)
 

@@ -33,7 +33,7 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         return None
     seed, first = job.recipe.run.seed, sum(earlier.epochs for earlier in job.stages[:position])
     split, classes, network = job.data.train, len(job.data.class_names), copy.deepcopy(job.model)
-    cropped = crops_on_reading(job.augment, split)
+    cropped = crops_on_reading(job.views, split)
     views = min(job.recipe.run.reuse_features, stage.epochs)
     sizes = views, len(split), network.num_experts, network.feature_dim
     stored = torch.empty(sizes, device=device, dtype=weight_dtype(job.recipe.optim.precision))
@@ -46,10 +46,10 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         shared = job.processes
         stream = batches(
             split, order, job.recipe.optim.batch_size, device, workers=job.recipe.data.workers,
-            part=shared.part, views=view_boxes(job.augment, split, keys),
+            part=shared.part, views=view_boxes(job.views, split, keys),
         )  # fmt: skip
         for batch in stream:
-            image = show(job.augment, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
+            image = show(job.views, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
             with job.runtime.autocast():
                 features = network.extract(image)
             of_view[batch.index] = shared.gather(features, len(batch.index)).to(stored.dtype).transpose(0, 1)

@@ -144,7 +144,7 @@ class StageTraining:
         self.meter.start(start.step)
         if self.stored is not None and self.features is not None:
             self.features.copy_(self.stored[start.epoch % len(self.stored)])
-        words = view_keys(start.seed, start.total_epoch, job.method.views)
+        words = view_keys(start.seed, start.total_epoch, job.method.num_views)
         keys = words.to(job.runtime.device)
         for done, batch in enumerate(self._batches(start, words)):
             rate = rate_at(start.epoch * job.steps_per_epoch + done)
@@ -169,8 +169,8 @@ class StageTraining:
         job, clip_norm = self.job, self.job.recipe.optim.clip_norm
         index = self.sharing.part(batch.index)
         if self.features is None:
-            cropped = crops_on_reading(job.augment, job.data.train)
-            image = show(job.augment, batch.image, index, keys, cropped=cropped)
+            cropped = crops_on_reading(job.views, job.data.train)
+            image = show(job.views, batch.image, index, keys, cropped=cropped)
             outcome = self.objective(replace(batch, image=image), self.stage.bank, progress)
         else:
             known = self.features.index_select(0, index).transpose(0, 1)
@@ -211,7 +211,7 @@ class StageTraining:
         options = self.job.recipe
         yield from batches(
             split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
-            part=self.sharing.part, views=view_boxes(self.job.augment, split, keys),
+            part=self.sharing.part, views=view_boxes(self.job.views, split, keys),
         )  # fmt: skip
 
     def _rate(self) -> "partial[float]":

@@ -1,5 +1,6 @@
 """What a batch's images look like in an epoch: the augmentation of each view, wherever its parts are done."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -10,9 +11,13 @@ from longtail.augment import Augment
 from longtail.data import ImageFiles, Split
 
 
-def crops_on_reading(augment: Augment, split: Split) -> bool:
-    """Whether the random crop is cut out of images as they are read from disk."""
-    return "resized_crop" in augment.operations and isinstance(split.images, ImageFiles)
+def crops_on_reading(augments: Sequence[Augment], split: Split) -> bool:
+    """Whether the random crop of a view is cut out of images as they are read from disk; all views are then read."""
+    return any(map(_crops, augments)) and isinstance(split.images, ImageFiles)
+
+
+def _crops(augment: Augment) -> bool:
+    return "resized_crop" in augment.operations
 
 
 def view_keys(seed: int, epoch: int, count: int) -> Int64[Tensor, "v 2"]:
@@ -26,19 +31,24 @@ def view_keys(seed: int, epoch: int, count: int) -> Int64[Tensor, "v 2"]:
     return torch.stack([Augment.keys(seed, epoch, view, "cpu") for view in range(count)])
 
 
-def view_boxes(augment: Augment, split: Split, keys: Int64[Tensor, "v 2"]) -> list["partial[Tensor]"]:
-    """The box of each image in each view, for `batches`; none where `show` does all.
+def view_boxes(
+    augments: Sequence[Augment], split: Split, keys: Int64[Tensor, "v 2"]
+) -> list["partial[Tensor] | None"]:
+    """The box of each image in each view, for `batches`; none where `show` does all, None for a view without a crop.
 
     Args:
-        augment: the recipe's augmentation.
+        augments: V, the augmentation of each view.
         split: the images.
         keys: (V, 2) in main memory.
     """
-    return [partial(augment.boxes, keys=key) for key in keys] if crops_on_reading(augment, split) else []
+    if not crops_on_reading(augments, split):
+        return []
+    pairs = zip(augments, keys, strict=True)
+    return [partial(augment.boxes, keys=key) if _crops(augment) else None for augment, key in pairs]
 
 
 def show(
-    augment: Augment,
+    augments: Sequence[Augment],
     image: UInt8[Tensor, "n 3 h w"],
     index: Int[Tensor, " b"],
     keys: Int64[Tensor, "v 2"],
@@ -48,12 +58,13 @@ def show(
     """The augmented and normalised views of a batch, one after the other.
 
     Args:
-        augment: the recipe's augmentation.
-        image: (B, 3, H, W), or, where they were cropped as they were read, (V*B, 3, H, W).
+        augments: V, the augmentation of each view.
+        image: (B, 3, H, W), or, where boxes were cut out as they were read, (V*B, 3, H, W).
         index: (B,) position of each image in its split.
         keys: (V, 2) on the images' device.
         cropped: whether they were.
     """
     images = image.tensor_split(len(keys)) if cropped else [image] * len(keys)
-    views = [augment.apply(one, index, key, cropped=cropped) for one, key in zip(images, keys, strict=True)]
+    parts = zip(augments, images, keys, strict=True)
+    views = [augment.apply(one, index, key, cropped=cropped) for augment, one, key in parts]
     return views[0] if len(views) == 1 else torch.cat(views)

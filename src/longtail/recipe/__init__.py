@@ -6,8 +6,9 @@ from typing import Any
 
 import tomli_w
 import torch
-from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from longtail.augment import check_operations
 from longtail.data import DataOptions, source_of
 from longtail.data.dataset import counted
 from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs, window_starts
@@ -43,6 +44,22 @@ class Recipe(BaseModel):
             find(value["name"]).Options(**value) if isinstance(value, Mapping) and "name" in value else value
         )
 
+    @model_validator(mode="after")
+    def _known_views(self) -> "Recipe":
+        for name in (*self.views(), *self.data.views):
+            where = "data.augment" if name == "train" else f"data.views.{name}.augment"
+            check_operations(self.data.as_view(name).augment, where)
+        return self
+
+    def views(self) -> dict[str, DataOptions]:
+        """The data as each policy has them that the method asks for, and the recipe's own ("train").
+
+        Raises:
+            InputError: there is no policy of that name.
+        """
+        names = dict.fromkeys(("train", *find(self.method.name).view_names()))
+        return {name: self.data.as_view(name) for name in names}
+
     def build_method(self, class_counts: torch.Tensor, feature_dim: int) -> Method:
         """The recipe's method for these classes and features."""
         return find(self.method.name)(self.method, class_counts, self.model.num_experts, feature_dim)
@@ -70,7 +87,7 @@ class Recipe(BaseModel):
         why = ""
         if not any(stage.trains_classifiers_alone for stage in stages):
             why = "trains the features in every stage"
-        if method.views > 1 or type(method).prepare is not Method.prepare:
+        if method.num_views > 1 or type(method).prepare is not Method.prepare:
             why = "takes several views of an image, or mixes images"
         if why:
             raise InputError(
@@ -113,6 +130,11 @@ def load_recipe(
         for key, start in window_starts(recipe.method).items()
         if start >= first.epochs
     ]
+    notes += [
+        f"data.views.{name} is used by no view of {recipe.method.name}"
+        for name in recipe.data.views
+        if name not in recipe.views()
+    ]
     return recipe, notes
 
 
@@ -134,8 +156,13 @@ def difference(old: Recipe, new: Recipe) -> list[str]:
     return [f"{k}: {a.get(k)} -> {b.get(k)}" for k in sorted(a.keys() | b.keys()) if a.get(k) != b.get(k)]
 
 
-def _flat(sections: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+def _flat(sections: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Every key by its path; a table without keys is a value."""
+    flat: dict[str, Any] = {}
+    for key, value in sections.items():
+        inner = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{start}{key}.") if inner else {start + key: value}
+    return flat
 
 
 def _read(target: str, base_for_images: str) -> dict[str, Any]:
@@ -178,10 +205,15 @@ def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
         if dropped:
             notes.append(f"method {name}: the recipe's {len(dropped)} keys of {old['name']} do not apply")
     for key, value in given.items():
-        section, dot, leaf = key.partition(".")
-        if not dot or section not in SECTIONS:
+        *path, leaf = key.split(".")
+        if not path or path[0] not in SECTIONS:
             raise InputError(f"unknown key {short(key)}; {nearest(key, sections)}")
-        sections.setdefault(section, {})[leaf] = value
+        table = sections
+        for part in path:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise InputError(f"unknown key {short(key)}; {nearest(key, sections)}")
+        table[leaf] = value
     return notes
 
 

@@ -1,14 +1,16 @@
 """What is said of a recipe that does not fit: the key, the value, its range or the nearest valid name."""
 
 import difflib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from longtail.data import DataOptions
+from longtail.data.policies import ViewOptions
 from longtail.method import MethodOptions
 from longtail.methods import find
 from longtail.models import ModelOptions
@@ -35,6 +37,14 @@ def no_such(target: str, recipes: list[str]) -> str:
     return f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}"
 
 
+def _models(sections: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
+    """The options of each section, and of each named policy that is given."""
+    data = sections.get("data")
+    views = data.get("views") if isinstance(data, Mapping) else None
+    named = views if isinstance(views, Mapping) else {}
+    return _options(sections) | {f"data.views.{name}": ViewOptions for name in named}
+
+
 def _options(sections: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
     """The options of each section."""
     method = sections.get("method")
@@ -45,7 +55,7 @@ def _options(sections: Mapping[str, Any]) -> dict[str, type[BaseModel]]:
 
 def nearest(key: str, sections: Mapping[str, Any]) -> str:
     """What to say of a key that does not exist."""
-    keys = [f"{section}.{key}" for section, model in _options(sections).items() for key in model.model_fields]
+    keys = [f"{section}.{key}" for section, model in _models(sections).items() for key in model.model_fields]
     key = key[:100]
     leaf = key.rsplit(".", maxsplit=1)[-1]
     near = (
@@ -68,7 +78,8 @@ def explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
     where = [str(part) for part in first["loc"]]
     if error.title != "Recipe":
         where.insert(0, "method")
-    key = ".".join(where[:2])
+    depth = 4 if where[:2] == ["data", "views"] else 2  # data.views.NAME.key
+    key = ".".join(where[:depth])
     if not key:
         return "a recipe has the sections [data] [model] [method] [optim] [run]; this is none"
     if first["type"] == "extra_forbidden":
@@ -81,19 +92,24 @@ def explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
     if len(where) == 1:
         return f"section [{key}] is {short(first['input'])}; write [{key}] and its keys in the lines below"
     said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
-    limits = _range(_options(sections)[where[0]].model_fields[where[1]])
+    limits = _limits(sections, *key.rpartition(".")[::2])
     if limits:
         said = limits if first["type"] in BOUNDS else f"{said}; {limits}"
     return f"{key} = {short(first['input'])} does not fit: {said}"
 
 
+def _limits(sections: Mapping[str, Any], table: str, leaf: str) -> str:
+    model = _models(sections).get(table)
+    return _range(model.model_fields[leaf]) if model is not None and leaf in model.model_fields else ""
+
+
 def _range(field: FieldInfo) -> str:
     """The smallest and the largest value of a number; empty for anything else."""
+    inner = [getattr(one, "__metadata__", ()) for one in get_args(field.annotation)]  # of X | None
+    metadata = [*field.metadata, *itertools.chain.from_iterable(inner)]
+    metadata += [part for one in metadata if isinstance(one, FieldInfo) for part in one.metadata]
     found = {
-        name: getattr(limit, name)
-        for limit in field.metadata
-        for name in BOUNDS.values()
-        if hasattr(limit, name)
+        name: getattr(limit, name) for limit in metadata for name in BOUNDS.values() if hasattr(limit, name)
     }
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     parts = [

@@ -1,0 +1,88 @@
+"""Named augmentation policies: `[data.views.NAME]` of a recipe, and those that come with the package."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, Strict
+
+from longtail.records import short
+from longtail.types import InputError
+
+MOST_PIXELS = 4096  # of a side
+TRAIN = "train"  # the recipe's own data.augment
+Share = Annotated[float, Field(gt=0, le=1)]
+Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
+Operations = Annotated[tuple[Operation, ...], Strict(False), Field(max_length=len(get_args(Operation)))]
+Padding = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
+Scale = Annotated[tuple[Share, Share], Strict(False)]
+SquareSize = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+NumOperations = Annotated[int, Field(ge=1, le=16)]
+Magnitude = Annotated[int, Field(ge=0, le=30)]
+
+
+class ViewOptions(BaseModel):
+    """A named policy: what a view of a training image goes through, where a method asks for views by name.
+
+    Attributes:
+        augment: its operations; None takes those of the shipped policy of this name.
+
+    The other keys are those of [data], for this view alone; None takes the shipped policy's, else [data]'s.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    augment: Operations | None = None
+    crop_padding: Padding | None = None
+    crop_scale: Scale | None = None
+    cutout_size: SquareSize | None = None
+    randaugment_ops: NumOperations | None = None
+    randaugment_magnitude: Magnitude | None = None
+
+
+SHIPPED: Mapping[str, ViewOptions] = {
+    "weak": ViewOptions(augment=("crop", "flip")),
+    "strong": ViewOptions(augment=("crop", "flip", "autoaugment", "cutout")),
+}
+"""The policies that need no table in the recipe."""
+
+
+def check_names(views: Mapping[str, ViewOptions]) -> None:
+    """Refuse policies of one's own that say too little or take a name that has its meaning.
+
+    Raises:
+        InputError: see above.
+    """
+    if TRAIN in views:
+        raise InputError(
+            f"data.views.{TRAIN} is the recipe's own data.augment; set that, or take another name"
+        )
+    for name, own in views.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name):
+            raise InputError(
+                f"data.views has {short(name)}; give names of at most 50 letters, digits, hyphens and underscores"
+            )
+        if name not in SHIPPED and own.augment is None:
+            raise InputError(
+                f"data.views.{name} has no augment; give its operations, such as augment = ['crop', 'flip'], or take "
+                f"the name of a shipped policy ({', '.join(SHIPPED)})"
+            )
+
+
+def settings(name: str, views: Mapping[str, ViewOptions]) -> dict[str, Any]:
+    """What a policy sets of [data].
+
+    Args:
+        name: of the policy; `train` sets nothing.
+        views: the recipe's own.
+
+    Raises:
+        InputError: there is no such policy.
+    """
+    known = [one for one in (SHIPPED.get(name), views.get(name)) if one is not None]
+    if name != TRAIN and not known:
+        raise InputError(
+            f"no augmentation policy is called {name!r}; there are {', '.join({TRAIN: 0, **SHIPPED, **views})}; "
+            f"give its operations as data.views.{name}.augment"
+        )
+    return {key: value for one in known for key, value in one if value is not None}
