@@ -4,14 +4,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from longtail import losses
 
-M, B, C, D = 3, 16, 10, 8
+M, B, C, D, QUEUE = 3, 16, 10, 8, 40
 
 
-def total(tracker, bank, logits, features, target) -> torch.Tensor:
+def total(tracker, bank, queue, network, average, logits, features, target) -> torch.Tensor:
     """A step with every loss and every tracker."""
     tracker.decay(0.5)
     tracker.update(logits.argmax(-1), target, weight=0.5)
     bank.update(features, target)
+    losses.update_moving_average(average, network, 0.5)
     negatives = tracker.most_confused(target, 4)
     return (
         losses.parallel_loss(losses.expert_cross_entropy(logits, target))
@@ -25,7 +26,22 @@ def total(tracker, bank, logits, features, target) -> torch.Tensor:
         + losses.confusion_contrastive(features, target, bank.prototypes, *negatives).sum()
         + weighted(logits, target)
         + taught(logits)
+        + contrasted(queue, logits, features, target)
     )
+
+
+def contrasted(queue, logits, features, target) -> torch.Tensor:
+    draws = features.new_zeros(B, B + QUEUE)
+    queue.push(features.detach(), target)
+    pairs = losses.sampled_positives(losses.positive_pairs(target, queue.key_target), draws, 3)
+    keys = queue.keys, queue.key_target
+    value = (
+        losses.supervised_contrastive(features, target, *keys, positives=pairs)
+        + losses.supervised_contrastive(features, target, *keys, denominators="class_averaged")
+        + losses.parametric_contrastive(logits, features, target, *keys, key_weight=0.1)
+    ).sum()
+    queue.push(features.detach(), target)  # between the loss and its backward pass
+    return value
 
 
 def taught(logits) -> torch.Tensor:
@@ -39,12 +55,8 @@ def taught(logits) -> torch.Tensor:
 
 def weighted(logits, target) -> torch.Tensor:
     counts = torch.arange(C, 0, -1, device=target.device)
-    weight, other, share = (
-        losses.class_weights(counts, rule="effective"),
-        target.flip(0),
-        logits.new_full((B,), 0.5),
-    )
-    margins = losses.ldam_margins(counts)
+    weight, margins = losses.class_weights(counts, rule="effective"), losses.ldam_margins(counts)
+    other, share = target.flip(0), logits.new_full((B,), 0.5)
     return (
         losses.weighted_cross_entropy(logits, target, weight, normalise=True)
         + losses.weighted_cross_entropy(logits, target, losses.class_weights(counts), normalise=False)
@@ -54,8 +66,12 @@ def weighted(logits, target) -> torch.Tensor:
     ).sum()
 
 
-def state(device: str) -> tuple[losses.ConfusionTracker, losses.PrototypeBank]:
-    return losses.ConfusionTracker(M, C).to(device), losses.PrototypeBank(M, C, D).to(device)
+def state(device: str) -> list[torch.nn.Module]:
+    with torch.device(device):
+        trackers = losses.ConfusionTracker(M, C), losses.PrototypeBank(M, C, D), losses.KeyQueue(QUEUE, D, M)
+        networks = torch.nn.BatchNorm1d(D), torch.nn.BatchNorm1d(D)
+    torch.nn.init.constant_(networks[0].weight, 3.0)
+    return [*trackers, *networks]
 
 
 def test_a_step_waits_for_nothing() -> None:
@@ -86,3 +102,5 @@ def test_a_captured_step_equals_an_eager_one() -> None:
         torch.testing.assert_close(value, total(*eager, logits, features, target))
     torch.testing.assert_close(captured[0].matrix(), eager[0].matrix())
     torch.testing.assert_close(captured[1].prototypes, eager[1].prototypes)
+    torch.testing.assert_close(captured[2].state_dict(), eager[2].state_dict())
+    torch.testing.assert_close(captured[4].state_dict(), eager[4].state_dict())

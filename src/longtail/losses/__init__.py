@@ -1,4 +1,4 @@
-"""Losses as pure functions of logits, features and labels; two trackers carry state between batches."""
+"""Losses as pure functions of logits, features and labels; what carries state between batches is a module."""
 
 from longtail.losses.class_groups import equal_mass_groups, ordered_groups
 from longtail.losses.classification import (
@@ -23,11 +23,20 @@ from longtail.losses.diversity import (
     feature_distance,
 )
 from longtail.losses.margins import ldam_margins, target_margin
+from longtail.losses.momentum import KeyQueue, moving_average_copy, update_moving_average
+from longtail.losses.supervised import (
+    parametric_contrastive,
+    positive_pairs,
+    sampled_positives,
+    simplex_targets,
+    supervised_contrastive,
+)
 from longtail.losses.trackers import ConfusionTracker, PrototypeBank
 from longtail.losses.weighting import class_weights, soft_cross_entropy, weighted_cross_entropy
 
 __all__ = [
     "ConfusionTracker",
+    "KeyQueue",
     "PrototypeBank",
     "adaptive_diversity",
     "adaptive_diversity_floored",
@@ -42,13 +51,20 @@ __all__ = [
     "ldam_margins",
     "logit_adjust",
     "logit_adjusted_cross_entropy",
+    "moving_average_copy",
     "mutual_distillation",
     "mutual_distillation_ordered",
     "ordered_groups",
     "pairwise_kl",
     "parallel_loss",
+    "parametric_contrastive",
+    "positive_pairs",
     "sample_cross_entropy",
+    "sampled_positives",
+    "simplex_targets",
     "soft_cross_entropy",
+    "supervised_contrastive",
     "target_margin",
+    "update_moving_average",
     "weighted_cross_entropy",
 ]
