@@ -39,7 +39,7 @@ def build_model(
     """
     more: dict[str, Any] = {
         "shared_stages": options.shared_stages, "head": options.head, "fresh_head": options.fresh_head,
-        "cosine_scale": options.cosine_scale, "banks": banks,
+        "cosine_scale": options.cosine_scale, "banks": banks, "shared_head": options.shared_head,
     }  # fmt: skip
     if options.is_backbone:
         return _backbone(options, num_classes, begin, more)

@@ -160,6 +160,7 @@ class ExpertBackbone(ExpertModel):
         fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
         cosine_scale: s of the cosine classifier.
         banks: names of the classifier banks.
+        shared_head: each bank has one classifier for all experts.
 
     Raises:
         InputError: the network has fewer stages than are to be shared, or is of no known family.
@@ -176,6 +177,7 @@ class ExpertBackbone(ExpertModel):
         fresh_head: HeadKind | None = None,
         cosine_scale: float = 30.0,
         banks: Sequence[str] = ("first",),
+        shared_head: bool = False,
     ) -> None:
         super().__init__()
         dim = int(cast(Any, net).head_hidden_size)
@@ -196,7 +198,7 @@ class ExpertBackbone(ExpertModel):
         self.experts = nn.ModuleList([first, *(copy.deepcopy(first) for _ in range(num_experts - 1))])
         self.add_heads(
             num_classes, num_experts, dim,
-            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
+            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
         )  # fmt: skip
 
     def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,8 @@ from longtail.models.streams import side_by_side
 from longtail.types import ModelOutput
 
 HeadKind = Literal["cosine", "linear"]
+SIDE_PATHS = {"downsample", "shortcut", "se"}
+"""What blocks, ours and timm's, call their shortcuts and their attention to channels."""
 
 
 class ExpertModel(nn.Module, ABC):
@@ -35,6 +37,7 @@ class ExpertModel(nn.Module, ABC):
     num_experts: int
     feature_dim: int
     banks: tuple[str, ...]
+    experts: nn.ModuleList
     heads: nn.ModuleDict
 
     def add_heads(
@@ -47,6 +50,7 @@ class ExpertModel(nn.Module, ABC):
         fresh_head: HeadKind | None,
         cosine_scale: float,
         banks: Sequence[str],
+        shared_head: bool = False,
     ) -> None:
         """Make the banks of classifiers.
 
@@ -58,13 +62,14 @@ class ExpertModel(nn.Module, ABC):
             fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
             cosine_scale: s of the cosine classifier.
             banks: names, the first the one used by default.
+            shared_head: each bank has one classifier for all experts.
         """
         self.num_classes, self.num_experts, self.feature_dim = num_classes, num_experts, feature_dim
         self.banks = tuple(banks)
         kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
         self.heads = nn.ModuleDict(
             {
-                name: ExpertHeads(num_experts, num_classes, feature_dim, kind, cosine_scale)
+                name: ExpertHeads(num_experts, num_classes, feature_dim, kind, cosine_scale, shared_head)
                 for name, kind in zip(self.banks, kinds, strict=True)
             }
         )
@@ -86,6 +91,16 @@ class ExpertModel(nn.Module, ABC):
         nothing; they are places where a map can be read and a gradient taken.
         """
 
+    def last_convolutions(self) -> list[nn.Parameter]:
+        """For each expert the weight of the last convolution of its own stages, before any gate: M parameters.
+
+        Where a network ends in linear layers (a transformer's block, ConvNeXt's), the last of those. Convolutions of
+        shortcuts, gates and attention to channels do not count, nor what follows pooling. The list is empty where the
+        experts own no stage: they share the last convolution, and there is nothing to tell them apart by.
+        """
+        stages = [cast(Sequence[nn.Module], expert.stages) for expert in self.experts]
+        return [_main_path(own[-1])[-1] for own in stages if own]
+
     def stacked(
         self, branches: Sequence[Callable[[], Tensor]], reads: Sequence[Tensor]
     ) -> Float[Tensor, "m b d"]:
@@ -102,8 +117,18 @@ class ExpertModel(nn.Module, ABC):
     def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
         """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
         head = self.heads[bank or self.banks[0]]
-        return ModelOutput(features, head(features), {"classifier": head.get_parameter("weight")})
+        assert isinstance(head, ExpertHeads)
+        return ModelOutput(features, head(features), {"classifier": head.classifiers()})
 
     def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
         """The experts' features, and what `classify` says of them."""
         return self.classify(self.extract(image), bank)
+
+
+def _main_path(stage: nn.Module) -> list[nn.Parameter]:
+    """The weights of a stage's convolutions and linear layers, without those beside its main path."""
+    return [
+        cast(nn.Parameter, part.weight)
+        for name, part in stage.named_modules()
+        if isinstance(part, nn.Conv2d | nn.Linear) and SIDE_PATHS.isdisjoint(name.split("."))
+    ]

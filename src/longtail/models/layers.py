@@ -111,21 +111,34 @@ class ExpertHeads(nn.Module):
         dim: D, the length of a feature vector.
         kind: "cosine": scale * cos(h, w_c), no bias (rows start as random unit vectors); "linear": w_c . h + b_c.
         scale: the cosine classifier's scale s > 0.
+        shared: one classifier for all experts (ResLT); the parameters have the shapes of M = 1.
     """
 
     def __init__(
-        self, num_experts: int, num_classes: int, dim: int, kind: Literal["cosine", "linear"], scale: float
+        self,
+        num_experts: int,
+        num_classes: int,
+        dim: int,
+        kind: Literal["cosine", "linear"],
+        scale: float,
+        shared: bool = False,
     ) -> None:
         super().__init__()
-        self.kind, self.scale = kind, scale
+        self.num_experts, self.kind, self.scale = num_experts, kind, scale
+        own = 1 if shared else num_experts
         if kind == "cosine":
-            rows = functional.normalize(torch.randn(num_experts, num_classes, dim), dim=-1)
+            rows = functional.normalize(torch.randn(own, num_classes, dim), dim=-1)
             self.weight = nn.Parameter(rows)
             self.register_parameter("bias", None)
         else:
             bound = 1 / math.sqrt(dim)
-            self.weight = nn.Parameter(torch.empty(num_experts, num_classes, dim).uniform_(-bound, bound))
-            self.bias = nn.Parameter(torch.empty(num_experts, 1, num_classes).uniform_(-bound, bound))
+            self.weight = nn.Parameter(torch.empty(own, num_classes, dim).uniform_(-bound, bound))
+            self.bias = nn.Parameter(torch.empty(own, 1, num_classes).uniform_(-bound, bound))
+
+    def classifiers(self) -> Float[Tensor, "m c d"]:
+        """The weights of each expert's classifier; of a shared one a view that repeats it M times."""
+        shared = len(self.weight) < self.num_experts
+        return self.weight.expand(self.num_experts, -1, -1) if shared else self.weight
 
     def forward(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
         with torch.autocast(
@@ -135,8 +148,8 @@ class ExpertHeads(nn.Module):
 
     def _logits(self, features: Float[Tensor, "m b d"]) -> Float[Tensor, "m b c"]:
         if self.kind == "linear":
-            return torch.baddbmm(self.bias, features, self.weight.mT)
-        directions = functional.normalize(self.weight, dim=-1)
+            return torch.baddbmm(self.bias, features, self.classifiers().mT)
+        directions = functional.normalize(self.classifiers(), dim=-1)
         return self.scale * torch.bmm(functional.normalize(features, dim=-1), directions.mT)
 
 

@@ -18,6 +18,7 @@ class ModelOptions(BaseModel):
             blocks).
         gates: fusion gates, of our ResNets alone. Default: those for small images have them, others do not.
         head, fresh_head, cosine_scale: the classifiers.
+        shared_head: one classifier for all experts.
         zero_init_residual: of our ResNets alone.
         pretrained: begin with ImageNet weights: those of an installed package that holds them, else timm's download.
         weights: begin with the weights in this file (safetensors, or a state dict).
@@ -32,6 +33,7 @@ class ModelOptions(BaseModel):
     head: Literal["cosine", "linear"] = "cosine"
     fresh_head: Literal["cosine", "linear"] | None = None
     cosine_scale: float = Field(30.0, gt=0, le=1e6)
+    shared_head: bool = False
     zero_init_residual: bool = False
     pretrained: bool = False
     weights: str | None = None

@@ -99,6 +99,7 @@ class ExpertResNet(ExpertModel):
         zero_init_residual: start each block as its shortcut alone (last batch norm's weight 0, Goyal et al. 2017); a
             cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
         banks: names of the classifier banks; the first is used unless another is asked for.
+        shared_head: each bank has one classifier for all experts (ResLT).
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class ExpertResNet(ExpertModel):
         cosine_scale: float = 30.0,
         zero_init_residual: bool = False,
         banks: Sequence[str] = ("first",),
+        shared_head: bool = False,
     ) -> None:
         super().__init__()
         self.num_stages = len(layout.widths)
@@ -129,7 +131,7 @@ class ExpertResNet(ExpertModel):
         self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
         self.add_heads(
             num_classes, num_experts, layout.widths[-1],
-            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks,
+            head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
         )  # fmt: skip
 
     def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
