@@ -76,7 +76,7 @@ def test_what_is_refused_in_one_line(
     assert "no class 'fox'" in refused("explain", finished, photos, "-o", out, "--class", "fox")
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    assert "cannot be read" in refused("explain", finished, broken, "-o", out, details=True)
+    assert "broken.png (empty)" in refused("explain", finished, broken, "-o", out)
     assert taken.read_bytes() == b"mine"
     assert not out.exists()
 

@@ -84,6 +84,14 @@ REFUSED = {
     "a class called train with images and subfolders": (
         {"bus": [1], "car": [2], "train": [3], "train/diesel": [4]}, r"could be a class beside bus, car",
     ),
+    "a class called train with the subfolders of the others": (
+        {f"{name}/{view}": [1] for name in ("bus", "car", "train") for view in ("front", "side")},
+        r"train could be a class beside bus, car, .*\(front, side\).*longtail train \S*images/train;.* rename it",
+    ),
+    "a class called test with some of the subfolders of another": (
+        {"tube/old": [1], "tube/new": [2], "test/old": [3], "test/lab": [4]},
+        r"test could be a class beside tube, ",
+    ),
     "other words": (
         {"dev/cat": [1], "dev/dog": [2], "eval/cat": [3]},
         r"dev, eval in \S*images are called as parts.*dev holds cat, dog; .*longtail train \S*images/dev\).* table",
@@ -188,6 +196,8 @@ def test_one_folder_that_holds_all_is_said(tree):
 
 
 def test_a_part_and_other_folders_of_images(tree):
-    root = tree({"train/a": [1], "train/b": [2], "unknown/deep": [3], "docs": []})
+    root = tree(
+        {"train/a": [1], "train/b": [2], "unknown/deep": [3], "raw/a": [4], "extra/a": [], "docs": []}
+    )
     (left,) = read_folder(root).left_out
-    assert (left.count, left.examples, left.is_problem) == (1, ("unknown/",), True)
+    assert (left.count, left.examples, left.is_problem) == (2, ("raw/", "unknown/"), True)

@@ -87,6 +87,18 @@ def _is_class(folder: Path, others: Sequence[Path]) -> bool:
             f"{folder} could be a class beside {names}, or the folder of a part; if it is a class, rename it; if it is "
             f"a part, move {names} away or give it alone: {_train(folder)}"
         )
+    inner = {path.name for path in below}
+    twins = [
+        path
+        for path in others
+        if not is_no_class(path.name)
+        and any(one.name in inner and holds_images(one) for one in subfolders(path))
+    ]
+    if twins:
+        raise InputError(
+            f"{folder} could be a class beside {_names(twins)}, which hold such subfolders too ({_names(below)}), or the "
+            f"folder of a part; if it is a part, give it alone: {_train(folder)}; if it is a class, rename it"
+        )
     return False
 
 

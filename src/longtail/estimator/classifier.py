@@ -19,7 +19,7 @@ from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import AuditRecord
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
-from longtail.predict import Classifier, items_of, named_image, unreadable_error, unreadable_lines
+from longtail.predict import Classifier, items_of, named_image, unreadable_warning
 from longtail.report import Run
 from longtail.types import InputError
 
@@ -184,8 +184,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         audit = self.run_.record("audit.json", AuditRecord)
         bad = [] if audit is None else [(one.path, one.reason) for one in audit.unreadable]
         if bad:
-            said = f"{unreadable_error(bad)} and left out: {', '.join(unreadable_lines(bad))}"
-            warnings.warn(said, stacklevel=3)
+            warnings.warn(unreadable_warning(bad, "left out of training"), stacklevel=3)
 
 
 def _warn_of_repeated(pictures: Pictures) -> None:

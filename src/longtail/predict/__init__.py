@@ -7,7 +7,13 @@ from longtail.predict.opening import load, load_run
 from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior
 from longtail.predict.sources import ImageSources, Sources
-from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_lines
+from longtail.predict.unreadable import (
+    Unreadable,
+    repaired_lines,
+    unreadable_error,
+    unreadable_lines,
+    unreadable_warning,
+)
 
 __all__ = [
     "Classifier",
@@ -24,4 +30,5 @@ __all__ = [
     "repaired_lines",
     "unreadable_error",
     "unreadable_lines",
+    "unreadable_warning",
 ]

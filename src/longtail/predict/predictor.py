@@ -23,7 +23,7 @@ from longtail.engine.evaluate import Predictions
 from longtail.engine.scores import prediction_table, withhold
 from longtail.predict.inputs import named_images
 from longtail.predict.prior import Prior, class_mix
-from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_lines
+from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_warning
 from longtail.types import Batch, InputError
 
 Answers = Iterator[tuple[Batch, Tensor, Tensor]]
@@ -139,8 +139,7 @@ class Predictor(ABC):
             if len(bad) == len(table):
                 raise unreadable_error(bad)
             rows = "its row is empty" if len(bad) == 1 else "their rows are empty"
-            said = f"{unreadable_error(bad)}: {', '.join(unreadable_lines(bad))}; {rows}"
-            warnings.warn(said, stacklevel=2)
+            warnings.warn(unreadable_warning(bad, rows), stacklevel=2)
         _warn_of_repaired(repaired)
         _warn_of_left_out(beside)
         return table

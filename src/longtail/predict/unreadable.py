@@ -9,10 +9,24 @@ Unreadable = list[tuple[str, str]]
 """(path, reason) of each."""
 
 
+_NAMED = 3  # in the message itself
+
+
 def unreadable_error(bad: Unreadable) -> InputError:
-    """What to say of images that cannot be read."""
-    noun = "image" if len(bad) == 1 else "images"
-    return InputError(f"{len(bad)} {noun} cannot be read", unreadable_lines(bad))
+    """What to say of images that cannot be read: the first by name, the others in further lines."""
+    lines, one = unreadable_lines(bad), len(bad) == 1
+    more = f" and {len(bad) - _NAMED:,} more" if len(bad) > _NAMED else ""
+    remedy = f"leave {'it' if one else 'them'} out, or give {'a sound one' if one else 'sound ones'}"
+    return InputError(f"{_head(bad)}: {', '.join(lines[:_NAMED])}{more}; {remedy}", lines[_NAMED:])
+
+
+def unreadable_warning(bad: Unreadable, outcome: str) -> str:
+    """The same on one line, where others could be read; `outcome` is what became of these."""
+    return f"{_head(bad)}: {', '.join(unreadable_lines(bad))}; {outcome}"
+
+
+def _head(bad: Unreadable) -> str:
+    return f"{counted(len(bad), 'image')} cannot be read"
 
 
 def unreadable_lines(bad: Unreadable, shown: int = 20) -> list[str]:
