@@ -171,6 +171,24 @@ def test_sources_keep_their_order_and_are_taken_each_time(
             ImageSources(missing)
 
 
+def test_a_folder_given_with_its_files_is_said(
+    trained: Path, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("img/a/1.png", "img/a/2.png", "img/b/3.png", "img2/4.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(paths[0], tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    listed = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "img").rglob("*"))
+    said = ImageSources(["./img", *listed]).overlap
+    assert said is not None
+    assert "5 sources lie in folders that are given too" in said
+    assert "9 rows for 3 images" in said
+    assert "(find ./img -type f)" in said
+    assert ImageSources(["img", "img2", "img2"]).overlap is None
+    with pytest.warns(UserWarning, match=r"1 source lies in folders .* such as img2: 2 rows for 1 image;"):
+        assert len(longtail.load(trained).predict(["img2", "img2/4.png"])) == 2
+
+
 def test_a_folder_without_images_is_missing_like_a_file(
     trained: Path, paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """From the bytes of a text file to its text, in whatever encoding a spreadsheet or shell wrote it."""
 
 import codecs
+import re
 from pathlib import Path
 
 from longtail.types import InputError
@@ -93,10 +94,20 @@ def refuse_no_text(text: str, place: str, first: int = 1) -> None:
     at = next((at for at, letter in enumerate(text) if "\ud800" <= letter <= "\udfff"), None)
     if at is None:
         return
-    byte = bytes([ord(text[at]) - 0xDC00]) if "\udc80" <= text[at] <= "\udcff" else b""
-    meant = byte.decode("cp1252", "ignore")
-    told = f"byte 0x{byte.hex()}" + f", {meant} in Windows-1252" * meant.isprintable() * bool(meant)
-    number = text.count("\n", 0, at) + first
-    raise InputError(
-        f"line {number} of {place} is no UTF-8 text ({told if byte else 'half a character'}); save it as UTF-8"
-    )
+    meant, number = as_windows(text[at]), text.count("\n", 0, at) + first
+    told = f"byte 0x{ord(text[at]) - 0xDC00:x}" if "\udc80" <= text[at] <= "\udcff" else "half a character"
+    told += f", {meant} in Windows-1252" * meant.isprintable()
+    raise InputError(f"line {number} of {place} is no UTF-8 text ({told}); save it as UTF-8")
+
+
+def as_windows(text: str) -> str:
+    r"""The text with its bytes that are no UTF-8 read as Windows-1252, for messages.
+
+    >>> as_windows("caf\udce9 \udc81")
+    'café \udc81'
+    """
+    return re.sub("[\udc80-\udcff]", _windows_letter, text)
+
+
+def _windows_letter(found: re.Match[str]) -> str:
+    return bytes([ord(found[0]) - 0xDC00]).decode("cp1252", "ignore") or found[0]

@@ -135,14 +135,12 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     assert [row["path"] for row in rows(before)] == sorted(map(str, images.iterdir()))
     assert {row["path"] for row in rows(before) if not row["confidence"]} == {str(images / "bad.png")}
     assert "--overwrite" in refused("predict", finished, images, "-o", out)
-    strict = refused("predict", finished, images, "-o", out, "--overwrite", "--strict", details=True)
-    assert "1 image cannot be read" in strict
+    strict = refused("predict", finished, images, "-o", out, "--overwrite", "--strict")
+    assert f"1 image cannot be read: {images / 'bad.png'} (not an image)" in strict
     assert out.read_text() == before
     assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 1
     assert [row["label"] == "" for row in rows(out.read_text())] == [True] + [False] * 50
-    assert "cannot be read" in refused(
-        "predict", finished, images / "bad.png", "-o", tmp_path / "b.csv", details=True
-    )
+    assert "cannot be read" in refused("predict", finished, images / "bad.png", "-o", tmp_path / "b.csv")
     left = {"images", "out.csv", ".out.csv.settings", "out.csv.unreadable.csv"}
     assert {path.name for path in tmp_path.iterdir()} == left
     assert rows((tmp_path / "out.csv.unreadable.csv").read_text()) == [

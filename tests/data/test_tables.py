@@ -16,6 +16,7 @@ import torch
 
 from longtail.data import DataOptions, Split, load_data, load_test, source_of
 from longtail.data.loading import read_source
+from longtail.data.missing import why_missing
 from longtail.data.packing import pack
 from longtail.data.table import read_table
 from longtail.types import InputError
@@ -173,6 +174,39 @@ def test_names_that_are_no_utf8(photos, encoded):
         InputError, match=r"line 2 of latin.csv: label .* is no UTF-8 text; save the table as UTF-8"
     ):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "hint"),
+    [
+        ("IMG/1/0.PNG", r"capitals.*: \S*img/1/0\.png exists"),
+        ("img/1/0.png ", r"spaces or quotes around it: \S*img/1/0\.png exists"),
+        ("'img/1/0.png'", "spaces or quotes around it"),
+        ("file://{root}/img/1/a%20b.png", r"no address: \S*/img/1/a b\.png"),
+        ("file:///gone/a.png", r"no address: /gone/a\.png"),
+        ("s3://bucket/0.png", "not from addresses: download"),
+        ("https://host/0.png", "not from addresses: download"),
+        ("img\\1\\0.png", "divided by /"),
+        ("/mnt/old/img/1/0.png", r"; img/1/0\.png exists there"),
+        ("img/1/cafe\u0301.png", r"form of letters: \S*img/1/caf\u00e9\.png exists"),
+    ],
+)
+def test_why_no_file_exists_is_said(photos, spelt, hint):
+    (photos / "img/1").mkdir(parents=True)
+    for name in ("0.png", "a b.png", "caf\u00e9.png"):
+        (photos / "img/1" / name).touch()
+    file = table(photos, [ROWS[0], (spelt.format(root=photos), "fox"), ("gone.png", "owl")])
+    with pytest.raises(InputError, match=f"none of the 2 train images.*{hint}"):
+        read_table(file)
+
+
+def test_no_cause_is_made_up(photos):
+    assert (
+        why_missing("gone.png", photos)
+        == why_missing("", photos)
+        == why_missing("x" * 5000 + "\0", photos)
+        == ""
+    )
 
 
 def test_another_root(photos, tmp_path):
@@ -396,6 +430,16 @@ def test_csv_and_parquet_have_the_same_classes(photos, labels):
     assert one.groups == two.groups == ("1", "", "2")
 
 
+def test_blanks_before_a_label_are_no_part_of_it_in_csv_and_parquet(photos):
+    names = pd.DataFrame({"path": ["0.png", "1.png", "2.png"], "label": [" fox", "fox", " owl "]})
+    names.to_csv(photos / "a.csv", index=False)
+    names.to_parquet(photos / "a.parquet", index=False)
+    for kind in ("csv", "parquet"):
+        source = read_table(photos / f"a.{kind}")
+        assert source.train.class_names == ("fox", "owl ")
+        assert any("no part of values" in line for line in source.reading)
+
+
 def test_a_missing_label_is_refused_in_csv_and_parquet(photos):
     names = pd.DataFrame({"path": ["0.png", "1.png"], "label": [1.0, None]})
     names.to_csv(photos / "a.csv", index=False)
@@ -408,7 +452,9 @@ def test_a_missing_label_is_refused_in_csv_and_parquet(photos):
 def test_bytes_that_are_no_utf8_are_named(photos):
     file = photos / "latin.csv"
     file.write_bytes("path,label\n0.png,fox\n1.png,füchse\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"line 3 of latin.csv: label .* is no UTF-8 text"):
+    with pytest.raises(
+        InputError, match=r"line 3 of latin.csv: label 'füchse', .* is no UTF-8 text.*as UTF-8"
+    ):
         load(file)
     (photos / "latin.txt").write_bytes("0.png fox\n1.png füchse\n".encode("latin-1"))
     with pytest.raises(
@@ -416,7 +462,7 @@ def test_bytes_that_are_no_utf8_are_named(photos):
     ):
         load(photos / "latin.txt")
     file.write_bytes("path,label\nfüchse.png,fox\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin.csv is no UTF-8 text"):
+    with pytest.raises(InputError, match=r"such as .*/füchse.png; .*latin.csv is no UTF-8 text"):
         load(file)
 
 

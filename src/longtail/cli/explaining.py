@@ -79,7 +79,8 @@ def _sheet_of_files(
     _note_of_few_places(found)
     for line in unreadable_lines(bad):
         typer.echo(f"could not be read and was left out: {line}", err=True)
-    for line in (*repaired_lines(repaired), *left_out_lines(images.left_out)):
+    overlap = [images.overlap] if images.overlap else []
+    for line in (*overlap, *repaired_lines(repaired), *left_out_lines(images.left_out)):
         typer.echo(line, err=True)
     more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
     typer.echo(f"{len(found)} images in {file}{more}", err=True)

@@ -271,6 +271,8 @@ def _check_given(images: "ImageSources", strict: bool) -> None:
             "source was given before and is" if images.repeated == 1 else "sources were given before and are"
         )
         _say([f"{images.repeated:,} {sources} answered each time"])
+    if images.overlap:
+        _say([images.overlap])
     if strict and images.missing:
         raise unreadable_error(list(images.missing))
     if strict and images.count() and (lost := left_out_lines(images.left_out, problems_only=True)):

@@ -96,8 +96,8 @@ def _is_class(folder: Path, others: Sequence[Path]) -> bool:
     ]
     if twins:
         raise InputError(
-            f"{folder} could be a class beside {_names(twins)}, which hold such subfolders too ({_names(below)}), or the "
-            f"folder of a part; if it is a part, give it alone: {_train(folder)}; if it is a class, rename it"
+            f"{folder} could be a class beside {_names(twins)}, which hold such subfolders too ({_names(below)}), or "
+            f"the folder of a part; if it is a part, give it alone: {_train(folder)}; if it is a class, rename it"
         )
     return False
 

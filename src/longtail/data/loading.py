@@ -10,7 +10,7 @@ import torch
 
 from longtail.data.cifar import read_cifar
 from longtail.data.copies import copies_of, kept_together
-from longtail.data.dataset import LongTailData, Notes, Split, look_alike
+from longtail.data.dataset import LongTailData, Notes, Split, counted, look_alike
 from longtail.data.digits import read_digits
 from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
@@ -26,6 +26,7 @@ from longtail.data.profiles import choose
 from longtail.data.reading import read_split
 from longtail.data.shards import parquet_files
 from longtail.data.table import TABLES, read_table
+from longtail.text_file import as_windows
 from longtail.types import InputError
 
 _PLAIN: dict[str, Callable[[Path], Source]] = {
@@ -280,16 +281,16 @@ def _refuse_few(
     where = f"{found} with readable training images in {options.path}"
     if not unreadable:
         raise InputError(f"{where}; training needs two: add a folder of images of another class")
-    bad = f"{len(unreadable):,} image{'s' * (len(unreadable) != 1)} cannot be read"
-    raise InputError(
-        f"{where}: {bad}; training needs two: restore these, or add another class", _shown(unreadable)
-    )
+    bad = f"{counted(len(unreadable), 'image')} cannot be read"
+    raise InputError(f"{where}: {bad}; training needs two: repair these, or add another", _shown(unreadable))
 
 
 def _refuse_no_text(class_names: Sequence[str], options: DataOptions) -> None:
     odd = next((name for name in class_names if not is_text(name)), None)
     if odd is not None:
-        raise InputError(f"class {odd!r} in {options.path} is no UTF-8 text; rename it, or its folder")
+        raise InputError(
+            f"class {as_windows(odd)!r} in {options.path} is no UTF-8 text; rename it, or its folder"
+        )
 
 
 def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:

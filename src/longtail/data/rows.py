@@ -14,7 +14,9 @@ from longtail.data.completing import completed
 from longtail.data.dataset import counted
 from longtail.data.left_out import EXAMPLES, LeftOut
 from longtail.data.listing import PARTS, Listing, Source, is_text
+from longtail.data.missing import why_missing
 from longtail.data.options import TwoLabels
+from longtail.text_file import as_windows
 from longtail.types import InputError
 
 TORN = "with two labels or more"  # the reason for which images are left out
@@ -210,10 +212,11 @@ def _listing(rows: Rows, kept: NDArray[np.int64], root: Path, part: str) -> List
 def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: str) -> None:
     if any(os.path.exists(root / path) for path in paths):  # noqa: PTH110
         return
-    hint = "; folders are divided by /, not by \\" if any("\\" in path for path in paths) else ""
+    hint = why_missing(paths[0], root)
     if not all(map(is_text, paths)):
-        hint += f"; {origin} is no UTF-8 text, so save it as UTF-8"
+        hint += f"; {origin} is no UTF-8 text, so save it as UTF-8 (in Excel: CSV UTF-8)"
+    first = as_windows(str(root / paths[0]))
     raise InputError(
-        f"none of the {len(paths):,} {part} images that {origin} names exists, such as {root / paths[0]}{hint}; paths "
-        f"start from {root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
+        f"none of the {len(paths):,} {part} images that {origin} names exists, such as {first}{hint}; paths start from "
+        f"{root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
     )

@@ -11,6 +11,7 @@ from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
 from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, source_of_rows
+from longtail.text_file import as_windows
 from longtail.types import InputError
 
 TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods")  # the last three to say what to do instead
@@ -92,7 +93,12 @@ def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str], list
                 "as text or whole numbers"
             )
     readable = {name: values for name, values in columns.items() if values is not None}
-    return readable, _Places(file, "row", range(1, table.num_rows + 1)), []
+    path, remarks = _choose(file, list(readable))["path"], []
+    for name, values in readable.items():
+        if name != path and any(value.startswith(" ") for value in values):  # CSV does not quote them
+            readable[name] = [value.lstrip(" ") for value in values]
+            remarks.append(f"spaces that {name!r} begins with are no part of values, as in CSV")
+    return readable, _Places(file, "row", range(1, table.num_rows + 1)), remarks
 
 
 def _as_text(column: pa.ChunkedArray) -> list[str] | None:
@@ -150,7 +156,8 @@ def _refuse_empty(role: str, name: str, values: Sequence[str], places: Sequence[
     broken = next((row for row, value in enumerate(values) if not is_text(value)), None)
     if broken is not None:
         raise InputError(
-            f"{places[broken]}: {name} {values[broken]!r} is no UTF-8 text; save the table as UTF-8"
+            f"{places[broken]}: {name} {as_windows(values[broken])!r}, as read in Windows-1252, is no UTF-8 text; save "
+            "the table as UTF-8 (in Excel: CSV UTF-8)"
         )
 
 

@@ -1,6 +1,7 @@
 """What Python gives to predict: paths, or images in memory; each has its place, and no two share one."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ def named_images(given: Any, beside: Collector) -> Iterator[tuple[str, Encoded]]
     items = items_of(given)
     paths = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
     if items and len(paths) == len(items):
-        ImageSources(paths)  # refuses where nothing can be read
+        overlap = ImageSources(paths).overlap  # refuses where nothing can be read
+        if overlap:
+            warnings.warn(overlap, stacklevel=3)
     return (named for place, item in enumerate(items) for named in _named(place, item, beside))
 
 

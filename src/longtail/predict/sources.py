@@ -2,11 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+import shlex
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from longtail.data.dataset import counted
 from longtail.data.formats import SUFFIXES
 from longtail.data.left_out import Collector, LeftOut, left_out_lines
+from longtail.data.missing import why_missing
 from longtail.data.own_output import is_own
 from longtail.data.walking import Walker
 from longtail.types import InputError
@@ -24,6 +28,8 @@ class ImageSources:
         missing: (source, reason) of those that do not exist, and of folders without images. They are listed like files:
             they cannot be read, and others can.
         repeated: how many sources were given before.
+        overlap: what to say where sources lie in folders that are given too, so that their images have several rows;
+            None where none does.
 
     Raises:
         InputError: no source exists and holds an image.
@@ -36,13 +42,14 @@ class ImageSources:
         reasons = [(source, _why_nothing(source, self._beside)) for source in self._given]
         self.missing = tuple((source, reason) for source, reason in reasons if reason)
         self.repeated = len(self._given) - len(set(self._given))
+        self.overlap = self._overlap()
         if self.missing and len(self.missing) == len(self._given):
             source, reason = self.missing[0]
             number = f"none of {len(self.missing):,} sources can be read, for example: "
-            which = "" if len(self.missing) == 1 else number
+            which = ("" if len(self.missing) == 1 else number) + (source or "''")
             known = " ".join(sorted(SUFFIXES))
             raise InputError(
-                f"{which}{source} {reason}; give image files or folders of images ({known})",
+                f"{which} {reason}{_hint(source)}; give image files or folders of images ({known})",
                 left_out_lines(self._beside.found()),
             )
 
@@ -55,6 +62,20 @@ class ImageSources:
         self._beside = Collector()
         for source in self._given:
             yield from files_of(source, self._beside)
+
+    def _overlap(self) -> str | None:
+        places = {os.path.abspath(source): source for source in self._given}  # noqa: PTH100 any text
+        within = [(place, above) for place in places if (above := _given_above(place, places))]
+        if not within:
+            return None
+        names = Counter(os.path.abspath(name) for name in self.names())  # noqa: PTH100
+        folder = places[within[0][1]]
+        lie = "1 source lies" if len(within) == 1 else f"{len(within):,} sources lie"
+        rows = f"{names.total():,} rows for {counted(len(names), 'image')}"
+        return (
+            f"{lie} in folders that are given too, such as {folder}: {rows}; "
+            f"for one row an image give {folder} alone, or files alone (find {shlex.quote(folder)} -type f)"
+        )
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -88,6 +109,19 @@ def files_of(source: str, beside: Collector) -> Iterator[str]:
         beside.extend(walker.left_out())
     if empty:
         yield source
+
+
+def _hint(source: str) -> str:
+    return "" if os.path.exists(source) else why_missing(source)  # noqa: PTH110
+
+
+def _given_above(place: str, places: Container[str]) -> str | None:
+    """The nearest folder of `places` that a path lies in."""
+    while (above := os.path.dirname(place)) != place:  # noqa: PTH120
+        if above in places:
+            return above
+        place = above
+    return None
 
 
 def _why_nothing(source: str, beside: Collector) -> str | None:
