@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from longtail.cli import predictions_file
+from longtail.cli.predicting import Tally
 from longtail.cli.predictions_file import PredictionsFile
 from longtail.types import InputError
 
@@ -198,3 +199,9 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
     file.told.unlink()
     with pytest.raises(InputError, match="not known any more; start anew with --overwrite"):
         file.check_finished(SETTINGS)
+
+
+def test_one_image_is_spoken_of_as_one() -> None:
+    assert Tally(1, 1, 1).lines()[0].startswith("1 of 1 image has no label: its")
+    assert Tally(500, 1, 2).lines()[1].startswith("1 of 500 images is worth")
+    assert Tally(500, 2, 2).lines()[0].startswith("2 of 500 images have no label: their")

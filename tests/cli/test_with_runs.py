@@ -128,7 +128,7 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     code, _, err = run("predict", finished, images, "-o", out)
     assert code == 1
     assert f"1 image damaged beside the pixels, used:\n  {damaged} (no end mark" in err
-    assert "1 of 51 images could not be read and have no prediction:" in err
+    assert "1 of 51 images could not be read and has no prediction:" in err
     assert "50 predictions in" in err
     assert str(images / "bad.png") in err
     before = out.read_text()

@@ -171,7 +171,7 @@ def test_rare_classes_are_the_medium_ones_where_none_has_few(tmp_path: Path) -> 
     assert found.verdict.rows[-1].value is None
     (said,) = [s for s in found.verdict.sentences if s.startswith("Rare classes")]
     medium = found.verdict.rows[3]
-    assert said.startswith(f"Rare classes (20 to 100 training images): {100 * (medium.value or 0):.0f} (")
+    assert said.startswith(f"Rare classes (20 to 100 training images): {100 * (medium.value or 0):.0f} % (")
 
 
 def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) -> None:
@@ -195,6 +195,15 @@ def test_no_percentage_of_a_few_images(tmp_path: Path) -> None:
     found = facts(tmp_path, num_classes=2, images=(3, 4))
     assert found.verdict.sentences[0].endswith("7 test images correctly: too few to say more.")
     assert not any("%" in sentence for sentence in found.verdict.sentences)
+
+
+def test_counts_are_those_of_the_images_where_they_are_fewer_than_a_hundred(tmp_path: Path) -> None:
+    found, every = facts(tmp_path, num_classes=2, images=(4, 8), rates=[0.0, 1.0]), (4, 8, 12)
+    said = found.verdict.sentences[0]
+    named = re.match(r"It names (\d+) of 12 test images correctly .*commonest class: (\d+) of 12\.", said)
+    assert named is not None
+    assert int(named[2]) in every
+    assert not any("Of 100" in sentence for sentence in found.verdict.sentences)
 
 
 @pytest.mark.parametrize(

@@ -191,12 +191,14 @@ class Work:
             raise unreadable_error(self.bad)
 
     def _skipped(self) -> list[str]:
+        from longtail.data.dataset import counted
         from longtail.predict import unreadable_lines
 
         if not self.bad:
             return []
-        total = self.tally.rows + len(self.bad)
-        head = f"{len(self.bad):,} of {total:,} images could not be read and have no prediction:"
+        images = counted(self.tally.rows + len(self.bad), "image")
+        have = "has" if len(self.bad) == 1 else "have"
+        head = f"{len(self.bad):,} of {images} could not be read and {have} no prediction:"
         return [head, *(f"  {line}" for line in unreadable_lines(self.bad))]
 
     def _damaged(self) -> list[str]:
@@ -238,15 +240,16 @@ class Tally:
 
     def lines(self) -> list[str]:
         """What a person should look at."""
-        lines = []
+        from longtail.data.dataset import counted
+
+        lines, images = [], counted(self.rows, "image")
         if self.abstained:
-            lines.append(
-                f"{self.abstained:,} of {self.rows:,} images have no label: their confidence is too low"
-            )
+            have, its = ("has", "its") if self.abstained == 1 else ("have", "their")
+            lines.append(f"{self.abstained:,} of {images} {have} no label: {its} confidence is too low")
         if self.doubtful:
             lines.append(
-                f"{self.doubtful:,} of {self.rows:,} images are worth a person's look (experts disagree, or confidence "
-                f"below {DOUBTFUL}): sort by agreement, then by confidence"
+                f"{self.doubtful:,} of {images} {'is' if self.doubtful == 1 else 'are'} worth a person's look (experts "
+                f"disagree, or confidence below {DOUBTFUL}): sort by agreement, then by confidence"
             )
         return lines
 

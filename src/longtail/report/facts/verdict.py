@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from longtail.metrics.groups import GROUPS
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ScoreRow, Verdict
-from longtail.report.facts.words import SURE, between, classes, hits, listed, of_hundred, whole
+from longtail.report.facts.words import SURE, between, classes, count, hits, listed, of_hundred, whole
 from longtail.report.run import ENOUGH, SCORES, Run
 
 SURE_AT = 0.8
+_HUNDRED = 100  # images from which on it is said how many of a hundred are right
 
 
 def unseen_verdict(run: Run) -> Verdict:
@@ -37,7 +38,7 @@ def unseen_verdict(run: Run) -> Verdict:
     return Verdict(
         rows,
         (
-            f"Of 100 {run.part} images it names {of_hundred(metrics['overall'])} correctly.",
+            f"{_named(run.part, round(metrics['overall'] * images), images)}.",
             f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
             "is said about how sure they are.",
         ),
@@ -67,19 +68,24 @@ def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
 
 
 def _overall(e: Evaluation, row: ScoreRow) -> Iterator[str]:
-    right, images = int(e.right.sum()), len(e.right)
-    commonest = of_hundred(float(e.images[e.counts.argmax()]) / images)
+    right, images, commonest = int(e.right.sum()), len(e.right), int(e.images[e.counts.argmax()])
+    said = _named(e.part, right, images)
     if images < ENOUGH:
-        yield f"It names {right} of {images} {e.part} images correctly: too few to say more."
+        yield f"{said}: too few to say more."
         return
-    yield (
-        f"Of 100 {e.part} images it names {of_hundred(right / images)} correctly{_range(row)}. "
-        f"Always guessing the commonest class: {commonest}."
-    )
+    guessed = of_hundred(commonest / images) if images >= _HUNDRED else f"{commonest} of {images}"
+    yield f"{said}{_range(row)}. Always guessing the commonest class: {guessed}."
+
+
+def _named(part: str, right: int, images: int) -> str:
+    """How many images are named correctly: of a hundred, or of those that there are where they are fewer."""
+    if images >= _HUNDRED:
+        return f"Of 100 {part} images it names {of_hundred(right / images)} correctly"
+    return f"It names {right} of {count(images, f'{part} image')} correctly"
 
 
 def _range(row: ScoreRow) -> str:
-    return f" ({between(row.interval)})" if row.interval else ""
+    return f" ({between(row.interval)} %)" if row.interval else ""
 
 
 def _rare(e: Evaluation, rows: Sequence[ScoreRow], few_below: int, many_above: int) -> Iterator[str]:
@@ -99,7 +105,7 @@ def _rare(e: Evaluation, rows: Sequence[ScoreRow], few_below: int, many_above: i
         total = int(errors.sum())
         share = f"{whole(common / total)} % of their" if total >= ENOUGH else f"{common} of their {total}"
         where = f" {share} errors name a common class."
-    yield f"{who}: {of_hundred(row.value or 0.0)}{_range(row)}.{where}"
+    yield f"{who}: {of_hundred(row.value or 0.0)} %{_range(row)}.{where}"
 
 
 def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:
