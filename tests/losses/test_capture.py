@@ -7,7 +7,7 @@ from longtail import losses
 M, B, C, D, QUEUE = 3, 16, 10, 8, 40
 
 
-def total(tracker, bank, queue, network, average, logits, features, target) -> torch.Tensor:
+def total(tracker, bank, queue, statistics, network, average, logits, features, target) -> torch.Tensor:
     """A step with every loss and every tracker."""
     tracker.decay(0.5)
     tracker.update(logits.argmax(-1), target, weight=0.5)
@@ -27,6 +27,19 @@ def total(tracker, bank, queue, network, average, logits, features, target) -> t
         + weighted(logits, target)
         + taught(logits)
         + contrasted(queue, logits, features, target)
+        + augmented(statistics, bank, logits, features, target)
+    )
+
+
+def augmented(statistics, bank, logits, features, target) -> torch.Tensor:
+    statistics.update(features, target)
+    spread, weights = statistics.covariances, bank.prototypes
+    full = losses.implicit_augmentation(
+        logits, target, weights, spread, strength=0.5, shifts=weights, shift_strength=1.0
+    )
+    return (
+        full.mean()
+        + losses.implicit_augmentation(logits, target, weights, spread[..., 0], strength=0.5).mean()
     )
 
 
@@ -68,7 +81,12 @@ def weighted(logits, target) -> torch.Tensor:
 
 def state(device: str) -> list[torch.nn.Module]:
     with torch.device(device):
-        trackers = losses.ConfusionTracker(M, C), losses.PrototypeBank(M, C, D), losses.KeyQueue(QUEUE, D, M)
+        trackers = (
+            losses.ConfusionTracker(M, C),
+            losses.PrototypeBank(M, C, D),
+            losses.KeyQueue(QUEUE, D, M),
+            losses.ClassStatistics(M, C, D),
+        )
         networks = torch.nn.BatchNorm1d(D), torch.nn.BatchNorm1d(D)
     torch.nn.init.constant_(networks[0].weight, 3.0)
     return [*trackers, *networks]
@@ -103,4 +121,5 @@ def test_a_captured_step_equals_an_eager_one() -> None:
     torch.testing.assert_close(captured[0].matrix(), eager[0].matrix())
     torch.testing.assert_close(captured[1].prototypes, eager[1].prototypes)
     torch.testing.assert_close(captured[2].state_dict(), eager[2].state_dict())
-    torch.testing.assert_close(captured[4].state_dict(), eager[4].state_dict())
+    torch.testing.assert_close(captured[3].state_dict(), eager[3].state_dict())
+    torch.testing.assert_close(captured[5].state_dict(), eager[5].state_dict())

@@ -1,6 +1,7 @@
 """Losses as pure functions of logits, features and labels; what carries state between batches is a module."""
 
 from longtail.losses.class_groups import equal_mass_groups, ordered_groups
+from longtail.losses.class_statistics import ClassStatistics, implicit_augmentation
 from longtail.losses.classification import (
     expert_cross_entropy,
     focal_loss,
@@ -35,6 +36,7 @@ from longtail.losses.trackers import ConfusionTracker, PrototypeBank
 from longtail.losses.weighting import class_weights, soft_cross_entropy, weighted_cross_entropy
 
 __all__ = [
+    "ClassStatistics",
     "ConfusionTracker",
     "KeyQueue",
     "PrototypeBank",
@@ -47,6 +49,7 @@ __all__ = [
     "expert_cross_entropy",
     "feature_distance",
     "focal_loss",
+    "implicit_augmentation",
     "kl_divergence",
     "ldam_margins",
     "logit_adjust",
