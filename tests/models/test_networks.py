@@ -171,9 +171,9 @@ def test_a_gate_multiplies_the_last_map_before_pooling() -> None:
         torch.testing.assert_close(model(images()).features[1], expected)
 
 
-def test_gates_halve_once_for_each_doubling() -> None:
-    assert [len(FusionGate(width, 64)) for width in (16, 32)] == [3, 2]
-    assert FusionGate(16, 64)(torch.randn(2, 16, 8, 8)).shape == (2, 64, 2, 2)
+def test_gates_halve_once_for_each_stage() -> None:
+    assert [len(FusionGate(*widths)) for widths in ((16, 32, 64), (32, 64))] == [3, 2]
+    assert FusionGate(16, 24, 48)(torch.randn(2, 16, 8, 8)).shape == (2, 48, 2, 2)
 
 
 @pytest.mark.parametrize(

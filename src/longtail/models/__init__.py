@@ -43,7 +43,7 @@ def build_model(
     }  # fmt: skip
     if options.is_backbone:
         return _backbone(options, num_classes, begin, more)
-    layout = RESNETS[options.name]
+    layout = options.layout()
     gates = layout.small_images if options.gates is None else options.gates
     model = ExpertResNet(
         layout,

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Network = TypeVar("Network", bound=nn.Module)
+ShortcutKind = Literal["A", "B"]
 
 
 class ConvBN(nn.Module):
@@ -30,22 +32,45 @@ class ConvBN(nn.Module):
         return output
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    """The identity, or a 1x1 convolution where the shape changes (He et al. 2016, option B)."""
-    changes = stride != 1 or inputs != outputs
-    return ConvBN(inputs, outputs, kernel_size=1, stride=stride) if changes else nn.Identity()
+class PaddedShortcut(nn.Module):
+    """Every stride-th pixel, between channels of zeros (He et al. 2016, option A): nothing to learn.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out, no fewer; half of what is added lies before the others.
+        stride: of the pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        added = outputs - inputs
+        self.stride, self.padding = stride, (0, 0, 0, 0, added // 2, added - added // 2)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        return functional.pad(x[:, :, :: self.stride, :: self.stride], self.padding)
+
+
+def _shortcut(inputs: int, outputs: int, stride: int, option: ShortcutKind) -> nn.Module:
+    """The identity; where the shape changes a 1x1 convolution (He et al. 2016, option B), or no parameter (A)."""
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    if option == "A":
+        return PaddedShortcut(inputs, outputs, stride)
+    return ConvBN(inputs, outputs, kernel_size=1, stride=stride)
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut (He et al. 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, zero_init: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, zero_init: bool = False, shortcut: ShortcutKind = "B"
+    ) -> None:
         super().__init__()
         self.first = ConvBN(inputs, outputs, stride=stride)
         self.second = ConvBN(outputs, outputs)
         if zero_init:
             nn.init.zeros_(self.second.norm.weight)
-        self.shortcut = _shortcut(inputs, outputs, stride)
+        self.shortcut = _shortcut(inputs, outputs, stride, shortcut)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         inner = functional.relu(self.first(x), inplace=True)
@@ -62,10 +87,18 @@ class Bottleneck(nn.Module):
         stride: of the 3x3 convolution.
         groups: of the 3x3 convolution (Xie et al. 2017).
         zero_init: start as the shortcut alone.
+        shortcut: He et al.'s option where the shape changes.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, inner: int, stride: int, groups: int = 1, zero_init: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        inner: int,
+        stride: int,
+        groups: int = 1,
+        zero_init: bool = False,
+        shortcut: ShortcutKind = "B",
     ) -> None:
         super().__init__()
         self.first = ConvBN(inputs, inner, kernel_size=1)
@@ -73,7 +106,7 @@ class Bottleneck(nn.Module):
         self.third = ConvBN(inner, outputs, kernel_size=1)
         if zero_init:
             nn.init.zeros_(self.third.norm.weight)
-        self.shortcut = _shortcut(inputs, outputs, stride)
+        self.shortcut = _shortcut(inputs, outputs, stride, shortcut)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         inner = functional.relu(self.first(x), inplace=True)
@@ -88,16 +121,18 @@ class LastMap(nn.Identity):
 class FusionGate(nn.Sequential):
     """Depth-wise fusion gate (Jin et al., CVPR 2023): a shallow map brought to the shape of the last one.
 
-    One stride-2 3x3 convolution with batch norm and ReLU for each doubling of the channels, except that a chain
+    One stride-2 3x3 convolution with batch norm and ReLU for each stage between the two, except that a chain
     of several ends without ReLU, so a gate of a CIFAR ResNet's first stage is signed and one of the second is not.
+
+    Args:
+        widths: channels of the stage that it comes from, of those after it, and of the last.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, *widths: int) -> None:
         layers: list[nn.Module] = []
-        doublings = int(math.log2(outputs // inputs))
-        for step in range(doublings):
-            layers.append(ConvBN(inputs << step, inputs << (step + 1), stride=2))
-            if step < max(1, doublings - 1):
+        for step, (inputs, outputs) in enumerate(pairwise(widths)):
+            layers.append(ConvBN(inputs, outputs, stride=2))
+            if step < max(1, len(widths) - 2):
                 layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
 

@@ -1,11 +1,19 @@
 """The recipe's [model] section."""
 
+import math
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS
+from longtail.models.layers import ShortcutKind
+from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, Layout
 from longtail.types import InputError
+
+OURS = ("gates", "zero_init_residual", "width_factor", "expert_width_factor", "shortcut")
+"""Keys that timm's networks do not have."""
+UNLIKE_IMAGENET = ("width_factor", "expert_width_factor", "shortcut")
+"""Keys that make another network of one that there are ImageNet weights for."""
 
 
 class ModelOptions(BaseModel):
@@ -20,6 +28,9 @@ class ModelOptions(BaseModel):
         head, fresh_head, cosine_scale: the classifiers.
         shared_head: one classifier for all experts.
         zero_init_residual: of our ResNets alone.
+        width_factor: of our ResNets alone: channels of the stem and all stages, relative to the usual (GLMC: 4).
+        expert_width_factor: of our ResNets alone: channels of the experts' own stages besides (RIDE, SADE: 0.75).
+        shortcut: of our ResNets alone: B is a 1x1 convolution, A has nothing to learn (LDAM's code and its heirs).
         pretrained: begin with ImageNet weights: those of an installed package that holds them, else timm's download.
         weights: begin with the weights in this file (safetensors, or a state dict).
     """
@@ -35,6 +46,9 @@ class ModelOptions(BaseModel):
     cosine_scale: float = Field(30.0, gt=0, le=1e6)
     shared_head: bool = False
     zero_init_residual: bool = False
+    width_factor: float = Field(1.0, gt=0, le=16)
+    expert_width_factor: float = Field(1.0, gt=0, le=16)
+    shortcut: ShortcutKind = "B"
     pretrained: bool = False
     weights: str | None = None
 
@@ -57,23 +71,74 @@ class ModelOptions(BaseModel):
             check_backbone(name)
         return name
 
+    def layout(self) -> Layout:
+        """What a ResNet of ours is built by, with the widths and shortcuts asked for."""
+        usual = RESNETS[self.name]
+        shared = usual.shared(self.shared_stages)
+        scaled = usual.scaled(self.width_factor, self.expert_width_factor, shared)
+        return replace(scaled, shortcut=self.shortcut)
+
     @model_validator(mode="after")
     def _fit_together(self) -> "ModelOptions":
         if self.pretrained and self.weights:
             raise InputError("model.pretrained and model.weights both say where to begin; keep one of them")
         if self.is_backbone:
-            alien = "gates" if self.gates else "zero_init_residual" if self.zero_init_residual else None
+            alien = next((key for key in OURS if getattr(self, key) and self._differs(key)), None)
             if alien:
                 raise InputError(
                     f"model.{alien} is for our own ResNets ({', '.join(RESNETS)}), not for {self.name}"
                 )
-        elif self.pretrained and self.is_for_small_images:
+        else:
+            self._check_resnet()
+        return self
+
+    def _differs(self, key: str) -> bool:
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
+
+    def _check_resnet(self) -> None:
+        if self.pretrained and self.is_for_small_images:
             raise InputError(
                 f"there are no ImageNet weights for {self.name}; choose a network of timm, such as "
                 "--model tf_efficientnet_lite0, or leave out --pretrained"
             )
-        elif (self.shared_stages or 0) > (stages := len(RESNETS[self.name].widths)):
+        if (self.shared_stages or 0) > (stages := len(RESNETS[self.name].widths)):
             raise InputError(
                 f"model.shared_stages = {self.shared_stages} does not fit: {self.name} has {stages} stages"
             )
-        return self
+        changed = next((key for key in UNLIKE_IMAGENET if self._differs(key)), None)
+        if self.pretrained and changed:
+            raise InputError(
+                f"there are no ImageNet weights for {self.name} with another model.{changed}; "
+                "leave it out, or leave out --pretrained"
+            )
+        self._check_widths()
+
+    def _check_widths(self) -> None:
+        usual = RESNETS[self.name]
+        shared = usual.shared(self.shared_stages)
+        if shared == len(usual.widths) and self._differs("expert_width_factor"):
+            raise InputError(
+                "model.expert_width_factor is of the experts' own stages, and model.shared_stages = "
+                f"{shared} leaves them none; share fewer, or take model.width_factor"
+            )
+        _check_factor("width_factor", self.width_factor, usual, 0)
+        if shared < len(usual.widths):
+            wide = usual.scaled(self.width_factor, 1.0, shared)
+            _check_factor("expert_width_factor", self.expert_width_factor, wide, shared)
+        layout = self.layout()
+        if self.shortcut == "A" and list(layout.widths) != sorted(layout.widths):
+            raise InputError(
+                f"model.shortcut = 'A' cannot leave channels out, and these widths fall ({layout.widths}); "
+                "take a larger model.expert_width_factor, or shortcut B"
+            )
+
+
+def _check_factor(key: str, factor: float, layout: Layout, stage: int) -> None:
+    """Refuse a factor that does not give a stage, and with it those after it, a number of channels that it can have."""
+    steps = layout.widths[stage] / layout.unit
+    if round(factor * steps) < 1 or abs(factor * steps - round(factor * steps)) > 1e-4:
+        near = sorted({max(1, math.floor(factor * steps)), math.ceil(factor * steps)})
+        raise InputError(
+            f"model.{key} = {factor:g} makes stage {stage + 1} {layout.widths[stage] * factor:g} channels wide, and "
+            f"they come in multiples of {layout.unit}; take {' or '.join(f'{n / steps:.9g}' for n in near)}"
+        )

@@ -1,7 +1,7 @@
 """ResNets whose last stages are owned by M experts: those for small images, ResNet-50 and ResNeXt-50."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.models.experts import ExpertModel, HeadKind
-from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, LastMap
+from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, LastMap, ShortcutKind
 
 
 @dataclass(frozen=True)
@@ -19,46 +19,74 @@ class Layout:
     Attributes:
         blocks: residual blocks of each stage.
         widths: channels that each stage puts out; each stage but the first halves height and width.
+        stem_width: channels that the stem puts out.
         narrowing: how much narrower a bottleneck is between its 1x1 convolutions; 0: basic blocks.
         groups: of a bottleneck's 3x3 convolution.
         small_images: begins with one 3x3 convolution (CIFAR), not with a 7x7 one and pooling, which quarter the map.
+        shortcut: where the shape changes (He et al. 2016): B is a 1x1 convolution, A takes every second pixel and adds
+            channels of zeros.
     """
 
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
+    stem_width: int
     narrowing: int = 0
     groups: int = 1
     small_images: bool = False
+    shortcut: ShortcutKind = "B"
+
+    @property
+    def unit(self) -> int:
+        """What the width of a stage is a multiple of."""
+        return self.narrowing * self.groups or 1
+
+    def shared(self, asked: int | None) -> int:
+        """How many stages the experts share: what is asked for, or all but the last."""
+        return len(self.widths) - 1 if asked is None else asked
+
+    def scaled(self, factor: float, own_factor: float, shared: int) -> "Layout":
+        """Other widths.
+
+        Args:
+            factor: of the stem and all stages, relative.
+            own_factor: of the experts' own stages besides, and of the stem where it is theirs.
+            shared: stages before these.
+        """
+        own = [factor if n < shared else factor * own_factor for n in range(len(self.widths))]
+        widths = tuple(round(width * by) for width, by in zip(self.widths, own, strict=True))
+        return replace(self, widths=widths, stem_width=round(self.stem_width * own[0]))
 
     def stem(self) -> nn.Sequential:
         if self.small_images:
-            return nn.Sequential(ConvBN(3, self.widths[0]), nn.ReLU(inplace=True))
-        first = ConvBN(3, 64, kernel_size=7, stride=2)
+            return nn.Sequential(ConvBN(3, self.stem_width), nn.ReLU(inplace=True))
+        first = ConvBN(3, self.stem_width, kernel_size=7, stride=2)
         return nn.Sequential(first, nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
 
     def stage(self, position: int, *, zero_init: bool) -> nn.Sequential:
         width, stride = self.widths[position], 1 if position == 0 else 2
-        before = self.widths[position - 1] if position else (width if self.small_images else 64)
+        before = self.widths[position - 1] if position else self.stem_width
         ends = [(before, stride), *[(width, 1)] * (self.blocks[position] - 1)]
         return nn.Sequential(*(self._block(inputs, width, step, zero_init) for inputs, step in ends))
 
     def _block(self, inputs: int, width: int, stride: int, zero_init: bool) -> nn.Module:
         if not self.narrowing:
-            return BasicBlock(inputs, width, stride, zero_init)
-        return Bottleneck(inputs, width, width // self.narrowing, stride, self.groups, zero_init)
+            return BasicBlock(inputs, width, stride, zero_init, self.shortcut)
+        inner = width // self.narrowing
+        return Bottleneck(inputs, width, inner, stride, self.groups, zero_init, self.shortcut)
 
 
 def _cifar(depth: int) -> Layout:
     """A ResNet of depth 6n+2 (He et al. 2016, section 4.2)."""
-    return Layout(((depth - 2) // 6,) * 3, (16, 32, 64), small_images=True)
+    return Layout(((depth - 2) // 6,) * 3, (16, 32, 64), 16, small_images=True)
 
 
-PHOTOGRAPHS = ((3, 4, 6, 3), (256, 512, 1024, 2048))
+PHOTOGRAPHS = ((3, 4, 6, 3), (256, 512, 1024, 2048), 64)
 RESNETS = {
     "resnet20": _cifar(20),
     "resnet32": _cifar(32),
     "resnet44": _cifar(44),
     "resnet56": _cifar(56),
+    "resnet34-small": Layout((3, 4, 6, 3), (64, 128, 256, 512), 64, small_images=True),
     "resnet50": Layout(*PHOTOGRAPHS, narrowing=4),
     "resnext50_32x4d": Layout(*PHOTOGRAPHS, narrowing=2, groups=32),
 }
@@ -119,15 +147,15 @@ class ExpertResNet(ExpertModel):
     ) -> None:
         super().__init__()
         self.num_stages = len(layout.widths)
-        shared = self.num_stages - 1 if shared_stages is None else shared_stages
+        shared = layout.shared(shared_stages)
         self.shared_stages = shared
         self.trunk = _Path(layout, 0, shared, stem=shared > 0, zero_init=zero_init_residual)
         self.experts = nn.ModuleList(
             _Path(layout, shared, self.num_stages, stem=shared == 0, zero_init=zero_init_residual)
             for _ in range(num_experts)
         )
-        sources = [layout.widths[self._gate_from(expert)] for expert in range(num_experts)] if gates else []
-        self.gates = nn.ModuleList(FusionGate(width, layout.widths[-1]) for width in sources)
+        sources = [self._gate_from(expert) for expert in range(num_experts)] if gates else []
+        self.gates = nn.ModuleList(FusionGate(*layout.widths[source:]) for source in sources)
         self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
         self.add_heads(
             num_classes, num_experts, layout.widths[-1],

