@@ -71,7 +71,7 @@ def build(recipe: Recipe, epochs: int = 200) -> tuple[ExpertResNet, Method, tupl
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.uniform_(-0.2, 0.2)
     method = recipe.build_method(torch.tensor(COUNTS), model.feature_dim)
-    return model.train(), method, method.stages(epochs)
+    return model.train(), method, type(method).stages(recipe.method, epochs)
 
 
 def batches(count: int) -> list[tuple[Tensor, Tensor]]:

@@ -4,19 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from longtail.method import MOST_EPOCHS, Epochs, Positive, Weight, Window
+from longtail.method import MOST_EPOCHS, Epochs, Milestones, Positive, Weight, Window
 
 MOST_IMAGES, MOST_THREADS = 2**20, 1024  # of a batch; of a machine
 
 
 class OptimOptions(BaseModel):
-    """The recipe's [optim] section: SGD with momentum under a warm-up and a cosine to zero, restarted in each stage.
+    """The recipe's [optim] section: SGD with momentum under a warm-up and a cosine, restarted in each stage.
 
     Attributes:
         epochs: length of the whole run.
         batch_size: B.
         peak_lr: learning rate at the top of the cosine, unless a stage has its own.
         warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
+        final_lr: where the cosine ends, unless a stage has its own.
+        milestones, decay_factor: in the first stage, instead of the cosine, multiply the rate by `decay_factor` when
+            each of these epochs begins (`[160, 180]` and 0.01: the steps of LDAM-DRW); () is the cosine.
         clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
         layer_decay: a layer one place further from the classifiers learns at this share of the rate of the next; 1
             gives all the same rate. Pretrained layers want less than fresh ones.
@@ -34,6 +37,9 @@ class OptimOptions(BaseModel):
     peak_lr: Positive = 0.1
     warmup_epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("warmup")] = 0
     warmup_start_lr: float = Field(0.0, ge=0, le=1e6)
+    final_lr: float = Field(0.0, ge=0, le=1e6)
+    milestones: Milestones = ()
+    decay_factor: float = Field(0.1, gt=0, le=1)
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: Weight = 5e-4

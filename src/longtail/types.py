@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Int, Int64, Num
 from torch import Tensor
 
 from longtail.printable import shortened
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
+Sampler = Literal["instance", "class_balanced", "square_root", "progressive", "reverse", "effective", "power"]
+"""How an epoch's images are drawn, see `longtail.data.epoch_order`."""
+EFFECTIVE_BETA = 0.9999
+"""Of the sampler "effective" (Cui et al. 2019)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,16 @@ class Batch:
         target: (B,) class indices in [0, C).
         index: (B,) position of each image in its split; with (seed, epoch) it keys all randomness.
         aux: what a method's `prepare` adds for its own `loss` (a mixing partner's target, a weight, ...).
+        keys: (2,) words from which a method draws random numbers, see `longtail.draws`; new in each epoch.
+        other: as many images again, drawn by the stage's `second_sampler`, where it has one; with the same `keys`.
     """
 
     image: Num[Tensor, "vb 3 h w"]
     target: Int[Tensor, " b"]
     index: Int[Tensor, " b"]
     aux: Mapping[str, Tensor] = field(default_factory=dict)
+    keys: Int64[Tensor, "2"] | None = None
+    other: "Batch | None" = None
 
 
 class ModelOutput(NamedTuple):
@@ -39,7 +47,7 @@ class ModelOutput(NamedTuple):
         features: (M, B, D) what each expert's classifier sees (the paper's h^m).
         logits: (M, B, C) of the active bank of classifiers (the paper's z^m).
         aux: further named outputs of a model, none of them of single images: "classifier" (M, C, D), the weights
-            behind the logits, ...
+            behind the logits, "scale" (), what the cosines of cosine classifiers are multiplied by (else 1), ...
     """
 
     features: Float[Tensor, "m b d"]

@@ -1,6 +1,7 @@
 """What every method must hold to; each file in `longtail/methods/` is tested without being named here."""
 
 from collections.abc import Hashable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from longtail.method import Epochs, Method
+from longtail.engine.objective import Objective
+from longtail.method import Epochs, Method, Stage
 from longtail.methods import available
 from longtail.models import ModelOptions, build_model
 from longtail.types import Batch, ModelOutput, Progress
@@ -25,7 +27,22 @@ experts = pytest.mark.parametrize("num_experts", [1, 2, 3])
 
 def build(name: str, num_experts: int = 3, counts: Tensor = COUNTS, dim: int = D) -> Method:
     cls = available()[name]
-    return cls(cls.Options(name=name), counts, num_experts, dim)
+    known = experts_of(cls)
+    return cls(cls.Options(name=name), counts, num_experts if num_experts in known else known[0], dim)
+
+
+def experts_of(cls: type[Method]) -> tuple[int, ...]:
+    """How many experts a method may have."""
+    needed = cls.needs.get("num_experts", (1, 2, 3))
+    return needed if isinstance(needed, tuple) else (needed,)
+
+
+def most_experts(cls: type[Method]) -> int:
+    return max(count for count in experts_of(cls) if count <= 3)
+
+
+def stages_of(method: Method, epochs: int = EPOCHS) -> tuple[Stage, ...]:
+    return type(method).stages(type(method).Options(name="x"), epochs)
 
 
 def moments(method: Method) -> Iterator[Progress]:
@@ -36,7 +53,7 @@ def moments(method: Method) -> Iterator[Progress]:
         getattr(options, key) for key, field in fields if any(isinstance(m, Epochs) for m in field.metadata)
     }
     done = 0
-    for stage in method.stages(EPOCHS):
+    for stage in stages_of(method):
         edges = {0, stage.epochs - 1} | {edge + side for edge in windows for side in (-1, 0, 1)}
         for epoch in sorted(edge for edge in edges if 0 <= edge < stage.epochs):
             yield Progress(stage.name, epoch, stage.epochs, done + epoch, (done + epoch) * 7, 0)
@@ -44,26 +61,37 @@ def moments(method: Method) -> Iterator[Progress]:
 
 
 def example(
-    method: Method, targets: Tensor = TARGETS, seed: int = 0, scale: float = 3.0
+    method: Method, progress: Progress, targets: Tensor = TARGETS, seed: int = 0, scale: float = 3.0
 ) -> tuple[ModelOutput, Batch]:
-    """A batch and what a model might say of it."""
+    """A batch as the method prepares it, and what a model might say of it."""
     generator = torch.Generator().manual_seed(seed)
-    rows, count = method.num_views * len(targets), method.num_experts
+    batch = method.prepare(given(method, targets, generator), progress)
+    rows, count = len(batch.image), method.num_experts
+    assert rows % len(targets) == 0
     features = torch.randn(count, rows, D, generator=generator)
-    logits = scale * torch.randn(count, rows, C, generator=generator)
-    batch = Batch(torch.randn(rows, 3, 8, 8, generator=generator), targets, torch.arange(len(targets)))
+    if method.has_teacher:
+        taught = {"teacher_features": features.roll(1), "teacher_logits": features.new_ones(count, rows, C)}
+        batch = replace(batch, aux={**batch.aux, **taught})
+    mixed = method.mix(features.requires_grad_(), batch, progress)
+    logits = scale * torch.randn(*mixed.shape[:2], C, generator=generator)
     aux = {"classifier": torch.randn(count, C, D, generator=generator).requires_grad_()}
-    return ModelOutput(features.requires_grad_(), logits.requires_grad_(), aux), batch
+    aux["scale"] = torch.tensor(30.0 if method.needs.get("head") == "cosine" else 1.0)
+    return ModelOutput(mixed, logits.requires_grad_(), aux), batch
+
+
+def given(method: Method, targets: Tensor, generator: torch.Generator | None = None) -> Batch:
+    """A batch as the engine gives it, with another one where some stage draws a second."""
+    rows = method.num_views * len(targets)
+    image = torch.randn(rows, 3, 8, 8, generator=generator)
+    index, keys = torch.arange(len(targets)), torch.tensor([3, 4])
+    batch = Batch(image, targets, index, keys=keys)
+    if any(stage.second_sampler for stage in stages_of(method)):
+        batch = replace(batch, other=Batch(image.flip(0), targets.flip(0), index + 7, keys=keys))
+    return batch
 
 
 def step(method: Method, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Tensor]:
-    """What the engine does around a loss; the output is made up, so the batch may be prepared late."""
-    return observe_and_lose(method, output, method.prepare(batch, progress), progress)
-
-
-def observe_and_lose(
-    method: Method, output: ModelOutput, batch: Batch, progress: Progress
-) -> Mapping[str, Tensor]:
+    """What the engine does around a loss."""
     with torch.no_grad():
         method.observe(output, batch, progress)
     return method.loss(output, batch, progress)
@@ -109,7 +137,7 @@ def test_options_need_nothing_but_the_name_and_know_their_keys(name: str) -> Non
 @pytest.mark.parametrize("epochs", [EPOCHS, 60])
 def test_stages(name: str, epochs: int) -> None:
     method = build(name)
-    stages = method.stages(epochs)
+    stages = stages_of(method, epochs)
     assert sum(stage.epochs for stage in stages) == epochs
     assert all(stage.epochs >= 1 for stage in stages)
     assert len({stage.name for stage in stages}) == len(stages)
@@ -118,7 +146,7 @@ def test_stages(name: str, epochs: int) -> None:
     names = [key for key, _ in model.named_parameters()]
     for stage in stages:
         assert any(fnmatchcase(key, pattern) for key in names for pattern in stage.trainable)
-    assert method.stages(epochs) == stages
+    assert stages_of(method, epochs) == stages
 
 
 @methods
@@ -127,7 +155,7 @@ def test_terms_are_finite_named_scalars_at_every_edge(name: str, num_experts: in
     method = build(name, num_experts)
     for seed, progress in enumerate(moments(method)):
         method.start_epoch(progress)
-        output, batch = example(method, seed=seed)
+        output, batch = example(method, progress, seed=seed)
         check(step(method, output, batch, progress), output)
 
 
@@ -140,7 +168,7 @@ def test_what_a_step_does_hangs_on_its_phase_alone(name: str) -> None:
         phase = method.phase(progress)
         if phase is None:
             return
-        terms = step(method, *example(method), progress)
+        terms = step(method, *example(method, progress), progress)
         expected, state = found.setdefault(phase, (terms, snapshot(method)))
         assert terms.keys() == expected.keys()
         assert all(torch.equal(terms[key], value) for key, value in expected.items())
@@ -157,7 +185,7 @@ def test_awkward_batches(name: str, targets: list[int], scale: float) -> None:
     method = build(name, counts=torch.tensor([50, 20, 7, 1, 0]))
     for progress in moments(method):
         method.start_epoch(progress)
-        output, batch = example(method, torch.tensor(targets), scale=scale)
+        output, batch = example(method, progress, torch.tensor(targets), scale=scale)
         check(step(method, output, batch, progress), output)
 
 
@@ -166,7 +194,7 @@ def test_the_loss_changes_no_state_and_repeats(name: str) -> None:
     method = build(name)
     for progress in moments(method):
         method.start_epoch(progress)
-        output, batch = example(method)
+        output, batch = example(method, progress)
         step(method, output, batch, progress)
         before = snapshot(method)
         first, second = method.loss(output, batch, progress), method.loss(output, batch, progress)
@@ -181,14 +209,14 @@ def test_state_survives_a_round_trip(name: str) -> None:
     method, other = build(name), build(name)
     for seed, progress in enumerate(moments(method)):
         method.start_epoch(progress)
-        output, batch = example(method, seed=seed)
+        output, batch = example(method, progress, seed=seed)
         step(method, output, batch, progress)
         other.load_state_dict(snapshot(method))
         assert changed(other, snapshot(method)) == []
         after = replace(progress, step=progress.step + 1)
         for copy in (method, other):
             copy.start_epoch(after)
-        output, batch = example(method, seed=seed + 100)
+        output, batch = example(method, after, seed=seed + 100)
         a, b = step(method, output, batch, after), step(other, output, batch, after)
         assert {key: value.item() for key, value in a.items()} == {
             key: value.item() for key, value in b.items()
@@ -202,7 +230,7 @@ def test_state_follows_the_device(name: str) -> None:
     method = build(name)
     for progress in moments(method):
         method.start_epoch(progress)
-        step(method, *example(method), progress)
+        step(method, *example(method, progress), progress)
     loose = [
         f"{where}.{key}"
         for where, module in method.named_modules()
@@ -218,7 +246,7 @@ def test_state_follows_the_device(name: str) -> None:
 def test_a_step_waits_for_nothing(name: str) -> None:
     """Fake tensors have no values: whatever reads one, or has a shape that hangs on one, fails."""
     traced = terms_without_values(available()[name], name)
-    assert list(traced) == [stage.name for stage in build(name).stages(EPOCHS)]
+    assert list(traced) == [stage.name for stage in stages_of(build(name))]
     assert all(traced.values())
 
 
@@ -226,19 +254,12 @@ def terms_without_values(cls: type[Method], name: str) -> dict[str, set[str]]:
     """Stage -> the terms that a step with fake tensors gave in it, at all edges of its windows."""
     traced: dict[str, set[str]] = {}
     with FakeTensorMode():
-        method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), 3, D)
+        method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), most_experts(cls), D)
         for progress in moments(method):
-            rows = method.num_views * B
-            output = ModelOutput(
-                torch.zeros(3, rows, D, requires_grad=True),
-                torch.zeros(3, rows, C, requires_grad=True),
-                {"classifier": torch.zeros(3, C, D, requires_grad=True)},
-            )
-            index = torch.zeros(B, dtype=torch.int64)
-            terms = step(method, output, Batch(torch.zeros(rows, 3, 8, 8), index, index), progress)
+            output, batch = example(method, progress, torch.zeros(B, dtype=torch.int64))
+            terms = step(method, output, batch, progress)
             torch.stack(list(terms.values())).sum().backward()
-            assert any(value.grad is not None for value in output[:2])
-            assert method.logits(output).shape == (rows, C)
+            assert method.logits(output).shape == output.logits.shape[1:]
             traced.setdefault(progress.stage, set()).update(terms)
     return traced
 
@@ -256,13 +277,13 @@ def test_waiting_would_be_noticed() -> None:
 @experts
 def test_predictions_are_one_row_an_image(name: str, num_experts: int) -> None:
     method = build(name, num_experts)
-    output, _ = example(method)
-    logits = method.logits(output)
-    assert logits.shape == (method.num_views * B, C)
+    images = torch.randn(method.num_experts, B, D), torch.randn(method.num_experts, B, C)
+    logits = method.logits(ModelOutput(*images))
+    assert logits.shape == (B, C)
     assert logits.isfinite().all()
-    one = method.logits(ModelOutput(output.features[:, :1], output.logits[:, :1]))
+    one = method.logits(ModelOutput(*(part[:, :1] for part in images)))
     torch.testing.assert_close(one, logits[:1])
-    assert method.expert_logits(output).shape == output.logits.shape
+    assert method.expert_logits(ModelOutput(*images)).shape == images[1].shape
 
 
 @methods
@@ -270,22 +291,29 @@ def test_a_small_network_learns_from_it(name: str) -> None:
     """Six steps on one batch through a real network: in each stage one of the last three has a lower loss."""
     torch.manual_seed(0)
     method = build(name, 2, dim=64)
-    for stage in method.stages(EPOCHS):
-        model = build_model(ModelOptions(name="resnet20", num_experts=2), C, (stage.bank,))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    stages = stages_of(method)
+    model = build_model(small(method), C, tuple(dict.fromkeys(stage.bank for stage in stages)))
+    method.start(model)
+    raw = given(method, TARGETS, torch.Generator().manual_seed(0))
+    for stage in stages:
         progress = Progress(stage.name, 40 % stage.epochs, stage.epochs, 40, 0, 0)
-        image = torch.randn(method.num_views * B, 3, 8, 8)
-        totals = []
+        parameters = [*model.parameters(), *method.parameters()]
+        optimizer = torch.optim.SGD([p for p in parameters if p.requires_grad], lr=0.01)
+        objective, totals = Objective(model, method, nullcontext), []
         for _ in range(6):
-            batch = method.prepare(Batch(image, TARGETS, torch.arange(B)), progress)
-            terms = observe_and_lose(method, model(batch.image), batch, progress)
-            total = torch.stack(list(terms.values())).sum()
+            outcome = objective(raw, stage.bank, progress)
             optimizer.zero_grad()
-            total.backward()
+            outcome.total.backward()
             optimizer.step()
             with torch.no_grad():
                 method.after_step(model, progress)
-            totals.append(total.item())
+            totals.append(outcome.total.item())
         assert min(totals[3:]) < totals[0]
-        with torch.no_grad():
-            method.finalize(model)
+    with torch.no_grad():
+        method.finalize(model, None)
+    assert model(raw.image[:B]).logits.isfinite().all()
+
+
+def small(method: Method) -> ModelOptions:
+    needs = {key: value[0] if isinstance(value, tuple) else value for key, value in method.needs.items()}
+    return ModelOptions(name="resnet20", **{**needs, "num_experts": method.num_experts})

@@ -11,7 +11,7 @@ from tiny_runs import STEPS, tiny
 from torch import Tensor
 
 from longtail.engine.display import Display
-from longtail.engine.graph import WARM_UP, RecordedStep, phase_of
+from longtail.engine.graph import WARM_UP, RecordedStep
 from longtail.engine.job import build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.sgd import PlainSGD
@@ -185,7 +185,7 @@ def test_a_subclass_that_changes_a_step_is_not_recorded_by_its_parents_phases() 
     here = Progress("feature", 0, 2, 0, 0, 0)
     for method, recorded in ((ICL, True), (Ramp, False), (Named, True)):
         made = method(method.Options(name="x"), torch.ones(3, dtype=torch.int64), 2, 4)
-        assert (phase_of(made)(here) is not None) == recorded
+        assert (made.phase(here) is not None) == recorded
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records CUDA graphs, needs a GPU")

@@ -7,12 +7,17 @@ import torch
 from torch import Tensor
 
 from longtail import losses
+from longtail.method import Stage
 from longtail.methods.icl import DISTILLATION, DIVERSITY, ICL
 from longtail.types import Batch, ModelOutput, Progress
 
 M, B, C, D = 3, 12, 5, 8
 COUNTS = torch.tensor([50, 20, 7, 1, 3])
 PLAIN = {"diversity_stop": 30, "contrastive_start": 120, "classifier_epochs": 20}
+
+
+def stages(**options: Any) -> tuple[Stage, ...]:
+    return ICL.stages(ICL.Options(name="icl", **options), 200)
 
 
 def build(num_experts: int = M, **options: Any) -> ICL:
@@ -256,13 +261,13 @@ def test_prototypes_decay_as_asked() -> None:
 
 
 def test_stages_follow_the_options() -> None:
-    feature, classifier = build(classifier_peak_lr=0.03, classifier_batch_norm="eval").stages(200)
+    feature, classifier = stages(classifier_peak_lr=0.03, classifier_batch_norm="eval")
     assert (feature.name, feature.epochs, feature.trainable, feature.warmup) == ("feature", 180, ("*",), True)
     assert (classifier.name, classifier.epochs, classifier.trainable) == ("classifier", 20, ("heads.*",))
     assert (classifier.peak_lr, classifier.warmup, classifier.batch_norm) == (0.03, False, "eval")
     assert feature.bank != classifier.bank
     assert {feature.sampler, classifier.sampler} == {"instance"}
-    (only,) = build(classifier_epochs=0).stages(200)
+    (only,) = stages(classifier_epochs=0)
     assert only.epochs == 200
 
 

@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from longtail.method import Method
 from longtail.types import Batch, Progress
 
 WARM_UP = 3
-HOOKS = ("prepare", "observe", "loss", "after_step", "expert_logits", "logits")
 
 Step = Callable[[Batch, Int[Tensor, "v 2"], Progress], None]
 
@@ -52,14 +50,6 @@ class CudaRecorder:
             work()
         replay: Callable[[], None] = graph.replay
         return replay
-
-
-def phase_of(method: Method) -> Callable[[Progress], Hashable | None]:
-    """The method's own phases; none where a class changes what a step does and leaves it to its parent to name them."""
-    lines = type(method).__mro__
-    named = next(place for place, line in enumerate(lines) if "phase" in vars(line))
-    changed = any(hook in vars(line) for line in lines[:named] for hook in HOOKS)
-    return (lambda _: None) if changed else method.phase
 
 
 @dataclass
@@ -127,10 +117,7 @@ class RecordedStep:
 
     def _find(self, key: Hashable, batch: Batch, keys: Tensor) -> _Recording:
         if key not in self._recordings:
-            own = replace(
-                batch, image=batch.image.clone(), target=batch.target.clone(), index=batch.index.clone()
-            )
-            self._recordings[key] = _Recording(own, keys.clone())
+            self._recordings[key] = _Recording(_copied(batch), keys.clone())
         return self._recordings[key]
 
     def _record(self, step: Step, recording: _Recording, progress: Progress) -> Callable[[], None] | None:
@@ -146,5 +133,11 @@ class RecordedStep:
             return None
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    return batch.image, batch.target, batch.index
+def _copied(batch: Batch) -> Batch:
+    image, target, index = (tensor.clone() for tensor in (batch.image, batch.target, batch.index))
+    return replace(batch, image=image, target=target, index=index, other=batch.other and _copied(batch.other))
+
+
+def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    more = () if batch.other is None else _tensors(batch.other)
+    return batch.image, batch.target, batch.index, *more

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from longtail.augment import Augment
 from longtail.data import DataOptions, LongTailData, batch_sizes, load_data
@@ -43,6 +45,12 @@ class Job:
     display: Display
     processes: Processes = ALONE
     records: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """The method's parameters that take gradients, as patterns of stages name them; asked before any is frozen."""
+        named = self.method.named_parameters()
+        return {f"method.{name}": parameter for name, parameter in named if parameter.requires_grad}
 
     @property
     def steps_per_epoch(self) -> int:

@@ -3,7 +3,8 @@
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -37,8 +38,8 @@ class Objective(nn.Module):
         model: the network.
         method: its method.
         precision: makes the context in which the network computes.
-        processes: those that share a batch: each sends its part through the network; what comes out is gathered, so
-            that statistics and losses are those of the whole batch on all of them, and no method knows.
+        processes: those that share a batch: each sends its part through the network; the features are gathered, so
+            that logits, statistics and losses are those of the whole batch on all of them, and no method knows.
     """
 
     def __init__(
@@ -60,21 +61,25 @@ class Objective(nn.Module):
             batch: normalised images.
             bank: which bank of classifiers to ask.
             progress: where the run stands.
-            features: (M, B, D) of the batch, where they are known; its images are then not looked at.
+            features: (M, B, D) of the whole batch, where they are known; its images are then not looked at.
         """
         batch = self.method.prepare(batch, progress)
+        own, views = self._own_images(batch)
         with self.precision():
-            features = self._extracted(batch) if features is None else features
-            output = self._gathered(self.model.classify(features, bank), len(batch.target))
+            if features is None:
+                features = self._gathered(self._extracted(own), batch, views)
+            if self.method.has_teacher:
+                batch = self._taught(batch, own, views, bank)
+            output = self.model.classify(self.method.mix(features, batch, progress), bank)
         with torch.no_grad():
             self.method.observe(output, batch, progress)
         terms = self.method.loss(output, batch, progress)
         total = torch.stack(list(terms.values())).sum()
         return Outcome(total, {name: term.detach() for name, term in terms.items()}, _detached(output))
 
-    def _extracted(self, batch: Batch) -> Float[Tensor, "m own d"]:
+    def _extracted(self, image: Tensor) -> Float[Tensor, "m own d"]:
         try:
-            return self.model.extract(self._own_images(batch))
+            return self.model.extract(image)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -83,24 +88,25 @@ class Objective(nn.Module):
                 "set it to 2 or more"
             ) from None
 
-    def _own_images(self, batch: Batch) -> Tensor:
-        """The part of the images, view by view, that this process is to look at."""
-        if self.processes.count == 1 or not mixes(self.method):
-            return batch.image
-        views = batch.image.chunk(self.method.num_views)
-        return torch.cat([self.processes.part(view) for view in views])
+    def _own_images(self, batch: Batch) -> tuple[Tensor, int]:
+        """The part of the images, view by view, that this process is to look at, and how many views there are."""
+        if not self.method.mixes_images:
+            return batch.image, self.method.num_views
+        views = len(batch.image) // len(batch.target)
+        if self.processes.count == 1:
+            return batch.image, views
+        return torch.cat([self.processes.part(view) for view in batch.image.chunk(views)]), views
 
-    def _gathered(self, output: ModelOutput, rows: int) -> ModelOutput:
-        features, logits = (
-            self.processes.gather(part, rows, self.method.num_views)
-            for part in (output.features, output.logits)
-        )
-        return output._replace(features=features, logits=logits)
+    def _gathered(self, own: Float[Tensor, "m own n"], batch: Batch, views: int) -> Float[Tensor, "m all n"]:
+        return self.processes.gather(own, len(batch.target), views)
 
-
-def mixes(method: Method) -> bool:
-    """Whether a method makes its images from others of the batch, and so has to see them all."""
-    return type(method).prepare is not Method.prepare
+    @torch.no_grad()
+    def _taught(self, batch: Batch, own: Tensor, views: int, bank: str) -> Batch:
+        """The batch with what the method's teacher says of its images."""
+        teacher = cast(ExpertModel, self.method.teacher)
+        output = teacher.classify(self._gathered(teacher.extract(own), batch, views), bank)
+        said = {"teacher_features": output.features, "teacher_logits": output.logits}
+        return replace(batch, aux={**batch.aux, **said})
 
 
 def distributed(objective: Objective) -> nn.Module:

@@ -13,10 +13,10 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from longtail.data import batches, epoch_order
-from longtail.engine.graph import CudaRecorder, RecordedStep, phase_of
+from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
-from longtail.engine.objective import Objective, distributed, mixes
+from longtail.engine.objective import Objective, distributed
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
@@ -24,7 +24,14 @@ from longtail.engine.sgd import PlainSGD
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertModel
-from longtail.types import Batch, Progress
+from longtail.types import Batch, Progress, Sampler
+
+SECOND = 32  # which of the 64 order streams of a seed are those of second samplers
+
+
+def trains(stage: Stage, name: str) -> bool:
+    """Whether a stage trains the parameter of this name."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in stage.trainable)
 
 
 def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
@@ -39,7 +46,7 @@ def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
     frozen = set()
     for name, parameter in model.named_parameters():
         spare = name.startswith("heads.") and not name.startswith(f"heads.{stage.bank}.")
-        wanted = any(fnmatch.fnmatchcase(name, pattern) for pattern in stage.trainable)
+        wanted = trains(stage, name)
         if frozen_stages and model.depth(name) <= frozen_stages:
             frozen.add(parameter)
         parameter.requires_grad_(wanted and not spare and parameter not in frozen)
@@ -54,7 +61,7 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     o = job.recipe.optim
     rate = stage.peak_lr or o.peak_lr
     on_cuda = job.runtime.device.type == "cuda"
-    groups = list(_groups(job))
+    groups = list(_groups(job, stage))
     parameters = [parameter for group in groups for parameter in group["params"]]
     for group in groups:  # a recorded step reads it anew, hence a tensor, one for each group
         own = rate * group["share"]
@@ -71,17 +78,23 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     return job.runtime.prepare_optimizer(optimizer)
 
 
-def _groups(job: Job) -> Iterator[dict[str, Any]]:
+def _groups(job: Job, stage: Stage) -> Iterator[dict[str, Any]]:
     """The parameters to be trained, those that learn at an equal share of the rate together."""
     decay, shares = job.recipe.optim.layer_decay, defaultdict(list)
     last = max(job.model.depth(name) for name, _ in job.model.named_parameters())
     for name, parameter in job.model.named_parameters():
         if parameter.requires_grad:
-            shares[decay ** (last - job.model.depth(name))].append(parameter)
-    shares[1.0] += [parameter for parameter in job.method.parameters() if parameter.requires_grad]
+            share = decay ** (last - job.model.depth(name))
+            shares[share * _stage_share(stage, name)].append(parameter)
+    for name, parameter in job.own_parameters.items():
+        if parameter.requires_grad:
+            shares[_stage_share(stage, name)].append(parameter)
     for share, parameters in shares.items():
-        if parameters:
-            yield {"params": parameters, "share": share}
+        yield {"params": parameters, "share": share}
+
+
+def _stage_share(stage: Stage, name: str) -> float:
+    return next((share for pattern, share in stage.lr_shares if fnmatch.fnmatchcase(name, pattern)), 1.0)
 
 
 def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
@@ -119,7 +132,7 @@ class StageTraining:
         self.stored = stored_features(job, position, again=state is not None)
         self.features = None if self.stored is None else torch.empty_like(self.stored[0])
         self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
-        self.sharing = ALONE if mixes(job.method) else job.processes  # who loads and augments a batch
+        self.sharing = ALONE if job.method.mixes_images else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
         self._recorded: RecordedStep | None = None
         alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
@@ -144,7 +157,7 @@ class StageTraining:
         self.meter.start(start.step)
         if self.stored is not None and self.features is not None:
             self.features.copy_(self.stored[start.epoch % len(self.stored)])
-        words = view_keys(start.seed, start.total_epoch, job.method.num_views)
+        words = view_keys(start.seed, start.total_epoch, self._passes * job.method.num_views + 1)
         keys = words.to(job.runtime.device)
         for done, batch in enumerate(self._batches(start, words)):
             rate = rate_at(start.epoch * job.steps_per_epoch + done)
@@ -164,16 +177,22 @@ class StageTraining:
             more["replayed_steps"] = self._recorded.take_count()
         return {"lr": rate} | more | self.meter.read()
 
-    def step(self, batch: Batch, keys: Int64[Tensor, "v 2"], progress: Progress) -> None:
-        """One update from one batch of uint8 images, each seen once for each of the keys; waits for nothing."""
-        job, clip_norm = self.job, self.job.recipe.optim.clip_norm
-        index = self.sharing.part(batch.index)
+    def step(self, batch: Batch, keys: Int64[Tensor, "k 2"], progress: Progress) -> None:
+        """One update from one batch of uint8 images; waits for nothing.
+
+        Args:
+            batch: what the data gave.
+            keys: those of its views, then of the views of the other batch, where there is one, then the method's own.
+            progress: where the run stands.
+        """
+        job, clip_norm, views = self.job, self.job.recipe.optim.clip_norm, self.job.method.num_views
+        batch = replace(batch, keys=keys[-1])
         if self.features is None:
-            cropped = crops_on_reading(job.views, job.data.train)
-            image = show(job.views, batch.image, index, keys, cropped=cropped)
-            outcome = self.objective(replace(batch, image=image), self.stage.bank, progress)
+            other = batch.other and replace(self._shown(batch.other, keys[views:-1]), keys=keys[-1])
+            shown = replace(self._shown(batch, keys[:views]), other=other)
+            outcome = self.objective(shown, self.stage.bank, progress)
         else:
-            known = self.features.index_select(0, index).transpose(0, 1)
+            known = self.features.index_select(0, batch.index).transpose(0, 1)
             outcome = self.objective(batch, self.stage.bank, progress, known)
         job.runtime.backward(outcome.total)
         if clip_norm:
@@ -184,15 +203,27 @@ class StageTraining:
             job.method.after_step(job.model, progress)
             self.meter.add(outcome.terms, job.method.logits(outcome.output), batch.target)
 
+    @property
+    def _passes(self) -> int:
+        """How many orders of images the stage draws."""
+        return 1 if self.stage.second_sampler is None else 2
+
+    def _shown(self, batch: Batch, keys: Int64[Tensor, "v 2"]) -> Batch:
+        policies, index = self.job.views, self.sharing.part(batch.index)
+        cropped = crops_on_reading(policies, self.job.data.train)
+        return replace(batch, image=show(policies, batch.image, index, keys, cropped=cropped))
+
     def _freeze(self, epoch: int | None) -> None:
         """Freeze what is not trained in an epoch of the stage; None: what is not trained in any."""
         o = self.job.recipe.optim
         thawed = o.frozen_epochs > 0 and (epoch is None or epoch >= o.frozen_epochs)
         freeze(self.job.model, self.stage, 0 if thawed else o.frozen_stages)
+        for name, parameter in self.job.own_parameters.items():
+            parameter.requires_grad_(trains(self.stage, name))
 
     def _phase(self) -> Callable[[Progress], Hashable | None]:
         """The method's phases, told apart by whether the first layers are frozen."""
-        phase, epochs = phase_of(self.job.method), self.job.recipe.optim.frozen_epochs
+        phase, epochs = self.job.method.phase, self.job.recipe.optim.frozen_epochs
 
         def told_apart(progress: Progress) -> Hashable | None:
             own = phase(progress)
@@ -200,28 +231,41 @@ class StageTraining:
 
         return told_apart
 
-    def _batches(self, start: Progress, keys: Int64[Tensor, "v 2"]) -> Generator[Batch, None, None]:
-        split, stage = self.job.data.train, self.stage
+    def _batches(self, start: Progress, keys: Int64[Tensor, "k 2"]) -> Iterator[Batch]:
+        stage, views = self.stage, self.job.method.num_views
+        first = self._drawn(stage.sampler, start, keys[:views])
+        if stage.second_sampler is None:
+            return first
+        others = self._drawn(stage.second_sampler, start, keys[views:-1], SECOND)
+        return (replace(batch, other=other) for batch, other in zip(first, others, strict=True))
+
+    def _drawn(
+        self, sampler: Sampler, start: Progress, keys: Int64[Tensor, "v 2"], stream: int = 0
+    ) -> Iterator[Batch]:
+        split, stage, options = self.job.data.train, self.stage, self.job.recipe
         if self.stored is not None:  # images without pixels: none is looked at
             split = replace(split, images=split.targets.new_empty(len(split), 3, 0, 0, dtype=torch.uint8))
         order = epoch_order(
-            stage.sampler, split.targets, len(self.job.data.class_names),
-            seed=start.seed * 64 + self.position, epoch=start.epoch, epochs=stage.epochs,
+            sampler, split.targets, len(self.job.data.class_names), seed=start.seed * 64 + self.position + stream,
+            epoch=start.epoch, epochs=stage.epochs, power=stage.sampler_power,
         )  # fmt: skip
-        options = self.job.recipe
-        yield from batches(
+        return batches(
             split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
             part=self.sharing.part, views=view_boxes(self.job.views, split, keys),
         )  # fmt: skip
 
     def _rate(self) -> "partial[float]":
         stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch
+        milestones = stage.milestones
+        if milestones is None:
+            milestones = o.milestones if self.position == 0 else ()
         return partial(
             learning_rate,
             total_steps=stage.epochs * steps,
             peak_lr=stage.peak_lr or o.peak_lr,
             warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
             warmup_start_lr=o.warmup_start_lr,
-            milestones=[epoch * steps for epoch in stage.milestones],
-            decay_factor=stage.decay_factor,
+            milestones=[epoch * steps for epoch in milestones],
+            decay_factor=stage.decay_factor or o.decay_factor,
+            final_lr=o.final_lr if stage.final_lr is None else stage.final_lr,
         )

@@ -1,30 +1,24 @@
 """A run from start to end: stages, epochs, and what is kept after each."""
 
-import json
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from typing import Any
 
-import safetensors.torch
 import torch
 from accelerate.optimizer import AcceleratedOptimizer
 
-from longtail.data import Split
 from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
-from longtail.engine.decision import Decision
 from longtail.engine.display import Display
-from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
+from longtail.engine.features import held_out, survey
 from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.moved import check_there, settle_images
 from longtail.engine.processes import join_processes
+from longtail.engine.results import evaluate_split, find_temperature, write_evaluations, write_weights
 from longtail.engine.run_folder import RunFolder
-from longtail.engine.scores import write_evaluation
 from longtail.engine.step import StageTraining
-from longtail.engine.temperature import temperature_entry, temperature_of
-from longtail.method import Method, Stage
+from longtail.method import Stage
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
 
@@ -164,47 +158,10 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         del training  # its momentum, recordings and stored features make room for those of the next stage
     last = job.stages[-1]
     with torch.no_grad():
-        job.method.finalize(job.model)
-    temperature = job.processes.on_first(lambda: _fit_temperature(job, last))
-    job.processes.on_first(lambda: _write_weights(job, last, temperature))
-    for name, split in (("val", job.data.val), ("test", job.data.test)):
-        if split is not None:
-            evaluation = _evaluate(job, split, last, temperature or 1.0)
-            more = {
-                "split": name,
-                "epoch": len(job.records),
-                "reuse_features": job.recipe.run.reuse_features,
-                "left_out": [one.contents() for one in job.data.notes.left_out],
-            } | ({"temperature_from": "val"} if temperature else {})
-            write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
-            job.processes.on_first(write)
-
-
-def _evaluate(job: Job, split: Split, stage: Stage, temperature: float = 1.0) -> Evaluation:
-    return evaluate(
-        job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
-        decision=Decision(temperature),
-    )  # fmt: skip
-
-
-def _fit_temperature(job: Job, stage: Stage) -> float | None:
-    """From the validation part, where there is one; says what does not go without saying."""
-    if job.data.val is None:
-        return None
-    prior = job.method.assumed_log_prior(stage)
-    fit = temperature_of(job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage))
-    if fit.temperature is None:
-        job.display.say(f"no temperature was fitted on {fit.images:,} validation images: {fit.why}")
-    elif fit.caveats:
-        said = f"the temperature {fit.temperature:.3g} is fitted on {fit.basis}"
-        job.display.say(f"{said}; {'; '.join(fit.caveats)}")
-    return fit.temperature
-
-
-def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:
-    device, options = job.runtime.device, job.recipe
-    size = evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size)
-    return {"bank": stage.bank, "device": device, "batch_size": size, "workers": options.data.workers}
+        job.method.finalize(job.model, held_out(job, last))
+    temperature = job.processes.on_first(lambda: find_temperature(job, last))
+    job.processes.on_first(lambda: write_weights(job, last, temperature))
+    write_evaluations(job, last, temperature)
 
 
 def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) -> Iterator[None]:
@@ -213,13 +170,14 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
     step = total_epoch * job.steps_per_epoch
     progress = Progress(stage.name, epoch, stage.epochs, total_epoch, step, job.recipe.run.seed)
     record: dict[str, Any] = {"epoch": total_epoch, "stage": stage.name, "stage_epoch": epoch}
+    survey(job, stage, progress)
     record |= yield from training.epoch(progress)
     record["train_seconds"] = round(time.perf_counter() - started, 3)
     every = job.recipe.run.evaluate_every
     if epoch + 1 == stage.epochs or (every and (total_epoch + 1) % every == 0):
         name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
         if split is not None:
-            record[name] = job.classes.scores(_evaluate(job, split, stage).counts)
+            record[name] = job.classes.scores(evaluate_split(job, split, stage).counts)
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
     records = [*job.records, record]
@@ -231,7 +189,7 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
 
 def _publish(job: Job, stage: Stage) -> None:
     """Write what others may read of the finished epochs."""
-    _write_weights(job, stage)
+    write_weights(job, stage)
     job.folder.write_log(job.records)
     job.folder.set_status("running", epoch=len(job.records), epochs=job.recipe.optim.epochs)
 
@@ -275,23 +233,3 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
     job.processes.on_first(lambda: _publish(job, last))
     job.display.say(f"resuming {job.folder.path} after epoch {len(job.records)} of {job.recipe.optim.epochs}")
     return len(job.records)
-
-
-def _write_weights(job: Job, stage: Stage, temperature: float | None = None) -> None:
-    """The network with this stage's bank of classifiers alone, and the method's state where predictions may need it.
-
-    What rebuilds the network lies in the same file, so that a kill between two files tears nothing apart;
-    model.json repeats it for people.
-    """
-    prefix = f"heads.{stage.bank}."
-    state = job.model.state_dict().items()
-    kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
-    own = type(job.method)
-    if own.logits is not Method.logits or own.expert_logits is not Method.expert_logits:
-        kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
-    tensors = {name: value.contiguous() for name, value in kept.items()}
-    description = job.description(stage) | {"epoch": len(job.records)}
-    description |= temperature_entry(temperature, "val")
-    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
-    job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
-    job.folder.write_json("weights/model.json", description)

@@ -79,15 +79,15 @@ class ICL(Method):
         self.confusion = losses.ConfusionTracker(num_experts, len(class_counts))
         self.prototypes = losses.PrototypeBank(num_experts, len(class_counts), feature_dim)
 
-    def stages(self, epochs: int) -> tuple[Stage, ...]:
-        o = self.options
-        feature = Stage("feature", epochs - o.classifier_epochs, bank="feature")
-        if o.classifier_epochs == 0:
-            return (feature,)
-        return feature, Stage(
-            "classifier", o.classifier_epochs, bank="classifier", trainable=("heads.*",),
-            peak_lr=o.classifier_peak_lr, warmup=False, batch_norm=o.classifier_batch_norm,
+    @classmethod
+    def stages(cls, options: Options, epochs: int) -> tuple[Stage, ...]:
+        length = options.classifier_epochs
+        feature = Stage("feature", epochs - length, bank="feature")
+        classifier = Stage(
+            "classifier", length, bank="classifier", trainable=("heads.*",), warmup=False,
+            peak_lr=options.classifier_peak_lr, batch_norm=options.classifier_batch_norm,
         )  # fmt: skip
+        return (feature, classifier) if length else (feature,)
 
     def phase(self, progress: Progress) -> tuple[str, bool, bool]:
         """The stage, and whether diversity and contrast are on."""

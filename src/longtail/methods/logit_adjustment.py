@@ -22,6 +22,8 @@ class LogitAdjustment(Method):
 
         tau: Weight = 1.0
 
+    predicts_with_state = False  # class counts alone
+
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)
         self.tau = options.tau

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -115,10 +115,13 @@ class ExpertModel(nn.Module, ABC):
         return torch.stack([branch() for branch in branches])
 
     def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
-        """Logits of a bank of classifiers, and its weights (M, C, D) as `aux["classifier"]`."""
+        """Logits of a bank of classifiers; `aux` has its weights (M, C, D) as "classifier", and as "scale" () what
+        cosines are multiplied by (1 for linear classifiers).
+        """
         head = self.heads[bank or self.banks[0]]
         assert isinstance(head, ExpertHeads)
-        return ModelOutput(features, head(features), {"classifier": head.classifiers()})
+        scale = head.weight.new_full((), head.scale if head.kind == "cosine" else 1.0)
+        return ModelOutput(features, head(features), {"classifier": head.classifiers(), "scale": scale})
 
     def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
         """The experts' features, and what `classify` says of them."""

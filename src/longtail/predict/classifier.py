@@ -16,7 +16,7 @@ from longtail.engine.evaluate import evaluate, evaluation_batch, infer
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, write_evaluation
 from longtail.engine.temperature import Fit, temperature_entry, temperature_of
-from longtail.method import Method, Stage
+from longtail.method import Stage
 from longtail.models import build_model
 from longtail.predict.evaluated import Evaluated
 from longtail.predict.predictor import Answers, Predictor
@@ -251,11 +251,11 @@ class Classifier(Predictor):
 
     def _start_method(self, state: Tensors) -> None:
         """Bring the method to where training left it, by way of a network of the shape that it was started with."""
-        if type(self.method).start is not Method.start:
-            banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
-            self.method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
+        if not state:
+            return
+        banks = tuple(dict.fromkeys(stage.bank for stage in self.recipe.stages()))
+        self.method.start(build_model(self.recipe.model, len(self.classes), banks).to(self.device))
         try:
-            if state:
-                self.method.load_state_dict(state)
+            self.method.load_state_dict(state)
         except RuntimeError as error:
             raise misfit(self.description, error) from None

@@ -16,6 +16,7 @@ from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.reading import SECTIONS, parse, read_text, shipped, toml_value
+from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
@@ -70,8 +71,9 @@ class Recipe(BaseModel):
         Raises:
             InputError: the stages do not fit into the run's epochs, or have no use for `run.reuse_features`.
         """
-        method = self.build_method(torch.ones(2, dtype=torch.int64), 1)
-        stages = method.stages(self.optim.epochs)
+        method = find(self.method.name)
+        check_needs(method, self.method.name, self.model)
+        stages = method.stages(self.method, self.optim.epochs)
         if self.run.reuse_features:
             self._check_reuse(method, stages)
         lengths = {stage.name: stage.epochs for stage in stages}
@@ -83,12 +85,14 @@ class Recipe(BaseModel):
             )
         return stages
 
-    def _check_reuse(self, method: Method, stages: tuple[Stage, ...]) -> None:
+    def _check_reuse(self, method: type[Method], stages: tuple[Stage, ...]) -> None:
         why = ""
         if not any(stage.trains_classifiers_alone for stage in stages):
             why = "trains the features in every stage"
-        if method.num_views > 1 or type(method).prepare is not Method.prepare:
-            why = "takes several views of an image, or mixes images"
+        if len(method.view_names()) > 1 or method.mixes_images or method.has_teacher:
+            why = "takes several views of an image, mixes images or asks a teacher"
+        if any(stage.second_sampler for stage in stages):
+            why = "draws a second batch of images"
         if why:
             raise InputError(
                 f"run.reuse_features does not go with {self.method.name}, which {why}; leave it out"
@@ -196,14 +200,7 @@ def _read(target: str, base_for_images: str) -> dict[str, Any]:
 
 def _apply(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     """Write the given keys into the sections; another method drops the keys of the old one."""
-    notes = []
-    name = given.get("method.name")
-    old = sections.get("method", {})
-    if name is not None and name != old.get("name", name):
-        dropped = [key for key in old if key != "name"]
-        sections["method"] = {"name": name}
-        if dropped:
-            notes.append(f"method {name}: the recipe's {len(dropped)} keys of {old['name']} do not apply")
+    notes = switch(sections, given)
     for key, value in given.items():
         *path, leaf = key.split(".")
         if not path or path[0] not in SECTIONS:

@@ -12,6 +12,7 @@ from longtail.method import Method
 
 class Pairs(Method):
     views = 2
+    mixes_images = True
 
     def __init__(self, options, class_counts, num_experts, feature_dim):
         super().__init__(options, class_counts, num_experts, feature_dim)

@@ -1,0 +1,77 @@
+"""What a stage leaves: evaluations, a temperature, and the weights that are shipped."""
+
+import json
+from functools import partial
+from typing import Any
+
+import safetensors.torch
+
+from longtail.data import Split
+from longtail.engine.decision import Decision
+from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
+from longtail.engine.job import Job
+from longtail.engine.scores import write_evaluation
+from longtail.engine.temperature import temperature_entry, temperature_of
+from longtail.method import Stage
+
+
+def evaluate_split(job: Job, split: Split, stage: Stage, temperature: float = 1.0) -> Evaluation:
+    """One pass over a split by the network as it stands, with a stage's bank of classifiers."""
+    return evaluate(
+        job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
+        decision=Decision(temperature),
+    )  # fmt: skip
+
+
+def write_evaluations(job: Job, stage: Stage, temperature: float | None) -> None:
+    """Evaluate the validation and test part, as far as there are any, into eval/<split>/."""
+    for name, split in (("val", job.data.val), ("test", job.data.test)):
+        if split is not None:
+            evaluation = evaluate_split(job, split, stage, temperature or 1.0)
+            more = {
+                "split": name,
+                "epoch": len(job.records),
+                "reuse_features": job.recipe.run.reuse_features,
+                "left_out": [one.contents() for one in job.data.notes.left_out],
+            } | ({"temperature_from": "val"} if temperature else {})
+            write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
+            job.processes.on_first(write)
+
+
+def find_temperature(job: Job, stage: Stage) -> float | None:
+    """From the validation part, where there is one; says what does not go without saying."""
+    if job.data.val is None:
+        return None
+    prior = job.method.assumed_log_prior(stage)
+    fit = temperature_of(job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage))
+    if fit.temperature is None:
+        job.display.say(f"no temperature was fitted on {fit.images:,} validation images: {fit.why}")
+    elif fit.caveats:
+        said = f"the temperature {fit.temperature:.3g} is fitted on {fit.basis}"
+        job.display.say(f"{said}; {'; '.join(fit.caveats)}")
+    return fit.temperature
+
+
+def write_weights(job: Job, stage: Stage, temperature: float | None = None) -> None:
+    """The network with this stage's bank of classifiers alone, and the method's state where it predicts with it.
+
+    What rebuilds the network lies in the same file, so that a kill between two files tears nothing apart;
+    model.json repeats it for people.
+    """
+    prefix = f"heads.{stage.bank}."
+    state = job.model.state_dict().items()
+    kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
+    if job.method.predicts_with_state:
+        kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}
+    tensors = {name: value.contiguous() for name, value in kept.items()}
+    description = job.description(stage) | {"epoch": len(job.records)}
+    description |= temperature_entry(temperature, "val")
+    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
+    job.folder.write_json("weights/model.json", description)
+
+
+def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:
+    device, options = job.runtime.device, job.recipe
+    size = evaluation_batch(options.run.evaluate_batch_size, device, job.data.image_size)
+    return {"bank": stage.bank, "device": device, "batch_size": size, "workers": options.data.workers}
