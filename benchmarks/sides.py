@@ -19,10 +19,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 import reference
-from longtail.engine import train
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import join_processes
+from longtail.engine.results import evaluate_split
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.models import build_model
@@ -146,7 +146,7 @@ class Library:
         next(self.stream)
 
     def evaluate(self):
-        train._evaluate(self.job, self.tested, self.job.stages[0])
+        evaluate_split(self.job, self.tested, self.job.stages[0])
 
     def with_experts(self, number):
         """The same with so many experts, on the same data."""

@@ -38,6 +38,7 @@ SAME: dict[str, dict[str, Any]] = {
     "stored": WHOLE | {"optim__epochs": 2, "method__classifier_epochs": 1, "run__reuse_features": 1},
     "replace": EPOCH | {"method__contrastive_mode": "replace", "method__contrastive_start": 0},
     "one image remains": EPOCH | {"optim__batch_size": 83},
+    "everything": EXACT | {"method__name": "everything", "optim__epochs": 2, "data__validation": 0.25},
     "pairs": EXACT | {"method__name": "pairs", "optim__epochs": 1, "optim__clip_norm": 1.0},
 }
 for sampler in ("class_balanced", "square_root", "progressive"):

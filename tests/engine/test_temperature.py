@@ -8,7 +8,7 @@ import torch
 
 from longtail.augment import Augment
 from longtail.data import Split
-from longtail.engine import temperature, train
+from longtail.engine import results, temperature
 from longtail.engine.job import Job
 from longtail.engine.temperature import Fit, temperature_of
 from longtail.method import Method, Stage
@@ -43,12 +43,12 @@ def test_training_says_in_one_line_what_a_temperature_rests_on(
     monkeypatch: pytest.MonkeyPatch, interval: tuple[float, float], thin: int, said: tuple[str, ...]
 ) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(train, "_evaluated_on", lambda *_: {})
-    monkeypatch.setattr(train, "temperature_of", lambda *_: Fit(1.3, interval, "", 50, 3, thin))
+    monkeypatch.setattr(results, "_evaluated_on", lambda *_: {})
+    monkeypatch.setattr(results, "temperature_of", lambda *_: Fit(1.3, interval, "", 50, 3, thin))
     job = Mock(
         spec=Job, data=Mock(), method=Mock(), model=Mock(), augment=Mock(), display=Mock(say=lines.append)
     )
-    assert train._fit_temperature(job, Stage("only", 1)) == 1.3
+    assert results.find_temperature(job, Stage("only", 1)) == 1.3
     assert len(lines) == bool(said)
     for words in said:
         assert words in lines[0]

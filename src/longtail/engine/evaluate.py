@@ -93,15 +93,16 @@ def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
     return asked or max(16, small * 32**2 // max(image_size, 32) ** 2)
 
 
-@torch.inference_mode()
 def infer(
     model: ExpertModel, method: Method, stream: Iterator[Batch], augment: Augment, bank: str
 ) -> Iterator[tuple[Batch, Tensor, Tensor]]:
     """Batches with their joint logits (B, C) and each expert's logits (M, B, C); the model stays as it is."""
     folded = fold_batch_norm(model)
     for batch in stream:
-        output = folded(augment.normalize(batch.image), bank=bank)
-        yield batch, method.logits(output), method.expert_logits(output)
+        with torch.inference_mode():
+            output = folded(augment.normalize(batch.image), bank=bank)
+            answer = method.logits(output), method.expert_logits(output)
+        yield batch, *answer
 
 
 def evaluate(

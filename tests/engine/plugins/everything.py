@@ -1,5 +1,5 @@
-"""All that a method may ask of the engine at once: a second batch, images and features mixed, a teacher, a survey, weights
-of its own that one stage freezes, shares of the learning rate."""
+"""All that a method may ask of the engine at once: a second batch, images and features mixed, a teacher, a survey,
+weights of its own that one stage freezes, shares of the learning rate."""
 
 import copy
 from dataclasses import replace
@@ -27,8 +27,12 @@ class Everything(Method):
 
     @classmethod
     def stages(cls, options, epochs):
-        first = Stage("first", epochs - 1, second_sampler="reverse", lr_shares=(("trunk.*", 0.5), ("method.scale", 2.0)))
-        last = Stage("last", 1, trainable=("heads.*", "method.shift"), second_sampler="power", sampler_power=0.3)
+        first = Stage(
+            "first", epochs - 1, second_sampler="reverse", lr_shares=(("trunk.*", 0.5), ("method.scale", 2.0))
+        )
+        last = Stage(
+            "last", 1, trainable=("heads.*", "method.shift"), second_sampler="power", sampler_power=0.3
+        )
         return first, last
 
     def start(self, model):
@@ -55,7 +59,12 @@ class Everything(Method):
         taught = (output.features - batch.aux["teacher_features"][:, : len(batch.target)]).square().mean()
         logits = batch.aux["teacher_logits"].square().mean()
         means = (output.features - self.means[:, batch.target].to(output.features.dtype)).square().mean()
-        return {"cross_entropy": each.sum(), "taught": 0.1 * taught, "means": 0.1 * means, "logits": 0 * logits}
+        return {
+            "cross_entropy": each.sum(),
+            "taught": 0.1 * taught,
+            "means": 0.1 * means,
+            "logits": 0 * logits,
+        }
 
     def after_step(self, model, progress):
         for own, new in zip(self.teacher.parameters(), model.parameters(), strict=True):
