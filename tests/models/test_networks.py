@@ -74,7 +74,7 @@ def test_shapes(experts: int, shared: int, gates: bool, head: str) -> None:
     features, logits, aux = model(images(2, 8))
     assert features.shape == (experts, 2, model.feature_dim)
     assert logits.shape == (experts, 2, 7)
-    assert list(aux) == ["classifier"]
+    assert list(aux) == ["classifier", "scale"]
     assert aux["classifier"] is model.heads["first"].weight
     assert len(model.gates) == (experts if gates else 0)
     assert len(model.trunk.stages) == shared
