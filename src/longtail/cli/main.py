@@ -22,6 +22,7 @@ with loading():
         predicting,
         reporting,
         runs,
+        studying,
     )
     from longtail.cli.output import say, screens
     from longtail.printable import shortened
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(runs.train, runs.evaluate, predicting.predict, calibrating.calibrate, reporting.report, runs.compare),
+    studying.bench,
     *(explaining.explain, exporting.export, demo.demo_app),
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )

@@ -126,7 +126,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
-    given: dict[str, Any] = dict(_pairs(set_ or []))
+    given: dict[str, Any] = dict(pairs(set_ or []))
     with loading():
         from longtail import api, report
 
@@ -141,7 +141,7 @@ def train(
     if seeds is not None or report.planned_seeds(Path(target)) is not None:
         if seed is not None:
             raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
-        several = api.train_seeds(target, None if seeds is None else _numbers(seeds), **options)
+        several = api.train_seeds(target, None if seeds is None else numbers(seeds), **options)
         if quiet:
             _print_path(several.path)
         else:
@@ -200,7 +200,7 @@ def _print_path(path: Path) -> None:
         out.write(f"{path}\n")
 
 
-def _numbers(words: str) -> list[int]:
+def numbers(words: str) -> list[int]:
     """0,1,2 as numbers."""
     try:
         return [int(word) for word in words.split(",")]
@@ -208,14 +208,14 @@ def _numbers(words: str) -> list[int]:
         raise typer.BadParameter(f"--seeds {words!r} is no list of whole numbers, such as 0,1,2") from None
 
 
-def _pairs(words: Sequence[str]) -> dict[str, str]:
+def pairs(words: Sequence[str]) -> dict[str, str]:
     """SECTION.KEY=VALUE words as a dictionary."""
-    pairs = {}
+    found = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise typer.BadParameter(
                 f"--set {word!r} is not of the form SECTION.KEY=VALUE, such as optim.batch_size=64"
             )
-        pairs[key.strip()] = value.strip()
-    return pairs
+        found[key.strip()] = value.strip()
+    return found

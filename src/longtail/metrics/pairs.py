@@ -40,12 +40,54 @@ def paired_gain(
         The gain, and the ends of its interval, within [-1, 1].
     """
     gain = right.astype(float) - other.astype(float)
+    value, half = _weighted_mean(gain, weight, source)
+    return value, max(-1.0, value - half), min(1.0, value + half)
+
+
+def _weighted_mean(
+    gain: Float[ndarray, " n"], weight: Float[ndarray, " n"], source: Int[ndarray, " n"] | None = None
+) -> tuple[float, float]:
+    """A weighted mean over images, and half its 95 % interval."""
     value = float((weight * gain).sum())
     parts = weight * (gain - value)
     sums = parts if source is None else np.bincount(source, parts)
     used = weight[weight > 0]
     variance = float((sums**2).sum() + (used**2).sum() / max(1, len(used)))
-    half = Z * variance**0.5
+    return value, Z * variance**0.5
+
+
+def paired_gain_of_runs(
+    right: Bool[ndarray, "s n"], other: Bool[ndarray, "s n"], weight: Float[ndarray, " n"]
+) -> tuple[float, float, float]:
+    """Accuracy of one method minus that of another over several runs of each, with a 95 % interval.
+
+    Run s of one is paired with run s of the other, which shares its seed, and image n with image n. Two variances are
+    added: that of the mean over images, of the difference averaged over runs; and that of the mean over runs. What
+    runs and images have together is in both, so the interval errs on the wide side. Its quantile is Student's, with
+    Satterthwaite's degrees of freedom. One run says nothing of the second variance: the interval is then that of
+    `paired_gain`, and holds for these two runs alone.
+
+    Args:
+        right: (S, N) whether each image is named correctly by each run of the first.
+        other: (S, N) the same of the second.
+        weight: (N,) of each image, adding to 1.
+
+    Returns:
+        The gain, and the ends of its interval, within [-1, 1].
+    """
+    from scipy.stats import t
+
+    runs = len(right)
+    gain = right.astype(float) - other.astype(float)
+    if runs == 1:
+        return paired_gain(right[0], other[0], weight)
+    value, half = _weighted_mean(gain.mean(0), weight)
+    of_images = (half / Z) ** 2
+    of_runs = float((gain @ weight).var(ddof=1)) / runs
+    images = max(2, int((weight > 0).sum()))
+    variance = of_images + of_runs
+    freedom = variance**2 / (of_images**2 / (images - 1) + of_runs**2 / (runs - 1))
+    half = float(t.ppf(0.975, freedom)) * variance**0.5
     return value, max(-1.0, value - half), min(1.0, value + half)
 
 

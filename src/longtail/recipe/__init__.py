@@ -21,7 +21,7 @@ from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
 
-__all__ = ["Recipe", "difference", "load_recipe", "shipped", "toml_value", "validate"]
+__all__ = ["Recipe", "changed", "difference", "load_recipe", "scaled", "shipped", "toml_value", "validate"]
 
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 FINE_TUNING = "finetune"
@@ -152,6 +152,26 @@ def validate(sections: Mapping[str, Any]) -> Recipe:
         return Recipe.model_validate(sections)
     except ValidationError as error:
         raise InputError(explain(error, sections)) from None
+
+
+def changed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values of some keys, "section.key" -> value.
+
+    Raises:
+        InputError: see `load_recipe`.
+    """
+    sections = recipe.model_dump()
+    _apply(sections, given)
+    return validate(sections)
+
+
+def scaled(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe as a run of so many epochs, its windows and stages in proportion.
+
+    Raises:
+        InputError: epochs is no positive whole number.
+    """
+    return _scale(recipe, epochs, keep=set())[0]
 
 
 def difference(old: Recipe, new: Recipe) -> list[str]:

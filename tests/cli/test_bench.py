@@ -1,0 +1,134 @@
+"""`longtail bench`: several processes, a failed cell, one that is killed, interruption, resuming, and the table."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from longtail import methods
+from longtail.locks import locked
+from longtail.study.plan import Request, plan_study
+from longtail.study.worker import OutOfTimeError, Terms, work
+
+Run = Callable[..., tuple[int, str, str]]
+STUDY = """
+title = "Three rows"
+recipe = "icl-digits"
+epochs = 2
+against = "ce"
+set.model = { num_experts = 1, gates = false }
+
+[rows.ce]
+title = "cross-entropy"
+method = "cross_entropy"
+published = 38.3
+
+[rows.killed]
+method = "killed"
+
+[rows.bad]
+method = "cross_entropy"
+set.optim.peak_lr = 1e6
+"""
+KILLED = """
+import os, pathlib, signal
+from longtail.methods.cross_entropy import CrossEntropy
+
+class Killed(CrossEntropy):
+    "Kills its process in its second epoch, once."
+
+    def start_epoch(self, progress):
+        once = pathlib.Path(__file__).with_name("once")
+        if progress.total_epoch == 1 and not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A study file in an empty folder; one of its methods kills its process."""
+    monkeypatch.chdir(tmp_path)
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "killed.py").write_text(KILLED, "utf-8")
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(plugins)])
+    monkeypatch.setenv("LONGTAIL_METHODS", str(plugins))
+    Path("three.toml").write_text(STUDY, "utf-8")
+    return "three.toml"
+
+
+def test_a_study_with_a_failed_and_a_killed_cell(run: Run, study: str, refused: Callable[..., str]) -> None:
+    code, out, err = run("bench", study, "--workers", "2")
+    assert code == 1
+    assert {line.split(":")[1].strip() for line in err.splitlines() if line.startswith("failed: ")} == {
+        "bad, seed 0", "killed, seed 0"
+    }  # fmt: skip
+    assert "SIGKILL" in err
+    assert "is not finite" in json.loads(Path("runs/three/bad/seed-0.failed.json").read_text())["reason"]
+    assert "2 of 3 rows have no result yet: killed, bad." in out
+    result = Path("runs/three/results/three.ce.seed-0.json")
+    before = result.read_bytes()
+
+    code, out, err = run("bench", study)
+    assert code == 1
+    assert "killed, seed 0 goes on\n" in err
+    assert "after epoch 1 of 2" in err
+    assert "ce, seed 0 begins" not in err
+    assert result.read_bytes() == before
+    assert not Path("runs/three/killed/seed-0.failed.json").exists()
+    assert sorted(file.suffix for file in Path("runs/three").rglob("*.lock")) == []
+    rows = list(csv.DictReader(Path("runs/three/three.csv").read_text("utf-8").splitlines()))
+    assert [row["row"] for row in rows] == ["ce", "killed"]
+    assert rows[0]["macro"] == rows[1]["macro"]  # resumed, it is the run that was never cut short
+    assert float(rows[1]["gain"]) == 0
+    assert rows[0]["commands"] == "longtail bench three.toml --only ce --seeds 0"
+    assert "longtail bench three.toml --only killed --seeds 0" in out
+    assert "1 of 3 rows have no result yet: bad." in out
+
+    changes = refused("bench", study, "--set", "optim.peak_lr=0.01", details=True)
+    assert "was made with other settings than ce, seed 0 has now" in changes
+    assert run("bench", study, "--only", "ce", "--set", "optim.precision=bf16")[0] == 0  # is done
+
+
+def test_cells_that_others_hold_are_waited_for_and_the_rest_is_done(study: str) -> None:
+    plan = plan_study(Request(study, only=("ce", "killed"), seeds=(0, 1), set={"optim.epochs": "1"}))
+    held = plan.cells[0]
+    held.lock.parent.mkdir(parents=True)
+    with locked(held.lock, "held"), pytest.raises(OutOfTimeError):
+        work(
+            plan, Terms(frozenset(), lambda: sum(c.done for c in plan.cells) == 3, quiet=True), lambda _: None
+        )
+    assert [cell.done for cell in plan.cells] == [False, True, True, True]
+    assert not held.begun
+    work(plan, Terms(frozenset(), lambda: False, quiet=True), lambda _: None)
+    assert held.done
+
+
+@pytest.mark.usefixtures("default_signals")
+def test_an_interruption_reaches_all_processes_and_the_same_command_goes_on(run: Run, study: str) -> None:
+    words = ["bench", study, "--only", "ce", "--seeds", "0,1", "--set", "optim.epochs=40"]
+    command = [sys.executable, "-m", "longtail", *words, "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        logs = [Path(f"runs/three/ce/seed-{seed}/log.jsonl") for seed in (0, 1)]
+        until = time.monotonic() + 100
+        while not all(log.exists() for log in logs) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "interrupted; the same command goes on"
+    states = [json.loads(log.with_name("status.json").read_text()) for log in logs]
+    assert [state["status"] for state in states] == ["interrupted", "interrupted"]
+    assert all(1 <= state["epoch"] < 40 for state in states)
+    code, out, err = run(*words, "--minutes", "0.00001")
+    assert (code, out) == (3, "")
+    assert "out of time, 2 not finished: ce, seed 0, ce, seed 1; the same command goes on" in err
+    assert not list(Path("runs/three").rglob("*.lock"))
+    assert not Path("runs/three/results").exists()
