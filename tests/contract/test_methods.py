@@ -125,6 +125,7 @@ def test_options_need_nothing_but_the_name_and_know_their_keys(name: str) -> Non
     cls = available()[name]
     assert cls.__module__ == f"longtail.methods.{name}"
     assert cls.__doc__
+    assert cls.paper or name == "cross_entropy"
     options = cls.Options(name=name)
     assert options == cls.Options(**options.model_dump(mode="json"))
     with pytest.raises(ValidationError, match="Extra inputs"):

@@ -47,6 +47,9 @@ class Method(nn.Module, ABC):
     class Options(MethodOptions):
         """No keys beside the name."""
 
+    paper: ClassVar[str] = ""
+    """Where the method comes from: authors, title, venue and year, and what it may be found by (arXiv, DOI)."""
+
     views: ClassVar[int | tuple[str, ...]] = 1
     """How often each image of a batch is augmented, by the recipe's own augmentation, or the name of each view's policy
     (`longtail.data.policies`; "train" is the recipe's own). The views follow each other along the batch dimension."""
@@ -88,6 +91,7 @@ class Method(nn.Module, ABC):
         self, options: MethodOptions, class_counts: Int[Tensor, " c"], num_experts: int, feature_dim: int
     ) -> None:
         super().__init__()
+        self.options: Any = options  # of this class's `Options`
         self.num_experts, self.feature_dim = num_experts, feature_dim
         self.register_buffer("class_counts", class_counts.clone(), persistent=False)
 

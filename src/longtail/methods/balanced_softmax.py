@@ -13,6 +13,8 @@ from longtail.types import Batch, ModelOutput, Progress
 class BalancedSoftmax(Method):
     """Cross-entropy of logits raised by tau * log(class count): the bare logits are fit for balanced classes."""
 
+    paper = 'Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020, arXiv:2007.10740'
+
     class Options(MethodOptions):
         """Keys of the recipe.
 
@@ -22,16 +24,14 @@ class BalancedSoftmax(Method):
 
         tau: Weight = 1.0
 
-    def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
-        super().__init__(options, class_counts, num_experts, feature_dim)
-        self.tau = options.tau
-
     def phase(self, progress: Progress) -> str:
         return progress.stage
 
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
-        losses = logit_adjusted_cross_entropy(output.logits, batch.target, self.class_counts, tau=self.tau)
+        losses = logit_adjusted_cross_entropy(
+            output.logits, batch.target, self.class_counts, tau=self.options.tau
+        )
         return {"balanced_softmax": losses.sum()}
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
-        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.tau)
+        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.options.tau)

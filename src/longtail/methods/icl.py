@@ -30,6 +30,9 @@ class ICL(Method):
     the features and trains a fresh bank of classifiers with logit adjustment.
     """
 
+    paper = '"Enhancing Mixture of Experts with Independent and Collaborative Learning for Long-Tail Visual '
+    paper += 'Recognition", IJCAI 2025'
+
     class Options(MethodOptions):
         """Keys of the recipe; a weight of 0 leaves a term out. docs/paper-vs-code.md says which form is whose.
 
@@ -75,7 +78,6 @@ class ICL(Method):
 
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)
-        self.options = options
         self.confusion = losses.ConfusionTracker(num_experts, len(class_counts))
         self.prototypes = losses.PrototypeBank(num_experts, len(class_counts), feature_dim)
 
@@ -125,11 +127,9 @@ class ICL(Method):
 
     def _collaboration(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         o, each = self.options, losses.expert_cross_entropy(logits, target)
-        if not o.competition:
-            terms = {"cross_entropy": each.sum()}
-        else:
-            power = {"one": 0, "num_experts": 1, "num_experts_squared": 2}[o.parallel_factor]
-            terms = {"parallel": losses.parallel_loss(each, factor=self.num_experts**power)}
+        power = {"one": 0, "num_experts": 1, "num_experts_squared": 2}[o.parallel_factor]
+        parallel = losses.parallel_loss(each, factor=self.num_experts**power)
+        terms = {"parallel": parallel} if o.competition else {"cross_entropy": each.sum()}
         if o.distillation_weight > 0 and self.num_experts > 1:
             distil = DISTILLATION[o.distillation_form]
             terms["distillation"] = o.distillation_weight * distil(

@@ -13,6 +13,8 @@ from longtail.types import Batch, ModelOutput, Progress
 class LogitAdjustment(Method):
     """Cross-entropy in training; predictions from the mean logits minus tau * log(class count)."""
 
+    paper = 'Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, arXiv:2007.07314'
+
     class Options(MethodOptions):
         """Keys of the recipe.
 
@@ -24,10 +26,6 @@ class LogitAdjustment(Method):
 
     predicts_with_state = False  # class counts alone
 
-    def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
-        super().__init__(options, class_counts, num_experts, feature_dim)
-        self.tau = options.tau
-
     def phase(self, progress: Progress) -> str:
         return progress.stage
 
@@ -35,7 +33,7 @@ class LogitAdjustment(Method):
         return {"cross_entropy": expert_cross_entropy(output.logits, batch.target).sum()}
 
     def expert_logits(self, output: ModelOutput) -> Float[Tensor, "m b c"]:
-        return logit_adjust(output.logits, self.class_counts, tau=-self.tau)
+        return logit_adjust(output.logits, self.class_counts, tau=-self.options.tau)
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
-        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.tau)
+        return logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-self.options.tau)
