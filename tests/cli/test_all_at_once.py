@@ -122,6 +122,7 @@ def test_check_train_report_and_predict_say_the_same(
     page = re.sub(r"&#\d+;|&\w+;", "'", (tmp_path / "run" / "report.html").read_text("utf-8"))
     assert f"{len(IMAGES)} of {seen} files are used; 3 cannot be read" in page
     assert all(f"{one['count']} file" in page for one in trained["left_out"])
+    assert " files left out" not in page  # said once, of all of them
 
     code, _, said = run("predict", tmp_path / "run", everything, "-o", tmp_path / "p.csv")
     found = re.search(r"(\d+) of (\d+) files are used; (\d+) cannot be read, (\d+) left out", said)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_what_pack_refuses(
     refused: Callable[..., str], photos: Path, words: tuple[str, ...], named: str
 ) -> None:
     assert named in refused("data", "pack", photos, *words)
+
+
+def test_pack_says_what_it_leaves_out(
+    run: Callable[..., Any], refused: Callable[..., str], photos: Path, tmp_path: Path
+) -> None:
+    (photos / "train" / "fox" / "raw.cr2").touch()
+    assert "raw.cr2" in run("data", "pack", photos, "-o", tmp_path / "all").err
+    files = sorted(path.relative_to(photos).as_posix() for path in (photos / "train").rglob("*.*g"))
+    rows = [f"{name},{name.split('/')[1]}" for name in files]
+    table = photos / "t.csv"
+    table.write_text("\n".join(["path,label", *rows, f"{files[0]},other"]))
+    words = ("data", "pack", table, "-o", tmp_path / "packed")
+    assert "data pack: --two-labels leave_out" in refused(*words)
+    answer = run(*words, "--two-labels", "leave_out")
+    assert (answer.code, "1 image left out, with two labels or more" in answer.err) == (0, True)
+    assert f"{len(files) - 1:,} train images" in answer.out
 
 
 def test_pack_is_strict_where_asked(refused: Callable[..., str], photos: Path, tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ FILES = {
     "packed TIFF": (saved(Image.fromarray(GREY.astype(np.uint16)), "TIFF", compression="tiff_lzw"), GREY),
     "big-endian TIFF": (saved(Image.frombytes("I;16B", (8, 8), GREY.astype(">u2").tobytes()), "TIFF"), GREY),
     "PGM": (b"P5 8 8 65535\n" + GREY.astype(">u2").tobytes(), GREY),
+    "plain PGM": (b"P2 8 8 65535\n" + " ".join(map(str, GREY.ravel())).encode(), GREY),
+    "PPM of colours": (b"P6 8 8 65535\n" + COLOUR.astype(">u2").tobytes(), COLOUR),
     "PNG of colours": (colour_png(COLOUR), COLOUR),
     "PNG of colours with transparency": (colour_png(np.dstack([COLOUR, np.full((8, 8), 65535)]), 6), COLOUR),
     "PNG of grey with transparency": (colour_png(np.dstack([GREY, np.full((8, 8), 65535)]), 4), GREY),
@@ -99,6 +101,10 @@ def test_values_of_which_the_file_states_the_white_need_no_range():
     assert decode(data, 2, 12)[0].ravel().tolist() == pytest.approx([0, 64, 128, 255], abs=1)
     assert np.array_equal(decode(data, 2, 12), decode(data, 2, 16))
     assert decode_all([data], 1, 2).largest == {}
+    colours = b"P6 2 2 4095\n" + np.repeat(ramp.astype(">u2"), 3).tobytes()
+    assert np.array_equal(decode(colours, 2, 16).max(axis=0), decode(data, 2, 16)[0])
+    assert np.array_equal(decode(colours, 2, 12), decode(colours, 2, 16))
+    assert decode_all([colours], 1, 2).largest == {}
 
 
 def test_eight_bits_are_read_the_same_whatever_was_found():
@@ -161,7 +167,7 @@ def test_the_check_says_what_training_will_do(microscope):
 
 def test_a_packed_set_holds_and_names_the_range_that_training_finds(microscope, tmp_path_factory):
     packed = tmp_path_factory.mktemp("packed") / "set"
-    *_, depth = pack(microscope, packed)
+    depth = pack(microscope, packed).depth
     assert (depth.bits, depth.images) == (12, 8)
     options = options_of(packed).model_copy(update={"image_size": 8})
     found = load_data(options)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from longtail.cli.data_check import check
-from longtail.cli.data_split import Root, split
+from longtail.cli.data_split import Root, TwoLabels, split
+from longtail.cli.output import say
 from longtail.cli.runs import Strict, counting
 from longtail.stopping import loading
 
@@ -24,6 +25,7 @@ def pack(
         int, typer.Option(metavar="N", min=1, help="Shrink images to this shorter side; none is enlarged.")
     ] = 256,
     root: Root = None,
+    two_labels: TwoLabels = "refuse",
     strict: Strict = False,
 ) -> None:
     """Decode a set once and keep its pixels, so that training on large images need not decode them again."""
@@ -32,10 +34,11 @@ def pack(
         from longtail.predict import repaired_lines, unreadable_lines
 
     with counting("packing") as progress:
-        counts, bad, repaired, depth = pack(
+        counts, bad, repaired, depth, said = pack(
             Path(path), Path(out), short_side=short_side, root=None if root is None else Path(root),
-            strict=strict, progress=progress,
+            two_labels=two_labels, strict=strict, progress=progress,
         )  # fmt: skip
+    say(*said, err=True)
     if bad:
         typer.echo(
             f"{len(bad)} of {sum(counts.values()) + len(bad)} images could not be read and were left out:",

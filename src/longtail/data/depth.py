@@ -88,13 +88,21 @@ def depth_of(largest: Collection[int], bits: int | None) -> Depth:
 
 
 def raw_mode(image: Image.Image) -> str:
-    """How values lie in the file of an image that is not decoded yet, as Pillow calls it; "" where it does not say."""
+    """How values lie in the file of an image that is not decoded yet, as Pillow calls it; "" where it does not say.
+
+    A PPM of 16 bits whose white is the largest value that there is says nothing of the bits that count. Pillow would
+    scale its colours to 8 bits; it is made to decode them as they lie.
+    """
     tiles = getattr(image, "tile", ())
     if not tiles:
         return ""
-    if str(tiles[0][0]).startswith("ppm"):
-        return "ppm"  # which scales by the white that the file states
     given = tiles[0][3]
+    if str(tiles[0][0]).startswith("ppm"):
+        if given[1] < 2**16 - 1 or (image.mode, tiles[0][0]) == ("RGB", "ppm_plain"):
+            return "ppm"  # which scales by the white that the file states
+        if image.mode == "RGB":
+            image.tile = [type(tile)("raw", *tile[1:3], "RGB;16B") for tile in tiles]  # type: ignore[attr-defined]
+        return "RGB;16B" if image.mode == "RGB" else "I;16"
     return str(given[0] if isinstance(given, tuple) and given else given)
 
 
@@ -146,6 +154,7 @@ def lower_bytes(image: Image.Image, raw: str) -> NDArray[np.uint8] | None:
         return None
     swapped = f"{mode};{_OTHER_END[end]}"
     with Image.open(io.BytesIO(source.fp.getvalue()), formats=(source.format,)) as again:
+        raw_mode(again)
         again.tile = [
             type(tile)(*tile[:3], swapped if isinstance(tile[3], str) else (swapped, *(tile[3] or ())[1:]))
             for tile in again.tile

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,6 +17,7 @@ from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
+from longtail.data.options import TwoLabels
 from longtail.data.packed import write_manifest, write_part
 from longtail.locks import locked
 from longtail.types import InputError
@@ -26,15 +27,35 @@ AGAIN = "then repeat the command, or choose another -o"
 Unreadable = list[tuple[str, str]]
 
 
+class Packed(NamedTuple):
+    """What was packed.
+
+    Attributes:
+        counts: number of images in each part.
+        unreadable: (id, reason) of each image that could not be read and was left out.
+        repaired: (id, what was ignored) of each that is damaged beside its pixels.
+        depth: how its images of 16 bits were read, as training would: by the bits that the training images use. Where
+            those are fewer than 16, all is read twice.
+        said: lines on how the source was read, what is odd about it, and what is left out.
+    """
+
+    counts: dict[str, int]
+    unreadable: Unreadable
+    repaired: Unreadable
+    depth: Depth
+    said: list[str]
+
+
 def pack(
     path: Path,
     out: Path,
     *,
     short_side: int = 256,
     root: Path | None = None,
+    two_labels: TwoLabels = "refuse",
     strict: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[dict[str, int], Unreadable, Unreadable, Depth]:
+) -> Packed:
     """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
 
     Images are turned upright; one whose shorter side is longer than `short_side` is shrunk to it by
@@ -46,20 +67,16 @@ def pack(
         out: the folder to make; it has its name only once it is whole.
         short_side: in pixels, >= 1.
         root: folder that the paths of a table, list or annotations start from. Default: the one it lies in.
+        two_labels: what becomes of images with two labels or more, see `DataOptions`.
         strict: refuse unreadable images and whatever else reading the source would report.
         progress: called with the number of images done and of all.
-
-    Returns:
-        Number of images in each part; (id, reason) of each image that could not be read and was left out;
-        (id, what was ignored) of each that is damaged beside its pixels; and how its images of 16 bits were read, as
-        training would: by the bits that the training images use. Where those are fewer than 16, all is read twice.
 
     Raises:
         InputError: nothing to pack, `out` exists or cannot be made, or, with `strict`, anything to report.
     """
     if short_side < 1:
         raise InputError(f"short side is {short_side}; give at least 1 pixel")
-    source = _source(path, root)
+    source = _source(path, root, two_labels)
     _check_free(path, out)
     busy = f"another process packs into {out}; wait for it, or choose another -o"
     with ExitStack() as held:
@@ -72,11 +89,12 @@ def pack(
             if depth.bits < 16:  # known only now
                 counts, bad, repaired, _ = _write(source, partial, path, short_side, progress, depth.bits)
             _check(path, counts, bad, source, strict=strict)
-    return counts, bad, repaired, depth
+    said = [*source.reading, *source.remarks, *left_out_lines(source.left_out)]
+    return Packed(counts, bad, repaired, depth, said)
 
 
-def _source(path: Path, root: Path | None) -> Source:
-    options = options_of(path, root)
+def _source(path: Path, root: Path | None, two_labels: TwoLabels) -> Source:
+    options = options_of(path, root, two_labels)
     if options.name == "packed":
         raise InputError(f"{path} is packed already; give the images it was made of")
     return read_source(options)
@@ -149,7 +167,7 @@ def _noted(
 def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:
     lines = [f"{name} ({reason})" for name, reason in bad]
     if not any(counts.values()):
-        raise InputError(f"no image of {path} can be read; mend them", lines[:20])
+        raise InputError(f"no image of {path} can be read; repair them", lines[:20])
     lines += [*left_out_lines(source.left_out, problems_only=True), *source.remarks]
     if strict and lines:
         raise InputError(f"{path} is not clean; mend what follows or leave out --strict", lines)

@@ -153,7 +153,7 @@ def _distinct(
     if torn and two_labels == "refuse":
         raise _refused(
             rows, "label", torn, "; remove rows, or leave these images out with data.two_labels=leave_out "
-            "(train: --set data.two_labels=leave_out, data split: --two-labels leave_out)",
+            "(train: --set data.two_labels=leave_out, data split and data pack: --two-labels leave_out)",
         )  # fmt: skip
     for kind, values in (("part", rows.parts), ("group", rows.groups)):
         found = {} if values is None else _disagreeing(values, at, again)

@@ -174,9 +174,9 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         ("Too few images to be tested", "class", found.too_small),
     )
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
-    if found.left_out and found.files is not None:
-        sentences.append(f"{found.files.line()}.")
-    sentences += [f"{shown(one.line())}." for one in found.left_out]
+    if found.left_out:
+        items = "; ".join(shown(one.item()) for one in found.left_out)
+        sentences.append(f"{'Left out' if found.files is None else found.files.line()}: {items}.")
     tables = [table for table in (_duplicates(found), _leaks(found)) if table is not None]
     if found.audited and not sentences and not tables:
         sentences.append("Nothing odd was found.")
