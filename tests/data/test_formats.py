@@ -1,5 +1,6 @@
 """Which endings count as images, which are named as not decoded, and what is read of a file by its first bytes."""
 
+import base64
 import io
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from longtail.data import formats
 from longtail.data.formats import FORMATS, SUFFIXES, UNDECODABLE
-from longtail.data.images import UnreadableError, decode
+from longtail.data.images import UnreadableError, decode, shrunk
 from longtail.data.walking import walk_images
 
 SAVED = {
@@ -69,3 +70,29 @@ def test_a_kind_that_is_not_decoded_is_named_whatever_its_ending(data, said, tmp
     (tmp_path / "x.jpg").write_bytes(data)
     with pytest.raises(UnreadableError, match=said):
         decode(tmp_path / "x.jpg", 8)
+
+
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ACJpbG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAAF4AAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt"
+    "AAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5j"
+    "bHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBp"
+    "eGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAGZtZGF0AAAAWigBrwngIzUt//cm/vfoXP/40BHTu79ShW3wjv9v"
+    "Bb+AxtffpJrwi3H/8TiO/9aFDv8RVJYiXz941eYsF8v5+9X2yXJdb2t8QtjGRHQUXtDlBXubTiSY1reUeA=="
+)  # 64 x 48 pixels: red, the upper left corner blue
+
+
+def test_heic_is_found_and_read_where_its_reader_is_installed(tmp_path):
+    if formats.heif_reader is None:
+        pytest.skip("no reader of HEIC: pip install pi-heif (the extra heif)")
+    assert ".heic" in SUFFIXES
+    for name in ("x.HEIC", "x.jpg"):
+        (tmp_path / name).write_bytes(HEIC)
+    assert len(list(walk_images(tmp_path))) == 2
+    for file in walk_images(tmp_path):
+        pixels = shrunk(file, 48)[0]
+        assert pixels.shape == (48, 64, 3)
+        assert np.abs(pixels[[0, -1], [0, -1]].astype(int) - [[0, 0, 254], [200, 40, 40]]).max() <= 6
+    with pytest.raises(UnreadableError):
+        decode(HEIC[:300], 8)

@@ -1,8 +1,12 @@
 """Which images belong together."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from longtail.data.grouping import group_names
+from longtail.data.grouping import group_names, grouped
+from longtail.data.listing import Listing, Source
 from longtail.types import InputError
 
 PATHS = ["train/fox/cam1/IMG_7_a.jpg", "Test/lynx/cam1/IMG_7_b.jpg", "fox/cam2/IMG_8.jpg"]
@@ -50,3 +54,17 @@ def test_what_is_refused(spec, named):
     with pytest.raises(InputError, match="--group-by") as refused:
         group_names(spec, PATHS, {})
     assert named in str(refused.value)
+
+
+def test_an_image_without_a_value_is_by_itself_and_counted():
+    columns = {"camera": ["c", " ", ""], "empty": ["", "", ""]}
+    assert group_names("column:camera", PATHS, columns) == ["c", "", ""]
+    part = Listing(("fox",), np.zeros(3, np.int64), tuple(PATHS), lambda rows: (), columns=columns)
+    (said,) = grouped(Source(part), "column:camera").reading
+    assert said.startswith("2 of 3 images have no value in the column camera")
+    bare = replace(part, columns={"camera": ["", "", ""]})
+    both = grouped(Source(part, test=bare), "column:camera")
+    assert (both.train.groups, both.test.groups) == (("c", "", ""), ("", "", ""))
+    assert both.reading[0].startswith("5 of 6 images")
+    with pytest.raises(InputError, match="3 of 3 images no group"):
+        group_names("column:empty", PATHS, columns)

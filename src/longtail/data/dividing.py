@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from longtail.data.assigning import TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
 from longtail.data.copies import Duplicates, kept_together, same_files, say_copies
-from longtail.data.grouping import group_names
+from longtail.data.grouping import group_names, said_of_lone
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
 from longtail.data.loading import options_of, read_source
@@ -144,6 +144,7 @@ def divide(
         missing=missing,
         said=(
             *pool.said,
+            *said_of_lone(group_by or "", groups or ()),
             *_said_of_copies(pool, copies, parts),
             *_far(names, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
         ),

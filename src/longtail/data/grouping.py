@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import PurePosixPath
 
-from longtail.data.listing import Listing, Source, part_of
+from longtail.data.dataset import counted
+from longtail.data.listing import PARTS, Listing, Source, part_of
 from longtail.types import InputError
 
 GRAMMAR = "folder:DEPTH, column:NAME, regex:PATTERN or none"
@@ -18,13 +20,17 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
         spec: `folder:DEPTH`, the name of the DEPTH-th folder of the path, counted from 1 at the root of the images
             without a leading train, val or test folder (1 is the class folder of a tree of classes; a path that
             leads out of the root has none);
-            `none`, every image is by itself; `column:NAME`, a column of the table that lists the images; or
+            `none`, every image is by itself; `column:NAME`, a column of the table that lists the images, in which an
+            image without a value is by itself; or
             `regex:PATTERN`, what the pattern's brackets match in the path, or all that it matches where it has none.
         ids: N paths relative to the root of the images, with `/`.
         columns: name -> N values of each column of the table; empty where the images come without one.
 
+    Returns:
+        N names; "" is an image by itself.
+
     Raises:
-        InputError: another spec, no such column, or images that it gives no group.
+        InputError: another spec, no such column, or images that it gives no group: with a column all of them.
 
     Example:
         >>> group_names("folder:2", ["train/fox/cam1/a.jpg", "test/lynx/cam1/b.jpg"], {})
@@ -42,14 +48,14 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
         if what not in columns:
             known = ", ".join(columns) or "none, for the images come without a table"
             raise InputError(f"--group-by {spec}: there is no column {what!r}; columns: {known}")
-        groups = [str(value) for value in columns[what]]
+        groups = [value if value.strip() else "" for value in map(str, columns[what])]
     elif kind == "regex" and what:
         pattern = _pattern(spec, what)
         groups = [_matched(pattern, path) for path in ids]
     else:
         raise InputError(f"--group-by {spec} is not understood; give {GRAMMAR}")
     lost = [path for path, group in zip(ids, groups, strict=True) if not group]
-    if lost:
+    if lost and (kind != "column" or len(lost) == len(ids)):
         raise InputError(
             f"--group-by {spec} gives {len(lost):,} of {len(ids):,} images no group, such as {lost[0]!r}; "
             "give a rule that fits every image"
@@ -57,21 +63,45 @@ def group_names(spec: str, ids: Sequence[str], columns: Mapping[str, Sequence[st
     return groups
 
 
+def said_of_lone(rule: str, groups: Sequence[str]) -> list[str]:
+    """What to say of images to which a rule gives no group, so that each is by itself; nothing where there are none.
+
+    >>> said_of_lone("column:camera", ["a", "", "a"])
+    ['1 of 3 images has no value in the column camera and is a group of its own']
+    """
+    kind, _, column = rule.partition(":")
+    lone = sum(not group for group in groups)
+    if kind != "column" or not lone:
+        return []
+    are = (
+        "has no value in the column {} and is a group"
+        if lone == 1
+        else "have no value in the column {}: each is a group"
+    )
+    return [f"{lone:,} of {counted(len(groups), 'image')} {are.format(column)} of its own"]
+
+
 def grouped(source: Source, rule: str | None) -> Source:
     """The source with groups by a rule, in place of those that it names itself."""
     if rule is None:
         return source
 
-    def by_rule(part: Listing | None) -> Listing | None:
-        if part is None:
-            return None
-        groups = None if rule == "none" else tuple(group_names(rule, part.ids, part.columns))
-        return replace(part, groups=groups)
+    parts = source.parts
+    if rule == "none":
+        return _with_parts(source, {name: replace(part, groups=None) for name, part in parts.items()}, None)
+    listings = list(parts.values())
+    shared = [name for name in listings[0].columns if all(name in part.columns for part in listings)]
+    columns = {name: [value for part in listings for value in part.columns[name]] for name in shared}
+    groups = group_names(rule, [identity for part in listings for identity in part.ids], columns)
+    taken = iter(groups)
+    found = {name: replace(part, groups=tuple(islice(taken, len(part.ids)))) for name, part in parts.items()}
+    source = replace(source, reading=(*source.reading, *said_of_lone(rule, groups)))
+    return _with_parts(source, found, f"the rule {rule}")
 
-    return replace(
-        source, train=by_rule(source.train), val=by_rule(source.val), test=by_rule(source.test),
-        grouped_by=None if rule == "none" else f"the rule {rule}",
-    )  # fmt: skip
+
+def _with_parts(source: Source, parts: Mapping[str, Listing], by: str | None) -> Source:
+    train, val, test = (parts.get(part) for part in PARTS)
+    return replace(source, train=train, val=val, test=test, grouped_by=by)
 
 
 def _folder(path: str, depth: int) -> str:
