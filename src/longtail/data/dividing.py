@@ -130,9 +130,8 @@ def divide(
     if not table[:, [VAL, TEST]].any():
         raise _nothing_held_out(path, together is None, None if groups is None else by)
     counts = {name: (int(a), int(b), int(c)) for name, (a, b, c) in zip(names, table, strict=True)}
-    base = folder.resolve()
     return Division(
-        paths=tuple(Path(os.path.relpath(file.absolute(), base)).as_posix() for file in pool.files),
+        paths=_relative(pool.files, folder.resolve()),
         labels=pool.labels,
         parts=tuple(PARTS[part] for part in parts.tolist()),
         groups=groups,
@@ -150,6 +149,10 @@ def divide(
         ),
         grouped_by=by,
     )
+
+
+def _relative(files: Sequence[Path], base: Path) -> tuple[str, ...]:
+    return tuple(Path(os.path.relpath(file.absolute(), base)).as_posix() for file in files)
 
 
 def _nothing_held_out(path: Path, alone: bool, by: str | None) -> InputError:
