@@ -58,3 +58,10 @@ def test_no_group_of_equal_mass_is_empty(groups) -> None:
 def test_more_groups_than_classes_are_refused(groups) -> None:
     with pytest.raises(ValueError, match="1 to 8"):
         equal_mass_groups(COUNTS, groups)
+
+
+def test_groups_of_equal_mass_come_close_to_it() -> None:
+    counts = torch.tensor([int(500 * 100 ** (-c / 99)) for c in range(100)])  # CIFAR-100-LT, 100
+    images = [int(counts[group].sum()) for group in equal_mass_groups(counts.flip(0), 3).flip(1)]
+    assert sum(images) == 10847
+    assert all(abs(number - 10847 / 3) < 500 / 2 for number in images)  # less than half a class off

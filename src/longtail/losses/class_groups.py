@@ -67,11 +67,8 @@ def equal_mass_groups(counts: Int[Tensor, " c"], groups: int) -> Bool[Tensor, "g
     cuts = [0]
     for group in range(1, groups):
         wanted = reached[-1] * group / groups
-        low, high = (
-            cuts[-1],
-            classes - 1 - (groups - group),
-        )  # a class for each group before and after the cut
-        cuts.append(low + 1 + int((reached[low : high + 1] - wanted).abs().argmin()))
+        start = cuts[-1]  # at least one class a group; as counts fall, enough are left for the groups to come
+        cuts.append(start + 1 + int((reached[start:] - wanted).abs().argmin()))
     masks = torch.zeros(groups, classes, dtype=torch.bool, device=counts.device)
     for group, (start, stop) in enumerate(zip(cuts, [*cuts[1:], classes], strict=True)):
         masks[group, order[start:stop]] = True

@@ -124,5 +124,4 @@ def implicit_augmentation(
             shift = shifts.index_select(1, target).to(weights.dtype)
             along = shift @ weights.transpose(1, 2) - (shift * own).sum(-1, keepdim=True)
             augmented = augmented + shift_strength * along
-    is_target = target.unsqueeze(1) == torch.arange(logits.shape[2], device=target.device)
-    return torch.where(is_target, logits, augmented)
+    return augmented
