@@ -1,16 +1,11 @@
 """Options that other long-tail methods need of their networks: what each computes, trains, stores and refuses."""
 
 import pytest
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from longtail.models import ExpertModel, ModelOptions, build_model, count_parameters, fold_batch_norm
-from longtail.models.layers import BasicBlock
-from longtail.models.weights import fit_experts
-from longtail.recipe import validate
-from longtail.types import InputError
 
 
 def network(**options: object) -> ExpertModel:
@@ -52,6 +47,10 @@ VARIANTS: list[dict[str, object]] = [
     {"shortcut": "A", "expert_width_factor": 0.75, "shared_stages": 1},
     {"name": "resnet34-small", "num_experts": 2, "width_factor": 0.125},
     {"name": "resnet50", "num_experts": 1, "width_factor": 0.25, "shortcut": "A"},
+    {"branch_norm": True, "shared_stages": 3},
+    {"branch_norm": True, "shared_stages": 3, "gates": False, "shared_head": True, "head": "linear"},
+    {"detach_trunk": (False, True, True)},
+    {"name": "test_resnet", "detach_trunk": (True, False, True)},
 ]
 
 
@@ -88,6 +87,7 @@ def test_every_variant_folds_and_is_rebuilt_from_its_description(options: dict[s
     [
         {"shared_head": True, "head": "linear", "num_experts": 2},
         {"shortcut": "A", "expert_width_factor": 0.75, "shared_stages": 1, "num_experts": 2},
+        {"branch_norm": True, "shared_stages": 3, "num_experts": 2, "detach_trunk": (False, True)},
     ],
 )
 def test_a_variant_is_one_graph(options: dict[str, object]) -> None:
@@ -166,118 +166,48 @@ def test_the_gradient_of_a_last_convolution_is_of_its_expert_alone() -> None:
     assert found == [False, True, False]
 
 
-def widths(model: ExpertModel, expert: int = 0) -> list[int]:
-    stages = [*model.trunk.stages, *model.experts[expert].stages]
-    return [
-        [part for part in stage.modules() if isinstance(part, nn.Conv2d)][-1].out_channels for stage in stages
-    ]
-
-
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    "options",
     [
-        ({"width_factor": 4.0}, [64, 128, 256]),
-        ({"width_factor": 0.5, "shared_stages": 3}, [8, 16, 32]),
-        ({"expert_width_factor": 0.75, "shared_stages": 1}, [16, 24, 48]),
-        ({"expert_width_factor": 0.75}, [16, 32, 48]),
-        ({"width_factor": 2.0, "expert_width_factor": 0.75, "shared_stages": 1}, [32, 48, 96]),
-        ({"name": "resnet50", "expert_width_factor": 0.75, "shared_stages": 2}, [256, 512, 768, 1536]),
-        ({"name": "resnext50_32x4d", "width_factor": 0.5}, [128, 256, 512, 1024]),
+        {"gates": True},
+        {"shared_stages": 3},
+        {"shared_stages": 1},
+        {"name": "test_resnet"},
+        {"name": "test_vit"},
     ],
 )
-def test_widths_are_multiplied(options: dict[str, object], expected: list[int]) -> None:
-    with torch.device("meta"):
-        model = network(**{"gates": True} | options)
-        assert widths(model) == widths(model, 2) == expected
-        assert model.feature_dim == expected[-1]
-        assert model.extract(torch.empty(2, 3, 64, 64)).shape == (3, 2, expected[-1])
+def test_a_detached_expert_computes_the_same_and_does_not_train_the_trunk(options: dict[str, object]) -> None:
+    plain = network(**options)
+    model = network(**options, detach_trunk=(False, True, False)).eval()
+    model.load_state_dict(plain.state_dict())
+    image = images(2, 64)
+    wanted = plain.eval()(image)
+    trunk = [*model.trunk.parameters()]
+    for expert in range(3):
+        model.zero_grad()
+        output = model(image)
+        assert torch.equal(output.logits, wanted.logits)
+        output.logits[expert].square().sum().backward()
+        reached = any(p.grad is not None and p.grad.abs().sum() > 0 for p in trunk)
+        assert reached == (expert != 1)
+        assert model.heads["first"].weight.grad[expert].abs().sum() > 0
+        own = [*model.experts[expert].parameters()]
+        assert not own or any(p.grad.abs().sum() > 0 for p in own)
 
 
-def test_the_stem_belongs_to_the_experts_where_no_stage_is_shared() -> None:
-    def stem(**options: object) -> tuple[int, ...]:
-        with torch.device("meta"):
-            model = network(**options)
-        return next(part for part in model.modules() if isinstance(part, nn.Conv2d)).weight.shape
-
-    assert stem(expert_width_factor=0.5, shared_stages=0) == (8, 3, 3, 3)
-    assert stem(expert_width_factor=0.5, shared_stages=1) == (16, 3, 3, 3)
-    assert stem(name="resnet50", width_factor=0.5) == (32, 3, 7, 7)
-
-
-@pytest.mark.parametrize(
-    ("options", "classes_head", "parameters"),
-    [
-        ({"name": "resnet20", "shortcut": "A"}, 650, 269_722),
-        ({"name": "resnet32", "shortcut": "A"}, 650, 464_154),
-        ({"name": "resnet34-small"}, 5_130, 21_797_672 - 7_680 - 513_000 + 5_130),
-    ],
-)
-def test_parameters_are_those_of_the_papers(
-    options: dict[str, object], classes_head: int, parameters: int
-) -> None:
-    """He et al.'s networks; torchvision's ResNet-34 with a 3x3 stem and fewer classes."""
-    with torch.device("meta"):
-        model = network(num_experts=1, gates=False, head="linear", **options)
-    assert count_parameters(model) == parameters
-    assert sum(p.numel() for p in model.heads["first"].parameters()) == classes_head
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "before", "after"), [(4, 8, 2, 2), (16, 24, 4, 4), (3, 6, 1, 2)]
-)
-def test_shortcut_a_takes_every_second_pixel_between_channels_of_zeros(
-    inputs: int, outputs: int, before: int, after: int
-) -> None:
-    block = BasicBlock(inputs, outputs, 2, zero_init=True, shortcut="A")
-    x = torch.rand(2, inputs, 6, 6)
-    expected = torch.zeros(2, outputs, 3, 3)
-    expected[:, before : outputs - after] = x[:, :, ::2, ::2]
-    assert torch.equal(block(x), expected)
-    assert not list(block.shortcut.parameters())
-
-
-def test_the_resnet_34_for_small_images_keeps_their_size_in_its_first_stage() -> None:
-    with torch.device("meta"):
-        model = network(name="resnet34-small", shared_stages=4)
-        maps = model.trunk(torch.empty(2, 3, 32, 32))
-    assert [tuple(each.shape[1:]) for each in maps] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
-    convolutions = [m for m in model.trunk.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
-    assert len(convolutions) + 1 == 34
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"width_factor": 0.3}, r"0.3 makes stage 1 4.8 channels wide.*multiples of 1; take 0.25 or 0.3125"),
-        ({"width_factor": 0.01}, "take 0.0625$"),
-        ({"name": "resnext50_32x4d", "width_factor": 0.3}, "multiples of 64; take 0.25 or 0.5"),
-        ({"expert_width_factor": 0.7}, r"stage 3 44.8 channels wide.*take 0.6875 or 0.703125"),
-        ({"expert_width_factor": 0.5, "shared_stages": 3}, "leaves them none"),
-        ({"expert_width_factor": 0.25, "shortcut": "A"}, r"widths fall \(\(16, 32, 16\)\)"),
-        ({"name": "resnet50", "pretrained": True, "shortcut": "A"}, "another model.shortcut"),
-        ({"name": "resnet50", "pretrained": True, "width_factor": 2.0}, "another model.width_factor"),
-        ({"name": "resnet34-small", "pretrained": True}, "no ImageNet weights for resnet34-small"),
-        ({"name": "test_resnet", "width_factor": 2.0}, "width_factor is for our own ResNets"),
-        ({"name": "test_resnet", "expert_width_factor": 0.75}, "expert_width_factor is for our own ResNets"),
-        ({"name": "test_resnet", "shortcut": "A"}, "shortcut is for our own ResNets"),
-    ],
-)
-def test_options_that_do_not_fit_are_refused_in_one_line(wrong: dict[str, object], said: str) -> None:
-    key = next(iter(wrong)) if "name" not in wrong else list(wrong)[1]
-    with pytest.raises(InputError, match=said) as refused:
-        validate(
-            {"data": {"name": "digits"}, "model": {"name": "resnet20"} | wrong, "method": {"name": "icl"}}
-        )
-    assert "\n" not in str(refused.value)
-    assert key in str(refused.value)
-
-
-@pytest.mark.parametrize(("foreign", "more"), [("resnet101", {}), ("resnet50", {"shortcut": "A"})])
-def test_weights_that_a_resnet_has_no_place_for_are_not_left_out_in_silence(
-    foreign: str, more: dict[str, object]
-) -> None:
-    with torch.device("meta"):
-        state = timm.create_model(foreign).state_dict()
-        model = network(name="resnet50", num_experts=1, **more)
-    with pytest.raises(InputError, match=r"no place for \d+ of its tensors, such as 'layer"):
-        fit_experts(model, state, "w.pt")
+@pytest.mark.parametrize("gates", [True, False])
+def test_a_branch_norm_is_each_experts_own_on_the_shared_last_map(gates: bool) -> None:
+    model = trained(network(branch_norm=True, shared_stages=3, gates=gates)).eval()
+    with torch.no_grad():
+        maps = model.trunk(images())
+        features = model.extract(images())
+        for m, (norm, _) in enumerate(model.norms):
+            shape = (-1, 1, 1)
+            scaled = (maps[-1] - norm.running_mean.view(shape)) / (
+                norm.running_var.view(shape) + norm.eps
+            ).sqrt()
+            seen = (scaled * norm.weight.view(shape) + norm.bias.view(shape)).clamp(min=0)
+            if gates:
+                seen = seen * model.gates[m](maps[m % 2])
+            torch.testing.assert_close(features[m], seen.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
+    assert len({id(norm) for norm, _ in model.norms}) == 3

@@ -40,6 +40,7 @@ def build_model(
     more: dict[str, Any] = {
         "shared_stages": options.shared_stages, "head": options.head, "fresh_head": options.fresh_head,
         "cosine_scale": options.cosine_scale, "banks": banks, "shared_head": options.shared_head,
+        "detach_trunk": options.detach_trunk,
     }  # fmt: skip
     if options.is_backbone:
         return _backbone(options, num_classes, begin, more)
@@ -51,6 +52,7 @@ def build_model(
         options.num_experts,
         gates=gates,
         zero_init_residual=options.zero_init_residual,
+        branch_norm=options.branch_norm,
         **more,
     )
     if begin and (options.weights or options.pretrained):

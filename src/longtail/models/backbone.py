@@ -161,6 +161,8 @@ class ExpertBackbone(ExpertModel):
         cosine_scale: s of the cosine classifier.
         banks: names of the classifier banks.
         shared_head: each bank has one classifier for all experts.
+        detach_trunk: for each expert whether its gradient stops before the stem and stages that are shared; empty: none
+            does.
 
     Raises:
         InputError: the network has fewer stages than are to be shared, or is of no known family.
@@ -178,6 +180,7 @@ class ExpertBackbone(ExpertModel):
         cosine_scale: float = 30.0,
         banks: Sequence[str] = ("first",),
         shared_head: bool = False,
+        detach_trunk: Sequence[bool] = (),
     ) -> None:
         super().__init__()
         dim = int(cast(Any, net).head_hidden_size)
@@ -196,6 +199,7 @@ class ExpertBackbone(ExpertModel):
         self.trunk = _Path(parts.stem, parts.stages[:shared], None)
         first = _Path(None, parts.stages[shared:], parts.tail)
         self.experts = nn.ModuleList([first, *(copy.deepcopy(first) for _ in range(num_experts - 1))])
+        self.detach_trunk = tuple(detach_trunk)
         self.add_heads(
             num_classes, num_experts, dim,
             head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
@@ -223,7 +227,7 @@ class ExpertBackbone(ExpertModel):
         ]
 
     def _branch(self, expert: int, shared: Tensor) -> Float[Tensor, "b d"]:
-        vector: Tensor = self.experts[expert](shared)
+        vector: Tensor = self.experts[expert](shared.detach() if self.is_detached(expert) else shared)
         return vector.to(torch.promote_types(vector.dtype, torch.float32))
 
 

@@ -25,6 +25,7 @@ class ExpertModel(nn.Module, ABC):
         num_experts: M.
         feature_dim: D.
         banks: names of the classifier banks; the first is used unless another is asked for.
+        detach_trunk: for each expert whether its gradient stops before the shared stages; empty: none does.
     """
 
     branch_streams: bool = False
@@ -37,6 +38,7 @@ class ExpertModel(nn.Module, ABC):
     num_experts: int
     feature_dim: int
     banks: tuple[str, ...]
+    detach_trunk: tuple[bool, ...]
     experts: nn.ModuleList
     heads: nn.ModuleDict
 
@@ -90,6 +92,10 @@ class ExpertModel(nn.Module, ABC):
         look at a token of its own alone, it is the map of the image's tokens before the last block. The modules change
         nothing; they are places where a map can be read and a gradient taken.
         """
+
+    def is_detached(self, expert: int) -> bool:
+        """Whether an expert's gradient stops before the shared stages."""
+        return bool(self.detach_trunk) and self.detach_trunk[expert]
 
     def last_convolutions(self) -> list[nn.Parameter]:
         """For each expert the weight of the last convolution of its own stages, before any gate: M parameters.

@@ -10,7 +10,7 @@ from longtail.models.layers import ShortcutKind
 from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, Layout
 from longtail.types import InputError
 
-OURS = ("gates", "zero_init_residual", "width_factor", "expert_width_factor", "shortcut")
+OURS = ("gates", "branch_norm", "zero_init_residual", "width_factor", "expert_width_factor", "shortcut")
 """Keys that timm's networks do not have."""
 UNLIKE_IMAGENET = ("width_factor", "expert_width_factor", "shortcut")
 """Keys that make another network of one that there are ImageNet weights for."""
@@ -27,6 +27,8 @@ class ModelOptions(BaseModel):
         gates: fusion gates, of our ResNets alone. Default: those for small images have them, others do not.
         head, fresh_head, cosine_scale: the classifiers.
         shared_head: one classifier for all experts.
+        detach_trunk: for each expert whether its gradient stops before the shared stages; empty: none does.
+        branch_norm: of our ResNets alone, where all stages are shared: each expert's own batch norm on the last map.
         zero_init_residual: of our ResNets alone.
         width_factor: of our ResNets alone: channels of the stem and all stages, relative to the usual (GLMC: 4).
         expert_width_factor: of our ResNets alone: channels of the experts' own stages besides (RIDE, SADE: 0.75).
@@ -45,6 +47,10 @@ class ModelOptions(BaseModel):
     fresh_head: Literal["cosine", "linear"] | None = None
     cosine_scale: float = Field(30.0, gt=0, le=1e6)
     shared_head: bool = False
+    detach_trunk: tuple[bool, ...] = Field(
+        default=(), strict=False
+    )  # lax because TOML has lists; items stay strict
+    branch_norm: bool = False
     zero_init_residual: bool = False
     width_factor: float = Field(1.0, gt=0, le=16)
     expert_width_factor: float = Field(1.0, gt=0, le=16)
@@ -82,6 +88,7 @@ class ModelOptions(BaseModel):
     def _fit_together(self) -> "ModelOptions":
         if self.pretrained and self.weights:
             raise InputError("model.pretrained and model.weights both say where to begin; keep one of them")
+        self._check_detached()
         if self.is_backbone:
             alien = next((key for key in OURS if getattr(self, key) and self._differs(key)), None)
             if alien:
@@ -94,6 +101,23 @@ class ModelOptions(BaseModel):
 
     def _differs(self, key: str) -> bool:
         return bool(getattr(self, key) != type(self).model_fields[key].default)
+
+    def _check_detached(self) -> None:
+        given = len(self.detach_trunk)
+        if given not in (0, self.num_experts):
+            raise InputError(
+                f"model.detach_trunk has {given} entries for {self.num_experts} experts; give one for each, or none"
+            )
+        if given and all(self.detach_trunk):
+            raise InputError(
+                "model.detach_trunk stops the gradients of all experts, so that nothing would train the shared stages; "
+                "leave one false"
+            )
+        if any(self.detach_trunk) and self.shared_stages == 0 and not self.is_backbone:
+            raise InputError(
+                "model.detach_trunk stops gradients before the shared stages, and model.shared_stages = 0 shares none; "
+                "share some, or leave it out"
+            )
 
     def _check_resnet(self) -> None:
         if self.pretrained and self.is_for_small_images:
@@ -110,6 +134,11 @@ class ModelOptions(BaseModel):
             raise InputError(
                 f"there are no ImageNet weights for {self.name} with another model.{changed}; "
                 "leave it out, or leave out --pretrained"
+            )
+        if self.branch_norm and RESNETS[self.name].shared(self.shared_stages) < stages:
+            raise InputError(
+                "model.branch_norm gives each expert a batch norm on the last shared map, so that all stages have "
+                f"to be shared; set model.shared_stages = {stages}"
             )
         self._check_widths()
 

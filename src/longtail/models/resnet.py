@@ -110,6 +110,10 @@ class _Path(nn.Module):
         return maps
 
 
+def _norm(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
 class ExpertResNet(ExpertModel):
     """A ResNet with a shared trunk, M experts and named banks of classifiers.
 
@@ -128,6 +132,9 @@ class ExpertResNet(ExpertModel):
             cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
         banks: names of the classifier banks; the first is used unless another is asked for.
         shared_head: each bank has one classifier for all experts (ResLT).
+        branch_norm: each expert has a batch norm and ReLU of its own on the last map, before its gate (ResLT, where all
+            stages are shared).
+        detach_trunk: for each expert whether its gradient stops before the shared stages (ACE); empty: none does.
     """
 
     def __init__(
@@ -144,6 +151,8 @@ class ExpertResNet(ExpertModel):
         zero_init_residual: bool = False,
         banks: Sequence[str] = ("first",),
         shared_head: bool = False,
+        branch_norm: bool = False,
+        detach_trunk: Sequence[bool] = (),
     ) -> None:
         super().__init__()
         self.num_stages = len(layout.widths)
@@ -154,9 +163,12 @@ class ExpertResNet(ExpertModel):
             _Path(layout, shared, self.num_stages, stem=shared == 0, zero_init=zero_init_residual)
             for _ in range(num_experts)
         )
+        norms = num_experts if branch_norm else 0
+        self.norms = nn.ModuleList(_norm(layout.widths[-1]) for _ in range(norms))
         sources = [self._gate_from(expert) for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(*layout.widths[source:]) for source in sources)
         self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
+        self.detach_trunk = tuple(detach_trunk)
         self.add_heads(
             num_classes, num_experts, layout.widths[-1],
             head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
@@ -177,8 +189,12 @@ class ExpertResNet(ExpertModel):
         return self.num_stages + (parts[0] == "heads")
 
     def _branch(self, expert: int, image: Tensor, shared: list[Tensor]) -> Float[Tensor, "b d"]:
+        if self.is_detached(expert):
+            shared = [each.detach() for each in shared]
         maps = shared + self.experts[expert](shared[-1] if shared else image)
         last: Tensor = maps[-1]
+        if self.norms:
+            last = self.norms[expert](last)
         if self.gates:
             last = last * self.gates[expert](maps[self._gate_from(expert)])
         last = self.pooled[expert](last)
