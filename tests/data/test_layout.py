@@ -201,3 +201,20 @@ def test_a_part_and_other_folders_of_images(tree):
     )
     (left,) = read_folder(root).left_out
     assert (left.count, left.examples, left.is_problem) == (2, ("raw/", "unknown/"), True)
+
+
+def test_folders_of_copies_and_masks_within_classes_are_counted(tree):
+    folders = {
+        "owl": [1, 2],
+        "owl/thumbs": [1, 2],
+        "fox": [3],
+        "fox/Original images/2020": [4],
+        "fox/day 1": [5],
+    }
+    for top in ("", "train/"):
+        source = read_folder(tree({top + name: values for name, values in folders.items()}) / top)
+        (remark,) = source.remarks
+        assert remark.startswith("3 images lie in folders")
+        assert "owl/thumbs/ (2)" in remark
+        assert "fox/Original images/ (1)" in remark
+        assert len(source.train.ids) == 7

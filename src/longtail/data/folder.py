@@ -1,12 +1,15 @@
 """Folders of images: a folder per class, with or without train, val and test folders above."""
 
+import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from longtail.data.folder_words import is_made
 from longtail.data.layout import part_folders, refuse_implausible
-from longtail.data.left_out import left_out_lines
+from longtail.data.left_out import EXAMPLES, left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.own_output import is_own
 from longtail.data.rows import natural
@@ -55,6 +58,7 @@ def read_folder(root: Path) -> Source:
     classes = {part: sorted(one.folders, key=lambda path: natural(path.name)) for part, one in found.items()}
     remarks = [refuse_implausible(parts.get(part, root), folders) for part, folders in classes.items()]
     images = _images(walker, classes)
+    remarks.append(_said_of_made(root, images))
     listings = {
         part: _listing(root, parts.get(part, root), {folder: images[folder] for folder in folders}, walker)
         for part, folders in classes.items()
@@ -85,6 +89,26 @@ def _images(walker: Walker, classes: Mapping[str, Sequence[Path]]) -> dict[Path,
     for folder, image in walker.walk(*found):
         found[folder].append(image)
     return found
+
+
+def _said_of_made(root: Path, images: Mapping[Path, Sequence[Path]]) -> list[str]:
+    """What to say of images in folders of classes that are called as copies, drawings or what was put aside."""
+    found: Counter[str] = Counter()
+    for top, files in images.items():
+        for folder, count in Counter(map(os.path.dirname, files)).items():
+            inner = Path(folder).relative_to(top).parts
+            depth = next((depth for depth, name in enumerate(inner, 1) if is_made(name)), 0)
+            if depth:
+                found[top.joinpath(*inner[:depth]).relative_to(root).as_posix()] += count
+    if not found:
+        return []
+    names = [f"{place}/ ({count:,})" for place, count in found.items()]
+    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    lie = "1 image lies" if found.total() == 1 else f"{found.total():,} images lie"
+    return [
+        f"{lie} in folders within classes that are called as copies, masks or what was put aside, and count as images "
+        f"of their class: {', '.join(names[:EXAMPLES])}{more}; move them away if they are none"
+    ]
 
 
 def _listing(root: Path, folder: Path, images: Mapping[Path, Sequence[Path]], walker: Walker) -> Listing:

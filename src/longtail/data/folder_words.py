@@ -13,6 +13,14 @@ _OTHERS = """
     segmented masked labeled labelled unlabeled unlabelled annotated unannotated synthetic real
 """  # of parts and of steps of processing
 _OTHER_PARTS = frozenset(_OTHERS.split())
+_MADE = """
+    thumb thumbs thumbnail thumbnails preview previews original originals orig augmented augmentation
+    augmentations aug raw processed preprocessed cropped crop crops resized denoised normalized segmented
+    segmentation segmentations mask masks masked label labels annotation annotations annotated annots
+    groundtruth gt overlay overlays heatmap heatmaps edited backup backups copy copies duplicates trash
+    deleted rejected discarded tmp temp cache
+"""  # what is made of, or kept beside, the images of a class
+_MADE_WORDS = frozenset(_MADE.split())
 _FILLER_WORDS = "image images img imgs data dataset set split part photos pictures only"
 _FILLERS = frozenset(_FILLER_WORDS.split())
 _YEAR = re.compile(r"(19|20)\d\d([ _-]?\d\d){0,2}")
@@ -42,6 +50,16 @@ def is_no_class(name: str) -> bool:
     return _YEAR.fullmatch(name) is not None or (
         bool(words) and all(word in _OTHER_PARTS or part_of(word) is not None for word in words)
     )
+
+
+def is_made(name: str) -> bool:
+    """Whether a folder within a class is called as one of copies, drawings or what was put aside: `thumbs`, `Masks`.
+
+    >>> is_made("Original images"), is_made("thumbs_256"), is_made("images"), is_made("mask beetle")
+    (True, True, False, False)
+    """
+    words = [word for word in words_of(name) if word not in _FILLERS]
+    return bool(words) and all(word in _MADE_WORDS for word in words)
 
 
 def is_series(names: Sequence[str]) -> bool:
