@@ -6,7 +6,7 @@ from PIL import Image
 
 from longtail.data import DataOptions, load_data, load_test
 from longtail.data.audit import check
-from longtail.data.copies import kept_together, link, same_files
+from longtail.data.copies import Duplicates, kept_together, link, same_files, say_copies
 from longtail.data.dividing import divide
 from longtail.data.holdout import hold_out
 from longtail.types import InputError
@@ -140,3 +140,11 @@ def test_files_are_compared_by_their_bytes(tmp_path):
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
     assert same_files([*files, tmp_path / "absent"]) == [[0, 2], [4, 5]]
+
+
+def test_copies_that_count_no_class_twice_name_none():
+    (said,), (wrong,) = say_copies(
+        [Duplicates.exact(["1", "2"], ["train"] * 2, "ab")], {"a": 9}, divided=False
+    )
+    assert said.endswith("(1 = 2)")
+    assert "different labels" in wrong

@@ -286,6 +286,7 @@ def test_the_files_of_a_folder_belong_together(folder: Path, tmp_path: Path) -> 
         ("model_type", "bert"), ("classes", config["classes"][::-1]), ("image_size", 16), ("temperature", 2.0),
         ("num_experts", 2), ("epoch", 1), ("method", "cross_entropy"), ("model", "resnet32"), ("mean", [0.5] * 3),
         ("status", {}), ("recipe", {}), ("recipe", {"data": {}}),
+        ("id2label", config["id2label"] | {"0": "renamed"}), ("id2label", {}), ("label2id", {"0": 1, "1": 0}),
         ("recipe", config["recipe"] | {"method": {"name": "cross_entropy"}}),
     ):  # fmt: skip
         (copied / CONFIG).write_text(json.dumps(config | {key: value}))

@@ -173,10 +173,9 @@ def say_copies(
     kept = ", kept in one part" if divided and not leaks else ""
     such = " = ".join(found[0].paths[:2])
     images = sum(len(one.paths) for one in found)
-    said = (
-        f"{counted(images, 'image')} are copies, byte by byte: {counted(len(found), 'set')} ({such}){kept}; "
-        f"copies count: {_inflated(found, sizes)}"
-    )
+    said = f"{counted(images, 'image')} are copies, byte by byte: {counted(len(found), 'set')} ({such}){kept}"
+    if inflated := _inflated(found, sizes):
+        said += f"; copies count: {inflated}"
     wrong = []
     if leaks:
         wrong.append(

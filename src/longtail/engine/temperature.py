@@ -10,12 +10,21 @@ from longtail.augment import Augment
 from longtail.data import Split, batches
 from longtail.engine.evaluate import infer
 from longtail.method import Method
-from longtail.metrics import fit_temperature, temperature_interval, why_no_temperature
+from longtail.metrics import (
+    COLDEST,
+    HOTTEST,
+    fit_temperature,
+    temperature_interval,
+    why_no_temperature,
+)
 from longtail.models import ExpertModel
 
 MOST = 10_000  # images; more make no difference
 ENOUGH = 10  # images of a class, below which a temperature says little of it
 ROUGH = 2.0  # times the lower end of the interval that the upper end of a rough temperature is
+UNSETTLED = (
+    100.0  # times, from where a temperature says nothing: ten times of it and a tenth would fit as well
+)
 MOST_LOGITS = 20_000_000  # in memory, several times over, where classes are many
 
 
@@ -97,7 +106,11 @@ def temperature_of(
     found, classes = fit_temperature(logits, targets, ratio), int((shares > 0).sum())
     if found is None:
         return Fit(None, None, why_no_temperature(logits, targets, ratio), used, classes, thin)
-    return Fit(found, temperature_interval(logits, found, ratio), "", used, classes, thin)
+    low, high = temperature_interval(logits, found, ratio)
+    if high > UNSETTLED * low:
+        why = f"any between {max(low, COLDEST):.2g} and {min(high, HOTTEST):.2g} would fit: give more images"
+        return Fit(None, None, why, used, classes, thin)
+    return Fit(found, (low, high), "", used, classes, thin)
 
 
 def temperature_entry(temperature: float | None, fitted_on: str) -> dict[str, object]:

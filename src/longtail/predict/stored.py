@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxtyping import Int
+from pydantic import model_validator
 from torch import Tensor, tensor
 
 from longtail.engine.run_folder import RunFolder
@@ -35,10 +36,24 @@ class Kind(Record):
 
 
 class FolderDescription(ExportedDescription):
-    """config.json of an exported folder."""
+    """config.json of an exported folder; its classes stand there in the form of transformers too."""
 
     status: Status
     recipe: dict[str, Any]
+    id2label: dict[str, str]
+    label2id: dict[str, int]
+
+    @model_validator(mode="after")
+    def _same_classes(self) -> "FolderDescription":
+        numbered = dict(enumerate(self.classes))
+        names = {
+            "id2label": (self.id2label, {str(index): name for index, name in numbered.items()}),
+            "label2id": (self.label2id, {name: index for index, name in numbered.items()}),
+        }
+        for key, (given, needed) in names.items():
+            if given != needed:
+                raise ValueError(f"{key} names other classes than classes does, or in another order")
+        return self
 
 
 @dataclass(frozen=True)
