@@ -158,12 +158,19 @@ def test_keys_of_a_policy_are_those_of_the_data() -> None:
     own = ViewOptions.model_fields.keys()
     assert own <= DataOptions.model_fields.keys()
     assert "views" not in load_recipe("icl-digits")[0].to_toml()
+    data = load_recipe("icl-digits")[0].data
+    simclr, blurred = data.as_view("simclr"), data.as_view("simclr_blur")
+    assert simclr.augment == ("resized_crop", "flip", "color_jitter", "grayscale")
+    assert blurred == simclr.model_copy(update={"augment": (*simclr.augment, "blur")})
+    assert simclr.crop_scale == (0.2, 1.0) != data.crop_scale
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
         ("weak.crop_padding", -3, "data.views.weak.crop_padding = -3 does not fit: give at least 0 and at most 4,096"),
+        ("weak.blur_sigma", [2.0, 0.1], "does not fit: 2.0 is above 0.1; give the smaller number first"),
+        ("weak.rotation_degrees", 0.0, "rotation_degrees = 0.0 does not fit: give more than 0 and at most 180"),
         ("weak.augment", ["spin"], "data.views.weak.augment = 'spin' does not fit: "),
         ("weak.augmnt", ["crop"], "key 'data.views.weak.augmnt'; did you mean 'data.views.weak.augment'"),
         ("weak.augment", ["crop", "resized_crop"], "data.views.weak.augment: 'crop' and 'resized_crop' are both"),

@@ -1,6 +1,7 @@
 """The whole chain: purity, order of operations, Pillow parity, normalisation and refusals."""
 
 import doctest
+import math
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from longtail.types import InputError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 ALL = ("crop", "flip", "autoaugment", "cutout")
+DRAWN = ("crop", "flip", "rotation", "color_jitter", "grayscale", "blur", "cutout")
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
@@ -23,7 +25,7 @@ def levels(normalized: Tensor) -> Tensor:
     return (normalized * 255).round().long()
 
 
-@pytest.mark.parametrize("operations", [ALL, ("crop", "flip", "randaugment", "cutout"), ("flip",)])
+@pytest.mark.parametrize("operations", [ALL, ("crop", "flip", "randaugment", "cutout"), ("flip",), DRAWN])
 def test_splitting_and_order_change_no_bit(operations: tuple[str, ...], photos: Tensor) -> None:
     augment = Augment(operations, MEAN, STD)
     images = photos.repeat(8, 1, 1, 1)
@@ -60,7 +62,7 @@ def test_without_operations_it_is_totensor_and_normalize(size: tuple[int, int]) 
 
 def test_input_is_left_as_it_is(photos: Tensor) -> None:
     before = photos.clone()
-    for operations in (ALL, ("autoaugment",), ("cutout",), ()):
+    for operations in (ALL, DRAWN, ("autoaugment",), ("color_jitter",), ("cutout",), ()):
         Augment(operations, MEAN, STD)(photos, torch.arange(16), seed=0, epoch=0)
     assert torch.equal(photos, before)
 
@@ -145,9 +147,24 @@ def test_unknown_operation_names_the_nearest() -> None:
         ((), {"std": (0.5, 0.0, 0.5)}, "not positive"),
         (("crop",), {"crop_padding": -1}, "crop_padding is -1; valid is at least 0"),
         (("cutout",), {"cutout_size": 0}, "cutout_size is 0; valid is at least 1"),
-        (("randaugment",), {"randaugment_ops": 0}, "at least 1"),
+        (("randaugment",), {"randaugment_ops": 0}, "1 to 16"),
         (("randaugment",), {"randaugment_magnitude": 31}, "0 to 30"),
         ((), {"fill": 256}, "0 to 255"),
+        ((), {"rotation_degrees": 0.0}, "rotation_degrees is 0.0; valid is above 0 to 180"),
+        ((), {"rotation_degrees": 181.0}, "above 0 to 180"),
+        ((), {"rotation_degrees": math.nan}, "above 0 to 180"),
+        ((), {"jitter_strength": (0.4, 0.4, 0.4, 0.6)}, "hue, the last at most 0.5"),
+        ((), {"jitter_strength": (0.4, -0.4, 0.4, 0.1)}, "four numbers from 0"),
+        ((), {"jitter_probability": 1.1}, "jitter_probability is 1.1; valid is 0 to 1"),
+        ((), {"grayscale_probability": -0.1}, "grayscale_probability is -0.1"),
+        ((), {"blur_probability": 2.0}, "blur_probability is 2.0"),
+        (
+            (),
+            {"blur_sigma": (0.0, 1.0)},
+            "blur_sigma is 0.0, 1.0; give a smallest and a largest number, above 0",
+        ),
+        ((), {"blur_sigma": (2.0, 1.0)}, "blur_sigma is 2.0, 1.0"),
+        ((), {"blur_sigma": (2.0, 101.0)}, "at most 100"),
     ],
 )
 def test_refusals(operations: tuple[str, ...], changes: dict[str, object], message: str) -> None:
@@ -156,7 +173,7 @@ def test_refusals(operations: tuple[str, ...], changes: dict[str, object], messa
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("operations", [ALL, ("randaugment",)])
+@pytest.mark.parametrize("operations", [ALL, ("randaugment",), ("rotation", "grayscale")])
 @pytest.mark.parametrize("form", ["dense", "kernel"])
 def test_accelerator_gives_the_same_bits(
     operations: tuple[str, ...], form: str, photos: Tensor, monkeypatch: pytest.MonkeyPatch

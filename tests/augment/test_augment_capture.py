@@ -9,7 +9,8 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTenso
 from longtail.augment import Augment
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-CHAINS = [("crop", "flip", "autoaugment", "cutout"), ("crop", "flip", "randaugment", "cutout"), ()]
+DRAWN = ("crop", "flip", "rotation", "color_jitter", "grayscale", "blur", "cutout")
+CHAINS = [("crop", "flip", "autoaugment", "cutout"), ("crop", "flip", "randaugment", "cutout"), DRAWN, ()]
 
 
 def traced(augment: Augment) -> Tensor:

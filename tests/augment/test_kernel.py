@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,6 +96,7 @@ def test_each_operation_equals_the_torch_form(one: Operation, device: str) -> No
         (RANDAUGMENT, {"randaugment_ops": 3, "randaugment_magnitude": 30, "fill": 7, "cutout_size": 5}),
         (("crop", "cutout"), {"crop_padding": 2, "cutout_size": 1}),
         (("flip",), {}),
+        (("crop", "rotation", "color_jitter", "grayscale"), {"jitter_strength": (0.4, 0.0, 0.0, 0.0)}),
         ((), {}),
     ],
 )
@@ -103,13 +105,13 @@ def test_each_operation_equals_the_torch_form(one: Operation, device: str) -> No
 )
 def test_whole_chain_equals_the_torch_form(
     operations: tuple[str, ...],
-    options: dict[str, int],
+    options: dict[str, Any],
     size: tuple[int, int],
     key: tuple[int, int, int],
     device: str,
     forms: dict[str, str],
 ) -> None:
-    augment = Augment(operations, MEAN, STD, **options)  # type: ignore[arg-type]
+    augment = Augment(operations, MEAN, STD, **options)
     count = 8 if device == "cpu" else 1024
     images, index = some_images(count, *size), torch.arange(count) * 3_000_017 % 2**32
     expected = by_torch(augment, images, index, Augment.keys(*key, "cpu"), forms)
@@ -139,6 +141,15 @@ def test_form_is_chosen_by_what_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
         larger = torch.zeros(1, 3, 64, 65, dtype=torch.uint8, device="cuda")
     assert augment.form(largest) == "kernel"
     assert augment.form(larger) == "dense"
+    for operations, options in (
+        (("color_jitter",), {}),
+        (("blur",), {}),
+        (("crop",), {"crop_fill": "reflect"}),
+    ):
+        assert (
+            Augment(operations, MEAN, STD, **options).form(largest) == "dense"
+        )  # the kernel does not have it
+    assert Augment(("flip",), MEAN, STD, crop_fill="reflect").form(largest) == "kernel"
     there = False
     assert augment.form(largest) == "dense"
 

@@ -115,7 +115,7 @@ def test_refusals() -> None:
     with pytest.raises(InputError, match=r"'crop' and 'resized_crop' are both given"):
         Augment(("crop", "resized_crop"), **PLAIN)
     for scale in ((0.0, 1.0), (0.5, 0.2), (0.5, 1.1)):
-        with pytest.raises(InputError, match=r"crop_scale is .*; give a smallest and a largest share"):
+        with pytest.raises(InputError, match=r"crop_scale is .*; give a smallest and a largest number"):
             Augment(("resized_crop",), **PLAIN, crop_scale=scale)
 
 

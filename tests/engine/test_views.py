@@ -1,8 +1,9 @@
 """Views by name: each is what its policy makes of the image, in memory and from disk; a run goes on with them."""
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from tiny_runs import state_of, tiny
 from torch import Tensor
 
 from longtail import methods
-from longtail.augment import Augment
+from longtail.augment import OPERATIONS, Augment
+from longtail.data import DataOptions, load_data
 from longtail.data.files import ImageFiles
+from longtail.data.policies import Operation, ViewOptions
 from longtail.engine.display import Display
-from longtail.engine.job import Job, build_job
+from longtail.engine.job import Job, build_augment, build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
@@ -128,6 +131,32 @@ def test_a_run_goes_on_with_its_views(two: Any, tmp_path: Path, monkeypatch: pyt
     )
     for name, value in state_of(whole.path)["model"].items():
         assert torch.equal(value, state_of(parts.path)["model"][name]), name
+
+
+def test_every_setting_of_a_view_reaches_its_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under one name and with one default in the recipe and in `Augment`."""
+    given: dict[str, Any] = {
+        "augment": ("crop", "color_jitter"), "crop_padding": 3, "crop_fill": "reflect", "crop_scale": (0.5, 0.9),
+        "rotation_degrees": 7.0, "randaugment_ops": 3, "randaugment_magnitude": 4, "cutout_size": 5,
+        "jitter_strength": (0.1, 0.2, 0.3, 0.05), "jitter_probability": 0.6, "grayscale_probability": 0.7,
+        "blur_sigma": (1.0, 3.0), "blur_probability": 0.9,
+    }  # fmt: skip
+    assert given.keys() == ViewOptions.model_fields.keys()
+    parameters = inspect.signature(Augment).parameters
+    for name in given.keys() - {"augment"}:
+        assert parameters[name].default == DataOptions.model_fields[name].default != given[name]
+    assert get_args(Operation) == OPERATIONS
+    recipe = tiny(data__views={"mine": given})
+    made: Any = []
+
+    def recorded(operations: tuple[str, ...], *values: Any, **settings: Any) -> Augment:
+        made.append((operations, settings))
+        return Augment(operations, *values, **settings)
+
+    monkeypatch.setattr("longtail.engine.job.Augment", recorded)
+    build_augment(recipe.data.as_view("mine"), load_data(recipe.data), "fp32")
+    ((operations, settings),) = made
+    assert {"augment": operations, **settings} == given | {"dtype": torch.float32}
 
 
 def test_a_policy_that_does_not_exist_is_refused_by_name(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:

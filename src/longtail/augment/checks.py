@@ -5,7 +5,11 @@ from collections.abc import Sequence
 
 from longtail.types import InputError
 
-OPERATIONS = ("crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout")
+OPERATIONS = (
+    "crop", "resized_crop", "flip", "rotation", "autoaugment", "randaugment", "color_jitter", "grayscale", "blur",
+    "cutout",
+)  # fmt: skip
+LARGEST_SIGMA = 100
 
 
 def check_operations(operations: Sequence[str], where: str = "augmentation") -> None:
@@ -38,14 +42,30 @@ def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:
         raise InputError(f"std {tuple(std)} has a number that is not positive; give positive deviations")
 
 
-def check_scale(scale: tuple[float, float]) -> None:
-    if not 0 < scale[0] <= scale[1] <= 1:
+def check_range(name: str, pair: tuple[float, float], highest: int) -> None:
+    if not 0 < pair[0] <= pair[1] <= highest:
         raise InputError(
-            f"crop_scale is {scale[0]}, {scale[1]}; give a smallest and a largest share of the area, in (0, 1]"
+            f"{name} is {pair[0]}, {pair[1]}; give a smallest and a largest number, above 0 and at most {highest}"
         )
 
 
-def check_number(name: str, value: int, lowest: int, highest: int | None = None) -> None:
-    if value < lowest or (highest is not None and value > highest):
-        valid = f"at least {lowest}" if highest is None else f"{lowest} to {highest}"
-        raise InputError(f"{name} is {value}; valid is {valid}")
+def check_jitter(strength: Sequence[float]) -> None:
+    if len(strength) != 4 or not min(strength) >= 0 or not strength[3] <= 0.5:
+        raise InputError(
+            f"jitter_strength is {tuple(strength)}; give four numbers from 0, of brightness, contrast, saturation and "
+            "hue, the last at most 0.5"
+        )
+
+
+def check_choice(name: str, value: str, valid: Sequence[str]) -> None:
+    if value not in valid:
+        raise InputError(f"{name} is {value!r}; valid is {' or '.join(valid)}")
+
+
+def check_number(
+    name: str, value: int | float, lowest: int, highest: int | None = None, *, above: bool = False
+) -> None:
+    """Refuse a number below `lowest` (or equal to it, where it has to be `above`) or beyond `highest`."""
+    if not value >= lowest or (above and value == lowest) or not (highest is None or value <= highest):
+        low = f"above {lowest}" if above else f"{lowest}" if highest is not None else f"at least {lowest}"
+        raise InputError(f"{name} is {value}; valid is {low}{'' if highest is None else f' to {highest}'}")

@@ -11,9 +11,10 @@ from jaxtyping import Float32, Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.augment.operations import OperationTable
-from longtail.augment.sampling import Step
+from longtail.augment.sampling import Policy, Step
 
 LARGEST_SIDE = 64
+_NOT_IN_THE_KERNEL = ("hue", "blur")
 
 
 @functools.cache
@@ -31,6 +32,11 @@ def fits(image: UInt8[Tensor, "b 3 h w"]) -> bool:
     would spill to memory, and such images are few a batch, so that launches no longer weigh.
     """
     return image.is_cuda and max(image.shape[-2:]) <= LARGEST_SIDE and _has_triton(image.device)
+
+
+def knows(policy: Policy) -> bool:
+    """Whether the kernel has every operation of a policy."""
+    return not any(one.name in _NOT_IN_THE_KERNEL for one in policy.operations)
 
 
 class Fused:
@@ -70,6 +76,7 @@ class Fused:
             table.coefficients,
             table.lookup,
             table.factor,
+            table.fill,
             normalized,
         )
         pixels = side[0] * side[1]
@@ -81,7 +88,6 @@ class Fused:
             "CROP_PADDING": crop_padding,
             "FLIP": flip,
             "NUM_STEPS": len(steps),
-            "FILL": table.fill,
             "CUTOUT_SIZE": cutout_size,
             # Launch options: at least four pixels a thread and no more threads than values of a pixel, and no
             # a * b + c rounded once where torch rounds twice.

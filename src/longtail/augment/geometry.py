@@ -62,14 +62,14 @@ def rotation(degrees: float, height: int, width: int) -> Coefficients:
 
 
 def affine(
-    image: UInt8[Tensor, "n 3 h w"], coefficients: Int32[Tensor, "n 6"], fill: int
+    image: UInt8[Tensor, "n 3 h w"], coefficients: Int32[Tensor, "n 6"], fill: UInt8[Tensor, " n"] | int
 ) -> UInt8[Tensor, "n 3 h w"]:
     """Map each image by its own affine map, nearest neighbour; what falls outside becomes `fill`.
 
     Args:
         image: (n, 3, H, W) uint8.
         coefficients: (n, 6) from `fixed_point` or `rotation`.
-        fill: grey value in [0, 255].
+        fill: grey value in [0, 255], for all or for each.
     """
     height, width = image.shape[-2:]
     x = torch.arange(width, device=image.device, dtype=torch.int32)
@@ -81,7 +81,7 @@ def affine(
     position = (near_y * width + near_x).long().flatten(1)[:, None].expand(-1, 3, -1)
     inside = ((near_x == source_x) & (near_y == source_y)).to(torch.uint8)[:, None]
     moved = image.flatten(2).gather(2, position).view(image.shape)
-    return moved * inside + (1 - inside) * fill
+    return moved * inside + (1 - inside) * (fill if isinstance(fill, int) else fill[:, None, None, None])
 
 
 def crop_flip(
@@ -99,3 +99,31 @@ def crop_flip(
     start = left + flip * (width - 1)
     columns = ((1 - 2 * flip) * ONE, zero, start * ONE + HALF, zero, zero + ONE, top * ONE + HALF)
     return torch.stack(columns, dim=1).int()
+
+
+def reflected(position: Int[Tensor, "*shape"], size: int) -> Int[Tensor, "*shape"]:
+    """Positions beyond a side's ends, mirrored at the outermost pixels, which are not repeated (NumPy's "reflect").
+
+    >>> reflected(torch.arange(-3, 6), 3).tolist()
+    [1, 2, 1, 0, 1, 2, 1, 0, 1]
+    """
+    period = max(2 * (size - 1), 1)
+    position = position.remainder(period)
+    return torch.minimum(position, period - position)
+
+
+def reflected_window(
+    image: UInt8[Tensor, "n 3 h w"], top: Int[Tensor, " n"], left: Int[Tensor, " n"], flip: Int[Tensor, " n"]
+) -> UInt8[Tensor, "n 3 h w"]:
+    """The window of `crop_flip`, with the image reflected where the window lies beyond it.
+
+    Args:
+        image: (n, 3, H, W) uint8.
+        top: see `crop_flip`, as are left and flip.
+    """
+    height, width = image.shape[-2:]
+    x = torch.arange(width, device=image.device)
+    across = x + (flip[:, None] * (width - 1 - 2 * x) + left[:, None])
+    down = torch.arange(height, device=image.device) + top[:, None]
+    position = reflected(down, height)[:, :, None] * width + reflected(across, width)[:, None]
+    return image.flatten(2).gather(2, position.flatten(1)[:, None].expand(-1, 3, -1)).view(image.shape)

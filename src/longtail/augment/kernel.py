@@ -97,7 +97,7 @@ def _look_up(pixel, table):
 
 @triton.jit
 @no_type_check
-def _affine(pixel, y, x, coefficients, FILL: tl.constexpr, H: tl.constexpr, W: tl.constexpr):
+def _affine(pixel, y, x, coefficients, fill, H: tl.constexpr, W: tl.constexpr):
     """`geometry.affine`."""
     a, b, c = tl.load(coefficients), tl.load(coefficients + 1), tl.load(coefficients + 2)
     d, e, f = tl.load(coefficients + 3), tl.load(coefficients + 4), tl.load(coefficients + 5)
@@ -106,7 +106,7 @@ def _affine(pixel, y, x, coefficients, FILL: tl.constexpr, H: tl.constexpr, W: t
     near_x = tl.minimum(tl.maximum(source_x, 0), W - 1)
     near_y = tl.minimum(tl.maximum(source_y, 0), H - 1)
     moved = tl.gather(pixel, near_y * W + near_x, 0)
-    return tl.where((near_x == source_x) & (near_y == source_y), moved, FILL * 0x010101)
+    return tl.where((near_x == source_x) & (near_y == source_y), moved, fill * 0x010101)
 
 
 @triton.jit
@@ -214,10 +214,10 @@ def _choose(step, threshold, row, image_word, first, second):
 
 @triton.jit
 @no_type_check
-def augment_kernel(images, index, keys, out, step, threshold, row, family, coefficients, lookup, factor, normalized,
-                   stride_n, stride_c, stride_h, stride_w, H: tl.constexpr, W: tl.constexpr, BLOCK: tl.constexpr,
-                   CROP_PADDING: tl.constexpr, FLIP: tl.constexpr, NUM_STEPS: tl.constexpr,
-                   FILL: tl.constexpr, CUTOUT_SIZE: tl.constexpr):  # fmt: skip
+def augment_kernel(images, index, keys, out, step, threshold, row, family, coefficients, lookup, factor, fill,
+                   normalized, stride_n, stride_c, stride_h, stride_w, H: tl.constexpr, W: tl.constexpr,
+                   BLOCK: tl.constexpr, CROP_PADDING: tl.constexpr, FLIP: tl.constexpr, NUM_STEPS: tl.constexpr,
+                   CUTOUT_SIZE: tl.constexpr):  # fmt: skip
     """Image `program` of the batch to its place in `out`; see `fused.Fused`."""
     program = tl.program_id(0).to(tl.int64)
     number = tl.load(index + program).to(tl.int64)
@@ -232,7 +232,8 @@ def augment_kernel(images, index, keys, out, step, threshold, row, family, coeff
         operation = _choose(step + 4 * position, threshold, row, image_word, first, second)
         kind, strength = tl.load(family + operation), tl.load(factor + operation)
         if kind == _GEOMETRY:
-            pixel = _affine(pixel, y, x, coefficients + 6 * operation, FILL, H, W)
+            uncovered = tl.load(fill + operation).to(tl.int32)
+            pixel = _affine(pixel, y, x, coefficients + 6 * operation, uncovered, H, W)
         elif kind == _LOOKUP:
             pixel = _look_up(pixel, lookup + 256 * operation)
         elif kind == _CONTRAST:

@@ -1,32 +1,38 @@
 """`Augment`: the whole chain from a uint8 batch to a normalised float batch, random for each image."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Float32, Int, Int64, UInt8
 from torch import Tensor
 
-from longtail.augment import fused
-from longtail.augment.checks import OPERATIONS, check_channels, check_number, check_operations, check_scale
-from longtail.augment.geometry import affine, crop_flip
+from longtail.augment import fused, spaced
+from longtail.augment.checks import (
+    LARGEST_SIGMA,
+    OPERATIONS,
+    check_channels,
+    check_choice,
+    check_jitter,
+    check_number,
+    check_operations,
+    check_range,
+)
+from longtail.augment.normalization import normalized
 from longtail.augment.operations import OperationTable, apply_operations, build_table
 from longtail.augment.policies import RANDAUGMENT_LEVELS
-from longtail.augment.random import below, draw_bits, draw_keys
+from longtail.augment.random import draw_bits, draw_keys
 from longtail.augment.resized_crop import crop_resize, draw_boxes
 from longtail.augment.sampling import (
-    CROP_X,
-    CROP_Y,
-    CUTOUT_X,
-    CUTOUT_Y,
     FIRST_STEP,
-    FLIP,
-    SLOTS_PER_STEP,
+    MOST_RANDAUGMENT_OPS,
     Policy,
     Step,
     autoaugment,
+    joined,
     randaugment,
 )
+from longtail.augment.windows import CropFill, crop_and_flip, cut_out
 
 
 class _Prepared(NamedTuple):
@@ -34,37 +40,50 @@ class _Prepared(NamedTuple):
 
     scale: Float32[Tensor, "3 3 1 1"]
     table: OperationTable
-    steps: tuple[Step, ...]
+    steps: tuple[tuple[Step, tuple[int, ...]], ...]  # each with the families that it can choose
     fused: fused.Fused | None
 
 
 class Augment:
-    """Random crop or resized crop, flip, AutoAugment or RandAugment, Cutout, normalisation, in this order, by image.
+    """Random operations, each image in its own way, and normalisation.
 
     Every random number is a pure function of (seed, epoch, view, index, slot), so batch size, order, workers
     and processes change no bit of the result. Magnitudes and definitions: `longtail.augment.policies`. Each
-    operation equals Pillow's bit for bit (resized_crop: to within one grey level), and normalisation torchvision's
-    `ToTensor` and `Normalize`.
+    operation equals Pillow's bit for bit (resized_crop and blur: to within one grey level), and normalisation
+    torchvision's `ToTensor` and `Normalize`. The operations are applied in this order:
 
-    * crop: a window of the image's size at a random place of the image padded with `crop_padding` zeros.
+    * crop: a window of the image's size at a random place of the image padded by `crop_padding` pixels.
     * resized_crop: a box of a random share of the area and of a random ratio, resized to the image's size; see
       `longtail.augment.resized_crop` (torchvision's `RandomResizedCrop`).
     * flip: left to right with probability 1/2.
+    * rotation: about the centre by an angle of at most `rotation_degrees` either way, nearest neighbour, black outside.
     * autoaugment: one of the 25 sub-policies of the CIFAR-10 policy (Cubuk et al. 2019).
     * randaugment: `randaugment_ops` operations out of 14, with replacement (Cubuk et al. 2020).
+    * color_jitter: brightness, contrast, saturation and hue, in this order, all of them with `jitter_probability`
+      (SimCLR, Chen et al. 2020); see `longtail.augment.spaced`.
+    * grayscale: no colour, with `grayscale_probability`.
+    * blur: Gaussian of a deviation in `blur_sigma` pixels, with `blur_probability`; see `longtail.augment.blur`.
     * cutout: one square of `cutout_size` pixels, its centre anywhere in the image, clipped at the border,
       set to 0 before normalisation (DeVries and Taylor 2017, as released).
 
     Args:
-        operations: names out of OPERATIONS; their order and repetition are of no account; () only normalises.
+        operations: names out of OPERATIONS, in any order, repeated or not; () only normalises.
         mean: of the three channels on the scale [0, 1].
         std: standard deviation of the three channels on the same scale, > 0.
         crop_padding: pixels on each side, >= 0.
+        crop_fill: what the padding shows: black, or the image reflected at its border (NumPy's "reflect").
         crop_scale: smallest and largest share of the area of `resized_crop`, 0 < smallest <= largest <= 1.
-        cutout_size: side of the square in pixels, >= 1.
-        randaugment_ops: operations an image, >= 1.
+        rotation_degrees: largest angle, in (0, 180].
+        randaugment_ops: operations an image, 1 to 16.
         randaugment_magnitude: level of all of them, 0 to 30.
-        fill: grey value in [0, 255] of what a geometric operation uncovers.
+        jitter_strength: reach of the factors of brightness, contrast and saturation around 1, each >= 0, and of the hue
+            as a share of the circle, in [0, 0.5].
+        jitter_probability: in [0, 1].
+        grayscale_probability: in [0, 1].
+        blur_sigma: smallest and largest deviation, 0 < smallest <= largest <= 100.
+        blur_probability: in [0, 1].
+        cutout_size: side of the square in pixels, >= 1.
+        fill: grey value in [0, 255] of what a geometric operation of a policy uncovers.
         dtype: of what comes out; it is computed in float32.
 
     Raises:
@@ -83,30 +102,50 @@ class Augment:
         std: Sequence[float],
         *,
         crop_padding: int = 4,
+        crop_fill: CropFill = "zeros",
         crop_scale: tuple[float, float] = (0.08, 1.0),
-        cutout_size: int = 16,
+        rotation_degrees: float = 15.0,
         randaugment_ops: int = 2,
         randaugment_magnitude: int = 10,
+        jitter_strength: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1),
+        jitter_probability: float = 0.8,
+        grayscale_probability: float = 0.2,
+        blur_sigma: tuple[float, float] = (0.1, 2.0),
+        blur_probability: float = 0.5,
+        cutout_size: int = 16,
         fill: int = 128,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         check_operations(operations)
         check_channels(mean, std)
         check_number("crop_padding", crop_padding, 0)
-        check_scale(crop_scale)
-        check_number("cutout_size", cutout_size, 1)
-        check_number("randaugment_ops", randaugment_ops, 1)
+        check_choice("crop_fill", crop_fill, get_args(CropFill))
+        check_range("crop_scale", crop_scale, 1)
+        check_number("rotation_degrees", rotation_degrees, 0, 180, above=True)
+        check_number("randaugment_ops", randaugment_ops, 1, MOST_RANDAUGMENT_OPS)
         check_number("randaugment_magnitude", randaugment_magnitude, 0, RANDAUGMENT_LEVELS)
+        check_jitter(jitter_strength)
+        check_number("jitter_probability", jitter_probability, 0, 1)
+        check_number("grayscale_probability", grayscale_probability, 0, 1)
+        check_range("blur_sigma", blur_sigma, LARGEST_SIGMA)
+        check_number("blur_probability", blur_probability, 0, 1)
+        check_number("cutout_size", cutout_size, 1)
         check_number("fill", fill, 0, 255)
         self.operations = tuple(name for name in OPERATIONS if name in operations)
-        self.crop_padding, self.crop_scale = crop_padding, crop_scale
+        self.crop_padding, self.crop_fill, self.crop_scale = crop_padding, crop_fill, crop_scale
         self.cutout_size, self.fill, self.dtype = cutout_size, fill, dtype
         self._scale = torch.tensor([[255.0] * 3, list(mean), list(std)])[:, :, None, None]
-        self._policy = Policy()
-        if "autoaugment" in operations:
-            self._policy = autoaugment(FIRST_STEP)
-        elif "randaugment" in operations:
-            self._policy = randaugment(FIRST_STEP, randaugment_ops, randaugment_magnitude)
+        made: dict[str, Callable[[], Policy]] = {
+            "rotation": lambda: spaced.rotation(rotation_degrees),
+            "autoaugment": lambda: autoaugment(FIRST_STEP),
+            "randaugment": lambda: randaugment(FIRST_STEP, randaugment_ops, randaugment_magnitude),
+            "color_jitter": lambda: spaced.color_jitter(jitter_strength, jitter_probability),
+            "grayscale": lambda: spaced.grayscale(grayscale_probability),
+            "blur": lambda: spaced.blurred(blur_sigma, blur_probability),
+        }
+        self._policy = joined(make() for name, make in made.items() if name in self.operations)
+        self._rows = [step.row.flatten().tolist() for step in self._policy.steps]
+        self._num_slots = max((FIRST_STEP, *(step.last_slot + 1 for step in self._policy.steps)))
         self._prepared: dict[tuple[torch.device, int, int], _Prepared] = {}
 
     def __call__(
@@ -170,23 +209,32 @@ class Augment:
         if prepared.fused:
             return prepared.fused(image, index, keys).to(self.dtype)
         if self.operations:
-            bits = draw_bits(index, FIRST_STEP + SLOTS_PER_STEP * len(prepared.steps), keys)
-            image = self._crop_flip(image, bits)
+            bits = draw_bits(index, self._num_slots, keys)
+            image = crop_and_flip(
+                image, bits, padding=self._padding, fill=self.crop_fill, flip="flip" in self.operations
+            )
             dense = self.form(image) == "dense"
-            for step in prepared.steps:
-                image = apply_operations(image, step.rows(bits), prepared.table, dense=dense)
-            image = self._cutout(image, bits)
-        return _normalize(image, prepared.scale).to(self.dtype)
+            for step, kinds in prepared.steps:
+                rows = step.rows(bits)
+                image = apply_operations(image, rows, prepared.table, dense=dense, kinds=kinds)
+            image = cut_out(image, bits, self.cutout_size) if "cutout" in self.operations else image
+        return normalized(image, prepared.scale).to(self.dtype)
 
     def form(self, image: UInt8[Tensor, "b 3 h w"]) -> Literal["sparse", "dense", "kernel"]:
         """How images of this size and device are made; every form gives the same bits.
 
-        "kernel" is one Triton kernel for the whole chain, where `fused.fits`. The two others are the torch form:
-        "dense" on other accelerators and for larger images, "sparse" on processors; see `apply_operations`.
+        "kernel" is one Triton kernel for the whole chain, where `fused.fits` and nothing is asked for that it does not
+        have: hue, blur, reflected crops. The two others are the torch form: "dense" on other accelerators and for
+        larger images, "sparse" on processors; see `apply_operations`.
         """
         if image.is_cpu:
             return "sparse"
-        return "kernel" if fused.fits(image) else "dense"
+        known = fused.knows(self._policy) and not (self._padding and self.crop_fill == "reflect")
+        return "kernel" if known and fused.fits(image) else "dense"
+
+    @property
+    def _padding(self) -> int | None:
+        return self.crop_padding if "crop" in self.operations else None
 
     def boxes(
         self, index: Int[Tensor, " b"], sizes: Int[Tensor, "b 2"], keys: Int64[Tensor, "2"]
@@ -205,29 +253,7 @@ class Augment:
 
     def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """(image / 255 - mean) / std and nothing random, for evaluation; in channels_last layout."""
-        return _normalize(image, self._prepare(image).scale).to(self.dtype)
-
-    def _crop_flip(
-        self, image: UInt8[Tensor, "b 3 h w"], bits: Int[Tensor, "b s"]
-    ) -> UInt8[Tensor, "b 3 h w"]:
-        flip = torch.zeros_like(bits[:, FLIP])
-        if "flip" in self.operations:
-            flip = below(bits[:, FLIP], 2)
-        if "crop" not in self.operations:
-            return _mirror(image, flip) if "flip" in self.operations else image
-        places = 2 * self.crop_padding + 1
-        top = below(bits[:, CROP_Y], places) - self.crop_padding
-        left = below(bits[:, CROP_X], places) - self.crop_padding
-        return affine(image, crop_flip(top, left, flip, image.shape[-1]), fill=0)
-
-    def _cutout(self, image: UInt8[Tensor, "b 3 h w"], bits: Int[Tensor, "b s"]) -> UInt8[Tensor, "b 3 h w"]:
-        if "cutout" not in self.operations:
-            return image
-        rows, columns = (
-            _outside(below(bits[:, slot], side), self.cutout_size, side)
-            for slot, side in zip((CUTOUT_Y, CUTOUT_X), image.shape[-2:], strict=True)
-        )
-        return image * (rows[:, :, None] | columns[:, None, :]).to(torch.uint8)[:, None]
+        return normalized(image, self._prepare(image).scale).to(self.dtype)
 
     def _prepare(self, image: UInt8[Tensor, "b 3 h w"]) -> _Prepared:
         height, width = image.shape[-2:]
@@ -235,11 +261,12 @@ class Augment:
         if key not in self._prepared:
             table = build_table(self._policy.operations, height, width, fill=self.fill, device=image.device)
             steps = tuple(step.to(image.device) for step in self._policy.steps)
+            kinds = [table.kinds_of(rows) for rows in self._rows]
             scale = self._scale.to(image.device)
             kernel = (
                 self._fuse(table, steps, scale, (height, width)) if self.form(image) == "kernel" else None
             )
-            self._prepared[key] = _Prepared(scale, table, steps, kernel)
+            self._prepared[key] = _Prepared(scale, table, tuple(zip(steps, kinds, strict=True)), kernel)
         return self._prepared[key]
 
     def _fuse(
@@ -249,39 +276,9 @@ class Augment:
         return fused.Fused(
             table,
             steps,
-            _normalize(ramp, scale).reshape(3, 256).contiguous(),
+            normalized(ramp, scale).reshape(3, 256).contiguous(),
             side,
-            crop_padding=self.crop_padding if "crop" in self.operations else 0,
+            crop_padding=self._padding or 0,
             flip="flip" in self.operations,
             cutout_size=self.cutout_size if "cutout" in self.operations else 0,
         )
-
-
-def _mirror(image: UInt8[Tensor, "b 3 h w"], flip: Int[Tensor, " b"]) -> UInt8[Tensor, "b 3 h w"]:
-    """Left to right where `flip` is 1; on a CPU only those are touched, elsewhere no size depends on values."""
-    if not image.is_cpu:
-        return torch.where(flip[:, None, None, None] == 1, image.flip(-1), image)
-    mirrored, rows = image.clone(), flip.nonzero()[:, 0]
-    mirrored[rows] = image[rows].flip(-1)
-    return mirrored
-
-
-def _outside(centre: Int[Tensor, " b"], size: int, side: int) -> Tensor:
-    """(B, side) True where a position is not in the stretch of `size` positions around the centre."""
-    distance = torch.arange(side, device=centre.device) - centre[:, None] + size // 2
-    return (distance < 0) | (distance >= size)
-
-
-def _normalize(
-    image: UInt8[Tensor, "b 3 h w"], scale: Float32[Tensor, "3 3 1 1"]
-) -> Float32[Tensor, "b 3 h w"]:
-    """(image / 255 - mean) / std; 255 is a tensor, or an accelerator would multiply by its reciprocal."""
-    if not image.is_contiguous(memory_format=torch.channels_last):
-        full, mean, std = scale
-        normalized = image.float().div_(full).sub_(mean).div_(std)
-        return normalized.contiguous(memory_format=torch.channels_last)
-    # Row by row: on a CPU, three channels that lie side by side are too few to be worked on together.
-    full, mean, std = scale.flatten(1).repeat(1, image.shape[-1])
-    rows = image.permute(0, 2, 3, 1).flatten(2)
-    normalized = rows.float().div_(full).sub_(mean).div_(std)
-    return normalized.view(len(image), *image.shape[-2:], 3).permute(0, 3, 1, 2)

@@ -89,7 +89,7 @@ def _weights(
     start: Int[Tensor, " b"], length: Int[Tensor, " b"], num_inputs: int, num_outputs: int
 ) -> Float64[Tensor, "b o i"]:
     """What each input counts for in each output, whole numbers with the sum 2^22 (nearly, as in Pillow)."""
-    one = torch.ones((), dtype=torch.float64, device=start.device)  # a tensor, see `_normalize`
+    one = torch.ones((), dtype=torch.float64, device=start.device)  # a tensor, see `normalization.normalized`
     scale = length.double()[:, None] / (one * num_outputs)
     reach = scale.clamp(min=1.0)
     centre = (torch.arange(num_outputs, device=start.device) + 0.5) * scale

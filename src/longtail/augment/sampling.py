@@ -21,6 +21,7 @@ from longtail.augment.random import TWO_32, below
 NOTHING = Operation("identity")
 CROP_Y, CROP_X, FLIP, CUTOUT_Y, CUTOUT_X, FIRST_STEP = range(6)  # slots
 SLOTS_PER_STEP = 3
+MOST_RANDAUGMENT_OPS = 16
 
 
 class Step(NamedTuple):
@@ -41,6 +42,10 @@ class Step(NamedTuple):
     def to(self, device: torch.device) -> "Step":
         return self._replace(threshold=self.threshold.to(device), row=self.row.to(device))
 
+    @property
+    def last_slot(self) -> int:
+        return max(self.choice_slot, self.own_slot + 1)
+
     def rows(self, bits: Int[Tensor, "b s"]) -> Int[Tensor, " b"]:
         """The row that each image gets, 0 (nothing) where the draw says not to apply."""
         choice = below(bits[:, self.choice_slot], len(self.threshold))
@@ -56,18 +61,41 @@ class Policy(NamedTuple):
     steps: tuple[Step, ...] = ()
 
 
-def _policy(steps: Iterable[tuple[int, int, Iterable[Choice]]], levels: int) -> Policy:
-    """Number the distinct operations of (choice_slot, own_slot, choices) steps and make the tensors."""
+Signed = tuple[Operation, Operation]  # for sign + and -
+
+
+def policy(steps: Iterable[tuple[int, int, Iterable[tuple[float, Signed]]]]) -> Policy:
+    """Number the distinct operations of (choice_slot, own_slot, choices) steps and make the tensors.
+
+    Args:
+        steps: each choice is the probability of applying and the operation for each sign.
+    """
     numbers = {NOTHING: 0}
     made = []
     for choice_slot, own_slot, choices in steps:
         threshold, row = [], []
-        for name, probability, level in choices:
-            signed = (operation(name, level, levels, sign) for sign in (1, -1))
+        for probability, signed in choices:
             threshold.append(round(probability * TWO_32))
             row.append([numbers.setdefault(one, len(numbers)) for one in signed])
         made.append(Step(choice_slot, own_slot, torch.tensor(threshold), torch.tensor(row)))
     return Policy(tuple(numbers), tuple(made))
+
+
+def joined(policies: Iterable[Policy]) -> Policy:
+    """One policy after the other, as one."""
+    numbers = {NOTHING: 0}
+    steps = []
+    for one in policies:
+        rows = torch.tensor([numbers.setdefault(each, len(numbers)) for each in one.operations])
+        steps += [step._replace(row=rows[step.row]) for step in one.steps]
+    return Policy(tuple(numbers), tuple(steps))
+
+
+def _signed(choices: Iterable[Choice], levels: int) -> list[tuple[float, Signed]]:
+    return [
+        (probability, (operation(name, level, levels, 1), operation(name, level, levels, -1)))
+        for name, probability, level in choices
+    ]
 
 
 def autoaugment(first_slot: int) -> Policy:
@@ -78,8 +106,8 @@ def autoaugment(first_slot: int) -> Policy:
     """
     columns = zip(*CIFAR10_POLICY, strict=True)
     slots = ((first_slot, first_slot + SLOTS_PER_STEP * number + 1) for number in range(2))
-    return _policy(
-        ((a, b, column) for (a, b), column in zip(slots, columns, strict=True)), AUTOAUGMENT_LEVELS
+    return policy(
+        (a, b, _signed(column, AUTOAUGMENT_LEVELS)) for (a, b), column in zip(slots, columns, strict=True)
     )
 
 
@@ -88,9 +116,9 @@ def randaugment(first_slot: int, num_operations: int, magnitude: int) -> Policy:
 
     Args:
         first_slot: uses three slots an operation from here.
-        num_operations: N of the paper, >= 1.
+        num_operations: N of the paper, 1 to 16.
         magnitude: M of the paper, 0 to 30.
     """
-    choices = [Choice(name, 1.0, magnitude) for name in RANDAUGMENT_OPERATIONS]
+    choices = _signed([Choice(name, 1.0, magnitude) for name in RANDAUGMENT_OPERATIONS], RANDAUGMENT_LEVELS)
     slots = (first_slot + SLOTS_PER_STEP * number for number in range(num_operations))
-    return _policy(((slot, slot + 1, choices) for slot in slots), RANDAUGMENT_LEVELS)
+    return policy((slot, slot + 1, choices) for slot in slots)

@@ -7,13 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from longtail.data.policies import (
     MOST_PIXELS,
+    CropFill,
+    Degrees,
     Magnitude,
     NumOperations,
     Operations,
     Padding,
+    Probability,
     Scale,
     Share,
+    Sigmas,
     SquareSize,
+    Strengths,
     ViewOptions,
     check_names,
     settings,
@@ -53,12 +58,20 @@ class DataOptions(BaseModel):
         few_below: a class with fewer training images belongs to "few".
         augment: operations on training images; they are applied in the fixed order of `Augment`.
         crop_padding: pixels of padding before the random crop.
+        crop_fill: what the padding shows, `zeros` (black) or `reflect` (the image mirrored at its border).
         crop_scale: smallest and largest share of an image's area that `resized_crop` shows, in (0, 1].
         draft: let JPEG decoders shrink large photographs by 2, 4 or 8 before `resized_crop`, the box never below
             `image_size`; faster, and grey levels change (`benchmarks/loader.py` says by how much).
-        cutout_size: side of the square that Cutout blanks.
+        rotation_degrees: largest angle of `rotation` either way.
         randaugment_ops: RandAugment's operations for each image, 1 to 16.
         randaugment_magnitude: RandAugment's strength, 0..30.
+        jitter_strength: reach of `color_jitter`: factors of brightness, contrast and saturation around 1, and hue as a
+            share of the circle.
+        jitter_probability: of `color_jitter`.
+        grayscale_probability: of `grayscale`.
+        blur_sigma: smallest and largest deviation of `blur`, in pixels.
+        blur_probability: of `blur`.
+        cutout_size: side of the square that Cutout blanks.
         views: named policies for methods that ask for views by name, see `longtail.data.policies`.
         mean: per channel, of images in [0, 1]; in [0, 1]. Default: the set's own.
         std: per channel, in (0, 1]. Default: the set's own.
@@ -88,11 +101,18 @@ class DataOptions(BaseModel):
     few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
     augment: Operations = ()
     crop_padding: Padding = 4
+    crop_fill: CropFill = "zeros"
     crop_scale: Scale = (0.08, 1.0)
     draft: bool = False
-    cutout_size: SquareSize = 16
+    rotation_degrees: Degrees = 15.0
     randaugment_ops: NumOperations = 2
     randaugment_magnitude: Magnitude = 10
+    jitter_strength: Strengths = (0.4, 0.4, 0.4, 0.1)
+    jitter_probability: Probability = 0.8
+    grayscale_probability: Probability = 0.2
+    blur_sigma: Sigmas = (0.1, 2.0)
+    blur_probability: Probability = 0.5
+    cutout_size: SquareSize = 16
     views: dict[str, ViewOptions] = Field(default={}, max_length=100, exclude_if=lambda views: not views)
     mean: Annotated[Means, Strict(False)] | None = None
     std: Annotated[Deviations, Strict(False)] | None = None

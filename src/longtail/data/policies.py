@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
 
 from longtail.records import short
 from longtail.types import InputError
@@ -12,13 +13,33 @@ from longtail.types import InputError
 MOST_PIXELS = 4096  # of a side
 TRAIN = "train"  # the recipe's own data.augment
 Share = Annotated[float, Field(gt=0, le=1)]
-Operation = Literal["crop", "resized_crop", "flip", "autoaugment", "randaugment", "cutout"]
+Operation = Literal[
+    "crop", "resized_crop", "flip", "rotation", "autoaugment", "randaugment", "color_jitter", "grayscale", "blur",
+    "cutout",
+]  # fmt: skip
 Operations = Annotated[tuple[Operation, ...], Strict(False), Field(max_length=len(get_args(Operation)))]
 Padding = Annotated[int, Field(ge=0, le=MOST_PIXELS)]
-Scale = Annotated[tuple[Share, Share], Strict(False)]
+CropFill = Literal["zeros", "reflect"]
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        said = "{first} is above {second}; give the smaller number first"
+        raise PydanticCustomError("descending", said, {"first": pair[0], "second": pair[1]})
+    return pair
+
+
+Scale = Annotated[tuple[Share, Share], Strict(False), AfterValidator(_ascending)]
+Degrees = Annotated[float, Field(gt=0, le=180)]
 SquareSize = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 NumOperations = Annotated[int, Field(ge=1, le=16)]
 Magnitude = Annotated[int, Field(ge=0, le=30)]
+Reach = Annotated[float, Field(ge=0, le=10)]
+HueReach = Annotated[float, Field(ge=0, le=0.5)]
+Strengths = Annotated[tuple[Reach, Reach, Reach, HueReach], Strict(False)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(gt=0, le=100)]
+Sigmas = Annotated[tuple[Deviation, Deviation], Strict(False), AfterValidator(_ascending)]
 
 
 class ViewOptions(BaseModel):
@@ -34,15 +55,25 @@ class ViewOptions(BaseModel):
 
     augment: Operations | None = None
     crop_padding: Padding | None = None
+    crop_fill: CropFill | None = None
     crop_scale: Scale | None = None
-    cutout_size: SquareSize | None = None
+    rotation_degrees: Degrees | None = None
     randaugment_ops: NumOperations | None = None
     randaugment_magnitude: Magnitude | None = None
+    jitter_strength: Strengths | None = None
+    jitter_probability: Probability | None = None
+    grayscale_probability: Probability | None = None
+    blur_sigma: Sigmas | None = None
+    blur_probability: Probability | None = None
+    cutout_size: SquareSize | None = None
 
 
+_SIMCLR: tuple[Operation, ...] = ("resized_crop", "flip", "color_jitter", "grayscale")
 SHIPPED: Mapping[str, ViewOptions] = {
     "weak": ViewOptions(augment=("crop", "flip")),
     "strong": ViewOptions(augment=("crop", "flip", "autoaugment", "cutout")),
+    "simclr": ViewOptions(augment=_SIMCLR, crop_scale=(0.2, 1.0)),
+    "simclr_blur": ViewOptions(augment=(*_SIMCLR, "blur"), crop_scale=(0.2, 1.0)),
 }
 """The policies that need no table in the recipe."""
 

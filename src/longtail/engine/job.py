@@ -165,10 +165,17 @@ def build_augment(o: DataOptions, data: LongTailData, precision: str) -> Augment
         data.mean,
         data.std,
         crop_padding=o.crop_padding,
+        crop_fill=o.crop_fill,
         crop_scale=o.crop_scale,
-        cutout_size=o.cutout_size,
+        rotation_degrees=o.rotation_degrees,
         randaugment_ops=o.randaugment_ops,
         randaugment_magnitude=o.randaugment_magnitude,
+        jitter_strength=o.jitter_strength,
+        jitter_probability=o.jitter_probability,
+        grayscale_probability=o.grayscale_probability,
+        blur_sigma=o.blur_sigma,
+        blur_probability=o.blur_probability,
+        cutout_size=o.cutout_size,
         dtype=weight_dtype(precision),
     )
 
