@@ -240,7 +240,8 @@ def test_a_state_that_was_tampered_with_is_refused(tmp_path: Path, monkeypatch: 
         changed = change(state)
         torch.save(changed if isinstance(changed, list) else state, folder / "state/last.pt")
         with pytest.raises(
-            InputError, match=r"last\.pt (is damaged|does not fit) .*; train again"
+            InputError,
+            match=r"last\.pt (is damaged|does not fit) .*; train again: longtail train \S+/recipe\.toml",
         ) as refused:
             fit(tiny(), str(folder), resume=True, quiet=True)
         assert "\n" not in str(refused.value)

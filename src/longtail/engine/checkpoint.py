@@ -81,13 +81,13 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickled file that is no checkpoint raises anything
-        raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); train again") from None
-    found = check_record(state, State, str(folder.checkpoint), "train again")
+        raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); {folder.train_again}") from None
+    found = check_record(state, State, str(folder.checkpoint), folder.train_again)
     try:
         saved = validate(found.recipe)
         _check(found, saved)
     except ValueError as error:
-        raise InputError(f"{folder.checkpoint} is damaged ({error}); train again") from None
+        raise InputError(f"{folder.checkpoint} is damaged ({error}); {folder.train_again}") from None
     _refuse_edited(folder, saved, stored)
     _refuse_other(folder, saved, recipe)
     return state
@@ -107,7 +107,7 @@ def restoring(folder: RunFolder) -> Iterator[None]:
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
             f"{folder.checkpoint} does not fit the network, method or optimizer of its recipe ({_line(error)}); "
-            "train again"
+            f"{folder.train_again}"
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -41,6 +42,14 @@ class RunFolder:
     @property
     def checkpoint(self) -> Path:
         return self.path / "state" / "last.pt"
+
+    @property
+    def train_again(self) -> str:
+        """What to do where the folder is beyond repair."""
+        recipe = self.path / "recipe.toml"
+        return (
+            f"train again: longtail train {shlex.quote(str(recipe))}" if recipe.is_file() else "train again"
+        )
 
     def check_free(self) -> None:
         """Refuse a folder that holds something.
@@ -144,7 +153,7 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def read(self, name: str, form: type[Form], remedy: str = RESTORE) -> Form:
+    def read(self, name: str, form: type[Form], remedy: str = "") -> Form:
         """The content of a JSON file, see `longtail.records.read_record`.
 
         Raises:
@@ -152,7 +161,7 @@ class RunFolder:
         """
         if not (self.path / name).exists():
             raise InputError(self._no_run(name))
-        return read_record(self.path / name, form, remedy)
+        return read_record(self.path / name, form, remedy or f"restore it or {self.train_again}")
 
     def _no_run(self, missing: str) -> str:
         """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""
