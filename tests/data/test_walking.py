@@ -6,6 +6,7 @@ import pytest
 
 from longtail.data import walking
 from longtail.data.folder import NO_CLASS, read_folder
+from longtail.data.opening import UnreadableError, read_file
 from longtail.data.own_output import is_own
 from longtail.data.walking import (
     BY_CONTENT,
@@ -162,6 +163,9 @@ def test_its_own_output_is_refused_where_it_is_named(tree, tmp_path):
     with pytest.raises(InputError, match="was written by longtail"):
         read_folder(tmp_path / "run")
     assert not is_own(tree(CLASSES))
+    for folder, said in ((tmp_path / "run", "a folder that longtail wrote$"), (tree(CLASSES), "a folder$")):
+        with pytest.raises(UnreadableError, match=said):
+            read_file(folder)
 
 
 def test_files_that_are_no_images_are_counted_by_ending(tree):

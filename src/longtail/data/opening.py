@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError, _imaging
 from longtail.data.depth import Reading, eight_bits, is_deep, lower_bytes, raw_mode
 from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
+from longtail.data.own_output import is_own
 from longtail.data.stored import StoredPixels
 from longtail.types import InputError
 
@@ -168,7 +169,9 @@ def read_file(file: Path) -> bytes:
     """The bytes of a file; raises `UnreadableError` where it is too large or no regular file."""
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
-        raise UnreadableError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+        if not stat.S_ISDIR(status.st_mode):
+            raise UnreadableError("not a regular file")
+        raise UnreadableError("a folder that longtail wrote" if is_own(file) else "a folder")
     if status.st_size > MAX_BYTES:
         raise UnreadableError(f"too large: more than {MAX_BYTES:,} bytes")
     return file.read_bytes()
