@@ -111,7 +111,7 @@ def test_an_unknown_recipe(target: str, said: str) -> None:
             2,
             "unknown key 'method.diversity_stopp'; did you mean 'method.diversity_stop'",
         ),
-        ("optim.qqqq", 2, "unknown key 'optim.qqqq'; keys are optim.epochs, "),
+        ("optim.zzzzzz", 2, "unknown key 'optim.zzzzzz'; keys are optim.epochs, "),
         ("qqqq.zzzz", 2, "unknown key 'qqqq.zzzz'; sections are data, model, method, optim, run"),
         ("method.name", "icll", "unknown method 'icll'; methods are "),
         ("data.name", "digitz", "data.name = 'digitz' does not fit: "),

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from longtail.method import MOST_EPOCHS, Epochs, Milestones, Positive, Weight, Window
+from longtail.types import InputError
 
 MOST_IMAGES, MOST_THREADS = 2**20, 1024  # of a batch; of a machine
 
@@ -20,6 +21,14 @@ class OptimOptions(BaseModel):
         final_lr: where the cosine ends, unless a stage has its own.
         milestones, decay_factor: in the first stage, instead of the cosine, multiply the rate by `decay_factor` when
             each of these epochs begins (`[160, 180]` and 0.01: the steps of LDAM-DRW); () is the cosine.
+        optimizer: "sgd" with momentum, or "adamw" (Loshchilov and Hutter 2019), of which `momentum` is the first beta.
+        beta2: the second beta of AdamW.
+        ema: d > 0 evaluates, writes and goes on from a moving average of the weights, which keeps d of itself at each
+            step (less in the first steps of a stage).
+        average_last: K > 0 does so with the mean of the weights after each of a stage's last K epochs (SWA, Izmailov
+            et al. 2018).
+        sharpness: rho > 0 takes each step with the gradient at the worst weights within this distance (SAM, Foret et
+            al. 2021): two passes a step, which are then not recorded on CUDA.
         clip_norm: longest gradient (Euclidean, all weights together) that is not shortened; 0 leaves all as they are.
         layer_decay: a layer one place further from the classifiers learns at this share of the rate of the next; 1
             gives all the same rate. Pretrained layers want less than fresh ones.
@@ -43,11 +52,37 @@ class OptimOptions(BaseModel):
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: Weight = 5e-4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    beta2: float = Field(0.999, ge=0, lt=1)
+    ema: float = Field(0.0, ge=0, lt=1)
+    average_last: Window = 0
+    sharpness: float = Field(0.0, ge=0, le=1e3)
     clip_norm: float = Field(0.0, ge=0, le=1e9)
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_stages: int = Field(0, ge=0, le=1000)
     frozen_epochs: Window = 0
     precision: Literal["fp32", "fp64", "bf16", "fp16"] = "fp32"
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "OptimOptions":
+        for wrong, said in (
+            (
+                self.ema and self.average_last,
+                "optim.ema and optim.average_last are two averages; keep one of them",
+            ),
+            (
+                self.sharpness and self.precision == "fp16",
+                'optim.sharpness does not go with optim.precision = "fp16", whose gradients are scaled; '
+                'use "bf16" or "fp32"',
+            ),
+            (
+                self.nesterov and self.optimizer == "adamw",
+                'optim.nesterov is of optim.optimizer = "sgd"; leave it out',
+            ),
+        ):
+            if wrong:
+                raise InputError(said)
+        return self
 
 
 class RunOptions(BaseModel):
@@ -62,6 +97,9 @@ class RunOptions(BaseModel):
         graphs: on CUDA, record the steps of methods that name their phases and replay them (not in fp16, nor in
             several processes); changes results by rounding at most; `replayed_steps` in the log counts them.
         expert_streams: in a recorded step, let the experts' branches run side by side; changes no result.
+        probes: what to note in log.jsonl beside the losses: "gradient_share", each expert's share of the gradient at
+            its last convolution; "expert_kl", the divergence between the experts' predictions by class at each
+            evaluation.
         reuse_features: K > 0 computes the features of a stage that trains classifiers alone in its first K epochs and
             uses them again in turn. Faster; equal to 0 up to the K-th epoch, not after it.
     """
@@ -75,4 +113,5 @@ class RunOptions(BaseModel):
     threads: int = Field(0, ge=0, le=MOST_THREADS)
     graphs: bool = True
     expert_streams: bool = False
+    probes: tuple[Literal["gradient_share", "expert_kl"], ...] = Field((), strict=False, max_length=2)
     reuse_features: int = Field(0, ge=0, le=MOST_EPOCHS)

@@ -13,8 +13,8 @@ from torch import Tensor
 from longtail.engine.display import Display
 from longtail.engine.graph import WARM_UP, RecordedStep
 from longtail.engine.job import build_job
+from longtail.engine.optimizers import PlainSGD
 from longtail.engine.run_folder import RunFolder
-from longtail.engine.sgd import PlainSGD
 from longtail.engine.step import StageTraining
 from longtail.methods.icl import ICL
 from longtail.types import Progress

@@ -40,6 +40,7 @@ class State(Record):
     model: dict[str, Tensor]
     method: dict[str, Tensor]
     optimizer: dict[str, Any]
+    average: dict[str, Any] | None
     scaler: dict[str, Any] | None
     random: RandomState
 

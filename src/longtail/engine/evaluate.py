@@ -10,6 +10,7 @@ from torch import Tensor
 from longtail.augment import Augment
 from longtail.data import Split, batches
 from longtail.engine.decision import PLAIN, Decision
+from longtail.engine.probes import ExpertDivergence
 from longtail.engine.processes import ALONE, Processes
 from longtail.method import Method
 from longtail.metrics import EvaluationCounts
@@ -76,12 +77,14 @@ class Evaluation:
         calibrated: sums with it; the same object where there is none.
         predictions: of every image, K = 1.
         temperature: 1 where there is none.
+        divergence: of the experts' predictions by class, where it was asked for; see `ExpertDivergence`.
     """
 
     counts: EvaluationCounts
     calibrated: EvaluationCounts
     predictions: Predictions
     temperature: float = 1.0
+    divergence: list[float | None] | None = None
 
 
 def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
@@ -117,6 +120,7 @@ def evaluate(
     workers: int = 0,
     processes: Processes = ALONE,
     decision: Decision = PLAIN,
+    probed: bool = False,
 ) -> Evaluation:
     """Evaluate a split whole; no statistic of the model or the method changes.
 
@@ -125,6 +129,7 @@ def evaluate(
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
         decision: temperature and class mix that predictions go by.
+        probed: whether to measure how far the experts' predictions lie apart.
 
     Returns:
         The counts of the whole split, and its predictions (on other processes than the first, their part's alone).
@@ -134,6 +139,7 @@ def evaluate(
     calibrated = counts if decision.temperature == 1 else EvaluationCounts.zeros(*sizes, device=device)
     nothing = torch.empty((model.num_experts, 0, model.num_classes), device=device)
     parts = [Predictions.of(nothing[0], nothing)]
+    divergence = ExpertDivergence(model.num_classes, device) if probed else None
     order = processes.part(torch.arange(len(split.targets)))
     stream = batches(split, order, batch_size, device, workers=workers)
     for batch, logits, each in infer(model, method, stream, augment, bank):
@@ -142,8 +148,11 @@ def evaluate(
         if calibrated is not counts:
             calibrated.add(decision(logits), votes, batch.target)
         parts.append(Predictions.of(logits, each, decision=decision))
+        if divergence is not None:
+            divergence.add(each, batch.target)
     own = Predictions.joined(parts)
     for each_sum in (counts,) if calibrated is counts else (counts, calibrated):
         processes.total(each_sum)
     found = Predictions.joined(processes.collect(own))
-    return Evaluation(counts, calibrated, found, decision.temperature)
+    apart = None if divergence is None else divergence.by_class(processes)
+    return Evaluation(counts, calibrated, found, decision.temperature, apart)

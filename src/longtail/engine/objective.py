@@ -53,7 +53,13 @@ class Objective(nn.Module):
         self.model, self.method, self.precision, self.processes = model, method, precision, processes
 
     def forward(
-        self, batch: Batch, bank: str, progress: Progress, features: Float[Tensor, "m b d"] | None = None
+        self,
+        batch: Batch,
+        bank: str,
+        progress: Progress,
+        features: Float[Tensor, "m b d"] | None = None,
+        *,
+        again: bool = False,
     ) -> Outcome:
         """The loss of one augmented batch; statistics of the method and of batch norm move.
 
@@ -62,6 +68,7 @@ class Objective(nn.Module):
             bank: which bank of classifiers to ask.
             progress: where the run stands.
             features: (M, B, D) of the whole batch, where they are known; its images are then not looked at.
+            again: a second look at the same batch, of which the method keeps no statistics.
         """
         batch = self.method.prepare(batch, progress)
         own, views = self._own_images(batch)
@@ -71,11 +78,18 @@ class Objective(nn.Module):
             if self.method.has_teacher:
                 batch = self._taught(batch, own, views, bank)
             output = self.model.classify(self.method.mix(features, batch, progress), bank)
-        with torch.no_grad():
-            self.method.observe(output, batch, progress)
+        if not again:
+            with torch.no_grad():
+                self.method.observe(output, batch, progress)
         terms = self.method.loss(output, batch, progress)
         total = torch.stack(list(terms.values())).sum()
         return Outcome(total, {name: term.detach() for name, term in terms.items()}, _detached(output))
+
+    def look(self, batch: Batch, progress: Progress) -> None:
+        """Send the images of an augmented batch through the network, for its statistics."""
+        own, _ = self._own_images(self.method.prepare(batch, progress))
+        with self.precision():
+            self._extracted(own)
 
     def _extracted(self, image: Tensor) -> Float[Tensor, "m own d"]:
         try:

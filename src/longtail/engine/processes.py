@@ -76,10 +76,14 @@ class Processes:
 
     def total(self, counts: EvaluationCounts) -> EvaluationCounts:
         """The sum of all processes' counts, on each of them; `counts` itself changes."""
-        if self.count > 1:
-            for field in fields(counts):
-                dist.all_reduce(getattr(counts, field.name))
+        self.add_up(*(getattr(counts, field.name) for field in fields(counts)))
         return counts
+
+    def add_up(self, *sums: Tensor) -> None:
+        """Make each of these the sum of those of all processes."""
+        if self.count > 1:
+            for tensor in sums:
+                dist.all_reduce(tensor)
 
     def collect(self, own: Result) -> list[Result]:
         """On the first process what each of them gives, by rank; on the others what they gave themselves."""

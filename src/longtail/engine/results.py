@@ -15,11 +15,13 @@ from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.method import Stage
 
 
-def evaluate_split(job: Job, split: Split, stage: Stage, temperature: float = 1.0) -> Evaluation:
+def evaluate_split(
+    job: Job, split: Split, stage: Stage, temperature: float = 1.0, *, probed: bool = False
+) -> Evaluation:
     """One pass over a split by the network as it stands, with a stage's bank of classifiers."""
     return evaluate(
         job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
-        decision=Decision(temperature),
+        decision=Decision(temperature), probed=probed,
     )  # fmt: skip
 
 

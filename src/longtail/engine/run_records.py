@@ -198,6 +198,8 @@ class EpochRecord(Record):
     train_seconds: Annotated[float, Field(ge=0)] | None = None
     val: Scores | None = None
     test: Scores | None = None
+    gradient_share: list[Fraction] | None = None
+    expert_kl: list[Annotated[float, Field(ge=-1e-9)] | None] | None = None
 
 
 class DuplicateEntry(Record):

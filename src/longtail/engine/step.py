@@ -1,26 +1,26 @@
 """A stage's step: from a batch of images to moved weights."""
 
 import fnmatch
-from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from accelerate.optimizer import AcceleratedOptimizer
 from jaxtyping import Int64
 from torch import Tensor, nn
 
 from longtail.data import batches, epoch_order
+from longtail.engine.averaging import statistics_kept, statistics_taken_again, weight_average
 from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
 from longtail.engine.objective import Objective, distributed
+from longtail.engine.optimizers import build_optimizer, restore, set_rate
+from longtail.engine.probes import GradientShare
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import learning_rate
-from longtail.engine.sgd import PlainSGD
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertModel
@@ -56,87 +56,36 @@ def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
             module.train(stage.batch_norm == "train" and module.weight not in frozen)
 
 
-def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
-    """SGD over the parameters that the stage trains, with fresh momentum."""
-    o = job.recipe.optim
-    rate = stage.peak_lr or o.peak_lr
-    on_cuda = job.runtime.device.type == "cuda"
-    groups = list(_groups(job, stage))
-    parameters = [parameter for group in groups for parameter in group["params"]]
-    for group in groups:  # a recorded step reads it anew, hence a tensor, one for each group
-        own = rate * group["share"]
-        group["lr"] = torch.tensor(own, device=job.runtime.device) if on_cuda else own
-    optimizer = PlainSGD(
-        groups,
-        momentum=o.momentum,
-        nesterov=o.nesterov,
-        weight_decay=o.weight_decay if stage.weight_decay is None else stage.weight_decay,
-        fused=job.runtime.device.type in ("cpu", "cuda"),
-    )
-    for parameter in parameters:  # all from the start: one may get its first gradient later than the others
-        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter) if o.momentum else None
-    return job.runtime.prepare_optimizer(optimizer)
-
-
-def _groups(job: Job, stage: Stage) -> Iterator[dict[str, Any]]:
-    """The parameters to be trained, those that learn at an equal share of the rate together."""
-    decay, shares = job.recipe.optim.layer_decay, defaultdict(list)
-    last = max(job.model.depth(name) for name, _ in job.model.named_parameters())
-    for name, parameter in job.model.named_parameters():
-        if parameter.requires_grad:
-            share = decay ** (last - job.model.depth(name))
-            shares[share * _stage_share(stage, name)].append(parameter)
-    for name, parameter in job.own_parameters.items():
-        if parameter.requires_grad:
-            shares[_stage_share(stage, name)].append(parameter)
-    for share, parameters in shares.items():
-        yield {"params": parameters, "share": share}
-
-
-def _stage_share(stage: Stage, name: str) -> float:
-    return next((share for pattern, share in stage.lr_shares if fnmatch.fnmatchcase(name, pattern)), 1.0)
-
-
-def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
-    """Give every parameter its share of this learning rate; one that lies in a tensor stays in it."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate * group["share"])
-        else:
-            group["lr"] = rate * group["share"]
-
-
-def restore(optimizer: AcceleratedOptimizer, state: dict[str, Any]) -> None:
-    """Go on with a saved state, whose learning rate is that of a step gone by."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-
-
 class StageTraining:
     """A stage in the making: its frozen and trained parameters, its optimizer, and what happens to each batch.
 
     Args:
         job: the run; its network is put into the stage's mode.
         position: which of its stages.
-        state: of the optimizer, for a run that goes on within the stage.
+        state: of the run, where it goes on within the stage.
     """
 
     def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:
         self.job, self.position, self.stage = job, position, job.stages[position]
         self._freeze(epoch=None)
         self.optimizer = build_optimizer(job, self.stage)
+        self.average = weight_average(job.model, job.own_parameters, job.recipe.optim, self.stage)
         if state is not None:
-            restore(self.optimizer, state)
+            restore(self.optimizer, state["optimizer"])
+        if state is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
         self.stored = stored_features(job, position, again=state is not None)
         self.features = None if self.stored is None else torch.empty_like(self.stored[0])
-        self.objective = distributed(Objective(job.model, job.method, job.runtime.autocast, job.processes))
+        self.plain = Objective(job.model, job.method, job.runtime.autocast, job.processes)
+        self.objective = distributed(self.plain)
         self.sharing = ALONE if job.method.mixes_images else job.processes  # who loads and augments a batch
         self.meter = Meter(job.runtime.device)
+        wanted = "gradient_share" in job.recipe.run.probes
+        self.gradients = GradientShare(job.model) if wanted else None
         self._recorded: RecordedStep | None = None
         alone, scaled = job.processes.count == 1, job.runtime.scaler is not None
-        if job.runtime.device.type == "cuda" and job.recipe.run.graphs and alone and not scaled:
+        plain = alone and not scaled and not job.recipe.optim.sharpness
+        if job.runtime.device.type == "cuda" and job.recipe.run.graphs and plain:
             self._recorded = RecordedStep(
                 self._phase(),
                 CudaRecorder(job.runtime.device),
@@ -167,14 +116,18 @@ class StageTraining:
                 self.step(batch, keys, progress)
             else:
                 self._recorded(self.step, batch, keys, progress)
+            self.average.after_step()
             self.meter.count(len(batch.target))
             job.display.step(
                 self.stage.name, start.total_epoch + 1, progress.step + 1, o.epochs * job.steps_per_epoch
             )
             yield
-        more = {} if self.stored is None else {"stored_views": len(self.stored)}
+        more: dict[str, Any] = {} if self.stored is None else {"stored_views": len(self.stored)}
         if self._recorded is not None:
             more["replayed_steps"] = self._recorded.take_count()
+        self.average.after_epoch(start.epoch, lambda: self._retake_statistics(start))
+        if self.gradients is not None:
+            more["gradient_share"] = self.gradients.take()
         return {"lr": rate} | more | self.meter.read()
 
     def step(self, batch: Batch, keys: Int64[Tensor, "k 2"], progress: Progress) -> None:
@@ -185,16 +138,18 @@ class StageTraining:
             keys: those of its views, then of the views of the other batch, where there is one, then the method's own.
             progress: where the run stands.
         """
-        job, clip_norm, views = self.job, self.job.recipe.optim.clip_norm, self.job.method.num_views
-        batch = replace(batch, keys=keys[-1])
+        job, clip_norm = self.job, self.job.recipe.optim.clip_norm
         if self.features is None:
-            other = batch.other and replace(self._shown(batch.other, keys[views:-1]), keys=keys[-1])
-            shown = replace(self._shown(batch, keys[:views]), other=other)
-            outcome = self.objective(shown, self.stage.bank, progress)
+            batch, known = self._augmented(batch, keys), None
         else:
+            batch = replace(batch, keys=keys[-1])
             known = self.features.index_select(0, batch.index).transpose(0, 1)
-            outcome = self.objective(batch, self.stage.bank, progress, known)
+        outcome = self.objective(batch, self.stage.bank, progress, known)
         job.runtime.backward(outcome.total)
+        if self.gradients is not None:
+            self.gradients.add()
+        if job.recipe.optim.sharpness:
+            self._sharpen(batch, progress, known)
         if clip_norm:
             job.runtime.clip_grad_norm_([*job.model.parameters(), *job.method.parameters()], clip_norm)
         self.optimizer.step()
@@ -207,6 +162,36 @@ class StageTraining:
     def _passes(self) -> int:
         """How many orders of images the stage draws."""
         return 1 if self.stage.second_sampler is None else 2
+
+    def _augmented(self, batch: Batch, keys: Int64[Tensor, "k 2"]) -> Batch:
+        views = self.job.method.num_views
+        other = batch.other and replace(self._shown(batch.other, keys[views:-1]), keys=keys[-1])
+        return replace(self._shown(batch, keys[:views]), keys=keys[-1], other=other)
+
+    def _sharpen(self, batch: Batch, progress: Progress, known: Tensor | None) -> None:
+        """Put the gradient at the worst weights nearby in the gradient's place (SAM, Foret et al. 2021)."""
+        trained = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        away = [p.grad.detach().clone() for p in trained]
+        norm = torch.stack(torch._foreach_norm(away)).norm()
+        torch._foreach_mul_(away, self.job.recipe.optim.sharpness / (norm + 1e-12))
+        with torch.no_grad():
+            torch._foreach_add_(trained, away)
+        self.optimizer.zero_grad()
+        with statistics_kept(self.job.model):
+            again = self.objective(batch, self.stage.bank, progress, known, again=True)
+            self.job.runtime.backward(again.total)
+        with torch.no_grad():
+            torch._foreach_sub_(trained, away)
+
+    @torch.no_grad()
+    def _retake_statistics(self, start: Progress) -> None:
+        """Batch norm's running statistics as plain means over the epoch's images, for the weights as they are."""
+        words = view_keys(start.seed, start.total_epoch, self._passes * self.job.method.num_views + 1)
+        keys = words.to(self.job.runtime.device)
+        with statistics_taken_again(self.job.model) as next_batch:
+            for batch in self._batches(start, words) if self.features is None else ():
+                next_batch()
+                self.plain.look(self._augmented(batch, keys), start)
 
     def _shown(self, batch: Batch, keys: Int64[Tensor, "v 2"]) -> Batch:
         policies, index = self.job.views, self.sharing.part(batch.index)

@@ -7,7 +7,6 @@ from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
-from accelerate.optimizer import AcceleratedOptimizer
 
 from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
 from longtail.engine.display import Display
@@ -151,7 +150,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         start, stop = max(done, first), first + stage.epochs
         goes_on = state is not None and first < start < stop
         with restoring(job.folder) if goes_on else nullcontext():
-            training = StageTraining(job, position, state["optimizer"] if state and goes_on else None)
+            training = StageTraining(job, position, state if goes_on else None)
         for total_epoch in range(start, stop):
             yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
@@ -173,18 +172,31 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
     survey(job, stage, progress)
     record |= yield from training.epoch(progress)
     record["train_seconds"] = round(time.perf_counter() - started, 3)
+    average, ends = training.average, epoch + 1 == stage.epochs
+    if ends:
+        average.settle()
     every = job.recipe.run.evaluate_every
-    if epoch + 1 == stage.epochs or (every and (total_epoch + 1) % every == 0):
-        name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
-        if split is not None:
-            record[name] = job.classes.scores(evaluate_split(job, split, stage).counts)
+    with nullcontext() if ends else average.shown():
+        if ends or (every and (total_epoch + 1) % every == 0):
+            record |= _scores(job, stage)
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
     records = [*job.records, record]
-    job.processes.on_first(lambda: save_state(job.folder, _state(job, training.optimizer, records)))
+    job.processes.on_first(lambda: save_state(job.folder, _state(job, training, records)))
     job.records.append(record)
-    job.processes.on_first(lambda: _publish(job, stage))
+    with nullcontext() if ends else average.shown():
+        job.processes.on_first(lambda: _publish(job, stage))
     job.display.epoch(record)
+
+
+def _scores(job: Job, stage: Stage) -> dict[str, Any]:
+    """Of the validation part, or, where there is none, of the test part."""
+    name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
+    if split is None:
+        return {}
+    evaluation = evaluate_split(job, split, stage, probed="expert_kl" in job.recipe.run.probes)
+    scores: dict[str, Any] = {name: job.classes.scores(evaluation.counts)}
+    return scores if evaluation.divergence is None else scores | {"expert_kl": evaluation.divergence}
 
 
 def _publish(job: Job, stage: Stage) -> None:
@@ -206,15 +218,16 @@ def _check_finite(job: Job, record: dict[str, Any]) -> None:
         )
 
 
-def _state(job: Job, optimizer: AcceleratedOptimizer, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    scaler = job.runtime.scaler
+def _state(job: Job, training: StageTraining, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    scaler, average = job.runtime.scaler, training.average
     return {
         "recipe": job.recipe.model_dump(mode="json"),
         "index_hash": job.data.index_hash,
         "records": list(records),
         "model": job.model.state_dict(),
         "method": job.method.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "average": average.state_dict() if average.is_known else None,
         "scaler": None if scaler is None else scaler.state_dict(),
         "random": random_state(),
     }
