@@ -4,6 +4,7 @@ from longtail.losses.class_groups import equal_mass_groups, ordered_groups
 from longtail.losses.class_statistics import ClassStatistics, implicit_augmentation
 from longtail.losses.classification import (
     expert_cross_entropy,
+    focal_factor,
     focal_loss,
     logit_adjust,
     logit_adjusted_cross_entropy,
@@ -48,6 +49,7 @@ __all__ = [
     "equal_mass_groups",
     "expert_cross_entropy",
     "feature_distance",
+    "focal_factor",
     "focal_loss",
     "implicit_augmentation",
     "kl_divergence",

@@ -99,10 +99,30 @@ def focal_loss(
         tensor([0.3466])
 
     """
-    log_probability = _target_log_probability(logits, target)
-    missing = -torch.expm1(log_probability)
+    losses = sample_cross_entropy(logits, target)
+    return (focal_factor(losses, gamma=gamma) * losses).mean(1)
+
+
+def focal_factor(losses: Float[Tensor, "m b"], *, gamma: float = 1.0) -> Float[Tensor, "m b"]:
+    """(1 - exp(-L))^gamma: of a cross-entropy L the focal loss's (1 - p_y)^gamma.
+
+    Args:
+        losses: (M, B) of each expert and sample, >= 0, in nats.
+        gamma: >= 0; 0 gives ones.
+
+    Returns:
+        (M, B) in [0, 1], with gradients.
+
+    Source: Lin et al., ICCV 2017.
+
+    Example:
+        >>> focal_factor(torch.tensor([[0.0, 0.6931]]), gamma=2.0)
+        tensor([[0.0000, 0.2500]])
+
+    """
+    missing = -torch.expm1(-losses)
     smallest = torch.finfo(missing.dtype).tiny  # the slope of missing^gamma at 0 is infinite for gamma < 1
-    return -(missing.clamp_min(smallest) ** gamma * log_probability).mean(1)
+    return missing.clamp_min(smallest) ** gamma
 
 
 def logit_adjust(
