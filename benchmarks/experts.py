@@ -62,7 +62,7 @@ def main():
     args = parser.parse_args()
     result, rows = about("experts.py"), []
     for place in args.runs:
-        seeds = sorted(place.glob("seed-*")) or [place]
+        seeds = [file.parent for file in sorted(place.glob("seed-*/recipe.toml"))] or [place]
         cos, one, every, *shares = (fmean(column) for column in zip(*map(measure, seeds), strict=True))
         figures = [f"{cos:.2f}", f"{one:.0f}", f"{every:.0f}", *(f"{100 * share:.1f}" for share in shares)]
         rows.append([place.name, str(len(seeds)), *figures])

@@ -6,9 +6,14 @@ python benchmarks/tables.py --check   # exit 1 when what is written is not what 
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
+
+from longtail.study.layout import Table, markdown, markdown_rows
+from longtail.study.result import SCORES, read_results
+from longtail.study.run import table_of
+from longtail.study.study_file import load_study, shipped_studies
+from longtail.study.table import percent, plain_cells, rows_of
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -24,64 +29,45 @@ TITLES = {
 }
 IN_README = ("digits", "cifar100-lt-30", "cifar-lt", "ham")
 PER_CLASS = ("ham", "ham-validation")
-SCORES = ("overall", "macro", "many", "medium", "few")
-
-
-def cell(values):
-    """Mean +- standard deviation in per cent; a single value alone."""
-    if None in values:
-        return "-"
-    mean = 100 * statistics.fmean(values)
-    return f"{mean:.1f}" if len(values) == 1 else f"{mean:.1f} ± {100 * statistics.stdev(values):.1f}"
-
-
-def row(result):
-    seeds = result["seeds"].values()
-    ours = [cell([seed["metrics"][key] for seed in seeds]) for key in SCORES]
-    paper = "-" if result["paper"] is None else f"{result['paper']:.1f}"
-    return [result["row"], *ours, paper, str(len(result["seeds"]))]
 
 
 def table(name, results):
     head = ["", *SCORES, "paper", "seeds"]
-    lines = [
-        f"**{TITLES.get(name, name)}**",
-        "",
-        "| " + " | ".join(head) + " |",
-        "|---|" + "--:|" * (len(head) - 1),
-    ]
-    lines += ["| " + " | ".join(row(result)) + " |" for result in results]
-    return "\n".join(lines)
+    lines = markdown_rows(head, [plain_cells(row) for row in rows_of(results)])
+    return "\n".join([f"**{TITLES.get(name, name)}**", "", *lines])
+
+
+def study_table(name, results):
+    """The table of a study that is shipped, or of one of which the result files alone are here."""
+    own = ROOT / "benchmarks" / "studies" / f"{name}.toml"
+    if name not in shipped_studies() and not own.is_file():
+        return markdown(Table(name, rows_of(results), None))
+    study = load_study(str(own) if own.is_file() else name)
+    return markdown(table_of(study, [r for key in study.rows for r in results if r.key == key]))
 
 
 def recalls(results):
     """The recall of each class, where classes are so few that the result files keep it."""
-    first = next(iter(results[0]["seeds"].values()))
-    lines = [
-        "| recall of | " + " | ".join(first["recall"]) + " |",
-        "|---|" + "--:|" * len(first["recall"]),
+    rows = rows_of(results)
+    names = list(next(iter(rows[0].seeds.values())).recall)
+    cells = [
+        [row.title, *(percent([s.recall[name] for s in row.seeds.values()]) for name in names)]
+        for row in rows
     ]
-    for result in results:
-        seeds = result["seeds"].values()
-        cells = [cell([seed["recall"][name] for seed in seeds]) for name in first["recall"]]
-        lines.append("| " + " | ".join([result["row"], *cells]) + " |")
-    return "\n".join(lines)
+    return "\n".join(markdown_rows(["recall of", *names], cells))
 
 
-def machine(result):
-    m = result["machine"]
+def machine(m):
     cpu = f"{m['threads']} threads of a processor with {m['cpu_capability']}"
     name = cpu if m["device"] == "cpu" else m["device_name"]
     return f"{name}, torch {m['versions']['torch']}"
 
 
 def load():
-    """The result files, by table, in the order of their names."""
+    """The results, by table, in the order of their files' names."""
     tables = {}
-    for path in sorted(RESULTS.glob("*.json")):
-        result = json.loads(path.read_text("utf-8"))
-        if "seeds" in result:
-            tables.setdefault(result["table"], []).append(result)
+    for result in read_results(RESULTS):
+        tables.setdefault(result.table, []).append(result)
     return tables
 
 
@@ -92,7 +78,9 @@ def measured(path):
         rows = [each["head"], ["---", *["--:"] * (len(each["head"]) - 1)], *each["rows"]]
         lines += [f"**{each['title'][:1].upper()}{each['title'][1:]}**", ""]
         lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
-    return "\n".join([*lines, f"`{result['command']}` ({machine(result)}, commit {result['commit']})"])
+    return "\n".join(
+        [*lines, f"`{result['command']}` ({machine(result['machine'])}, commit {result['commit']})"]
+    )
 
 
 def augmentation(path):
@@ -130,10 +118,16 @@ def pages():
     """(text of tables.md, text for README.md)."""
     tables, full, short = load(), [], []
     for name in sorted(tables, key=lambda n: (list(TITLES).index(n) if n in TITLES else len(TITLES), n)):
-        text = table(name, tables[name])
-        commands = [f"- {r['row']}: `{r['command']}` ({machine(r)})" for r in tables[name]]
-        each = ["", recalls(tables[name])] if name in PER_CLASS else []
-        full.append("\n".join([text, *each, "", *commands]))
+        results = tables[name]
+        if results[0].study is not None:
+            text = study_table(name, results)
+            full.append(f"{text}\n\n({machine(results[0].machine)})")
+            text = text.split("\n\n- ")[0]  # without the commands
+        else:
+            text = table(name, results)
+            commands = [f"- {r.row}: `{r.command}` ({machine(r.machine)})" for r in results]
+            each = ["", recalls(results)] if name in PER_CLASS else []
+            full.append("\n".join([text, *each, "", *commands]))
         if name in IN_README:
             short.append(text)
     for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes"):

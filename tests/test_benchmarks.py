@@ -13,6 +13,9 @@ import torch
 
 import longtail
 from longtail.recipe import load_recipe
+from longtail.study.plan import Request
+from longtail.study.result import read_results
+from longtail.study.run import run_study
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -183,32 +186,38 @@ def test_commands_name_no_folder(load: Callable[[str], ModuleType], monkeypatch:
     assert load("record")._command("speed.py") == "python benchmarks/speed.py --data cifar --rounds 3"
 
 
-def test_score_of_a_class_mix(
+def test_a_study_of_a_class_mix(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    words = ["icl-digits", "--seeds", "0", "1", "--epochs", "2", "--table", "ham", "--row", "ICL"]
-    words += ["--set", "model.name=resnet20", "--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["score", "name", *words, "--prior", "uniform"])
-    assert load("score").main() == 0
-    result = json.loads((tmp_path / "name-prior-uniform.json").read_text("utf-8"))
-    assert result["command"].endswith("--set model.name=resnet20")
-    assert "--prior uniform" in result["command"]
-    monkeypatch.setattr(
-        sys, "argv", ["experts", str(tmp_path / "runs/name"), "--json", str(tmp_path / "e.json")]
-    )
+    text = """title = "t"\nrecipe = "icl-digits"\nepochs = 2\nseeds = [0, 1]\nset.run.evaluate_every = 0
+        [rows.icl]\n[rows.uniform]\ntitle = "ICL, uniform"\nprior = "uniform"\n"""
+    (tmp_path / "mix.toml").write_text(text, "utf-8")
+    outcome = run_study(Request(str(tmp_path / "mix.toml"), out=str(tmp_path)), lambda news: None, quiet=True)
+    assert not outcome.failed
+    results = read_results(outcome.plan.results)
+    assert [result.split for result in results] == ["test"] * 2 + ["test-prior-uniform"] * 2
+    assert not (tmp_path / "mix" / "uniform").exists()  # its runs are those of the row before
+    file = tmp_path / "mix" / "icl" / "seed-1" / "eval" / "test-prior-uniform" / "metrics.json"
+    metrics = json.loads(file.read_text("utf-8"))
+    last = results[-1].seeds["1"]
+    assert (last.metrics.macro, results[-1].key) == (metrics["macro"], "uniform")
+    assert list(last.recall) == [str(n) for n in range(10)]
+    assert sum(last.recall.values()) / 10 == pytest.approx(metrics["macro"])
+    assert last.images.flags.mean() == pytest.approx(metrics["overall"])
+
+    tables = load("tables")
+    lines = tables.recalls(results).splitlines()
+    assert lines[0].count("|") == lines[-1].count("|") == 12
+    assert lines[-1].startswith("| ICL, uniform | ")
+    text = tables.study_table("mix", results)
+    assert "`longtail bench mix.toml --only uniform --seeds 0,1`" in text
+
+    words = ["experts", str(tmp_path / "mix/icl"), "--json", str(tmp_path / "e.json")]
+    monkeypatch.setattr(sys, "argv", words)
     load("experts").main()
     (found,) = json.loads((tmp_path / "e.json").read_text("utf-8"))["tables"][0]["rows"]
-    runs = [longtail.Run(tmp_path / f"runs/name/seed-{seed}") for seed in (0, 1)]
-    assert found[:2] == ["name", "2"]
+    runs = [longtail.Run(tmp_path / f"mix/icl/seed-{seed}") for seed in (0, 1)]
+    assert found[:2] == ["icl", "2"]
     assert float(found[7]) == pytest.approx(50 * sum(run.metrics["macro"] for run in runs), abs=0.06)
     alone = [expert["macro"] for run in runs for expert in run.metrics["experts"]]
     assert float(found[6]) == pytest.approx(100 * sum(alone) / len(alone), abs=0.06)
-    folder = tmp_path / "runs" / "name" / "seed-1" / "eval" / "test-prior-uniform"
-    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    assert result["seeds"]["1"]["metrics"]["macro"] == metrics["macro"]
-    recall = result["seeds"]["1"]["recall"]
-    assert list(recall) == [str(n) for n in range(10)]
-    assert sum(recall.values()) / 10 == pytest.approx(metrics["macro"])
-    table = load("tables").recalls([result])
-    assert table.splitlines()[0].count("|") == table.splitlines()[-1].count("|") == 12
-    assert table.splitlines()[-1].startswith("| ICL | ")

@@ -95,6 +95,39 @@ def test_a_study_with_a_failed_and_a_killed_cell(run: Run, study: str, refused: 
     changes = refused("bench", study, "--set", "optim.peak_lr=0.01", details=True)
     assert "was made with other settings than ce, seed 0 has now" in changes
     assert run("bench", study, "--only", "ce", "--set", "optim.precision=bf16")[0] == 0  # is done
+    _what_would_run(run, study)
+    _the_same_cell_of_another_study(run)
+
+
+def _what_would_run(run: Run, study: str) -> None:
+    before = sorted(Path("runs").rglob("*"))
+    code, out, err = run("bench", study, "--dry-run", "--seeds", "0,1")
+    assert code == 0
+    assert sorted(Path("runs").rglob("*")) == before
+    lines = {line.split("  ")[0].strip(): line for line in out.splitlines()}
+    assert "done" in lines["ce, seed 0"]
+    assert "to do" in lines["ce, seed 1"]
+    assert lines["ce, seed 1"].endswith("seed 0, finished")
+    assert "failed and will be tried again: loss term" in lines["bad, seed 0"]
+    assert (
+        "would be refused: loss term" in lines["bad, seed 1"] or "steps of its first" in lines["bad, seed 1"]
+    )
+    assert err == "timing 6 steps of bad\n"
+    assert "2 of 6 cells done; about " in out
+
+
+def _the_same_cell_of_another_study(run: Run) -> None:
+    text = STUDY.split("[rows.killed]", maxsplit=1)[0].replace('against = "ce"', "")
+    Path("again.toml").write_text(text.replace("[rows.ce]", "[rows.plain]").replace("38.3", "39"), "utf-8")
+    words = ("bench", "again.toml", "--results", "runs/three/results")
+    code, out, err = run(*words)
+    assert code == 0
+    assert "plain, seed 0 done: " in err
+    assert "measured by: longtail bench three.toml --only ce --seeds 0" in err
+    assert not Path("runs/again/plain/seed-0").exists()
+    assert "39.0" in out
+    assert "longtail bench three.toml --only ce --seeds 0" in out
+    assert run(*words, "--table")[:2] == (0, out)
 
 
 def test_cells_that_others_hold_are_waited_for_and_the_rest_is_done(study: str) -> None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
-from longtail.metrics.pairs import macro_weights, mcnemar, paired_gain
+from longtail.metrics.pairs import macro_weights, mcnemar, paired_gain, paired_gain_of_runs
 
 
 def test_macro_weights_give_the_mean_recall() -> None:
@@ -52,3 +53,29 @@ def test_mcnemar_by_hand() -> None:
     other = np.array([False] * 9 + [True] + [True] * 30)
     assert mcnemar(right, other) == pytest.approx(22 / 1024)
     assert mcnemar(right, right) == 1
+
+
+def test_several_runs_add_the_spread_between_them() -> None:
+    rng, weight = np.random.default_rng(0), np.full(400, 1 / 400)
+    right, other = rng.random((3, 400)) < 0.7, rng.random((3, 400)) < 0.6
+    value, low, high = paired_gain_of_runs(right, other, weight)
+    each = right.mean(1) - other.mean(1)
+    assert value == pytest.approx(each.mean())
+    gain = (right.astype(float) - other).mean(0)
+    of_images, of_runs = ((gain - value) ** 2).sum() / 400**2 + 1 / 400**2, each.var(ddof=1) / 3
+    freedom = (of_images + of_runs) ** 2 / (of_images**2 / 399 + of_runs**2 / 2)
+    half = t.ppf(0.975, freedom) * (of_images + of_runs) ** 0.5
+    assert (low, high) == pytest.approx((value - half, value + half))
+    assert paired_gain_of_runs(right[:1], other[:1], weight) == paired_gain(right[0], other[0], weight)
+
+
+def test_the_interval_of_runs_holds_the_true_gain_where_runs_and_images_vary() -> None:
+    rng, weight, held = np.random.default_rng(1), np.full(500, 1 / 500), []
+    for _ in range(200):
+        image, runs = rng.normal(0.5, 0.2, 500), rng.normal(0, 0.03, (2, 3, 1))
+        right, other = (
+            rng.random((3, 500)) < image + shift + run for shift, run in zip((0.1, 0.0), runs, strict=True)
+        )
+        _, low, high = paired_gain_of_runs(right, other, weight)
+        held.append(low <= 0.1 <= high)
+    assert np.mean(held) >= 0.93

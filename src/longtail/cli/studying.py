@@ -67,6 +67,9 @@ def bench(
     if table:
         _tables(plan.plan_study(request))
         return
+    if dry_run:
+        _forecast(plan.plan_study(request), workers)
+        return
     said = _silent if quiet else _said
     outcome = run.run_study(request, said, workers=workers, minutes=minutes, quiet=quiet)
     _tables(outcome.plan)
@@ -79,6 +82,39 @@ def _said(news: "News") -> None:
 
 def _silent(_: "News") -> None:
     """Say nothing."""
+
+
+def _forecast(plan: "Plan", workers: int) -> None:
+    """Print what is done, what would run, and about how long it takes."""
+    from longtail.report.text import table_lines
+    from longtail.study import estimate
+
+    cells = estimate.forecast(plan, int(workers > 1), lambda line: say(line, err=True))
+    rows = [
+        (str(one.cell), one.state, "-" if one.seconds is None else duration(one.seconds), one.basis)
+        for one in cells
+    ]
+    say(*table_lines(("cell", "state", "left", "by"), rows, left=(0, 1, 3)), "")
+    unknown = sum(one.seconds is None for one in cells)
+    done = sum(one.state == "done" for one in cells)
+    left = f"about {duration(estimate.total(cells, workers))} with {workers} process{'es' * (workers > 1)}"
+    say(f"{done} of {len(cells)} cells done; {left} on this machine, as busy as it is now")
+    if unknown:
+        say(f"{unknown} cells are not in this, for they could not be timed")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(0), duration(59), duration(3660), duration(200000)
+    ('0 s', '59 s', '1 h 1 min', '2 d 7 h')
+    """
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def _tables(plan: "Plan") -> None:

@@ -11,7 +11,7 @@ from longtail.predict import Prior
 from longtail.recipe import Recipe, changed, load_recipe, validate
 from longtail.records import Record, read_record
 from longtail.study.result import Result, read_result
-from longtail.study.settings import differences, row_recipe
+from longtail.study.settings import differences, row_recipe, stored_recipe
 from longtail.study.study_file import Study, load_study, nearest
 from longtail.types import InputError
 
@@ -63,7 +63,8 @@ class Cell:
         key: of the row.
         seed: of the run.
         recipe: all of it.
-        place: OUT/STUDY/ROW/seed-N, the run folder; files of the same name beside it are the cell's too.
+        place: OUT/STUDY/ROW/seed-N, the run folder; files of the same name beside it are the cell's too. Rows of equal
+            settings share the runs of the first.
         result: its result file.
         prior: class mix to evaluate for.
         command: what runs it.
@@ -144,14 +145,19 @@ def plan_study(request: Request) -> Plan:
     given = given_keys(request.set, data=place, method=None, model=None, strict=False)
     if "run.seed" in given:
         raise InputError("run.seed is set by the study; give --seeds N,N,... in place of --set run.seed")
+    if len(set(request.seeds)) < len(request.seeds):
+        raise InputError(
+            f"seeds {', '.join(map(str, request.seeds))} do not fit: give each once, as in 0,1,2"
+        )
     rows = {key: row_recipe(study, key, given) for key in study.rows}
+    homes = {key: next(first for first in rows if rows[first] == rows[key]) for key in rows}
     chosen = _chosen(request.only, study)
     seeds = {key: request.seeds or study.rows[key].seeds or study.seeds for key in chosen}
     cells = [
-        _cell(study, key, rows[key], seeds[key][place], folder, results, request)
-        for place in range(max(map(len, seeds.values())))
+        _cell(study, key, rows[key], seeds[key][number], folder / homes[key], results, request)
+        for number in range(max(map(len, seeds.values())))
         for key in chosen
-        if place < len(seeds[key])
+        if number < len(seeds[key])
     ]
     for cell in cells:
         _check_settings(cell)
@@ -171,12 +177,12 @@ def _chosen(only: Sequence[str], study: Study) -> list[str]:
 
 
 def _cell(
-    study: Study, key: str, recipe: Recipe, seed: int, folder: Path, results: Path, request: Request
+    study: Study, key: str, recipe: Recipe, seed: int, home: Path, results: Path, request: Request
 ) -> Cell:
     sections = recipe.model_dump()
     seeded = validate(sections | {"run": sections["run"] | {"seed": seed}})
     return Cell(
-        key, seed, seeded, folder / key / f"seed-{seed}", result_file(results, study.name, key, seed),
+        key, seed, seeded, home / f"seed-{seed}", result_file(results, study.name, key, seed),
         study.rows[key].prior, _command(study, key, seed, request),
     )  # fmt: skip
 
@@ -194,7 +200,7 @@ def _check_settings(cell: Cell) -> None:
     """Refuse a result or a run of other settings in the place of this cell's."""
     found = []
     if cell.done and (settings := cell.read().settings) is not None:
-        found.append((cell.result, "--results", validate(settings)))
+        found.append((cell.result, "--results", stored_recipe(settings, cell.recipe)))
     if cell.begun and cell.settings.is_file():
         found.append((cell.place, "--out", load_recipe(str(cell.settings))[0]))
     for place, option, stored in found:

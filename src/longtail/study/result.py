@@ -103,6 +103,7 @@ class Result(Record):
         study, key: the study and the key of its row; None in older files.
         parameters: trainable numbers of the network that predicts.
         settings: the recipe, without places of this machine.
+        split: the evaluation that the scores are from.
     """
 
     table: str
@@ -115,6 +116,7 @@ class Result(Record):
     key: str | None = None
     parameters: int | None = None
     settings: dict[str, Any] | None = None
+    split: str | None = None
 
 
 def read_result(file: Path) -> Result:

@@ -9,7 +9,7 @@ from longtail.types import InputError
 
 SHARED = {
     "data": None,
-    "model": ("name", "width_factor", "shortcut"),
+    "model": ("name", "width_factor", "expert_width_factor", "shortcut"),
     "optim": ("epochs", "batch_size", "precision"),
     "run": None,
 }
@@ -52,6 +52,16 @@ def row_recipe(study: Study, key: str, given: Mapping[str, Any]) -> Recipe:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """Lines "section.key: old -> new" for the keys that decide a result."""
     return [line for line in difference(old, new) if line.split(": ", 1)[0] not in MACHINE]
+
+
+def stored_recipe(settings: Mapping[str, Any], like: Recipe) -> Recipe:
+    """The recipe of a result file, with the places of another.
+
+    Raises:
+        InputError: a key or method of it does not exist any more.
+    """
+    data = settings["data"] | like.data.model_dump(include={"path", "root"}, exclude_none=True)
+    return validate({**settings, "data": data})
 
 
 def _own(study: Study, row: StudyRow) -> Recipe:

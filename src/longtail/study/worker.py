@@ -3,9 +3,10 @@
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from longtail.api import evaluate
 from longtail.engine.display import Display
@@ -14,7 +15,8 @@ from longtail.engine.train import training
 from longtail.locks import HeldError, locked
 from longtail.planning import prepare
 from longtail.study.plan import Cell, Failure, Plan, recipe_for
-from longtail.study.result import collect, machine_of, parameters, write_result
+from longtail.study.result import collect, machine_of, parameters, read_result, write_result
+from longtail.study.settings import differences, stored_recipe
 from longtail.types import InputError
 from longtail.whole import whole, writing
 
@@ -98,6 +100,9 @@ def _take(cell: Cell, plan: Plan, terms: Terms, say: Say) -> bool:
         if cell.done or is_failed(cell, terms.known):
             return False
         try:
+            if (known := _measured_elsewhere(cell, plan)) is not None:
+                say(News("done", str(cell), f"{_write(cell, plan, known)}, measured by: {known['command']}"))
+                return True
             say(News("goes on" if cell.begun else "begins", str(cell)))
             _train(cell, terms)
             say(News("done", str(cell), _finish(cell, plan)))
@@ -164,19 +169,38 @@ def _finish(cell: Cell, plan: Plan) -> str:
     split = plan.study.split
     if cell.prior is not None:
         split = evaluate(cell.place, prior=cell.prior)["split"]
-    row, found = plan.study.rows[cell.key], collect(cell.place, split)
+    found = collect(cell.place, split)
     settings = cell.recipe.model_dump(mode="json", exclude_none=True)
     for key in ("path", "root"):
         settings["data"].pop(key, None)
-    write_result(
-        cell.result,
-        {
-            "table": plan.study.name, "row": plan.study.title_of(cell.key), "paper": row.published,
-            "command": cell.command, "machine": machine_of(cell.place), "study": plan.study.name, "key": cell.key,
-            "parameters": parameters(cell.recipe, len(found["images"]["counts"])), "settings": settings,
-            "seeds": {str(cell.seed): found},
-        },
-    )  # fmt: skip
+    measured = {
+        "command": cell.command, "machine": machine_of(cell.place), "split": split,
+        "parameters": parameters(cell.recipe, len(found["images"]["counts"])), "settings": settings,
+        "seeds": {str(cell.seed): found},
+    }  # fmt: skip
+    return _write(cell, plan, measured)
+
+
+def _write(cell: Cell, plan: Plan, measured: Mapping[str, Any]) -> str:
+    """Write the result file of a cell."""
+    row = plan.study.rows[cell.key]
+    named = {"table": plan.study.name, "row": plan.study.title_of(cell.key), "paper": row.published}
+    write_result(cell.result, {**named, "study": plan.study.name, "key": cell.key, **measured})
     cell.failure_file.unlink(missing_ok=True)
+    (found,) = measured["seeds"].values()
     macro = found["metrics"]["macro"]
     return f"macro {'-' if macro is None else format(100 * macro, '.1f')}, {found['seconds']:.0f} s"
+
+
+def _measured_elsewhere(cell: Cell, plan: Plan) -> dict[str, Any] | None:
+    """The result of a cell of another study in the same folder that has the same settings, seed and evaluation."""
+    if cell.prior is not None or cell.begun:
+        return None
+    for file in sorted(plan.results.glob(f"*.seed-{cell.seed}.json")):
+        result = read_result(file)
+        if result.settings is None or result.split != plan.study.split:
+            continue
+        with suppress(InputError):  # of a method that is no more
+            if not differences(stored_recipe(result.settings, cell.recipe), cell.recipe):
+                return result.model_dump(mode="json", exclude={"table", "row", "paper", "study", "key"})
+    return None
