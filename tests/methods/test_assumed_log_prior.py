@@ -37,6 +37,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("sade", "train", {"tau": 1.5}),
 ]
 WITHOUT_BAYES: dict[str, str] = {
+    "ldam": "the margin is taken off the target alone",
+    "manifold_mixup": "it sees mixed features alone",
+    "mixup": "it sees mixed images alone",
     "focal": "its minimum is flatter than the posterior, and in another way for each image",
 }
 """Methods whose best logits are no posterior, whatever they assume, and why."""
