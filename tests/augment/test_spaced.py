@@ -15,7 +15,7 @@ from longtail.augment.geometry import reflected_window
 from longtail.augment.hue import turn_hue
 from longtail.augment.policies import Operation
 from longtail.augment.random import draw_bits
-from longtail.augment.sampling import Policy
+from longtail.augment.sampling import FIRST_STEP, Policy, randaugment
 from longtail.types import InputError
 
 PLAIN: Any = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -173,6 +173,22 @@ def test_a_jitter_is_done_as_a_whole_or_not_at_all() -> None:
     for policy, probability in ((spaced.grayscale(0.2), 0.2), (spaced.blurred((0.1, 2.0), 0.5), 0.5)):
         (step,) = drawn(policy, 9000)
         assert sum(one.name != "identity" for one in step) / 9000 == pytest.approx(probability, abs=0.02)
+
+
+def test_no_two_operations_share_a_slot() -> None:
+    policies = [
+        randaugment(FIRST_STEP, 16, 10), spaced.rotation(15.0), spaced.color_jitter((0.4, 0.4, 0.4, 0.1), 0.8),
+        spaced.grayscale(0.2), spaced.blurred((0.1, 2.0), 0.5),
+    ]  # fmt: skip
+    slots = [
+        {slot for step in policy.steps for slot in (step.choice_slot, step.own_slot, step.own_slot + 1)}
+        for policy in policies
+    ]
+    assert sum(map(len, slots)) == len(set().union(*slots))
+    assert min(set().union(*slots)) == FIRST_STEP
+    choices = [step.choice_slot for step in policies[2].steps]
+    assert len(set(choices)) == 4  # each operation of a jitter draws its own strength
+    assert not set(choices) & {policies[2].steps[0].own_slot, policies[2].steps[0].own_slot + 1}
 
 
 def test_one_operation_leaves_the_draws_of_the_others(photos: Tensor) -> None:

@@ -17,16 +17,14 @@ def kernel_size(height: int, width: int) -> int:
 
 
 def gaussian(sigma: float, size: int) -> Float64[Tensor, " size"]:
-    """Weights of the pixels in a row, whole numbers with the sum 2^22.
+    """Weights of the pixels in a row, whole numbers with nearly the sum 2^22.
 
     Args:
         sigma: deviation in pixels, > 0.
         size: an odd number of pixels.
     """
     weight = [math.exp(-0.5 * ((place - size // 2) / sigma) ** 2) for place in range(size)]
-    whole = [round(one / sum(weight) * _FIXED_POINT) for one in weight]
-    whole[size // 2] += _FIXED_POINT - sum(whole)
-    return torch.tensor(whole, dtype=torch.float64)
+    return torch.tensor([round(one / sum(weight) * _FIXED_POINT) for one in weight], dtype=torch.float64)
 
 
 def blur(image: UInt8[Tensor, "n 3 h w"], weight: Float64[Tensor, "n k"]) -> UInt8[Tensor, "n 3 h w"]:

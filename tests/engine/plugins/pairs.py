@@ -1,5 +1,5 @@
-"""All that can go wrong when a batch is divided: images mixed with others of the batch, two views, a loss that is no
-mean over images, weights of the method, and the classifier's weights in the loss."""
+"""All that can go wrong when a batch is divided: images mixed with others of the batch, two views by two policies, a
+loss that is no mean over images, weights of the method, and the classifier's weights in the loss."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from longtail.method import Method
 
 
 class Pairs(Method):
-    views = 2
+    views = ("weak", "train")
     mixes_images = True
 
     def __init__(self, options, class_counts, num_experts, feature_dim):
