@@ -9,7 +9,7 @@ from PIL import Image
 
 import longtail
 
-QUICK = {"model.num_experts": 2, "optim.batch_size": 128}
+QUICK = {"model.name": "resnet8", "model.num_experts": 2, "optim.batch_size": 128}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_train_returns_where_and_how_good(run: longtail.Run) -> None:
     assert run.recipe["optim"]["batch_size"] == 128
     assert run.recipe["method"] == {"name": "cross_entropy"}
     assert len(run.log) == 2
-    assert str(run) == "cross_entropy with resnet20, 2 experts, on digits"
+    assert str(run) == "cross_entropy with resnet8, 2 experts, on digits"
 
 
 def test_resume_of_a_finished_run_changes_nothing(run: longtail.Run) -> None:

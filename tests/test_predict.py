@@ -27,7 +27,7 @@ from longtail.types import InputError
 @pytest.fixture(scope="module")
 def trained(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     def make(folder: Path) -> None:
-        given = {"model.num_experts": 2, "optim.batch_size": 128}
+        given = {"model.name": "resnet8", "model.num_experts": 2, "optim.batch_size": 128}
         longtail.train(
             "icl-digits", method="cross_entropy", epochs=1, out=folder / "run", set=given, quiet=True
         )
@@ -391,8 +391,8 @@ def test_cut_off_weights_are_refused(run: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"name": "resnet8"}, "do not fit the resnet8 of this version .*name.*train again"),
-        ({"gates": False}, "do not fit the resnet20 of this version .*Unexpected key.*train again"),
+        ({"name": "resnet7"}, "do not fit the resnet7 of this version .*name.*train again"),
+        ({"gates": False}, "do not fit the resnet8 of this version .*Unexpected key.*train again"),
     ],
 )
 def test_weights_of_another_version_are_refused(run: Path, changed: dict[str, object], said: str) -> None:

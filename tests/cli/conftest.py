@@ -8,7 +8,16 @@ from photos import make_photos, write_digits
 
 from longtail.cli.main import main
 
-QUICK = ("--set", "model.num_experts=2", "--set", "run.evaluate_every=1", "--epochs", "2")
+QUICK = (
+    "--model",
+    "resnet8",
+    "--set",
+    "model.num_experts=2",
+    "--set",
+    "run.evaluate_every=1",
+    "--epochs",
+    "2",
+)
 
 
 class Answer(NamedTuple):

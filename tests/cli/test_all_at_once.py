@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-SMALL = ("--model", "resnet20", "--method", "cross_entropy", "--epochs", "1")
+SMALL = ("--model", "resnet8", "--method", "cross_entropy", "--epochs", "1")
 FEW = ("--set", "model.num_experts=1", "--set", "data.image_size=16")
 ESCAPE, RETURN, FORMULA = "\x1b[31mred.png", "two\nlines.png", "=1+1.png"
 

@@ -15,7 +15,7 @@ from longtail.data.rows import ordered
 
 Run = Callable[..., tuple[int, str, str]]
 SETTINGS = (
-    "model.num_experts=1", "model.name=resnet20", "data.image_size=8", "data.augment=[]", "optim.warmup_epochs=0",
+    "model.num_experts=1", "model.name=resnet8", "data.image_size=8", "data.augment=[]", "optim.warmup_epochs=0",
     "optim.batch_size=32",
 )  # fmt: skip
 SHORT = (

@@ -11,7 +11,7 @@ from longtail.recipe import load_recipe
 
 Run = Callable[..., tuple[int, str, str]]
 SETTINGS = (
-    "model.num_experts=2", "model.name=resnet20", "data.image_size=8", 'data.augment=["resized_crop", "flip"]'
+    "model.num_experts=2", "model.name=resnet8", "data.image_size=8", 'data.augment=["resized_crop", "flip"]'
 )  # fmt: skip
 SHORT = ("--epochs", "2", *(word for setting in SETTINGS for word in ("--set", setting)))
 

@@ -10,7 +10,7 @@ import pytest
 from photos import make_photos
 
 Run = Callable[..., tuple[int, str, str]]
-SETTINGS = ("model.num_experts=1", "model.name=resnet20", "data.image_size=8", "data.augment=[]")
+SETTINGS = ("model.num_experts=1", "model.name=resnet8", "data.image_size=8", "data.augment=[]")
 SHORT = (
     "--method",
     "cross_entropy",

@@ -20,7 +20,7 @@ from photos import make_photos
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
-SMALL = ("--model", "resnet20", "--set", "model.num_experts=1", "--method", "cross_entropy", "--epochs", "1")
+SMALL = ("--model", "resnet8", "--set", "model.num_experts=1", "--method", "cross_entropy", "--epochs", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +48,10 @@ def test_notes_plan_and_default_folder(run: Run, tmp_path: Path) -> None:
     code, out, err = run(*words)
     assert code == 0
     assert "1 epochs instead of 80" in err
-    assert "seed 3 -> runs/digits-cross_entropy-resnet20" in err
+    assert "seed 3 -> runs/digits-cross_entropy-resnet8" in err
     assert "405 training images (120 to 6 a class)" in err
     assert "epoch   1/1" in err
-    first = Path("runs/digits-cross_entropy-resnet20")
+    first = Path("runs/digits-cross_entropy-resnet8")
     assert str(first) in out
     assert "seed = 3" in (first / "recipe.toml").read_text()
     assert "finished; nothing to resume" in run(*words, "--resume")[2]
@@ -66,7 +66,7 @@ def test_notes_plan_and_default_folder(run: Run, tmp_path: Path) -> None:
 
 def test_own_photos_are_recorded_with_their_absolute_path(run: Run, photos: Path) -> None:
     assert run("train", photos.name, *SMALL)[0] == 0
-    folder = Path("runs/my_photos-cross_entropy-resnet20")
+    folder = Path("runs/my_photos-cross_entropy-resnet8")
     assert f'path = "{photos}"' in (folder / "recipe.toml").read_text()
     assert (folder / "eval/test/metrics.json").is_file()
 
@@ -224,7 +224,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(
 
 @pytest.mark.usefixtures("default_signals")
 def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
-    words = ["train", "icl-digits", *SMALL[:-1], "4"]
+    words = ["train", "icl-digits", *SMALL[:-1], "8"]
     command = [sys.executable, "-m", "longtail", *words]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stderr is not None
@@ -234,7 +234,7 @@ def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)  # treated as Ctrl-C
         rest = process.stderr.read()
     assert process.returncode == 130
-    folder = Path("runs/digits-cross_entropy-resnet20")
+    folder = Path("runs/digits-cross_entropy-resnet8")
     assert f"continue with: longtail train {folder} --resume" in rest
     assert "Traceback" not in rest
     assert status(folder) == "interrupted"
@@ -242,16 +242,16 @@ def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
     assert "is not finished" in run("predict", folder, make_photos(Path("new"), {"": {"owl": 1}}))[2]
     code, _, err = run(*words, "--resume")
     assert code == 0
-    assert re.search(r"resuming runs/\S+ after epoch [123] of 4", err)
+    assert re.search(r"resuming runs/\S+ after epoch [1-7] of 8", err)
     assert status(folder) == "done"
-    assert len((folder / "log.jsonl").read_text().splitlines()) == 4
+    assert len((folder / "log.jsonl").read_text().splitlines()) == 8
 
 
 def test_a_run_stopped_before_its_first_epoch_begins_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    folder = Path("runs/digits-cross_entropy-resnet20")
+    folder = Path("runs/digits-cross_entropy-resnet8")
     for stopped, said in (
         ("build_job", "interrupted before the first step; nothing was written"),
         (

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,14 +85,18 @@ def test_lists(run: Run) -> None:
     assert "0.47 M" in run("models")[1].split("resnet32")[1].split("\n")[0]
 
 
-def test_a_method_from_another_folder_is_listed(tmp_path: Path) -> None:
+def test_a_method_from_another_folder_is_listed_and_an_underscore_hides_its_helper(tmp_path: Path) -> None:
+    """In a process of its own: the folder is named in its environment."""
+    (tmp_path / "_help.py").write_text("from longtail.methods.cross_entropy import CrossEntropy as Base\n")
     (tmp_path / "toy.py").write_text(
-        "from longtail.methods.cross_entropy import CrossEntropy\nclass Toy(CrossEntropy):\n    'A toy.'\n"
+        "from longtail.methods._help import Base\nclass Toy(Base):\n    'A toy.'\n"
     )
     words = [sys.executable, "-m", "longtail", "methods"]
     env = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
     result = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
     assert "toy" in [line.split()[0] for line in result.stdout.splitlines() if line.endswith("A toy.")]
+    assert re.search(r"^icl\b", result.stdout, re.MULTILINE)
+    assert "_help" not in result.stdout
 
 
 def test_doctor(run: Run) -> None:

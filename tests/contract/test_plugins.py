@@ -1,8 +1,6 @@
-"""Methods from folders of one's own: found, helped by files that are none, and refused in one line when broken."""
+"""Methods from folders of one's own: a broken one is refused in one line, and hinders no other."""
 
 import importlib
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,16 +53,6 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
         if module is not None:
             assert f"{methods.__name__}.{name}" not in before
             delattr(methods, name)
-
-
-def test_a_file_is_found_and_an_underscore_hides_its_helper(tmp_path: Path) -> None:
-    """In a process of its own: the folder is named in its environment."""
-    write(tmp_path, mine=METHOD.format(line="from longtail.methods._help import X"), _help="X = 1")
-    words = [sys.executable, "-c", "from longtail.methods import available; print(*available())"]
-    environment = os.environ | {"LONGTAIL_METHODS": str(tmp_path)}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    assert {"mine", "icl"} <= {*done.stdout.split()}
-    assert "_help" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,12 @@ def test_classes_go_by_their_order_in_the_network() -> None:
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
     """Of a run whose classes have between 4 and 2 training images."""
-    given = {"model.num_experts": 1, "data.max_count": 4, "data.imbalance_factor": 2.0}
+    given = {
+        "model.name": "resnet8",
+        "model.num_experts": 1,
+        "data.max_count": 4,
+        "data.imbalance_factor": 2.0,
+    }
     run = longtail.train(
         "icl-digits", method="cross_entropy", epochs=1, out=tmp_path / "r", set=given, quiet=True
     )

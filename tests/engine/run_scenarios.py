@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tiny_runs import tiny
+from tiny_runs import TESTED, tiny
 
 import longtail.engine.job as job_module
+from longtail.data import digits
 from longtail.engine import processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
@@ -64,6 +65,7 @@ if __name__ == "__main__":
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # ignored in what a script starts in the background
+    digits.TEST_PER_CLASS = TESTED
     processes.GRACE = 90.0  # a busy machine needs more than five seconds to leave
     place, scenarios = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
     place.mkdir(exist_ok=True)

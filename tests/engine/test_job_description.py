@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def described(table: Path, **given: object) -> Path:
-    options = {"data.path": str(table), "data.image_size": 8, "model.name": "resnet20"} | given
+    options = {"data.path": str(table), "data.image_size": 8, "model.name": "resnet8"} | given
     recipe, _ = load_recipe("icl-images", {"data.name": "table", **options})
     folder = RunFolder(table.parent / "run")
     folder.create()

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 import torch
 from test_training import FILES, log_of
-from tiny_runs import STEPS, state_of, stop_at, tiny
+from tiny_runs import STEPS, TESTED, state_of, stop_at, tiny
 
 from longtail import methods
+from longtail.data import digits
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import Processes, join_processes
@@ -99,6 +100,13 @@ def started(*commands: Sequence[str], cwd: Path) -> Iterator[list["subprocess.Po
         for process in running:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_tested() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digits, "TEST_PER_CLASS", TESTED)
+        yield
 
 
 @pytest.fixture(scope="module")

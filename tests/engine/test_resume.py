@@ -116,7 +116,7 @@ def test_killed_between_the_last_state_and_the_evaluation(
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(
-            "longtail.engine.train.write_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            "longtail.engine.results.write_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
             fit(tiny(), str(out), quiet=True)

@@ -10,10 +10,11 @@ from longtail.methods.icl import ICL
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, ModelOutput, Progress
 
+TESTED = 10  # images of each class, where 50 would take more time than training
 STEPS, FEATURE_EPOCHS, EPOCHS = 3, 2, 4
 TINY = {
     "data.max_count": 16, "data.imbalance_factor": 4.0, "data.many_above": 12, "data.few_below": 6,
-    "model.name": "resnet20", "model.num_experts": 2, "model.head": "cosine",
+    "model.name": "resnet8", "model.num_experts": 2, "model.head": "cosine",
     "method.diversity_stop": 1, "method.contrastive_start": 1, "method.classifier_epochs": 2,
     "optim.epochs": EPOCHS, "optim.batch_size": 32, "optim.peak_lr": 0.05, "optim.warmup_epochs": 1,
     "run.device": "cpu", "run.seed": 3,

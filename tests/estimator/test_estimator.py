@@ -28,7 +28,7 @@ NUMBER = 60
 
 
 def classifier(**more: Any) -> LongTailClassifier:
-    return LongTailClassifier("cross_entropy", "resnet20", 1, settings=SETTINGS, **more)
+    return LongTailClassifier("cross_entropy", "resnet8", 1, settings=SETTINGS, **more)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_it_is_what_the_command_line_trains(fitted: LongTailClassifier, files: A
         table.writerow(("path", "label"))
         table.writerows(zip(*files, strict=True))
     run = longtail.train(
-        tmp_path / "table.csv", method="cross_entropy", model="resnet20", epochs=1, out=tmp_path / "run",
+        tmp_path / "table.csv", method="cross_entropy", model="resnet8", epochs=1, out=tmp_path / "run",
         set=SETTINGS, quiet=True,
     )  # fmt: skip
     assert run.metrics == fitted.run_.metrics

@@ -29,7 +29,7 @@ class RowsClassifier(LongTailClassifier):
     """Takes rows of numbers and shows each to the classifier as a small grey image."""
 
     def __init__(self, *, random_state: Any = 0) -> None:
-        super().__init__("cross_entropy", "resnet20", 1, validation_fraction=0.0, settings=QUICK)
+        super().__init__("cross_entropy", "resnet8", 1, validation_fraction=0.0, settings=QUICK)
         self.random_state = random_state  # which a check sets to anything
 
     def fit(self, X: Any, y: Any = None) -> "RowsClassifier":  # type: ignore[override]

@@ -23,7 +23,12 @@ class Made(NamedTuple):
 
 def _made(once: Once, method: str, experts: int) -> Made:
     def make(folder: Path) -> None:
-        given = {"model.num_experts": experts, "optim.batch_size": 128, "model.gates": experts > 1}
+        given = {
+            "model.name": "resnet8",
+            "model.num_experts": experts,
+            "model.gates": experts > 1,
+            "data.max_count": 60,
+        }
         longtail.train("icl-digits", method=method, epochs=2, out=folder / "run", set=given, quiet=True)
         for form in ("onnx", "pt2"):
             export(folder / "run", form)

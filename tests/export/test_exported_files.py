@@ -101,7 +101,7 @@ def test_what_a_file_says_of_itself(icl: Any) -> None:
     assert about["classes"] == [row["name"] for row in classes]
     assert about["class_counts"] == [row["count"] for row in classes]
     assert (about["image_size"], about["num_experts"], about["temperature"]) == (8, 3, 1.0)
-    assert about["recipe"] == "digits-icl-resnet20"
+    assert about["recipe"] == "digits-icl-resnet8"
     assert about["prior"] == pytest.approx([0.1] * 10)  # its classifiers are trained with logit adjustment
     assert "BILINEAR" in about["resize"]
     assert about["longtail_version"] == longtail.__version__
@@ -260,7 +260,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 def test_the_command(copy: Path, paths: list[Path], said: Callable[..., tuple[int, str, str]]) -> None:
     code, out, err = said("export", copy, "--format", "pt2")
     assert (code, err) == (0, "")
-    assert f"{copy}/export/model.pt2: digits-logit_adjustment-resnet20, 10 classes, 8 pixels" in out
+    assert f"{copy}/export/model.pt2: digits-logit_adjustment-resnet8, 10 classes, 8 pixels" in out
     assert f"agrees with the run on {IMAGES} images: probabilities differ by at most" in out
     assert "MODEL_CARD.md: a model card" in out
     code, out, err = said("predict", copy / "export" / "model.pt2", paths[0])

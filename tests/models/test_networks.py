@@ -18,7 +18,7 @@ from longtail.models import (
 )
 from longtail.models.layers import BasicBlock, ConvBN, FusionGate
 
-DEPTHS = ("resnet20", "resnet32", "resnet44", "resnet56")
+DEPTHS = ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56")
 
 
 def network(classes: int = 10, banks: tuple[str, ...] = ("first",), **options: object) -> ExpertResNet:
@@ -45,6 +45,7 @@ def worn(model: nn.Module) -> nn.Module:
 @pytest.mark.parametrize(
     ("options", "classes", "parameters"),
     [
+        ({"name": "resnet8", "num_experts": 1, "gates": False, "head": "linear"}, 10, 75_290 + 2_752),
         ({"name": "resnet20", "num_experts": 1, "gates": False, "head": "linear"}, 10, 269_722 + 2_752),
         ({"name": "resnet32", "num_experts": 1, "gates": False, "head": "linear"}, 10, 464_154 + 2_752),
         ({"name": "resnet44", "num_experts": 1, "gates": False, "head": "linear"}, 10, 658_586 + 2_752),

@@ -82,6 +82,7 @@ def _cifar(depth: int) -> Layout:
 
 PHOTOGRAPHS = ((3, 4, 6, 3), (256, 512, 1024, 2048), 64)
 RESNETS = {
+    "resnet8": _cifar(8),  # for trials
     "resnet20": _cifar(20),
     "resnet32": _cifar(32),
     "resnet44": _cifar(44),
