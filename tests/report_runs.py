@@ -55,6 +55,7 @@ def made_up_run(
     audit: Mapping[str, Any] | None = None,
     data: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    probed: Mapping[str, Sequence[Any]] | None = None,
     seed: int = 0,
 ) -> Path:
     """Write a run folder and return its path.
@@ -77,6 +78,7 @@ def made_up_run(
         audit: content of audit.json.
         data: path of a folder of images, else the run is on cifar100.
         overrides: of the recipe.
+        probed: key of the log -> its value in each finished epoch; None leaves it out.
         seed: of all draws.
     """
     names = tuple(names) if names is not None else tuple(f"class {c}" for c in range(num_classes))
@@ -106,7 +108,7 @@ def made_up_run(
     confidence = _confidences(rng, label == true, len(names))
     metrics = _scores(true, label, votes, groups, names, confidence) | {"split": split, "epoch": ran}
     metrics |= {"unknown_classes": dict(unknown or {}), "unreadable": []}
-    _write_log(path, ran, epochs, split, metrics if len(true) else None)
+    _write_log(path, ran, epochs, split, metrics if len(true) else None, probed or {})
     _write_splits(path, names, counts, true, split, sources)
     if evaluated and status == "done":
         folder = path / "eval" / split
@@ -209,7 +211,14 @@ def _ece(right: np.ndarray, confidence: np.ndarray) -> float | None:
     return float(gaps.sum() / len(right)) if len(right) else None
 
 
-def _write_log(path: Path, ran: int, epochs: int, split: str, metrics: dict[str, Any] | None) -> None:
+def _write_log(
+    path: Path,
+    ran: int,
+    epochs: int,
+    split: str,
+    metrics: dict[str, Any] | None,
+    probed: Mapping[str, Sequence[Any]],
+) -> None:
     lines = []
     for epoch in range(ran):
         feature = epoch < epochs - 1
@@ -223,6 +232,7 @@ def _write_log(path: Path, ran: int, epochs: int, split: str, metrics: dict[str,
             part = (epoch + 1) / ran
             scores = {key: metrics[key] and part * metrics[key] for key in ("overall", "macro", *GROUPS)}
             record[split] = metrics | scores
+        record |= {key: values[epoch] for key, values in probed.items() if values[epoch] is not None}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
     (path / "log.jsonl").write_text("".join(lines), "utf-8")
 

@@ -18,6 +18,7 @@ with loading():
         demo,
         explaining,
         exporting,
+        figures,
         listing,
         predicting,
         reporting,
@@ -47,6 +48,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data.app)
+app.add_typer(figures.app)
 
 
 def _version(wanted: bool) -> bool:

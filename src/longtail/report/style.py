@@ -59,9 +59,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, folder: RunFolder, name: str) -> str:
-    """Write a figure as PNG into a run folder; returns `name`."""
-    metadata = {"Software": None}  # the same run, the same bytes
-    folder.write(name, lambda file: figure.savefig(file, format="png", dpi=200, metadata=metadata))
+    """Write a figure into a folder, as PNG or SVG by the ending of `name`, which is returned."""
+    ending = name.rpartition(".")[2]
+    metadata = {"png": {"Software": None}, "svg": {"Date": None}}[ending]  # the same run, the same bytes
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        folder.write(name, lambda file: figure.savefig(file, format=ending, dpi=200, metadata=metadata))
     return name
 
 
