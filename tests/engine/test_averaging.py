@@ -172,6 +172,13 @@ def test_the_divergence_of_experts_is_summed_over_ordered_pairs_and_averaged_by_
         assert found == (pytest.approx(float(sum(terms)) / len(rows)) if rows else None)
 
 
+def test_a_share_of_the_gradient_needs_a_stage_of_each_experts_own(tmp_path: Path) -> None:
+    recipe = tiny(model__shared_stages=3, run__probes=["gradient_share"])
+    with pytest.raises(InputError, match="shared_stages"):
+        fit(recipe, str(tmp_path / "run"), quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

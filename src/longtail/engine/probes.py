@@ -6,6 +6,7 @@ from torch import Tensor
 
 from longtail.engine.processes import Processes
 from longtail.models import ExpertModel
+from longtail.types import InputError
 
 
 class GradientShare:
@@ -15,10 +16,18 @@ class GradientShare:
 
     Args:
         model: the network.
+
+    Raises:
+        InputError: its experts share all stages.
     """
 
     def __init__(self, model: ExpertModel) -> None:
         self._weights = model.last_convolutions()
+        if not self._weights:
+            raise InputError(
+                'run.probes = ["gradient_share"] needs experts with a stage of their own; lower model.shared_stages, or '
+                "leave the probe out"
+            )
         count, device = len(self._weights), next(model.parameters()).device
         self._sums = torch.zeros(count, device=device)
         self._steps = torch.zeros((), device=device)
