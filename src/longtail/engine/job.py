@@ -15,6 +15,7 @@ from longtail.data.audit import audit_loaded
 from longtail.data.content import to_text
 from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
+from longtail.engine.probes import check_probes
 from longtail.engine.processes import ALONE, Processes
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import building_in, environment, start_runtime, weight_dtype
@@ -136,6 +137,7 @@ def build_job(
         model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
         method = recipe.build_method(data.class_counts, model.feature_dim)
     _check_size(data.image_size, recipe.model.name, model.image_multiple)
+    check_probes(recipe.run.probes, model)
     model = model.to(runtime.device).to(memory_format=torch.channels_last)
     if processes.count > 1:
         normalize_globally(model)

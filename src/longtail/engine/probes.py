@@ -1,5 +1,7 @@
 """What a run may note beside its losses: how the experts share the gradient, how far their predictions lie apart."""
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -9,6 +11,19 @@ from longtail.models import ExpertModel
 from longtail.types import InputError
 
 
+def check_probes(probes: Collection[str], model: ExpertModel) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        InputError: the experts share all stages, so none has a last convolution of its own.
+    """
+    if "gradient_share" in probes and not model.last_convolutions():
+        raise InputError(
+            "the probe gradient_share needs experts with a stage of their own; lower model.shared_stages, or leave it "
+            "out of run.probes"
+        )
+
+
 class GradientShare:
     """Each expert's share of the gradient: the norm at its own last convolution over the sum of all, a mean over steps.
 
@@ -16,18 +31,10 @@ class GradientShare:
 
     Args:
         model: the network.
-
-    Raises:
-        InputError: its experts share all stages.
     """
 
     def __init__(self, model: ExpertModel) -> None:
         self._weights = model.last_convolutions()
-        if not self._weights:
-            raise InputError(
-                'run.probes = ["gradient_share"] needs experts with a stage of their own; lower model.shared_stages, or '
-                "leave the probe out"
-            )
         count, device = len(self._weights), next(model.parameters()).device
         self._sums = torch.zeros(count, device=device)
         self._steps = torch.zeros((), device=device)
