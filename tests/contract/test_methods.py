@@ -28,6 +28,7 @@ experts = pytest.mark.parametrize("num_experts", [1, 2, 3])
 def build(name: str, num_experts: int = 3, counts: Tensor = COUNTS, dim: int = D) -> Method:
     cls = available()[name]
     known = experts_of(cls)
+    torch.manual_seed(0)  # a method may have weights of its own
     return cls(cls.Options(name=name), counts, num_experts if num_experts in known else known[0], dim)
 
 
@@ -254,8 +255,9 @@ def test_a_step_waits_for_nothing(name: str) -> None:
 def terms_without_values(cls: type[Method], name: str) -> dict[str, set[str]]:
     """Stage -> the terms that a step with fake tensors gave in it, at all edges of its windows."""
     traced: dict[str, set[str]] = {}
-    with FakeTensorMode():
-        method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), most_experts(cls), D)
+    method = cls(cls.Options(name=name), torch.ones(C, dtype=torch.int64), most_experts(cls), D)
+    with FakeTensorMode() as mode:
+        method._apply(mode.from_tensor)
         for progress in moments(method):
             output, batch = example(method, progress, torch.zeros(B, dtype=torch.int64))
             terms = step(method, output, batch, progress)

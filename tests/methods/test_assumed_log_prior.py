@@ -27,6 +27,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("class_balanced", "train", {"beta": 0.9}),
     ("class_balanced", "train", {"start": 1, "beta": 0.9}),
     ("balanced_softmax", "train", {}),
+    ("bcl", "train", {}),
+    ("bcl", "train", {"tau": 0.5}),
     ("balanced_softmax", "train", {"tau": 0.5}),
     ("logit_adjustment", "train", {}),
     ("logit_adjustment", "train", {"tau": 1.5}),
@@ -40,6 +42,7 @@ WITHOUT_BAYES: dict[str, str] = {
     "ldam": "the margin is taken off the target alone",
     "manifold_mixup": "it sees mixed features alone",
     "mixup": "it sees mixed images alone",
+    "paco": "the softmax is over keys beside classes, and a class weighs more than a key of it",
     "focal": "its minimum is flatter than the posterior, and in another way for each image",
 }
 """Methods whose best logits are no posterior, whatever they assume, and why."""
@@ -57,14 +60,17 @@ def trained(name: str, stage: Stage, **options: Any) -> Tensor:
     kind, target = kind.repeat_interleave(times), target.repeat_interleave(times)
     table = torch.zeros(experts, len(KINDS), len(COUNTS), dtype=torch.float64, requires_grad=True)
     features = torch.zeros(experts, len(kind), 2, dtype=torch.float64)
-    batch = Batch(torch.zeros(len(kind), 3, 1, 1), target, torch.arange(len(kind)))
+    aux = {"classifier": torch.zeros(experts, len(COUNTS), 2, dtype=torch.float64)}
+    views = method.num_views
+    batch = Batch(torch.zeros(views * len(kind), 3, 1, 1), target, torch.arange(len(kind)))
+    features, kind = features.repeat(1, views, 1), kind.repeat(views)
     progress = Progress(stage.name, 0, 1, 0, 0, 0)
     solver = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14,
                                line_search_fn="strong_wolfe")  # fmt: skip
 
     def closure() -> Tensor:
         solver.zero_grad()
-        terms = method.loss(ModelOutput(features, table[:, kind]), batch, progress)
+        terms = method.loss(ModelOutput(features, table[:, kind], aux), batch, progress)
         total = torch.stack(list(terms.values())).sum()
         total.backward()
         return total

@@ -26,6 +26,7 @@ from longtail.losses.diversity import (
 )
 from longtail.losses.margins import ldam_margins, target_margin
 from longtail.losses.momentum import KeyQueue, moving_average_copy, update_moving_average
+from longtail.losses.projection import Projection
 from longtail.losses.supervised import (
     parametric_contrastive,
     positive_pairs,
@@ -40,6 +41,7 @@ __all__ = [
     "ClassStatistics",
     "ConfusionTracker",
     "KeyQueue",
+    "Projection",
     "PrototypeBank",
     "adaptive_diversity",
     "adaptive_diversity_floored",
