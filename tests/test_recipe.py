@@ -92,7 +92,7 @@ def test_forms_of_icl_stand_beside_each_other() -> None:
     ("target", "said"),
     [
         ("icl-digit", "'icl-digit'; did you mean 'icl-digits'"),
-        ("zzz", "recipes are finetune, icl-cifar10-lt, "),
+        ("zzz", ", finetune, icl-cifar10-lt, "),
         ("no/such/recipe.toml", "no/such/recipe.toml does not exist; give a recipe.toml, "),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_file_on_a_base(tmp_path: Path) -> None:
             "key 'epochs' stands outside the sections data, model, method",
         ),
         ("[data", "is not valid TOML"),
-        ("[data]\nname = 'digits'", "section [method] is missing; add it"),
+        ("[data]\nname = 'digits'", "section [method] is missing; add it, or begin with base = 'icl-images'"),
         ("[data]\nname = 'digits'\n[method]\ntau = 1.0", "key 'method.name' is missing"),
         ("[data]\nname = 'digits'\n[method]\nname = 'icl'\n[optm]\nepochs = 3", "unknown key 'optm'"),
     ],

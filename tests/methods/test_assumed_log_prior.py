@@ -37,6 +37,14 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("icl", "feature", {"contrastive_weight": 0.0}),
     ("sade", "train", {}),
     ("sade", "train", {"tau": 1.5}),
+    ("balpoe", "train", {"mixup_alpha": 0.0}),
+    ("balpoe", "train", {"mixup_alpha": 0.0, "tau_first": -1.0, "tau_last": 2.0}),
+    ("shike", CLASSIFIER, {}),
+    ("shike", CLASSIFIER, {"tau": 0.7}),
+    ("shike", "feature", {"mining_weight": 0.0}),
+    ("tcl", "train", {"calibration_weight": 0.0}),
+    ("lgla", "train", {"angular_weight": 0.0}),
+    ("lgla", "train", {"angular_weight": 0.0, "tau": 1.5}),
 ]
 WITHOUT_BAYES: dict[str, str] = {
     "ldam": "the margin is taken off the target alone",

@@ -10,6 +10,7 @@ from longtail.losses.classification import (
     logit_adjusted_cross_entropy,
     parallel_loss,
     sample_cross_entropy,
+    spread_adjustments,
 )
 from longtail.losses.contrastive import confusion_contrastive
 from longtail.losses.distillation import (
@@ -70,6 +71,7 @@ __all__ = [
     "sampled_positives",
     "simplex_targets",
     "soft_cross_entropy",
+    "spread_adjustments",
     "supervised_contrastive",
     "target_margin",
     "update_moving_average",

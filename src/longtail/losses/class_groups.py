@@ -64,12 +64,12 @@ def equal_mass_groups(counts: Int[Tensor, " c"], groups: int) -> Bool[Tensor, "g
         raise ValueError(f"groups of {classes} classes are 1 to {classes}, not {groups}")
     order = counts.argsort(descending=True, stable=True)
     reached = counts[order].cumsum(0).double()
-    cuts = [0]
+    place = torch.arange(classes, device=counts.device)
+    start, group_of = place.new_zeros(()), torch.zeros_like(place)
     for group in range(1, groups):
         wanted = reached[-1] * group / groups
-        start = cuts[-1]  # at least one class a group; as counts fall, enough are left for the groups to come
-        cuts.append(start + 1 + int((reached[start:] - wanted).abs().argmin()))
-    masks = torch.zeros(groups, classes, dtype=torch.bool, device=counts.device)
-    for group, (start, stop) in enumerate(zip(cuts, [*cuts[1:], classes], strict=True)):
-        masks[group, order[start:stop]] = True
-    return masks
+        allowed = (place >= start) & (place < classes - (groups - group))  # a class at least for each group
+        start = (reached - wanted).abs().masked_fill(~allowed, torch.inf).argmin() + 1
+        group_of = group_of + (place >= start)
+    members = torch.arange(groups, device=counts.device).unsqueeze(1)
+    return torch.zeros_like(group_of).index_copy_(0, order, group_of) == members

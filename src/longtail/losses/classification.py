@@ -151,6 +151,34 @@ def logit_adjust(
     return logits + tau * class_counts.clamp_min(1).to(logits.dtype).log()
 
 
+def spread_adjustments(
+    class_counts: Int[Tensor, " c"], num_experts: int, first: float, last: float
+) -> Float[Tensor, "{num_experts} c"]:
+    """What to add to the logits of experts that are each fit for a class mix of their own: tau_m * log n_c.
+
+    Args:
+        class_counts: (C,) training images of each class; a class without any counts as one image.
+        num_experts: M >= 1; the strengths tau_m are evenly spaced, and a single expert has the middle one.
+        first: tau of the first expert.
+        last: tau of the last expert.
+
+    Returns:
+        (M, C) float32.
+
+    Source: Sanchez Aimar et al., Balanced Product of Calibrated Experts, CVPR 2023.
+
+    Example:
+        >>> spread_adjustments(torch.tensor([1, 10]), 3, 0.0, 2.0)
+        tensor([[0.0000, 0.0000],
+                [0.0000, 2.3026],
+                [0.0000, 4.6052]])
+
+    """
+    middle = (first + last) / 2
+    tau = torch.linspace(first, last, num_experts) if num_experts > 1 else torch.tensor([middle])
+    return tau.to(class_counts.device).unsqueeze(1) * class_counts.clamp_min(1).float().log()
+
+
 def logit_adjusted_cross_entropy(
     logits: Float[Tensor, "m b c"],
     target: Int[Tensor, " b"],

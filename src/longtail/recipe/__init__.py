@@ -15,15 +15,25 @@ from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_ep
 from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.recipe.faults import explain, nearest, no_such
-from longtail.recipe.reading import SECTIONS, parse, read_text, shipped, toml_value
+from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS, parse, read_text, shipped, toml_value
 from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
 
-__all__ = ["Recipe", "changed", "difference", "load_recipe", "scaled", "shipped", "toml_value", "validate"]
+__all__ = [
+    "DEFAULT_FOR_IMAGES",
+    "FINE_TUNING",
+    "Recipe",
+    "changed",
+    "difference",
+    "load_recipe",
+    "scaled",
+    "shipped",
+    "toml_value",
+    "validate",
+]
 
-DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 FINE_TUNING = "finetune"
 
 

@@ -14,7 +14,7 @@ from longtail.data.policies import ViewOptions
 from longtail.method import MethodOptions
 from longtail.methods import find
 from longtail.models import ModelOptions
-from longtail.recipe.reading import SECTIONS, shipped
+from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
 from longtail.types import InputError
@@ -86,7 +86,7 @@ def explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
         return f"unknown key {short(key)}; {nearest(key, sections)}"
     if first["type"] == "missing":
         return {
-            1: f"section [{key}] is missing; add it, or begin with base = {next(iter(shipped()))!r}",
+            1: f"section [{key}] is missing; add it, or begin with base = {DEFAULT_FOR_IMAGES!r}",
             2: f"key {key!r} is missing; give it in the recipe or with --set {key}=...",
         }.get(len(where), f"{key} does not fit: it has too few values")
     if len(where) == 1:

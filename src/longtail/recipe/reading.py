@@ -8,6 +8,7 @@ from longtail.records import decoded, parse_toml, read_bytes, short
 from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
+DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 MOST_BYTES = 2**16
 REMEDY = "give a recipe.toml, such as a run folder holds, or a shipped recipe"
 
