@@ -122,6 +122,12 @@ def test_a_base_is_changed_key_by_key(tmp_path: Path) -> None:
     assert row_recipe(study, "icl", {}).optim.peak_lr == 0.2
 
 
+@pytest.mark.parametrize("change", ["set.data.imbalance_factor = 50.0", 'recipe = "icl-cifar10-lt"'])
+def test_published_figures_of_other_data_are_left_out(tmp_path: Path, change: str) -> None:
+    study = load_study(write(tmp_path, f'base = "table4"\n{change}\n[rows.icl]\npublished = 61.3\n'))
+    assert [row.published for row in study.rows.values()] == [None] * 4 + [61.3]
+
+
 def test_a_grid_repeats_each_row(tmp_path: Path) -> None:
     text = (
         HEAD

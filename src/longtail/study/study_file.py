@@ -165,7 +165,10 @@ def _parsed(text: str, origin: str) -> dict[str, Any]:
 
 
 def _on_base(sections: dict[str, Any], origin: str) -> dict[str, Any]:
-    """The base study with this one's keys written over it: rows and `set` key by key."""
+    """The base study with this one's keys written over it: rows and `set` key by key.
+
+    Published figures of the base are not those of another recipe or of other data, and are left out there.
+    """
     name, studies = sections.pop("base"), shipped_studies()
     if not isinstance(name, str) or name not in studies:
         raise InputError(
@@ -174,13 +177,17 @@ def _on_base(sections: dict[str, Any], origin: str) -> dict[str, Any]:
     base = _parsed(studies[name], name)
     if "base" in base:
         raise InputError(f"{origin}: base {name!r} has a base itself; only one level is allowed, so copy it")
-    rows = {key: dict(row) for key, row in base.get("rows", {}).items()}
+    own = _flat(sections.get("set", {}), origin)
+    elsewhere = "recipe" in sections or any(key.startswith("data.") for key in own)
+    rows = {
+        key: {name: value for name, value in row.items() if not (elsewhere and name == "published")}
+        for key, row in base.get("rows", {}).items()
+    }
     for key, row in sections.get("rows", {}).items():
-        own = rows.setdefault(key, {})
-        changed = _flat(own.get("set", {}), name) | _flat(row.get("set", {}), origin)
-        own.update(row, set=changed)
-    both = _flat(base.get("set", {}), name) | _flat(sections.get("set", {}), origin)
-    return base | sections | {"rows": rows, "set": both}
+        both = rows.setdefault(key, {})
+        changed = _flat(both.get("set", {}), name) | _flat(row.get("set", {}), origin)
+        both.update(row, set=changed)
+    return base | sections | {"rows": rows, "set": _flat(base.get("set", {}), name) | own}
 
 
 def _rows(sections: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
