@@ -40,8 +40,16 @@ def plugins() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hooks") / "run"
-    fit(tiny(**EVERYTHING), str(out), quiet=True)
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Display, "say", lambda self, line: said.append(line))
+        fit(tiny(**EVERYTHING), str(out), quiet=True)
+    (out.parent / "said").write_text("\n".join(said))
     return out
+
+
+def test_what_a_method_does_at_the_end_is_said(run: Path) -> None:
+    assert "everything is done" in (run.parent / "said").read_text().splitlines()
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(

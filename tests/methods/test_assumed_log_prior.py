@@ -26,6 +26,10 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("cross_entropy", "train", {}),
     ("class_balanced", "train", {"beta": 0.9}),
     ("class_balanced", "train", {"start": 1, "beta": 0.9}),
+    ("crt", "feature", {}),
+    ("crt", CLASSIFIER, {}),
+    ("lws", "feature", {}),
+    ("lws", "scale", {}),
     ("balanced_softmax", "train", {}),
     ("bcl", "train", {}),
     ("bcl", "train", {"tau": 0.5}),
@@ -49,6 +53,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 WITHOUT_BAYES: dict[str, str] = {
     "ldam": "the margin is taken off the target alone",
     "manifold_mixup": "it sees mixed features alone",
+    "tau_norm": "normalised logits are no logarithm of a probability",
     "mixup": "it sees mixed images alone",
     "paco": "the softmax is over keys beside classes, and a class weighs more than a key of it",
     "focal": "its minimum is flatter than the posterior, and in another way for each image",

@@ -157,7 +157,9 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         del training  # its momentum, recordings and stored features make room for those of the next stage
     last = job.stages[-1]
     with torch.no_grad():
-        job.method.finalize(job.model, held_out(job, last))
+        said = job.method.finalize(job.model, held_out(job, last))
+    if said is not None:
+        job.display.say(said)
     temperature = job.processes.on_first(lambda: find_temperature(job, last))
     job.processes.on_first(lambda: write_weights(job, last, temperature))
     write_evaluations(job, last, temperature)

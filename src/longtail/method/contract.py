@@ -178,13 +178,17 @@ class Method(nn.Module, ABC):
     def after_step(self, model: nn.Module, progress: Progress) -> None:
         """Called after each optimizer step, without gradients: projections of weights, moving averages."""
 
-    def finalize(self, model: nn.Module, held_out: HeldOut | None) -> None:
+    def finalize(self, model: nn.Module, held_out: HeldOut | None) -> str | None:
         """Called once after the last stage, without gradients, before the weights are written.
 
         Args:
             model: the trained network.
             held_out: what it says of the validation images; None where the recipe holds none out.
+
+        Returns:
+            What to tell the user of it, if anything.
         """
+        return None
 
     def expert_logits(self, output: ModelOutput) -> Float[Tensor, "m b c"]:
         """The prediction of each expert: by default its logits as they are."""

@@ -73,6 +73,7 @@ class Everything(Method):
     def finalize(self, model, held_out):
         if held_out is not None:
             self.held_out.copy_(torch.tensor([held_out.features.shape[1], *held_out.logits.shape[1:]]))
+        return "everything is done"
 
     def logits(self, output):
         return (output.logits + self.shift).mean(dim=0)

@@ -1,0 +1,116 @@
+"""Methods with a second stage or an end of their own for the classifiers: stages, losses, what is done to weights."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from longtail.method import HeldOut, Method, Stage
+from longtail.methods import find
+from longtail.models import ModelOptions, build_model
+from longtail.types import Batch, ModelOutput, Progress
+
+COUNTS = torch.tensor([50, 20, 7, 1, 3])
+LOGITS = 2 * torch.randn(2, 9, 5, generator=torch.Generator().manual_seed(0))
+FEATURES = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1))
+OUTPUT = ModelOutput(FEATURES, LOGITS)
+TARGETS = [0, 1, 2, 3, 4, 0, 1, 2, 3]
+BATCH = Batch(torch.zeros(9, 3, 4, 4), torch.tensor(TARGETS), torch.arange(9))
+
+
+def build(name: str, **options: Any) -> Method:
+    return find(name)(find(name).Options(name=name, **options), COUNTS, 2, 4)
+
+
+def stages(name: str, epochs: int = 200, **options: Any) -> tuple[Stage, ...]:
+    return find(name).stages(find(name).Options(name=name, **options), epochs)
+
+
+def cross_entropy(row: list[float], target: int) -> float:
+    return math.log(sum(math.exp(z) for z in row)) - row[target]
+
+
+def total(method: Method, stage: str, output: ModelOutput = OUTPUT) -> float:
+    terms = method.loss(output, BATCH, Progress(stage, 0, 20, 180, 0, 0))
+    return sum(term.item() for term in terms.values())
+
+
+def of_rows(logits: torch.Tensor) -> float:
+    return sum(cross_entropy(logits[m, i].tolist(), y) / 9 for m in range(2) for i, y in enumerate(TARGETS))
+
+
+def test_crt_trains_a_fresh_classifier_on_frozen_features() -> None:
+    feature, classifier = stages("crt", classifier_peak_lr=0.3)
+    assert (feature.epochs, feature.trainable, feature.sampler) == (180, ("*",), "instance")
+    assert (classifier.epochs, classifier.trainable, classifier.sampler) == (
+        20,
+        ("heads.*",),
+        "class_balanced",
+    )
+    assert (classifier.peak_lr, classifier.batch_norm, classifier.warmup) == (0.3, "eval", False)
+    assert feature.bank != classifier.bank
+    assert total(build("crt"), "classifier") == pytest.approx(of_rows(LOGITS), rel=1e-5)
+    assert len(stages("crt", classifier_epochs=0)) == 1
+
+
+def test_lws_trains_one_factor_a_class_and_nothing_else() -> None:
+    feature, scale = stages("lws", scale_peak_lr=0.3)
+    assert (feature.epochs, scale.epochs, scale.trainable) == (180, 20, ("method.scale",))
+    assert (scale.sampler, scale.batch_norm, scale.bank) == ("class_balanced", "eval", feature.bank)
+    method = build("lws")
+    assert torch.equal(method.expert_logits(OUTPUT), LOGITS)
+    factors = torch.tensor([[0.5, 1.0, 2.0, 3.0, 1.5], [1.0, -1.0, 2.0, 0.0, 4.0]])
+    with torch.no_grad():
+        method.scale.copy_(factors[:, None])
+    scaled = LOGITS * factors[:, None, :]
+    torch.testing.assert_close(method.logits(OUTPUT), scaled.mean(0))
+    assert total(method, "scale") == pytest.approx(of_rows(scaled), rel=1e-5)
+    assert total(method, "feature") == pytest.approx(of_rows(LOGITS), rel=1e-5)
+    assert method.predicts_with_state
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return build_model(ModelOptions(name="resnet20", num_experts=2, head="linear"), 5, ("first",))
+
+
+def test_tau_divides_rows_by_a_power_of_their_length_and_drops_the_bias() -> None:
+    model = network()
+    weight, bias = (model.get_parameter(f"heads.first.{name}") for name in ("weight", "bias"))
+    before = weight.detach().clone()
+    with torch.no_grad():
+        said = build("tau_norm", tau=0.6).finalize(model, None)
+    for m in range(2):
+        for c in range(5):
+            length = math.sqrt(sum(w * w for w in before[m, c].tolist()))
+            torch.testing.assert_close(weight[m, c], before[m, c] / length**0.6)
+    assert not bias.any()
+    assert said is not None
+    assert "0.6" in said
+
+
+@pytest.mark.parametrize("choose", [True, False])
+def test_tau_is_chosen_by_the_mean_accuracy_of_classes(choose: bool) -> None:
+    """Of class 0 (long weights) there are many images, of class 1 two: at tau = 0 they are lost, later they are won."""
+    model = network()
+    weight = model.get_parameter("heads.first.weight")
+    with torch.no_grad():
+        weight.zero_()
+        weight[:, 0, 0], weight[:, 1, 1], weight[:, 2:, 2] = 4.0, 1.0, 0.001
+    features = torch.zeros(2, 22, weight.shape[2])
+    features[:, :20, 0], features[:, :20, 1] = 1.0, 0.5  # right as long as 4^(1 - tau) > 0.5: up to 1.4
+    features[:, 20:, 0], features[:, 20:, 1] = 0.5, 1.0  # right as soon as 4^(1 - tau) < 2: from 0.6 on
+    targets = torch.tensor([0] * 20 + [1] * 2)
+    held_out = HeldOut(features, features @ weight.detach().mT, targets)
+    with torch.no_grad():
+        said = build("tau_norm", tau=0.3, choose=choose).finalize(model, held_out)
+    length = weight[0, 0].norm().item()
+    assert length == pytest.approx(4 ** (1 - (0.6 if choose else 0.3)), rel=1e-5)
+    assert said is not None
+    assert ("validation" in said) == choose
+
+
+def test_tau_normalised_logits_stand_for_balanced_classes() -> None:
+    assert not build("tau_norm").assumed_log_prior(Stage("train", 200)).any()
