@@ -66,7 +66,7 @@ class TauNormalisation(Method):
 
 def normalised(weight: Float[Tensor, "m c d"], tau: float) -> Float[Tensor, "m c d"]:
     """Each row divided by the tau-th power of its length."""
-    length = torch.linalg.vector_norm(weight, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(weight, dim=-1, keepdim=True)
     return weight / length.clamp_min(torch.finfo(weight.dtype).tiny).pow(tau)
 
 
@@ -74,9 +74,11 @@ def best_tau(weight: Float[Tensor, "m c d"], held_out: HeldOut) -> float:
     """Of the grid the smallest tau with the best mean accuracy of classes."""
     member = functional.one_hot(held_out.targets, weight.shape[1]).to(weight.dtype)
     share = member / member.sum(0).clamp_min(1)  # each image counts as one over those of its class
-    found: dict[float, float] = {}
+    found = []
     for tau in GRID:
         logits = held_out.features.to(weight.dtype) @ normalised(weight, tau).mT
         right = logits.mean(0).argmax(-1) == held_out.targets
-        found[tau] = (share.sum(1) * right).sum().item()
-    return max(GRID, key=found.__getitem__)
+        found.append((share.sum(1) * right).sum())
+    scores = torch.stack(found)
+    best = torch.where(scores == scores.amax(), scores.new_tensor(GRID), torch.inf).amin()
+    return round(float(best), 1)
