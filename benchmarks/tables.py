@@ -1,4 +1,4 @@
-"""Tables from the result files: benchmarks/results/tables.md and the part of README.md between its marks.
+"""Tables from the result files: benchmarks/results/tables.md, docs/methods.md, the part of README.md between its marks.
 
 python benchmarks/tables.py           # write
 python benchmarks/tables.py --check   # exit 1 when what is written is not what the files say
@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import methods_page
 from longtail.study.layout import Table, markdown, markdown_rows
 from longtail.study.result import SCORES, read_results
 from longtail.study.run import table_of
@@ -147,7 +148,11 @@ def main():
     readme = ROOT / "README.md"
     before, rest = readme.read_text("utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    wanted = {RESULTS / "tables.md": full, readme: f"{before}{BEGIN}\n{short}{END}{after}"}
+    wanted = {
+        RESULTS / "tables.md": full,
+        ROOT / "docs" / "methods.md": methods_page.page(read_results(RESULTS)),
+        readme: f"{before}{BEGIN}\n{short}{END}{after}",
+    }
     stale = [p for p, text in wanted.items() if not p.exists() or p.read_text("utf-8") != text]
     if check:
         if stale:
