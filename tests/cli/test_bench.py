@@ -2,9 +2,10 @@
 
 import csv
 import json
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -147,16 +148,21 @@ def test_cells_that_others_hold_are_waited_for_and_the_rest_is_done(study: str) 
 @pytest.mark.usefixtures("default_signals")
 def test_an_interruption_reaches_all_processes_and_the_same_command_goes_on(run: Run, study: str) -> None:
     words = ["bench", study, "--only", "ce", "--seeds", "0,1", "--set", "optim.epochs=40"]
-    command = [sys.executable, "-m", "longtail", *words, "--workers", "2"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        logs = [Path(f"runs/three/ce/seed-{seed}/log.jsonl") for seed in (0, 1)]
+    logs = [Path(f"runs/three/ce/seed-{seed}/log.jsonl") for seed in (0, 1)]
+
+    def interrupt() -> None:
         until = time.monotonic() + 100
         while not all(log.exists() for log in logs) and time.monotonic() < until:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+        os.kill(os.getpid(), signal.SIGINT)  # this process alone, as `kill -INT` does
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    code, out, err = run(*words, "--workers", "2")
+    thread.join()
+    assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "interrupted; the same command goes on"
+    assert not multiprocessing.active_children()
     states = [json.loads(log.with_name("status.json").read_text()) for log in logs]
     assert [state["status"] for state in states] == ["interrupted", "interrupted"]
     assert all(1 <= state["epoch"] < 40 for state in states)
@@ -165,3 +171,24 @@ def test_an_interruption_reaches_all_processes_and_the_same_command_goes_on(run:
     assert "out of time, 2 not finished: ce, seed 0, ce, seed 1; the same command goes on" in err
     assert not list(Path("runs/three").rglob("*.lock"))
     assert not Path("runs/three/results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--only", "cee"), "study three has no row 'cee'; did you mean 'ce'?"),
+        (("--data", "nowhere"), "nowhere does not exist"),
+        (("--results", "three.toml"), "three.toml is a file; choose another folder"),
+        (("--set", "optim.peak_rl=1"), "row ce: unknown key 'optim.peak_rl'; did you mean 'optim.peak_lr'?"),
+        (("--set", "run.seed=1"), "give --seeds N,N,... in place of --set run.seed"),
+        (("--seeds", "1,1"), "give each once"),
+        (("--seeds", "-1"), "run.seed = -1 does not fit"),
+        (("--workers", "0"), "--workers"),
+        (("--minutes", "0"), "--minutes 0 does not fit: give more than 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(
+    refused: Callable[..., str], study: str, words: tuple[str, ...], said: str
+) -> None:
+    assert said in refused("bench", study, *words)
+    assert not Path("runs").exists()

@@ -142,6 +142,11 @@ def plan_study(request: Request) -> Plan:
     results = folder / "results" if request.results is None else Path(request.results)
     data = request.data or study.data
     place = None if data is None else Path(data).expanduser().resolve()
+    if place is not None and not place.exists():
+        raise InputError(f"{data} does not exist; give the place of the images with --data")
+    for made in (folder, results):
+        if made.exists() and not made.is_dir():
+            raise InputError(f"{made} is a file; choose another folder with --out or --results")
     given = given_keys(request.set, data=place, method=None, model=None, strict=False)
     if "run.seed" in given:
         raise InputError("run.seed is set by the study; give --seeds N,N,... in place of --set run.seed")
