@@ -75,6 +75,7 @@ def weighted(logits, target) -> torch.Tensor:
         + losses.weighted_cross_entropy(logits, target, losses.class_weights(counts), normalise=False)
         + losses.soft_cross_entropy(logits, target, other, share=0.3, weight=weight)
         + losses.soft_cross_entropy(logits, target, other, share)
+        + losses.binary_soft_cross_entropy(logits, target, other, 0.3)
         + losses.expert_cross_entropy(losses.target_margin(logits, target, margins, scale=30.0), target)
     ).sum()
 

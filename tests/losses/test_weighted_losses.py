@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from longtail.losses import (
+    binary_soft_cross_entropy,
     class_weights,
     expert_cross_entropy,
     ldam_margins,
@@ -185,3 +187,28 @@ def test_half_precision_is_computed_in_float32(loss, logits, target, dtype) -> N
         value = loss(half, target)
     assert value.dtype == torch.float32
     torch.testing.assert_close(value, loss(half.float(), target), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0, torch.tensor(0.6, dtype=torch.float64)])
+def test_binary_soft_cross_entropy_agrees_with_a_loop(share) -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = 2 * torch.randn(2, 4, 5, dtype=torch.float64, generator=generator)
+    target, other = torch.tensor([0, 1, 2, 2]), torch.tensor([3, 1, 0, 4])
+    expected = torch.zeros(2, dtype=torch.float64)
+    for m, b in itertools.product(range(2), range(4)):
+        p, t = logits[m, b].softmax(0), torch.zeros(5, dtype=torch.float64)
+        t[target[b]] += float(share)
+        t[other[b]] += 1 - float(share)
+        expected[m] -= (t * p.log() + (1 - t) * (1 - p).log()).sum() / 4
+    torch.testing.assert_close(binary_soft_cross_entropy(logits, target, other, share), expected)
+
+
+@pytest.mark.parametrize("size", [1e4, 0.0])
+def test_binary_soft_cross_entropy_of_certain_and_of_equal_logits(size: float) -> None:
+    """A probability that rounds to 1 has 1 - p without a logarithm of zero, and a finite gradient."""
+    logits = torch.tensor([[[size, 0.0, 0.0], [0.0, size, 0.0]]]).requires_grad_()
+    value = binary_soft_cross_entropy(logits, torch.tensor([0, 0]), torch.tensor([0, 0]), 1.0)
+    certain, equal = (2 * size - math.log(2)) / 2, math.log(3) - 2 * math.log(2 / 3)
+    torch.testing.assert_close(value, torch.tensor([certain if size else equal]))
+    value.sum().backward()
+    assert logits.grad.isfinite().all()

@@ -55,6 +55,9 @@ WITHOUT_BAYES: dict[str, str] = {
     "manifold_mixup": "it sees mixed features alone",
     "tau_norm": "normalised logits are no logarithm of a probability",
     "mixup": "it sees mixed images alone",
+    "bbn": "in training its two halves see different images",
+    "dbn_mix": "it sees mixed images alone, and predicts without the temperatures it is trained with",
+    "glmc": "it sees mixed images alone",
     "paco": "the softmax is over keys beside classes, and a class weighs more than a key of it",
     "focal": "its minimum is flatter than the posterior, and in another way for each image",
 }

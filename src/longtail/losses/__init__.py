@@ -36,7 +36,12 @@ from longtail.losses.supervised import (
     supervised_contrastive,
 )
 from longtail.losses.trackers import ConfusionTracker, PrototypeBank
-from longtail.losses.weighting import class_weights, soft_cross_entropy, weighted_cross_entropy
+from longtail.losses.weighting import (
+    binary_soft_cross_entropy,
+    class_weights,
+    soft_cross_entropy,
+    weighted_cross_entropy,
+)
 
 __all__ = [
     "ClassStatistics",
@@ -47,6 +52,7 @@ __all__ = [
     "adaptive_diversity",
     "adaptive_diversity_floored",
     "adaptive_diversity_squared",
+    "binary_soft_cross_entropy",
     "class_weights",
     "confusion_contrastive",
     "equal_mass_groups",

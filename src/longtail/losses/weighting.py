@@ -120,3 +120,43 @@ def soft_cross_entropy(
         shares = shares * weight.to(shares.dtype)[labels]
     index = labels.expand(len(logits), -1, -1)
     return -(log_probability.gather(-1, index) * shares).sum(-1).mean(1)
+
+
+def binary_soft_cross_entropy(
+    logits: Float[Tensor, "m b c"],
+    target: Int[Tensor, " b"],
+    other: Int[Tensor, " b"],
+    share: Float[Tensor, ""] | float,
+) -> Float[Tensor, " m"]:
+    """Binary cross-entropy of each class's softmax probability: -sum_c t_c log p_c + (1 - t_c) log(1 - p_c).
+
+    t is `share` for `target` and 1 - share for `other` (1 where they are the same class), else 0. The least value is
+    at p = t, as that of `soft_cross_entropy`.
+
+    Args:
+        logits: (M, B, C) of each expert, C >= 2.
+        target: (B,) class indices in [0, C).
+        other: (B,) class indices in [0, C) of what was mixed in.
+        share: of `target`, in [0, 1].
+
+    Returns:
+        (M,) batch mean per expert of the sum over classes, in nats.
+
+    Source: Baik et al., DBN-Mix, Pattern Recognition 2024.
+
+    Example:
+        p = (1/2, 1/2) against t = (1, 0): twice log 2.
+
+        >>> binary_soft_cross_entropy(torch.zeros(1, 1, 2), torch.tensor([0]), torch.tensor([0]), 1.0)
+        tensor([1.3863])
+
+    """
+    log_yes = upcast(logits).log_softmax(-1)
+    best = log_yes.argmax(-1, keepdim=True)
+    # 1 - p of the largest p is the sum of the others; so no logarithm is taken of a difference near zero.
+    rest = log_yes.scatter(-1, best, -torch.inf)
+    log_no = torch.log1p(-rest.exp()).scatter(-1, best, rest.logsumexp(-1, keepdim=True))
+    first = share.to(log_yes.dtype) if isinstance(share, Tensor) else log_yes.new_full((), share)
+    labels = torch.stack((target.long(), other.long()), -1).expand(len(logits), -1, -1)
+    odds = (log_yes - log_no).gather(-1, labels)
+    return -(odds[..., 0] * first + odds[..., 1] * (1 - first) + log_no.sum(-1)).mean(1)
