@@ -49,8 +49,13 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("tcl", "train", {"calibration_weight": 0.0}),
     ("lgla", "train", {"angular_weight": 0.0}),
     ("lgla", "train", {"angular_weight": 0.0, "tau": 1.5}),
+    ("ncl", "train", {"hard_weight": 0.0}),
+    ("ncl_plus", "train", {"hard_weight": 0.0}),
+    ("mdcs", "train", {}),
+    ("mdcs", "train", {"lambda_first": 0.5}),
 ]
 WITHOUT_BAYES: dict[str, str] = {
+    "ride": "the margin is taken off the target alone, and experts flee from each other",
     "ldam": "the margin is taken off the target alone",
     "manifold_mixup": "it sees mixed features alone",
     "tau_norm": "normalised logits are no logarithm of a probability",
