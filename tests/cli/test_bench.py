@@ -113,7 +113,7 @@ def _what_would_run(run: Run, study: str) -> None:
     assert (
         "would be refused: loss term" in lines["bad, seed 1"] or "steps of its first" in lines["bad, seed 1"]
     )
-    assert err == "timing 6 steps of bad\n"
+    assert err == "timing 3 steps of bad\n"
     assert "2 of 6 cells done; about " in out
 
 

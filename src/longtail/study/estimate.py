@@ -1,5 +1,6 @@
 """What a study would run, what of it is done, and about how long the rest takes on this machine."""
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from longtail.engine.display import Display
+from longtail.engine.job import load_on
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import EpochRecord
 from longtail.engine.runtime import environment, start_runtime
@@ -22,8 +24,8 @@ from longtail.study.plan import Cell, Plan, recipe_for
 from longtail.study.result import machine_of, read_result
 from longtail.types import InputError
 
-FIRST, STEPS = 2, 6  # steps that are not timed, for they load what later ones share; steps that are
-LONGEST = 30.0  # seconds after which no further step of a row is timed
+FIRST, STEPS = 1, 3  # steps that are not timed, for they load what later ones share; steps that are
+LONGEST = 15.0  # seconds after which no further step of a row is timed
 MACHINE = ("device", "device_name", "cpu_capability", "cpu_count")
 
 
@@ -161,13 +163,17 @@ def _time_steps(cell: Cell, recipe: str, place: Path) -> tuple[float, int]:
     data = {} if cell.recipe.data.path is None else {"data.path": cell.recipe.data.path}
     prepared, _, folder, _, _ = prepare(str(file), data, None, place / "run", resume=False)
     display = _Counter(prepared.optim.epochs, quiet=True)
-    with closing(training(prepared, RunFolder(folder), display, notes=None)) as steps:
+    run = training(prepared, RunFolder(folder), display, notes=None, load=_load)
+    with closing(run) as steps:
         times = [_now()]
         while len(times) <= FIRST + STEPS and times[-1] - times[0] < LONGEST:
             next(steps, None)
             times.append(_now())
         first = min(FIRST, len(times) - 2)
         return (times[-1] - times[first]) / (len(times) - 1 - first), display.steps
+
+
+_load = functools.lru_cache(1)(load_on)  # rows of an equal budget share their data
 
 
 def _now() -> float:
