@@ -26,6 +26,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("cross_entropy", "train", {}),
     ("class_balanced", "train", {"beta": 0.9}),
     ("class_balanced", "train", {"start": 1, "beta": 0.9}),
+    ("weight_balancing", "feature", {}),
+    ("weight_balancing", CLASSIFIER, {"beta": 0.9}),
     ("crt", "feature", {}),
     ("crt", CLASSIFIER, {}),
     ("lws", "feature", {}),
@@ -56,6 +58,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 WITHOUT_BAYES: dict[str, str] = {
     "ride": "the margin is taken off the target alone, and experts flee from each other",
+    "gcl": "it sees mixed images and noise alone",
+    "ib": "an image weighs by what the network makes of it",
+    "kps": "cosines are raised in training alone, and the margin is taken off the target alone",
     "ldam": "the margin is taken off the target alone",
     "manifold_mixup": "it sees mixed features alone",
     "tau_norm": "normalised logits are no logarithm of a probability",

@@ -114,3 +114,35 @@ def test_tau_is_chosen_by_the_mean_accuracy_of_classes(choose: bool) -> None:
 
 def test_tau_normalised_logits_stand_for_balanced_classes() -> None:
     assert not build("tau_norm").assumed_log_prior(Stage("train", 200)).any()
+
+
+def test_weight_balancing_goes_on_with_the_classifiers_under_strong_decay() -> None:
+    feature, classifier = stages("weight_balancing", 210)
+    assert (feature.epochs, classifier.epochs, classifier.weight_decay) == (200, 10, 0.1)
+    assert (classifier.bank, classifier.trainable, classifier.peak_lr) == (feature.bank, ("heads.*",), 0.01)
+    method, expected = build("weight_balancing"), 0.0
+    weight = [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS.tolist()]
+    for m in range(2):
+        each = [weight[y] * cross_entropy(LOGITS[m, i].tolist(), y) for i, y in enumerate(TARGETS)]
+        expected += sum(each) / sum(weight[y] for y in TARGETS)
+    assert total(method, "classifier") == pytest.approx(expected, rel=1e-4)
+    assert total(method, "feature") == pytest.approx(of_rows(LOGITS), rel=1e-5)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_rows_of_classifiers_stay_in_the_ball_set_when_stage_two_begins(bounded: bool) -> None:
+    model, method = network(), build("weight_balancing", max_norm=0.25, bounded=bounded)
+    weight = model.get_parameter("heads.first.weight")
+    lengths = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 2.0, 2.0, 2.0, 10.0]])
+    with torch.no_grad():
+        weight.mul_(lengths[..., None] / weight.norm(dim=-1, keepdim=True))
+        before = weight.clone()
+        method.after_step(model, Progress("feature", 3, 10, 3, 0, 0))
+        torch.testing.assert_close(weight, before, rtol=0, atol=0)
+        weight.mul_(2)
+        method.after_step(model, Progress("classifier", 0, 10, 10, 0, 0))
+    radius = torch.tensor([[2.0], [4.0]])  # 1 + (5 - 1) / 4, 2 + (10 - 2) / 4
+    expected = torch.minimum(2 * lengths, radius) if bounded else 2 * lengths
+    torch.testing.assert_close(weight.norm(dim=-1), expected)
+    direction = torch.nn.functional.normalize(before, dim=-1)
+    torch.testing.assert_close(torch.nn.functional.normalize(weight.detach(), dim=-1), direction)

@@ -12,7 +12,6 @@ from longtail.methods import available
 from longtail.recipe import load_recipe
 
 CHANCE = 0.1  # ten classes, a balanced test part
-EPOCHS = 4
 SHORT = {
     "data.max_count": 60, "data.imbalance_factor": 4.0, "data.augment": [], "model.name": "resnet20",
     "model.gates": False, "optim.batch_size": 32, "optim.peak_lr": 0.1, "optim.warmup_epochs": 0,
@@ -25,9 +24,15 @@ def fewest_experts(name: str) -> int:
     return min(needed) if isinstance(needed, tuple) else int(needed)
 
 
+def epochs_of(name: str) -> int:
+    """Four, and two for each further stage: a stage of features has two at least."""
+    cls = available()[name]
+    return 2 + 2 * len(cls.stages(cls.Options(name=name), 200))
+
+
 @pytest.mark.parametrize("name", list(available()))
 def test_a_short_run_is_far_better_than_chance(name: str, tmp_path: Path) -> None:
     given = SHORT | {"method.name": name, "model.num_experts": fewest_experts(name)}
-    recipe, _ = load_recipe("icl-digits", given, epochs=EPOCHS)
+    recipe, _ = load_recipe("icl-digits", given, epochs=epochs_of(name))
     folder = fit(recipe, str(tmp_path / "run"), quiet=True)
     assert folder.metrics("test")["overall"] > 3 * CHANCE

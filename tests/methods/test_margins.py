@@ -1,11 +1,13 @@
 """Methods that take margins off cosines, against loops over images and classes."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from longtail import draws
 from longtail.method import Method
 from longtail.methods import find
 from longtail.types import Batch, ModelOutput, Progress
@@ -50,3 +52,81 @@ def test_ldam_has_margins_throughout_and_weights_at_last(epoch: int) -> None:
 def test_ldam_with_beta_0_never_weighs() -> None:
     method = build("ldam", beta=0.0)
     assert total(method, 160) == pytest.approx(total(method, 0), rel=1e-6)
+
+
+def log_50(ratio: float) -> float:
+    return math.log(50 * ratio) / math.log(50)
+
+
+@pytest.mark.parametrize("epoch", [119, 120])
+def test_kps_raises_frequent_cosines_and_takes_margins_by_opposite_rank(epoch: int) -> None:
+    counts = COUNTS.tolist()
+    raised = [log_50(n / min(counts)) for n in counts]
+    ranked = sorted(range(5), key=lambda c: -counts[c])
+    opposite = {c: raised[ranked[4 - rank]] for rank, c in enumerate(ranked)}
+    assert opposite[3] == max(raised)  # class 3 is the smallest, and neither the first nor the last
+    expected = 0.0
+    for m in range(2):
+        for i, y in enumerate(TARGETS):
+            row = [raised[c] * COSINES[m, i, c].item() for c in range(5)]
+            row[y] -= 0.2 * opposite[y] / max(raised)
+            scale = min(50.0, max(15.0, 15 * opposite[y])) if epoch >= 120 else 15.0
+            expected += cross_entropy([scale * cosine for cosine in row], y) / 9
+    assert total(build("kps"), epoch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_kps_predicts_by_plain_cosines() -> None:
+    torch.testing.assert_close(build("kps").logits(OUTPUT), OUTPUT.logits.mean(0))
+
+
+def test_gcl_is_plain_where_noise_is_off_and_images_are_not_mixed() -> None:
+    batch = replace(BATCH, aux={"other": BATCH.target.flip(0), "share": torch.tensor(1.0)})
+    method, expected = build("gcl", noise=0.0), [0.0, 0.0]
+    for m in range(2):
+        for i, y in enumerate(TARGETS):
+            row = COSINES[m, i].tolist()
+            expected[0] += cross_entropy([SCALE * cosine for cosine in row], y) / 9
+            row[y] -= 0.1
+            each = cross_entropy([20 * cosine for cosine in row], y)
+            expected[1] += (1 - math.exp(-each)) * each / 9
+    assert total(method, 0, "feature", batch) == pytest.approx(expected[0], rel=1e-4)
+    assert total(method, 0, "classifier", batch) == pytest.approx(expected[1], rel=1e-4)
+
+
+def test_gcl_lowers_all_cosines_but_those_of_the_largest_class_by_noise() -> None:
+    method, mixed = build("gcl"), build("gcl").prepare(BATCH, Progress("feature", 0, 10, 0, 0, 0))
+    share, other = mixed.aux["share"].item(), mixed.aux["other"].tolist()
+    noise = draws.normal(mixed, 10, slot=2)
+    logs = [math.log(n) for n in COUNTS.tolist()]
+    spread = [(max(logs) - one) / (max(logs) - min(logs)) for one in logs]
+    assert (min(spread), max(spread)) == (0, 1)
+    expected = 0.0
+    for m in range(2):
+        for i, y in enumerate(TARGETS):
+            row = []
+            for c in range(5):
+                e = max(-1.0, min(1.0, noise[i, 5 * m + c].item() / 3))
+                row.append(SCALE * (COSINES[m, i, c].item() - 0.5 * abs(e) * spread[c]))
+            expected += (share * cross_entropy(row, y) + (1 - share) * cross_entropy(row, other[i])) / 9
+    assert total(method, 0, "feature", mixed) == pytest.approx(expected, rel=1e-4)
+
+
+def test_gcl_gives_no_gradient_to_focal_weights() -> None:
+    """Else the slope of (1 - p) would be in it: compared with the slope of the cross-entropy, weighted by hand."""
+    batch = replace(BATCH, aux={"other": BATCH.target, "share": torch.tensor(1.0)})
+    logits = OUTPUT.logits.clone().requires_grad_()
+    output = ModelOutput(OUTPUT.features, logits, OUTPUT.aux)
+    method = build("gcl", noise=0.0, margin=0.0)
+    method.loss(output, batch, Progress("classifier", 0, 9, 0, 0, 0))["clouded"].backward()
+    p = (20 * COSINES).softmax(-1)
+    weight = 1 - p.gather(-1, BATCH.target.expand(2, -1).unsqueeze(-1))
+    expected = weight * (p - torch.nn.functional.one_hot(BATCH.target, 5)) / 9 * 20 / SCALE
+    torch.testing.assert_close(logits.grad, expected)
+
+
+def test_the_second_stage_of_gcl() -> None:
+    cls = find("gcl")
+    feature, classifier = cls.stages(cls.Options(name="gcl", classifier_sampler="effective"), 230)
+    assert (feature.epochs, classifier.epochs, classifier.peak_lr) == (200, 30, 0.002)
+    assert (classifier.bank, classifier.trainable) == (feature.bank, ("heads.*",))
+    assert (classifier.sampler, classifier.batch_norm, classifier.warmup) == ("effective", "eval", False)

@@ -73,3 +73,34 @@ def test_class_balanced_weights_may_be_deferred() -> None:
     assert total(method, 159) == pytest.approx(total(plain), rel=1e-6)
     assert total(method, 160) == pytest.approx(total(build("class_balanced")), rel=1e-6)
     assert total(method, 160) != pytest.approx(total(plain), rel=1e-2)
+
+
+@pytest.mark.parametrize("weights", ["inverse", "effective", "none"])
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_ib_divides_by_the_gradient_that_the_classifier_gets(weights: str, gamma: float) -> None:
+    inverse = [1 / n for n in COUNTS.tolist()]
+    weight = {
+        "inverse": [5 * w / sum(inverse) for w in inverse],
+        "effective": effective(0.9999),
+        "none": [1.0] * 5,
+    }[weights]
+    expected = 0.0
+    for m in range(2):
+        for i, y in enumerate(TARGETS):
+            p = probabilities(m, i)
+            apart = sum(abs(p[c] - (c == y)) for c in range(5))
+            influence = apart * sum(abs(h) for h in FEATURES[m, i].tolist())
+            loss = -weight[y] * math.log(p[y])
+            if gamma:
+                loss *= (1 - math.exp(-loss)) ** gamma
+            expected += loss * 1000 / (influence + 1e-3) / 9
+    method = build("ib", weights=weights, gamma=gamma)
+    assert total(method, 100) == pytest.approx(expected, rel=1e-4)
+    assert total(method, 99) == pytest.approx(total(build("focal", gamma=0.0)), rel=1e-6)
+
+
+def test_ib_lets_gradients_through_the_influence_unless_told_otherwise() -> None:
+    for detach in (False, True):
+        features = FEATURES.clone().requires_grad_()
+        terms = build("ib", detach=detach).loss(ModelOutput(features, LOGITS.clone()), BATCH, at(100))
+        assert terms["influence_balanced"].requires_grad != detach
