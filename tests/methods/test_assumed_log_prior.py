@@ -57,6 +57,8 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("mdcs", "train", {"lambda_first": 0.5}),
 ]
 WITHOUT_BAYES: dict[str, str] = {
+    "ace": "each class is the mean of the experts that own it",
+    "reslt": "branches that do not see the largest classes are added",
     "ride": "the margin is taken off the target alone, and experts flee from each other",
     "gcl": "it sees mixed images and noise alone",
     "ib": "an image weighs by what the network makes of it",

@@ -1,6 +1,6 @@
 """Losses as pure functions of logits, features and labels; what carries state between batches is a module."""
 
-from longtail.losses.class_groups import equal_mass_groups, ordered_groups
+from longtail.losses.class_groups import equal_mass_groups, ordered_groups, tail_groups
 from longtail.losses.class_statistics import ClassStatistics, implicit_augmentation
 from longtail.losses.classification import (
     expert_cross_entropy,
@@ -79,6 +79,7 @@ __all__ = [
     "soft_cross_entropy",
     "spread_adjustments",
     "supervised_contrastive",
+    "tail_groups",
     "target_margin",
     "update_moving_average",
     "weighted_cross_entropy",

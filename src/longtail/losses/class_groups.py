@@ -36,6 +36,32 @@ def ordered_groups(counts: Int[Tensor, " c"], edges: Sequence[int] = (100, 20)) 
     return torch.cat((reached[:1], reached[1:] & ~reached[:-1]))
 
 
+def tail_groups(counts: Int[Tensor, " c"], shares: Sequence[float] = (0.35, 0.7)) -> Bool[Tensor, "g c"]:
+    """Nested groups: all classes, then those that remain without the largest 35 %, without the largest 70 %, ...
+
+    Args:
+        counts: (C,) training images of each class, in any order; equal ones are sorted by the lower index.
+        shares: rising shares of the classes in [0, 1) that a group after the first leaves out; rounded to whole
+            classes, but one class always stays.
+
+    Returns:
+        (G, C) with G = len(shares) + 1.
+
+    Source: Cui et al., ResLT, TPAMI 2022, whose code names the classes of CIFAR-100 that its branches see.
+
+    Example:
+        >>> tail_groups(torch.tensor([1, 6, 3, 2]), (0.25, 0.5)).int()
+        tensor([[1, 1, 1, 1],
+                [1, 0, 1, 1],
+                [1, 0, 0, 1]], dtype=torch.int32)
+
+    """
+    classes = len(counts)
+    order = counts.argsort(descending=True, stable=True)
+    place = torch.empty_like(order).index_copy_(0, order, torch.arange(classes, device=counts.device))
+    return torch.stack([place >= min(round(share * classes), classes - 1) for share in (0.0, *shares)])
+
+
 def equal_mass_groups(counts: Int[Tensor, " c"], groups: int) -> Bool[Tensor, "g c"]:
     """Classes sorted by their images and cut where the groups come closest to equal numbers of images.
 

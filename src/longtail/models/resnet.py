@@ -111,10 +111,6 @@ class _Path(nn.Module):
         return maps
 
 
-def _norm(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True))
-
-
 class ExpertResNet(ExpertModel):
     """A ResNet with a shared trunk, M experts and named banks of classifiers.
 
@@ -133,8 +129,8 @@ class ExpertResNet(ExpertModel):
             cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
         banks: names of the classifier banks; the first is used unless another is asked for.
         shared_head: each bank has one classifier for all experts (ResLT).
-        branch_norm: each expert has a batch norm and ReLU of its own on the last map, before its gate (ResLT, where all
-            stages are shared).
+        branch_norm: each expert has a batch norm of its own on the last map, before its gate (ResLT, where all stages
+            are shared).
         detach_trunk: for each expert whether its gradient stops before the shared stages (ACE); empty: none does.
     """
 
@@ -165,7 +161,7 @@ class ExpertResNet(ExpertModel):
             for _ in range(num_experts)
         )
         norms = num_experts if branch_norm else 0
-        self.norms = nn.ModuleList(_norm(layout.widths[-1]) for _ in range(norms))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(layout.widths[-1]) for _ in range(norms))
         sources = [self._gate_from(expert) for expert in range(num_experts)] if gates else []
         self.gates = nn.ModuleList(FusionGate(*layout.widths[source:]) for source in sources)
         self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
