@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 from longtail.cli.main import main
@@ -46,10 +47,18 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without their figures, for tests of what stands beside them: drawing is most of a page's time."""
+    for part in ("class_parts", "run_parts"):
+        monkeypatch.setattr(f"longtail.report.page.{part}.to_svg", lambda *_: Markup("<svg></svg>"))
+
+
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:
     assert build_page(Run(pages("perfect").parent)) == pages("perfect").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_images_are_part_of_the_same_bytes(photos: Path, tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run", names=PHOTOS, data=str(photos), rates=[0.5, 0.5, 0.5]))
     _rename_as_evaluated(run, sorted(photos.rglob("*.jpg")), photos)
@@ -113,6 +122,7 @@ def test_thousands_of_classes_take_little_room(tmp_path: Path) -> None:
     assert len(as_data(rows)) / 8142 < 50
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("wanted", "wrong", "right"), [("none", False, False), ("errors", True, False), ("all", True, True)]
 )
@@ -138,6 +148,7 @@ def _rename_as_evaluated(run: Run, files: list[Path], root: Path) -> None:
     found.to_parquet(table, index=False)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_images_that_are_gone_are_told(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", names=PHOTOS, data=str(tmp_path / "gone"), rates=[0.5, 0.5, 0.5])
     page = build_page(Run(run))
@@ -174,6 +185,7 @@ def test_few_images_have_no_percentage_and_no_colour(tmp_path: Path) -> None:
     assert len(re.findall(r'<td class="n">-</td></tr>', experts_[0])) == 4
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_class_called_few_bears_no_mark_of_the_group(tmp_path: Path) -> None:
     names = ("few", "many", "lynx")
     page = build_page(Run(made_up_run(tmp_path / "run", names=names, rates=[0.3] * 3, images=60)))
@@ -188,6 +200,7 @@ def test_classes_of_equal_size_stand_side_by_side() -> None:
     assert places[0] < places[1] < places[3] < 7
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_that_would_be_too_large_has_no_images(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +239,7 @@ def test_nothing_tells_the_machine(tmp_path: Path) -> None:
     assert tmp_path.parent.name not in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) -> None:
     assert "longtail explain run" in pages("perfect").read_text("utf-8")
     run = made_up_run(tmp_path / "run", num_classes=7)
@@ -250,6 +264,7 @@ def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) 
     assert heat_maps(Run(run), "none")["cards"] == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_commands_name_the_run_wherever_it_is_seen_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +300,7 @@ def test_a_single_group_is_told_once(tmp_path: Path) -> None:
     assert experts(found.experts, found)["table"].header == ("expert", "overall", "macro")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = made_up_run(tmp_path / "run", num_classes=7)
     assert main(["report", str(run), "--images", "none"]) == 0

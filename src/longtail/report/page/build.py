@@ -4,10 +4,11 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from longtail.printable import printable
@@ -23,16 +24,8 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
         data: what the script is given: JSON.
         version: this package's.
     """
-    environment = Environment(
-        loader=PackageLoader("longtail.report.page", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = _asset("script.js")
-    return environment.get_template("page.html.jinja").render(
+    return _template().render(
         head=head,
         parts=parts,
         data=as_data(data),
@@ -41,6 +34,20 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
         script_hash=_hash(script),
         version=version,
     )
+
+
+@cache
+def _template() -> Template:
+    """The page's; it and those that it includes are compiled once."""
+    environment = Environment(
+        loader=PackageLoader("longtail.report.page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja")
 
 
 def _printable(value: Any) -> Any:

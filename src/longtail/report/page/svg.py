@@ -73,7 +73,7 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
         and `<desc>` first. The same figure gives the same bytes.
     """
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     root = ElementTree.fromstring(file.getvalue())
     _prune(root)
     used = set(re.findall(r"#([\w.-]+)", " ".join(_references(root))))
