@@ -317,6 +317,12 @@ def test_scaling(kind: str, value: int, old: int, new: int, scaled: int) -> None
     assert Epochs(kind).scale(value, old, new) == scaled
 
 
+def test_steps_of_the_rate_scale_and_never_fall_before_the_first_epoch() -> None:
+    for epochs, expected in ((30, (24, 27)), (3, (2, 2)), (1, (1, 1))):
+        recipe, _ = load_recipe("focal-cifar100-lt", epochs=epochs)
+        assert recipe.optim.milestones == expected
+
+
 def test_too_few_epochs_say_how_many_it_takes() -> None:
     said = refusal(FULL, **{"optim.epochs": 20})
     assert "epochs = 20 is too short for the stages of icl (feature 0, classifier 20)" in said

@@ -50,9 +50,10 @@ def moments(method: Method) -> Iterator[Progress]:
     """The first and last epoch of each stage and both sides of each edge of the method's epoch windows."""
     options = type(method).Options(name="x")
     fields = type(options).model_fields.items()
-    windows = {
+    values = [
         getattr(options, key) for key, field in fields if any(isinstance(m, Epochs) for m in field.metadata)
-    }
+    ]
+    windows = {edge for value in values for edge in (value if isinstance(value, tuple) else (value,))}
     done = 0
     for stage in stages_of(method):
         edges = {0, stage.epochs - 1} | {edge + side for edge in windows for side in (-1, 0, 1)}

@@ -17,7 +17,7 @@ LOGITS = 2 * torch.randn(2, 9, 5, generator=torch.Generator().manual_seed(0))
 FEATURES = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(1))
 OUTPUT = ModelOutput(FEATURES, LOGITS)
 TARGETS = [0, 1, 2, 3, 4, 0, 1, 2, 3]
-BATCH = Batch(torch.zeros(9, 3, 4, 4), torch.tensor(TARGETS), torch.arange(9))
+BATCH = Batch(torch.zeros(9, 3, 4, 4), torch.tensor(TARGETS), torch.arange(9), keys=torch.tensor([3, 4]))
 
 
 def build(name: str, **options: Any) -> Method:

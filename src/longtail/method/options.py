@@ -21,9 +21,9 @@ class Epochs:
     floor: int = 4
 
     def scaled(self, value: Any, old: int, new: int) -> Any:
-        """`scale` of a number of epochs, or of each of several."""
+        """`scale` of a number of epochs, or of each of several, of which none falls below 1."""
         if isinstance(value, tuple):
-            return tuple(self.scale(one, old, new) for one in value)
+            return tuple(max(1, self.scale(one, old, new)) for one in value)
         return self.scale(value, old, new)
 
     def scale(self, value: int, old: int, new: int) -> int:
