@@ -20,10 +20,10 @@ from PIL import Image, ImageEnhance
 from longtail.data.audit import check
 from longtail.data.audit.look import look
 from longtail.data.audit.near import alike
-from longtail.data.loading import read_source, source_of
 from longtail.data.opening import UnreadableError, turn_upright
 from longtail.data.options import DataOptions
 from longtail.data.repairing import with_image
+from longtail.data.source_kinds import read_source, source_of
 
 
 def jpeg(image: Image.Image, quality: int = 95) -> bytes:

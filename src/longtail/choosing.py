@@ -11,8 +11,8 @@ import torch
 
 from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
-from longtail.data.loading import read_source
 from longtail.data.profiles import choose as cut
+from longtail.data.source_kinds import read_source
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, flop_per_pixel, image_multiple
 from longtail.models.weights import can_begin

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from longtail.choosing import choose
 from longtail.data.holdout import HELD_OUT
-from longtail.data.loading import read_source, source_of
 from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own
 from longtail.data.packed import is_packed
+from longtail.data.source_kinds import read_source, source_of
 from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate

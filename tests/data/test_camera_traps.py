@@ -8,7 +8,7 @@ from PIL import Image
 from longtail.data import DataOptions, load_data
 from longtail.data.audit import check
 from longtail.data.dividing import divide
-from longtail.data.loading import options_of, read_source
+from longtail.data.source_kinds import options_of, read_source
 from longtail.types import InputError
 
 

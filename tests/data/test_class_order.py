@@ -11,9 +11,9 @@ import pytest
 from longtail.data import DataOptions, source_of
 from longtail.data.audit import check
 from longtail.data.dividing import divide
-from longtail.data.loading import read_source
 from longtail.data.packing import pack
 from longtail.data.rows import natural, ordered
+from longtail.data.source_kinds import read_source
 
 NUMBERS = ("1", "2", "10")
 MIXED = (

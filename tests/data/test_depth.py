@@ -12,8 +12,9 @@ from PIL import Image
 from longtail.data.audit import check
 from longtail.data.depth import UPPER, bits_of
 from longtail.data.images import UnreadableError, decode, decode_all, decode_box, shrunk
-from longtail.data.loading import load_data, load_test, options_of
+from longtail.data.loading import load_data, load_test
 from longtail.data.packing import pack
+from longtail.data.source_kinds import options_of
 from longtail.types import InputError
 
 RNG = np.random.default_rng(0)

@@ -14,9 +14,10 @@ from longtail.data import opening
 from longtail.data.audit.look import look
 from longtail.data.exif import minimal, orientation
 from longtail.data.images import check_all, decode, decode_all, shrunk
-from longtail.data.loading import load_data, options_of
+from longtail.data.loading import load_data
 from longtail.data.opening import UnreadableError
 from longtail.data.repairing import METADATA, NO_END
+from longtail.data.source_kinds import options_of
 
 RNG = np.random.default_rng(0)
 NOISE = Image.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8))

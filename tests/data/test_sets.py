@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
 from longtail.data import DataOptions, load_data, sources
-from longtail.data.loading import read_source
 from longtail.data.profiles import choose
+from longtail.data.source_kinds import read_source
 
 
 def test_digits_are_split_evenly():
@@ -54,6 +54,9 @@ def test_every_source_is_described():
         "digits",
         "cifar10",
         "cifar100",
+        "imagenet_lt",
+        "places_lt",
+        "inaturalist2018",
         "folder",
         "parquet",
         "table",

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from longtail.data import DataOptions, Split, load_data, load_test, source_of
-from longtail.data.loading import read_source
 from longtail.data.missing import why_missing
 from longtail.data.packing import pack
+from longtail.data.source_kinds import read_source
 from longtail.data.table import read_table
 from longtail.types import InputError
 

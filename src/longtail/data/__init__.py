@@ -4,10 +4,11 @@ from longtail.data.batching import batch_sizes, batches
 from longtail.data.dataset import LongTailData, Notes, Split
 from longtail.data.files import ImageFiles
 from longtail.data.images import read_images
-from longtail.data.loading import load_data, load_test, source_of, sources
+from longtail.data.loading import load_data, load_test
 from longtail.data.options import DataOptions
 from longtail.data.profiles import long_tailed_counts
 from longtail.data.samplers import epoch_order
+from longtail.data.source_kinds import source_of, sources
 
 __all__ = [
     "DataOptions",

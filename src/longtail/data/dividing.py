@@ -14,9 +14,9 @@ from longtail.data.copies import Duplicates, kept_together, same_files, say_copi
 from longtail.data.grouping import group_names, said_of_lone
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
-from longtail.data.loading import options_of, read_source
 from longtail.data.options import TwoLabels
 from longtail.data.rows import ordered
+from longtail.data.source_kinds import options_of, read_source
 from longtail.types import InputError
 
 

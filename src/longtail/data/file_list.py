@@ -1,5 +1,6 @@
 """Lists of files in the form of ImageNet-LT and Places-LT: a line an image, its path and then its label."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from longtail.data.formats import SUFFIXES
@@ -17,7 +18,12 @@ def list_files(folder: Path) -> dict[str, list[Path]]:
     return {part: files for part, files in lists.items() if files} if lists.get("train") else {}
 
 
-def read_lists(path: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> Source:
+def read_lists(
+    path: Path,
+    root: Path | None = None,
+    two_labels: TwoLabels = "refuse",
+    files: Mapping[str, Path] | None = None,
+) -> Source:
     """One list, or a folder with a list of each part.
 
     The label is a line's last word, a number or a name; what comes before it is the path, which may hold spaces.
@@ -26,11 +32,14 @@ def read_lists(path: Path, root: Path | None = None, two_labels: TwoLabels = "re
         path: a list; or a folder with `*train*.txt` and, where there are, `*val*.txt` and `*test*.txt`.
         root: the folder that paths start from. Default: that of the lists.
         two_labels: see `DataOptions`.
+        files: part -> its list, where they are known by name; None: by the words in their names.
 
     Raises:
         InputError: no list, two for one part, a line without path or label, or see `source_of_rows`.
     """
-    files = {"train": path} if path.is_file() else single(list_files(path))
+    by_name = files is not None
+    if files is None:
+        files = {"train": path} if path.is_file() else single(list_files(path))
     if not files:
         raise InputError(
             f"no lists in {path}; expected lines `path label` in *train*.txt, *val*.txt, *test*.txt"
@@ -51,7 +60,7 @@ def read_lists(path: Path, root: Path | None = None, two_labels: TwoLabels = "re
     rows = Rows(
         origin=path, paths=paths, labels=labels, places=places,
         parts=None if path.is_file() else parts,
-        reading=() if path.is_file() else (f"{path}: read the lists {read} (data.name=list)",),
+        reading=() if by_name or path.is_file() else (f"{path}: read the lists {read} (data.name=list)",),
     )  # fmt: skip
     return source_of_rows(rows, root or (path.parent if path.is_file() else path), two_labels)
 

@@ -28,7 +28,12 @@ def annotation_files(folder: Path) -> dict[str, list[Path]]:
     return {part: files for part, files in known.items() if files} if known.get("train") else {}
 
 
-def read_inaturalist(path: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> Source:
+def read_inaturalist(
+    path: Path,
+    root: Path | None = None,
+    two_labels: TwoLabels = "refuse",
+    files: Mapping[str, Path] | None = None,
+) -> Source:
     """One file of annotations, or a folder with one for each part.
 
     The labels of iNaturalist's test images were never published, and results on it are those on the validation
@@ -40,12 +45,15 @@ def read_inaturalist(path: Path, root: Path | None = None, two_labels: TwoLabels
         path: a file; or a folder with `train*.json` and, where there are, `val*.json` and `test*.json`.
         root: the folder that `file_name` starts from. Default: that of the annotations.
         two_labels: see `DataOptions`.
+        files: part -> its annotations, where they are known by name; None: by the words in their names.
 
     Raises:
         InputError: no such file, two for one part, another form, an annotation of an unknown image or category,
             or see `source_of_rows`.
     """
-    files = {"train": path} if path.is_file() else single(annotation_files(path))
+    if files is None:
+        files = {"train": path} if path.is_file() else single(annotation_files(path))
+    files = dict(files)
     if not files:
         raise InputError(
             f"no annotations in {path}; expected train*.json with images, annotations and categories"

@@ -15,10 +15,10 @@ from longtail.data.entries import refuse_among_images
 from longtail.data.images import in_threads, shrunk
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
-from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
 from longtail.data.packed import write_manifest, write_part
+from longtail.data.source_kinds import options_of, read_source
 from longtail.locks import locked
 from longtail.types import InputError
 from longtail.whole import whole, writing

@@ -19,6 +19,11 @@ from longtail.data.options import TwoLabels
 from longtail.text_file import as_windows
 from longtail.types import InputError
 
+
+class NoFileError(InputError):
+    """None of the images that a part names exists."""
+
+
 TORN = "with two labels or more"  # the reason for which images are left out
 
 
@@ -216,7 +221,7 @@ def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: st
     if not all(map(is_text, paths)):
         hint += f"; {origin} is no UTF-8 text, so save it as UTF-8 (in Excel: CSV UTF-8)"
     first = as_windows(str(root / paths[0]))
-    raise InputError(
+    raise NoFileError(
         f"none of the {len(paths):,} {part} images that {origin} names exists, such as {first}{hint}; paths start from "
         f"{root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
     )

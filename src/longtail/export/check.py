@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longtail.data import read_images
 from longtail.data.images import decode_all
-from longtail.data.loading import read_source
+from longtail.data.source_kinds import read_source
 from longtail.predict import Classifier, ImageSources, Predictor
 from longtail.types import Batch, InputError
 

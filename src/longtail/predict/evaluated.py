@@ -11,7 +11,8 @@ from jaxtyping import Bool
 
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
 from longtail.data.content import to_text
-from longtail.data.loading import read_source
+from longtail.data.published import PUBLISHED, lists_of
+from longtail.data.source_kinds import read_source
 from longtail.data.walking import walk_images
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Environment
@@ -98,12 +99,14 @@ class Evaluated:
                 f"{data} does not exist; give a folder with test/ or with a folder for each class"
             )
         own, kind = self.recipe.data.name, source_of(data)
-        if own in ("cifar10", "cifar100") and (
-            kind == "parquet" or (kind == "folder" and not any(walk_images(data)))
-        ):
+        if (
+            own in ("cifar10", "cifar100")
+            and (kind == "parquet" or (kind == "folder" and not any(walk_images(data))))
+        ) or (own in PUBLISHED and lists_of(own, data)):
             options = self._options(strict, path=str(data))
         else:
-            root = self.recipe.data.root if kind == own else None
+            same = kind == own or (own in PUBLISHED and kind in ("list", "inaturalist"))
+            root = self.recipe.data.root if same else None
             options = self._options(
                 strict, name=kind, path=str(data), root=root, group_by=None, two_labels="leave_out"
             )

@@ -15,9 +15,9 @@ from longtail.data.depth import Depth, depth_of
 from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
 from longtail.data.images import in_threads
 from longtail.data.listing import PARTS, Listing, Source
-from longtail.data.loading import options_of, read_source
 from longtail.data.opening import UnreadableError
 from longtail.data.rows import ordered
+from longtail.data.source_kinds import options_of, read_source
 
 
 @dataclass

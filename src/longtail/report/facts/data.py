@@ -59,4 +59,5 @@ def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[st
         "repaired": tuple(({one.path: one.ignored for one in found.repaired} | evaluated).items()),
         "files": None if found.files is None else FileCounts(**found.files.model_dump(exclude={"seen"})),
         "left_out": left_out_of(one.model_dump() for one in found.left_out),
+        "remarks": tuple(found.remarks),
     }

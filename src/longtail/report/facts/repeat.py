@@ -3,8 +3,9 @@
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from longtail.data.options import NamedSet
 from longtail.engine.run_records import Environment, plain
 from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.report.facts.confidence import DRAWN_FROM
@@ -13,7 +14,7 @@ from longtail.report.facts.run_sections import Repeat
 from longtail.report.run import Run
 from longtail.types import InputError
 
-NAMED = ("digits", "cifar10", "cifar100")  # data with a recipe of their own
+NAMED = get_args(NamedSet)  # data with a recipe of their own
 MACHINE = (
     ("device", "device"), ("device_name", "device name"), ("cpu_count", "processor cores"), ("threads", "threads"),
     ("processes", "processes"), ("system", "system"),

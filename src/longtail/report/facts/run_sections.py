@@ -202,6 +202,7 @@ class Data:
         unknown_classes: (name, images) in the evaluated data and not in the model.
         left_out: what lay among the images and is not used, by reason.
         files: what became of all that was found, where that was counted.
+        remarks: what else is odd about the set, a line each.
     """
 
     counts: tuple[RankedCount, ...]
@@ -219,6 +220,7 @@ class Data:
     left_out: tuple[LeftOut, ...] = ()
     repaired: tuple[tuple[str, str], ...] = ()
     files: FileCounts | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,7 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         ("Too few images to be tested", "class", found.too_small),
     )
     sentences = [_list(noun, text, names) for text, noun, names in lists if names]
+    sentences += [f"{shown(one[:1].upper() + one[1:])}." for one in found.remarks]
     if found.left_out:
         items = "; ".join(shown(one.item()) for one in found.left_out)
         sentences.append(f"{'Left out' if found.files is None else found.files.line()}: {items}.")

@@ -12,8 +12,8 @@ from PIL import Image
 from longtail.data import DataOptions
 from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
-from longtail.data.loading import read_source
 from longtail.data.opening import UnreadableError
+from longtail.data.source_kinds import read_source
 from longtail.engine.run_folder import RESTORE
 from longtail.engine.run_records import AuditRecord
 from longtail.records import check_record

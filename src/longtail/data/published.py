@@ -1,0 +1,165 @@
+"""The long-tailed sets of photographs that papers report on: the files that list them, and what these have to hold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from longtail.data.file_list import read_lists
+from longtail.data.inaturalist import read_inaturalist
+from longtail.data.listing import IMAGENET_MEAN, IMAGENET_STD, PARTS, Source
+from longtail.data.options import Triple, TwoLabels
+from longtail.data.packed import is_packed, read_packed
+from longtail.data.rows import NoFileError
+from longtail.types import InputError
+
+SIDE = 224  # pixels
+GROUPS = (100, 20)  # "many" have more training images than the first, "few" fewer than the second
+WORDS = {"train": "training", "val": "validation", "test": "test"}
+PAGE = "docs/published-sets.md says more"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a published set holds, and how it is given.
+
+    Attributes:
+        files: part -> the file that lists its images, in the folder that `data.path` names.
+        images: part -> its images; results are those on the test part.
+        classes: C.
+        groups: classes of many, medium and few training images; None: not compared.
+        read: reads a folder's files: the folder, the images' root, what becomes of two labels, and the files.
+        steps: where the files come from and how they must lie, a line each.
+        mean, std: per channel, of images in [0, 1].
+    """
+
+    files: Mapping[str, str]
+    images: Mapping[str, int]
+    classes: int
+    groups: tuple[int, int, int] | None
+    read: Callable[[Path, Path | None, TwoLabels, Mapping[str, Path]], Source]
+    steps: tuple[str, ...]
+    mean: Triple = IMAGENET_MEAN
+    std: Triple = IMAGENET_STD
+
+    def described(self) -> str:
+        """One line."""
+        numbers = [f"{number:,} {WORDS[part]}" for part, number in self.images.items()]
+        return (
+            f"{', '.join(numbers)} images, {self.classes:,} classes: --data FOLDER with {self.files['train']}"
+        )
+
+
+def _lists(name: str) -> dict[str, str]:
+    return {part: f"{name}_{part}.txt" for part in PARTS}
+
+
+PUBLISHED: dict[str, Published] = {
+    "imagenet_lt": Published(
+        _lists("ImageNet_LT"), {"train": 115_846, "val": 20_000, "test": 50_000}, 1_000, (385, 479, 136), read_lists,
+        (
+            "lists: ImageNet_LT_train.txt, ImageNet_LT_val.txt and ImageNet_LT_test.txt of Liu et al. 2019, from "
+            "github.com/zhmiao/OpenLongTailRecognition-OLTR; lines `train/n01440764/n01440764_762.JPEG 0`",
+            "images: ILSVRC 2012 from image-net.org as train/SYNSET/ and val/SYNSET/; the archive of the validation "
+            "images has no folders, so sort them into one for each class",
+        ),
+    ),
+    "places_lt": Published(
+        _lists("Places_LT"), {"train": 62_500, "val": 7_300, "test": 36_500}, 365, (131, 163, 71), read_lists,
+        (
+            "lists: Places_LT_train.txt, Places_LT_val.txt and Places_LT_test.txt of Liu et al. 2019, from "
+            "github.com/facebookresearch/classifier-balancing (data/Places_LT)",
+            "images: Places365-Standard from places2.csail.mit.edu, the archive in easy directory structure: "
+            "train/airfield/00004851.jpg and val/airfield/Places365_val_00003597.jpg; copies of the lists with other "
+            "paths need the archive that has these",
+        ),
+    ),
+    "inaturalist2018": Published(
+        {"train": "train2018.json", "test": "val2018.json"}, {"train": 437_513, "test": 24_426}, 8_142, None,
+        read_inaturalist,
+        (
+            "annotations: train2018.json and val2018.json from github.com/visipedia/inat_comp (2018)",
+            "images: train_val2018.tar.gz (120 GB) from the same page, unpacked to train_val2018/Plantae/7477/...",
+        ),
+        mean=(0.466, 0.471, 0.380), std=(0.195, 0.194, 0.192),
+    ),
+}  # fmt: skip
+
+
+def lists_of(name: str, folder: Path) -> dict[str, Path]:
+    """Part -> the file that lists it, of those that are in a folder."""
+    files = {part: folder / file for part, file in PUBLISHED[name].files.items()}
+    return {part: file for part, file in files.items() if file.is_file()}
+
+
+def read_published(
+    name: str, folder: Path, root: Path | None = None, two_labels: TwoLabels = "refuse"
+) -> Source:
+    """A published set, with a remark where it does not hold what was published.
+
+    Args:
+        name: which of `PUBLISHED`.
+        folder: where its lists or annotations are, or what `longtail data pack` made of them.
+        root: the folder that their paths start from. Default: theirs.
+        two_labels: see `DataOptions`.
+
+    Raises:
+        InputError: a file is missing or no image of a part exists, both with the steps to get the set; or see
+            `source_of_rows`.
+    """
+    known = PUBLISHED[name]
+    if is_packed(folder):
+        source = read_packed(folder)
+    else:
+        files = lists_of(name, folder)
+        missing = [file for part, file in known.files.items() if part not in files]
+        if missing:
+            raise InputError(f"{folder} has no {', '.join(missing)}, which {name} needs", get_it(name))
+        try:
+            source = known.read(folder, root, two_labels, files)
+        except NoFileError as error:
+            raise InputError(str(error), [*error.details, *get_it(name)]) from None
+    found, remark = _compared(name, known, source)
+    return replace(
+        source, image_size=SIDE, mean=known.mean, std=known.std, is_flat=False,
+        remarks=(*source.remarks, *([remark] if remark else ())), reading=(*source.reading, found),
+    )  # fmt: skip
+
+
+def get_it(name: str) -> list[str]:
+    """How to get a set, a line a step; nothing for one that is not published."""
+    if name not in PUBLISHED:
+        return []
+    files = PUBLISHED[name].files.values()
+    last = (
+        f"--data FOLDER: where {', '.join(files)} are; paths start there, or from --set data.root=DIR; {PAGE}"
+    )
+    return [*PUBLISHED[name].steps, last]
+
+
+def _compared(name: str, known: Published, source: Source) -> tuple[str, str]:
+    """What the set holds, and how that differs from what was published; "" where it does not."""
+    train = source.train
+    counts = np.zeros(0, np.int64) if train is None else np.bincount(train.targets)
+    counts = counts[counts > 0]
+    many, few = int((counts > GROUPS[0]).sum()), int((counts < GROUPS[1]).sum())
+    groups = (many, len(counts) - many - few, few)
+    numbers = [(f"{WORDS[part]} images", _size(source, part), known.images.get(part, 0)) for part in PARTS]
+    numbers = [*numbers, ("classes", len(counts), known.classes)]
+    pairs = [(noun, f"{here:,}", f"{there:,}") for noun, here, there in numbers if here or there]
+    if known.groups is not None:
+        pairs.append(("classes of many/medium/few images", _joined(groups), _joined(known.groups)))
+    wrong = [f"{here} {noun} (published: {there})" for noun, here, there in pairs if here != there]
+    remark = f"not {name} as published: {', '.join(wrong)}; use the published lists for figures to compare"
+    has = ", ".join(f"{here} {noun}" for noun, here, _ in pairs)
+    return f"{name}: {has}", remark if wrong else ""
+
+
+def _size(source: Source, part: str) -> int:
+    listing = source.parts.get(part)
+    return 0 if listing is None else len(listing.targets)
+
+
+def _joined(groups: tuple[int, int, int]) -> str:
+    return "/".join(f"{group:,}" for group in groups)
