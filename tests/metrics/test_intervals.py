@@ -106,3 +106,16 @@ def test_a_set_without_images_has_no_interval() -> None:
     right, target, source = copies(50, 1, classes=2)
     ends = source_bootstrap(right, target, source, np.array([[True, True, False], [False, False, True]]))
     assert np.isnan(ends).any(1).tolist() == [False, False, True]
+
+
+def test_a_weighted_mean_of_classes() -> None:
+    correct, images = np.array([7, 2, 0]), np.array([9, 8, 5])
+    equal = np.full(3, 1 / 3)
+    assert macro_interval(correct, images, equal) == pytest.approx(macro_interval(correct, images))
+    low, high = wilson(correct, images)
+    assert macro_interval(correct, images, np.array([0.0, 1.0, 0.0])) == pytest.approx((low[1], high[1]))
+    rng, rates, n = np.random.default_rng(0), np.array([0.9, 0.6, 0.3]), np.array([40, 40, 40])
+    share = np.array([0.7, 0.2, 0.1])
+    ends = np.array([macro_interval(rng.binomial(n, rates), n, share) for _ in range(1500)])
+    covered = ((ends[:, 0] <= share @ rates) & (share @ rates <= ends[:, 1])).mean()
+    assert 0.93 < covered < 0.99

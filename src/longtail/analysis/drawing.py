@@ -8,11 +8,12 @@ from typing import Protocol, runtime_checkable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from longtail.csv_text import rows_of
 from longtail.engine.run_folder import RunFolder
 from longtail.printable import printable
-from longtail.report.style import PANEL, QUIET, new_figure, save, styled
+from longtail.report.style import GRID, PANEL, QUIET, new_figure, save, styled
 
 LETTERS = 15.5  # characters of 8 points that an inch holds, at the least
 LONGEST = 34  # characters of a name in a picture
@@ -41,28 +42,68 @@ def short_name(name: str, longest: int = LONGEST) -> str:
 
 
 def new_panels(
-    count: int, title: str, notes: Sequence[str] = (), *, columns: int = 3, size: tuple[float, float] = PANEL
+    count: int,
+    title: str,
+    notes: Sequence[str] = (),
+    *,
+    runs: Sequence[str] = (),
+    columns: int = 3,
+    size: tuple[float, float] = PANEL,
 ) -> tuple[Figure, list[Axes]]:
-    """Panels in rows, under a title and above notes.
+    """Panels in rows, under a title and the names of the runs, and above notes.
 
     Args:
         count: of panels, at least 1.
         title: one line, broken where it is too long.
         notes: what is to know, a line or more each.
+        runs: what each run is called, listed with the colour and the mark of its place.
         columns: most panels in a row.
-        size: width and height of a panel in inches.
+        size: width and height of a panel in inches; a single one is larger.
     """
-    across = min(count, columns)
-    down = -(-count // across)
+    down = -(-count // columns)
+    across = -(-count // down)
     scale = 1.4 if count == 1 else 1.0
     width = max(across * size[0] * scale, 4.6)
     heading = textwrap.wrap(printable(title), int(width * LETTERS * 0.8))
     below = [line for note in notes for line in textwrap.wrap(printable(note), int(width * LETTERS))]
-    figure = new_figure(width, down * size[1] * scale + 0.2 * len(heading) + 0.15 * len(below) + 0.25)
-    figure.suptitle("\n".join(heading), x=0.01, ha="left", color=QUIET, fontsize=10)
+    lines = 0.2 * len(heading) + 0.17 * (len(below) + len(runs)) + 0.3
+    figure = new_figure(width, down * size[1] * scale + lines)
+    if runs:
+        _list_runs(figure, "\n".join(heading), runs)
+    else:
+        figure.suptitle("\n".join(heading), x=0.01, ha="left", color=QUIET, fontsize=10)
     if below:
         figure.supxlabel("\n".join(below), x=0.01, ha="left", color=QUIET, fontsize=8)
     return figure, [figure.add_subplot(down, across, place + 1) for place in range(count)]
+
+
+def _list_runs(figure: Figure, heading: str, runs: Sequence[str]) -> None:
+    """Name the runs under the heading, each with the colour and the mark of its place."""
+    handles = [
+        Line2D([], [], color=color_of(place), marker=mark_of(place), markersize=5, label=printable(run))
+        for place, run in enumerate(runs)
+    ]
+    legend = figure.legend(
+        handles=handles, loc="outside upper left", title=heading, title_fontsize=10, alignment="left",
+        frameon=False, fontsize=8, borderpad=0.1,
+    )  # fmt: skip
+    legend.get_title().set_color(QUIET)
+
+
+def color_of(place: int) -> str:
+    return PALETTE[place % len(PALETTE)]
+
+
+def mark_of(place: int) -> str:
+    return MARKS[place % len(MARKS)]
+
+
+def group_axis(axes: Axes, groups: Sequence[str]) -> None:
+    """Groups of classes along x."""
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_xlim(-0.5, len(groups) - 0.5)
+    axes.tick_params(length=3)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
 
 
 def files_of(name: str) -> list[str]:

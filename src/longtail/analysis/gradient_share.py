@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from longtail.analysis.drawing import MARKS, PALETTE, new_panels, short_name
+from longtail.analysis.drawing import color_of, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, need_experts, probing
 from longtail.report import Run
 from longtail.report.style import RULE, epoch_axis, name_ends
@@ -69,8 +69,8 @@ def plot(table: pd.DataFrame) -> Figure:
         axes.axhline(1 / own["expert"].max(), color=RULE, linewidth=1, linestyle=(0, (4, 3)))
         ends = []
         for place, (expert, line) in enumerate(own.groupby("expert")):
-            known, color = line.dropna(subset="share"), PALETTE[place % len(PALETTE)]
-            mark = MARKS[place % len(MARKS)] if len(known) <= MARKED else None
+            known, color = line.dropna(subset="share"), color_of(place)
+            mark = mark_of(place) if len(known) <= MARKED else None
             axes.plot(known["epoch"], known["share"], color=color, marker=mark, markersize=4)
             ends.append((float(known["share"].iloc[-1]), f"expert {expert}", color))
         name_ends(axes, ends, room=0.08 * top)

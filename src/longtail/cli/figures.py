@@ -1,5 +1,6 @@
 """`longtail figure`: a table and a picture for each question that is asked of runs."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ app = typer.Typer(
     help="Draw a figure of runs, and write its table. Where experts look (Grad-CAM): `longtail explain`.",
     no_args_is_help=True,
 )
-RunArguments = Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders that `train` made.")]
+RunArguments = Annotated[list[str], typer.Argument(metavar="RUN", help="Run folders that `train` made.")]
 Out = Annotated[
     str | None,
     typer.Option(
@@ -36,12 +37,104 @@ Overwrite = Annotated[
 
 @app.command("gradient-share")
 def gradient_share(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
-    """Share of the gradient that each expert gets, as training goes on (needs run.probes)."""
-    with loading():
-        from longtail.analysis import gradient_share as question
+    """Share of the gradient of each expert, by epoch.
 
-    found, folder = _opened("gradient-share", runs, out, overwrite=overwrite)
-    _written(question, "gradient-share", question.compute(found), folder)
+    The paper's Figures 1 and 3a; of runs trained with run.probes=["gradient_share"].
+    """
+    _draw("gradient-share", runs, out, overwrite=overwrite)
+
+
+@app.command("expert-kl")
+def expert_kl(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
+    """How far experts' predictions lie apart.
+
+    The paper's Figure 3b: KL divergence by class and by group; as the run noted it with run.probes, else measured now.
+    """
+    _draw("expert-kl", runs, out, overwrite=overwrite)
+
+
+@app.command("tsne")
+def tsne(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
+    """t-SNE of the features of ten classes.
+
+    The paper's Figure 5: the classes are equally spaced in the order of training images.
+    """
+    _draw("tsne", runs, out, overwrite=overwrite)
+
+
+@app.command("grid")
+def grid(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULTS", help="Result files of a study, or the folder of its results or runs."
+        ),
+    ],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Folder to write into.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Scores of a study over two settings.
+
+    The paper's Figure 4, where these are t_AD and t_CL.
+    """
+    with loading():
+        from longtail.analysis import grid as question
+
+    folder = Path(out)
+    _check_free("grid", folder, overwrite=overwrite)
+    _write(question, "grid", question.compute(question.results_in(results)), folder)
+
+
+@app.command("expert-errors")
+def expert_errors(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
+    """Disagreement and correlated errors of experts."""
+    _draw("expert-errors", runs, out, overwrite=overwrite)
+
+
+@app.command("class-size")
+def class_size(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
+    """Accuracy against the size of classes."""
+    _draw("class-size", runs, out, overwrite=overwrite)
+
+
+@app.command("shifted-mix")
+def shifted_mix(
+    runs: RunArguments,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    prior_known: Annotated[
+        bool,
+        typer.Option(
+            "--prior-known", help="Also predict with each class mix known, as --prior does; asks the network."
+        ),
+    ] = False,
+) -> None:
+    """Accuracy where classes come in other shares.
+
+    Long tails forward and backward, of factors 50 to 2, and uniform; by weighting the recalls of classes.
+    """
+    with loading():
+        from longtail.analysis import shifted_mix as question
+        from longtail.analysis.asking import known_mixes
+
+    found, folder = _opened("shifted-mix", runs, out, overwrite=overwrite)
+    known = {name: known_mixes(run) for name, run in found.items()} if prior_known else {}
+    _write(question, "shifted-mix", question.compute(found, known), folder)
+
+
+@app.command("calibration")
+def calibration(runs: RunArguments, out: Out = None, overwrite: Overwrite = False) -> None:
+    """Calibration (ECE) by group of classes."""
+    _draw("calibration", runs, out, overwrite=overwrite)
+
+
+def _draw(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> None:
+    """Draw the figure of that name of runs, without further options."""
+    with loading():
+        question = import_module(f"longtail.analysis.{name.replace('-', '_')}")
+
+    runs, folder = _opened(name, paths, out, overwrite=overwrite)
+    _write(question, name, question.compute(runs), folder)
 
 
 def _opened(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> "tuple[Runs, Path]":
@@ -72,7 +165,7 @@ def _check_free(name: str, folder: Path, *, overwrite: bool) -> None:
         raise InputError(f"{folder / there} exists; choose another -o, or replace it with --overwrite")
 
 
-def _written(question: "Question", name: str, table: "pd.DataFrame", folder: Path) -> None:
+def _write(question: "Question", name: str, table: "pd.DataFrame", folder: Path) -> None:
     """Write a figure; say what it lacks and where it is."""
     from longtail.analysis.drawing import write_figure
 

@@ -44,7 +44,9 @@ def smoothed_variance(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -
     return np.asarray(rate * (1 - rate) / images, dtype=float)
 
 
-def macro_interval(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tuple[float, float]:
+def macro_interval(
+    correct: Num[ndarray, " c"], images: Num[ndarray, " c"], weight: Float[ndarray, " c"] | None = None
+) -> tuple[float, float]:
     """Interval of the mean recall of some classes.
 
     The variances of the classes, at smoothed rates, are summed; Wilson's interval is then taken with as many images as
@@ -53,13 +55,15 @@ def macro_interval(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> t
     Args:
         correct: (C,) right images.
         images: (C,) images; above 0, effective numbers where images depend on each other.
+        weight: (C,) of the classes in the mean, adding to 1; None for equal ones.
     """
     if not len(images):
         return float("nan"), float("nan")
-    mean = np.mean((correct + 0.5) / (images + 1))
-    variance = smoothed_variance(correct, images).sum() / len(images) ** 2
+    share = np.full(len(images), 1 / len(images)) if weight is None else weight
+    mean = share @ ((correct + 0.5) / (images + 1))
+    variance = share**2 @ smoothed_variance(correct, images)
     equal = np.array([mean * (1 - mean) / variance])
-    low, high = wilson(np.mean(correct / images) * equal, equal)
+    low, high = wilson(share @ (correct / images) * equal, equal)
     return float(low[0]), float(high[0])
 
 

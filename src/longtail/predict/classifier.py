@@ -17,7 +17,7 @@ from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, write_evaluation
 from longtail.engine.temperature import Fit, temperature_entry, temperature_of
 from longtail.method import Stage
-from longtail.models import build_model
+from longtail.models import build_model, fold_batch_norm
 from longtail.predict.evaluated import Evaluated
 from longtail.predict.predictor import Answers, Predictor
 from longtail.predict.prior import Prior, prior_name
@@ -224,6 +224,26 @@ class Classifier(Predictor):
                 "more; train again"
             )
         return stages[-1]
+
+    def images(self, data: str | Path | None = None) -> Split:
+        """The images that `evaluate` scores: the run's own test part, else its validation part, or others.
+
+        Raises:
+            InputError: there are none.
+        """
+        self._need_run("give its run")
+        found = (
+            self._images.own(strict=False) if data is None else self._images.other(Path(data), strict=False)
+        )
+        return found[1]
+
+    def features(self, stream: Iterator[Batch]) -> Iterator[tuple[Batch, Float[Tensor, "m b d"]]]:
+        """Batches of uint8 images with each expert's features of them (M, B, D)."""
+        folded = fold_batch_norm(self.model)
+        for batch in stream:
+            with torch.inference_mode():
+                features = folded.extract(self._augment.normalize(batch.image))
+            yield batch, features
 
     def infer(self, stream: Iterator[Batch]) -> Answers:
         return infer(self.model, self.method, stream, self._augment, self.description["bank"])
