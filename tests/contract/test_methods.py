@@ -145,7 +145,7 @@ def test_stages(name: str, epochs: int) -> None:
     assert all(stage.epochs >= 1 for stage in stages)
     assert len({stage.name for stage in stages}) == len(stages)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
-    model = build_model(ModelOptions(name="resnet20", num_experts=2), C, banks)
+    model = build_model(ModelOptions(name="resnet8", num_experts=2), C, banks)
     names = [key for key, _ in model.named_parameters()]
     names += [f"method.{key}" for key, _ in method.named_parameters()]
     for stage in stages:
@@ -322,4 +322,4 @@ def test_a_small_network_learns_from_it(name: str) -> None:
 
 def small(method: Method) -> ModelOptions:
     needs = {key: value[0] if isinstance(value, tuple) else value for key, value in method.needs.items()}
-    return ModelOptions(name="resnet20", **{**needs, "num_experts": method.num_experts})
+    return ModelOptions(name="resnet8", **{**needs, "num_experts": method.num_experts})

@@ -25,10 +25,8 @@ from longtail.run_options import OptimOptions
 from longtail.types import InputError, Progress
 
 WORDS: dict[str, dict[str, Any]] = {
-    "ema": {"optim__ema": 0.9},
-    "last": {"optim__average_last": 2},
-    "sharpness": {"optim__sharpness": 0.05},
-    "adamw": {"optim__optimizer": "adamw", "optim__peak_lr": 1e-3},
+    "ema, adamw": {"optim__ema": 0.9, "optim__optimizer": "adamw", "optim__peak_lr": 1e-3},
+    "last, sharpness": {"optim__average_last": 2, "optim__sharpness": 0.05},
 }
 SHORT = {"optim__epochs": 3, "method__classifier_epochs": 1, "run__probes": ["gradient_share", "expert_kl"]}
 

@@ -13,15 +13,17 @@ import pytest
 import safetensors.torch
 import torch
 from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
-from torch import Tensor
+from torch import Tensor, nn
 
 import longtail
 from longtail.engine.display import Display
-from longtail.engine.evaluate import evaluate
+from longtail.engine.evaluate import Evaluation, evaluate
 from longtail.engine.job import Job, build_job
+from longtail.engine.results import evaluate_split
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
+from longtail.methods.cross_entropy import CrossEntropy
 from longtail.methods.icl import ICL
 from longtail.types import Batch, InputError, ModelOutput, Progress
 
@@ -229,6 +231,34 @@ def test_the_log(finished: Path, train: Train) -> None:
     often = log_of(train(run__evaluate_every=1, optim__epochs=3))
     assert all("test" in record for record in often)
     assert all(0 <= record["train_accuracy"] <= 1 for record in log)
+
+
+def test_the_last_evaluation_is_that_of_the_last_epoch_unless_something_changed_since(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated: list[str] = []
+
+    def counted(*given: Any, **more: Any) -> Evaluation:
+        evaluated.append("x")
+        return evaluate_split(*given, **more)
+
+    def finalize(self: CrossEntropy, model: nn.Module, *_: object) -> None:
+        for parameter in model.heads.parameters():
+            parameter.neg_()
+
+    for module in ("train", "results"):
+        monkeypatch.setattr(f"longtail.engine.{module}.evaluate_split", counted)
+    changes = {"method__name": "cross_entropy", "optim__epochs": 2, "optim__average_last": 2}
+    folder = train("plain", **changes)
+    assert len(evaluated) == 1
+    found = json.loads((folder / "eval/test/metrics.json").read_text())
+    assert found["nll"] == pytest.approx(longtail.load(folder).evaluate()["nll"], rel=1e-5)
+    monkeypatch.setattr(CrossEntropy, "finalize", finalize)
+    folder = train("finalized", **changes)
+    assert len(evaluated) == 3
+    found = json.loads((folder / "eval/test/metrics.json").read_text())
+    assert found["nll"] == pytest.approx(longtail.load(folder).evaluate()["nll"], rel=1e-5)
+    assert found["nll"] != log_of(folder)[-1]["test"]["nll"]
 
 
 def test_validation_takes_the_place_of_the_test_part_while_training(train: Train) -> None:

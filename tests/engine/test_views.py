@@ -94,7 +94,7 @@ def photos(tmp_path: Path) -> Path:
 def test_views_of_files_with_and_without_boxes(two: Any, tmp_path: Path, photos: Path, workers: int) -> None:
     changes = {
         "data.views.strong.augment": ["resized_crop"], "data.image_size": 8, "data.validation": 0.0,
-        "data.workers": workers, "model.name": "resnet20", "model.num_experts": 1, "method.name": "two_policies",
+        "data.workers": workers, "model.name": "resnet8", "model.num_experts": 1, "method.name": "two_policies",
         "optim.epochs": 1, "optim.warmup_epochs": 0, "run.device": "cpu",
     }  # fmt: skip
     recipe, notes = load_recipe(str(photos), changes)

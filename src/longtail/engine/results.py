@@ -1,6 +1,7 @@
 """What a stage leaves: evaluations, a temperature, and the weights that are shipped."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -25,11 +26,13 @@ def evaluate_split(
     )  # fmt: skip
 
 
-def write_evaluations(job: Job, stage: Stage, temperature: float | None) -> None:
-    """Evaluate the validation and test part, as far as there are any, into eval/<split>/."""
+def write_evaluations(
+    job: Job, stage: Stage, temperature: float | None, known: Mapping[str, Evaluation]
+) -> None:
+    """Evaluate the validation and test part, as far as there are any and not `known`, into eval/<split>/."""
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
-            evaluation = evaluate_split(job, split, stage, temperature or 1.0)
+            evaluation = known.get(name) or evaluate_split(job, split, stage, temperature or 1.0)
             more = {
                 "split": name,
                 "epoch": len(job.records),

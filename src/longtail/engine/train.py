@@ -10,6 +10,7 @@ import torch
 
 from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
 from longtail.engine.display import Display
+from longtail.engine.evaluate import Evaluation
 from longtail.engine.features import held_out, survey
 from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.moved import check_there, settle_images
@@ -17,7 +18,7 @@ from longtail.engine.processes import join_processes
 from longtail.engine.results import evaluate_split, find_temperature, write_evaluations, write_weights
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
-from longtail.method import Stage
+from longtail.method import Method, Stage
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
 
@@ -146,13 +147,14 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     """All stages of a run, and its last evaluation; pauses after each step."""
     done = _restore(job, state) if state is not None else 0
     first = 0
+    evaluated: Mapping[str, Evaluation] = {}
     for position, stage in enumerate(job.stages):
         start, stop = max(done, first), first + stage.epochs
         goes_on = state is not None and first < start < stop
         with restoring(job.folder) if goes_on else nullcontext():
             training = StageTraining(job, position, state if goes_on else None)
         for total_epoch in range(start, stop):
-            yield from _run_epoch(job, training, total_epoch, total_epoch - first)
+            evaluated = yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop
         del training  # its momentum, recordings and stored features make room for those of the next stage
     last = job.stages[-1]
@@ -162,11 +164,14 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         job.display.say(said)
     temperature = job.processes.on_first(lambda: find_temperature(job, last))
     job.processes.on_first(lambda: write_weights(job, last, temperature))
-    write_evaluations(job, last, temperature)
+    changed = temperature or type(job.method).finalize is not Method.finalize
+    write_evaluations(job, last, temperature, {} if changed else evaluated)
 
 
-def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) -> Iterator[None]:
-    """One epoch, its evaluation where one is due, its record, and the state after it."""
+def _run_epoch(
+    job: Job, training: StageTraining, total_epoch: int, epoch: int
+) -> Generator[None, None, Mapping[str, Evaluation]]:
+    """One epoch, its record, and the state after it; returns the evaluation that ends a stage, by part."""
     started, stage = time.perf_counter(), training.stage
     step = total_epoch * job.steps_per_epoch
     progress = Progress(stage.name, epoch, stage.epochs, total_epoch, step, job.recipe.run.seed)
@@ -178,9 +183,11 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
     if ends:
         average.settle()
     every = job.recipe.run.evaluate_every
+    evaluated: Mapping[str, Evaluation] = {}
     with nullcontext() if ends else average.shown():
         if ends or (every and (total_epoch + 1) % every == 0):
-            record |= _scores(job, stage)
+            evaluated = _evaluate(job, stage)
+            record |= _scores(job, evaluated)
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
     records = [*job.records, record]
@@ -189,16 +196,24 @@ def _run_epoch(job: Job, training: StageTraining, total_epoch: int, epoch: int) 
     with nullcontext() if ends else average.shown():
         job.processes.on_first(lambda: _publish(job, stage))
     job.display.epoch(record)
+    return evaluated if ends else {}
 
 
-def _scores(job: Job, stage: Stage) -> dict[str, Any]:
+def _evaluate(job: Job, stage: Stage) -> dict[str, Evaluation]:
     """Of the validation part, or, where there is none, of the test part."""
     name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
     if split is None:
         return {}
-    evaluation = evaluate_split(job, split, stage, probed="expert_kl" in job.recipe.run.probes)
-    scores: dict[str, Any] = {name: job.classes.scores(evaluation.counts)}
-    return scores if evaluation.divergence is None else scores | {"expert_kl": evaluation.divergence}
+    return {name: evaluate_split(job, split, stage, probed="expert_kl" in job.recipe.run.probes)}
+
+
+def _scores(job: Job, evaluated: Mapping[str, Evaluation]) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for name, evaluation in evaluated.items():
+        scores[name] = job.classes.scores(evaluation.counts)
+        if evaluation.divergence is not None:
+            scores["expert_kl"] = evaluation.divergence
+    return scores
 
 
 def _publish(job: Job, stage: Stage) -> None:
