@@ -63,6 +63,7 @@ WITHOUT_BAYES: dict[str, str] = {
     "ride": "the margin is taken off the target alone, and experts flee from each other",
     "gcl": "it sees mixed images and noise alone",
     "h2t": "it sees mixed images and mixed features alone",
+    "mislas": "it sees mixed images alone, and labels are smoothed",
     "ib": "an image weighs by what the network makes of it",
     "kps": "cosines are raised in training alone, and the margin is taken off the target alone",
     "ldam": "the margin is taken off the target alone",

@@ -1,12 +1,14 @@
 """Methods with a second stage or an end of their own for the classifiers: stages, losses, what is done to weights."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from longtail import draws
 from longtail.method import HeldOut, Method, Stage
 from longtail.methods import find
 from longtail.models import ModelOptions, build_model
@@ -146,3 +148,48 @@ def test_rows_of_classifiers_stay_in_the_ball_set_when_stage_two_begins(bounded:
     torch.testing.assert_close(weight.norm(dim=-1), expected)
     direction = torch.nn.functional.normalize(before, dim=-1)
     torch.testing.assert_close(torch.nn.functional.normalize(weight.detach(), dim=-1), direction)
+
+
+def test_mislas_smooths_labels_of_frequent_classes_more() -> None:
+    method = build("mislas")
+    factors = torch.tensor([[0.5, 1.0, 2.0, 3.0, 1.5], [1.0, -1.0, 2.0, 0.5, 4.0]])
+    with torch.no_grad():
+        method.scale.copy_(factors[:, None])
+    smooth = [0.1 + 0.3 * math.sin(math.pi / 2 * (n - 1) / 49) for n in COUNTS.tolist()]
+    assert (smooth[3], smooth[0]) == pytest.approx((0.1, 0.4))
+    expected = 0.0
+    for m in range(2):
+        for i, y in enumerate(TARGETS):
+            row = [f * z for f, z in zip(factors[m].tolist(), LOGITS[m, i].tolist(), strict=True)]
+            every = sum(cross_entropy(row, c) for c in range(5)) / 5
+            expected += ((1 - smooth[y]) * cross_entropy(row, y) + smooth[y] * every) / 9
+    assert total(method, "classifier") == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(method.logits(OUTPUT), (LOGITS * factors[:, None]).mean(0))
+
+
+def test_mislas_mixes_images_in_its_first_stage_alone() -> None:
+    method, now = build("mislas"), Progress("feature", 0, 10, 0, 0, 0)
+    batch = replace(BATCH, image=torch.randn(9, 3, 4, 4, generator=torch.Generator().manual_seed(2)))
+    mixed = method.prepare(batch, now)
+    share, other = mixed.aux["share"].item(), mixed.aux["other"].tolist()
+    partner = draws.permutation(batch, slot=1).tolist()
+    expected = 0.0
+    for i, y in enumerate(TARGETS):
+        torch.testing.assert_close(
+            mixed.image[i], share * batch.image[i] + (1 - share) * batch.image[partner[i]]
+        )
+        for m in range(2):
+            row = LOGITS[m, i].tolist()
+            expected += (share * cross_entropy(row, y) + (1 - share) * cross_entropy(row, other[i])) / 9
+    (term,) = method.loss(OUTPUT, mixed, now).values()
+    assert term.item() == pytest.approx(expected, rel=1e-5)
+    assert method.prepare(batch, replace(now, stage="classifier")) is batch
+
+
+def test_the_second_stage_of_mislas() -> None:
+    feature, classifier = stages("mislas", 210)
+    assert (feature.epochs, classifier.epochs, classifier.sampler) == (200, 10, "class_balanced")
+    assert (classifier.bank, classifier.batch_norm) == (feature.bank, "train")
+    assert classifier.trainable == ("heads.*", "method.scale")
+    assert classifier.lr_shares == (("heads.*", 0.05),)
+    assert stages("mislas", 210, classifier_lr_share=0.0)[1].trainable == ("method.scale",)
