@@ -34,6 +34,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("lws", "feature", {}),
     ("lws", "scale", {}),
     ("balanced_softmax", "train", {}),
+    ("tsc", CLASSIFIER, {}),
     ("bcl", "train", {}),
     ("bcl", "train", {"tau": 0.5}),
     ("balanced_softmax", "train", {"tau": 0.5}),
@@ -73,6 +74,7 @@ WITHOUT_BAYES: dict[str, str] = {
     "bbn": "in training its two halves see different images",
     "dbn_mix": "it sees mixed images alone, and predicts without the temperatures it is trained with",
     "glmc": "it sees mixed images alone",
+    "sbcl": "the margin is taken off the target alone",
     "paco": "the softmax is over keys beside classes, and a class weighs more than a key of it",
     "focal": "its minimum is flatter than the posterior, and in another way for each image",
 }
@@ -92,10 +94,11 @@ def trained(name: str, stage: Stage, **options: Any) -> Tensor:
     table = torch.zeros(experts, len(KINDS), len(COUNTS), dtype=torch.float64, requires_grad=True)
     features = torch.zeros(experts, len(kind), 2, dtype=torch.float64)
     aux = {"classifier": torch.zeros(experts, len(COUNTS), 2, dtype=torch.float64)}
-    views = method.num_views
-    batch = Batch(torch.zeros(views * len(kind), 3, 1, 1), target, torch.arange(len(kind)))
-    features, kind = features.repeat(1, views, 1), kind.repeat(views)
+    batch = Batch(torch.zeros(method.num_views * len(kind), 3, 1, 1), target, torch.arange(len(kind)))
     progress = Progress(stage.name, 0, 1, 0, 0, 0)
+    batch = method.prepare(batch, progress)
+    views = len(batch.image) // len(target)
+    features, kind = features.repeat(1, views, 1), kind.repeat(views)
     solver = torch.optim.LBFGS([table], max_iter=500, tolerance_grad=1e-10, tolerance_change=1e-14,
                                line_search_fn="strong_wolfe")  # fmt: skip
 

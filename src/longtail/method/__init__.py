@@ -19,6 +19,7 @@ from longtail.method.options import (
     window_starts,
 )
 from longtail.method.stage import HeldOut, Stage
+from longtail.method.views import some_views
 
 __all__ = [
     "IN_A_STEP",
@@ -35,5 +36,6 @@ __all__ = [
     "Window",
     "WindowStart",
     "scaled_epochs",
+    "some_views",
     "window_starts",
 ]
