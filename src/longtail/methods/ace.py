@@ -16,7 +16,6 @@ What predictions assume is the mix of training, that of expert 1; no one mix is 
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -86,8 +85,7 @@ class ACE(Method):
 
     @torch.no_grad()
     def _rescale(self, model: nn.Module) -> None:
-        network: Any = model  # an ExpertModel
-        lengths = network.heads[network.banks[0]].weight.float().norm(dim=2)
+        lengths = model.get_parameter("heads.first.weight").float().norm(dim=2)
         first, own = ((self.owned * one).sum(1) for one in (lengths[:1], lengths))
         self.scale.copy_(first / own.clamp_min(1e-12))
 
