@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from longtail.machine import pass_on
 from longtail.text_file import decode, encoding_of
 from longtail.types import InputError
 
@@ -104,6 +105,7 @@ def read_csv(file: Path, known: Sequence[Collection[str]] = ()) -> CsvTable:
     try:
         data = file.read_bytes()
     except OSError as error:
+        pass_on(error)
         raise InputError(f"cannot read {file}: {error.strerror}; give a CSV file") from None
     return parse_csv(decode(data, str(file)), file, known, _encoding_remarks(data))
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from longtail.machine import pass_on
 from longtail.types import InputError
 
 MOST_BYTES = 64 * 2**20  # of one file
@@ -144,6 +145,7 @@ def read_bytes(file: Path, remedy: str, *, most: int = MOST_BYTES) -> bytes:
         with file.open("rb") as opened:
             data = opened.read(most + 1)
     except OSError as error:
+        pass_on(error)
         raise InputError(f"cannot read {file}: {error.strerror}; {remedy}") from None
     if len(data) > most:
         raise _damaged(str(file), f"it has {file.stat().st_size:,} bytes, more than {most:,}", remedy)

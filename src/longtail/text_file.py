@@ -4,6 +4,7 @@ import codecs
 import re
 from pathlib import Path
 
+from longtail.machine import pass_on
 from longtail.types import InputError
 
 MARKS = {  # the longer first: that of UTF-16 begins that of UTF-32
@@ -44,6 +45,7 @@ def read_text(file: Path) -> str:
     try:
         data = file.read_bytes()
     except OSError as error:
+        pass_on(error)
         raise InputError(f"cannot read {file}: {error.strerror}") from None
     return decode(data, str(file))
 

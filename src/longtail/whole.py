@@ -11,22 +11,12 @@ from hashlib import blake2b
 from pathlib import Path
 
 from longtail.locks import HeldError, locked
+from longtail.machine import WRITTEN, cure_of
 from longtail.types import InputError
 
 PARTIAL = ".partial"
 LOCK, OLD = ".lock", ".old"
 TRIES = 20  # to take a place that other processes take at the same moment
-WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # only what is written can be at fault
-CURES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space, or have your quota raised",
-    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
-    errno.EACCES: "fix the permissions",
-    errno.EPERM: "fix the permissions",
-    errno.EROFS: "choose a place that can be written to",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EIO: "check the disk",
-}
 
 
 @contextmanager
@@ -75,11 +65,6 @@ def writing(target: Path, again: str = "then repeat the command") -> Iterator[No
             raise
         cure = cure_of(error)
         raise InputError(f"cannot write {place}: {error.strerror or error}; {cure}, {again}") from error
-
-
-def cure_of(error: OSError) -> str:
-    """What to do about the cause of an error of the file system."""
-    return CURES.get(error.errno or 0, "fix this")
 
 
 def is_left_over(name: str) -> bool:

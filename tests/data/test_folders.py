@@ -117,14 +117,18 @@ def test_nested_folders_hidden_files_and_capital_endings(tree):
 
 def test_a_folder_that_may_not_be_listed_is_refused(tree, monkeypatch):
     root = tree({"ant": [1], "bee": [2], "bee/closed": [3]})
-    scan = os.scandir
+    scan, look = os.scandir, os.stat
 
-    def closed(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return scan(path)
+    def refusing(of_folder, mark):
+        def closed(path, *rest, **more):
+            if mark in f"{path}/":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return of_folder(path, *rest, **more)
 
-    monkeypatch.setattr("os.scandir", closed)
+        return closed
+
+    monkeypatch.setattr("os.scandir", refusing(scan, "closed/"))
+    monkeypatch.setattr("os.stat", refusing(look, f"closed{os.sep}recipe.toml"))
     with pytest.raises(InputError, match=r"cannot list .*closed \(Permission denied\)"):
         load(root)
 

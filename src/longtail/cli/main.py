@@ -164,23 +164,20 @@ def _kind(name: str) -> Any:
 
 
 def explain(error: Exception) -> list[str]:
-    """What to tell of an error that the user can mend, first the message; empty for a fault of our own."""
+    """What to say of an error that the user can do something about, first the message; empty for a fault of our own."""
     if isinstance(error, _kind("InputError")):
         return [" ".join(str(error).split()), *error.details]
     if hasattr(error, "format_message"):
         return [_usage(error)]
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _no_memory(error):
+    from longtail.machine import WRITTEN, cure_of, is_out_of_memory, lacks_resources
+
+    if is_out_of_memory(error):
         return ["out of memory; lower optim.batch_size and run.evaluate_batch_size with --set"]
     if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
-        from longtail.whole import cure_of
-
         place = "the file system" if error.filename is None else error.filename
-        return [f"{place}: {error.strerror}; {cure_of(error)}, or name another file, and repeat the command"]
+        elsewhere = "" if lacks_resources(error) and error.errno not in WRITTEN else ", or name another file"
+        return [f"{place}: {error.strerror}; {cure_of(error)}{elsewhere}, and repeat the command"]
     return []
-
-
-def _no_memory(error: Exception) -> bool:
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _usage(error: Any) -> str:

@@ -9,6 +9,7 @@ from longtail.data.listing import Listing, Source
 from longtail.data.options import Triple
 from longtail.data.parquet import read_parquet
 from longtail.data.shards import parquet_files
+from longtail.machine import pass_on
 from longtail.types import InputError
 
 # The values every published CIFAR-LT recipe uses for both sets.
@@ -55,6 +56,7 @@ def _read_torchvision(name: Literal["cifar10", "cifar100"], path: Path | None) -
     try:
         parts = [read(root, train=train, download=path is None) for train in (True, False)]
     except (OSError, RuntimeError) as error:
+        pass_on(error)
         if path is None:
             raise InputError(
                 f"cannot download {name} ({error}); give a folder that holds it with --data PATH"

@@ -3,7 +3,6 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from longtail.data.dataset import Split, counted
 from longtail.data.options import DataOptions
+from longtail.machine import pass_on
 
 _TAIL = 4096  # bytes at the end of a file; beginnings are alike in many
 _SHOWN = 3  # classes whose copies are counted one by one
@@ -235,8 +235,10 @@ def _apart(rows: Sequence[int], files: Sequence[Path], key: Callable[[Path], obj
     """Rows whose files agree in a key, where there are two or more."""
     found: Mapping[object, list[int]] = defaultdict(list)
     for row in rows:
-        with suppress(OSError):
+        try:
             found[key(files[row])].append(row)
+        except OSError as error:
+            pass_on(error)
     return [group for group in found.values() if len(group) > 1]
 
 

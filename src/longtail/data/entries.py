@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from longtail.data.formats import SUFFIXES, UNDECODABLE, is_heif
+from longtail.machine import pass_on
 from longtail.types import InputError
 
 _FOREIGN_FOLDERS = frozenset({
@@ -63,6 +64,7 @@ def scanned(folder: Path) -> Iterator["os.DirEntry[str]"]:
         with os.scandir(folder) as inside:
             yield from inside
     except OSError as error:
+        pass_on(error)
         raise InputError(
             f"cannot list {folder} ({error.strerror}); allow it, or move the folder away"
         ) from None
@@ -101,13 +103,16 @@ def could_be_an_image(path: Path) -> bool:
 
 def begins_like_an_image(path: Path) -> bool:
     """Whether the first bytes of a file are those of an image."""
-    with suppress(OSError):
-        if stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            with path.open("rb") as file:
-                data = file.read(16)
-            is_bmp = data.startswith(b"BM") and data[6:10] == bytes(4)
-            return data.startswith(_MARKS) or data[8:12] in _BRANDS or is_bmp or is_heif(data)
-    return False
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            data = file.read(16)
+    except OSError as error:
+        pass_on(error)
+        return False
+    is_bmp = data.startswith(b"BM") and data[6:10] == bytes(4)
+    return data.startswith(_MARKS) or data[8:12] in _BRANDS or is_bmp or is_heif(data)
 
 
 def refuse_among_images(out: Path, sources: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.own_output import is_own
 from longtail.data.stored import StoredPixels
+from longtail.machine import lacks_resources
 from longtail.types import InputError
 
 Encoded = Path | bytes | NDArray[np.uint8] | Image.Image | StoredPixels
@@ -144,6 +145,8 @@ def reasons(image: Encoded) -> Iterator[None]:
     except InputError:  # the set is at fault, not the image
         raise
     except Exception as error:
+        if lacks_resources(error):
+            raise
         raise UnreadableError(_reason(image, error)) from error
 
 

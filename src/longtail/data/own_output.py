@@ -56,7 +56,10 @@ def is_own(folder: Path, levels: int = 3) -> bool:
 
 def marks(folder: Path) -> list[Path]:
     """The files by whose names a folder looks as if longtail wrote it; empty where it does not."""
-    found = [name for names in _MARKS if all((folder / name).exists() for name in names) for name in names]
+    # `Path.exists` raises where the folder is closed; who lists it afterwards says so
+    found = [
+        name for names in _MARKS if all(map(os.path.exists, (folder / n for n in names))) for name in names
+    ]
     return [folder / name for name in dict.fromkeys(found)]
 
 

@@ -26,6 +26,7 @@ from pydantic import Field, field_validator
 from longtail.data.listing import Listing, Source
 from longtail.data.options import Bits
 from longtail.data.stored import StoredPixels
+from longtail.machine import pass_on
 from longtail.records import Record, check_record, parse_json, read_bytes, short, unique
 from longtail.types import InputError
 
@@ -84,6 +85,7 @@ def read_packed(root: Path) -> Source:
     try:
         parts = {name: _read_part(root, name, part) for name, part in manifest.parts.items()}
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        pass_on(error)
         raise InputError(f"{root} is no sound packed set ({short(error, 200)}); {AGAIN}") from None
     left_out = sum(len(part.unreadable) for part in manifest.parts.values())
     said = f"{left_out} unreadable when the set was packed, named in {root / MANIFEST}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from longtail.data.listing import Listing, Source
 from longtail.data.rows import ordered
 from longtail.data.shards import alone, check_shards, others_beside, parquet_files
+from longtail.machine import pass_on
 from longtail.records import parse_json
 from longtail.types import InputError
 
@@ -104,6 +105,7 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        pass_on(error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot read {file} as Parquet ({reason}); write it again") from None
 

@@ -11,6 +11,7 @@ from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
 from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, source_of_rows
+from longtail.machine import pass_on
 from longtail.text_file import as_windows
 from longtail.types import InputError
 
@@ -83,6 +84,7 @@ def _read_parquet(file: Path) -> tuple[dict[str, list[str]], Sequence[str], list
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
+        pass_on(error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"cannot read {file} as Parquet ({reason}); write it again") from None
     columns = {name: _as_text(table.column(name)) for name in table.column_names}

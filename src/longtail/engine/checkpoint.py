@@ -12,6 +12,7 @@ from torch import Tensor
 
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import EpochRecord, check_epochs
+from longtail.machine import pass_on
 from longtail.recipe import Recipe, difference, load_recipe, validate
 from longtail.records import Record, check_record, short
 from longtail.types import InputError
@@ -82,6 +83,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickled file that is no checkpoint raises anything
+        pass_on(error)
         raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); {folder.train_again}") from None
     found = check_record(state, State, str(folder.checkpoint), folder.train_again)
     try:

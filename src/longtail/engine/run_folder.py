@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from longtail.csv_text import csv_text
 from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
 from longtail.locks import locked
+from longtail.machine import cure_of
 from longtail.records import Form, read_record
 from longtail.text_file import encode
 from longtail.types import InputError
@@ -74,7 +75,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"cannot make output folder {self.path}: {error.strerror}; choose another --out"
+                f"cannot make {self.path}: {error.strerror}; {cure_of(error)}, or choose another output folder"
             ) from None
 
     def clear(self) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from longtail.csv_text import read_csv
+from longtail.machine import pass_on
 from longtail.metrics.groups import GROUPS
 from longtail.records import short
 from longtail.types import InputError
@@ -129,6 +130,7 @@ def _sound(file: Path, remedy: str) -> Iterator[None]:
     except KeyError as error:
         raise InputError(f"{file} is damaged (no column {error}); {remedy}") from None
     except (OSError, ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        pass_on(error)
         reason = short(ValueError(str(error).splitlines()[0]) if str(error) else error, 200)
         raise InputError(f"{file} is damaged ({reason}); {remedy}") from None
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from longtail.data import read_images
 from longtail.data.images import decode_all
 from longtail.data.source_kinds import read_source
+from longtail.machine import pass_on
 from longtail.predict import Classifier, ImageSources, Predictor
 from longtail.types import Batch, InputError
 
@@ -92,6 +93,7 @@ def _own_images(classifier: Classifier, size: int) -> UInt8[Tensor, "n 3 s s"]:
     try:
         source = read_source(classifier.recipe.data)
     except (InputError, OSError) as error:
+        pass_on(error)
         raise InputError(
             f"the images of the run cannot be read ({error}); give images to compare the file with: --data PATH"
         ) from None

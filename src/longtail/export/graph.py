@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from longtail.machine import pass_on
 from longtail.method import Method
 from longtail.models import fold_batch_norm
 from longtail.predict import Classifier
@@ -60,6 +61,7 @@ def trace(classifier: Classifier) -> torch.export.ExportedProgram:
         with torch.no_grad():
             program = torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
     except Exception as error:  # torch has many kinds, and a network may raise its own
+        pass_on(error)
         recipe, reason = classifier.recipe, (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{recipe.method.name} with {recipe.model.name} cannot be written as one graph for any number of images "

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from longtail.machine import pass_on
 from longtail.records import short
 from longtail.types import InputError
 
@@ -31,6 +32,7 @@ def read_weights(path: Path) -> State:
         try:
             found: Any = safetensors.torch.load_file(path)
         except Exception as error:
+            pass_on(error)
             raise InputError(f"cannot read weights from {path} ({short(error)}); {_GIVE}") from None
     else:
         found = _unpickled(path)
@@ -54,6 +56,7 @@ def _unpickled(path: Path) -> Any:
             warnings.simplefilter("ignore")  # what is not read is refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        pass_on(error)
         kinds = _refused_kinds(path, str(error))
         if kinds:
             raise InputError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from longtail.machine import pass_on
 from longtail.models.backbone import any_size
 from longtail.models.resnet import ExpertResNet
 from longtail.models.state_file import State
@@ -159,6 +160,7 @@ def pretrained_backbone(name: str) -> nn.Module:
     try:
         net: nn.Module = timm.create_model(name, pretrained=True, **any_size(name))
     except Exception as error:
+        pass_on(error)
         reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
         raise InputError(
             f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "

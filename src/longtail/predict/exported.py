@@ -10,6 +10,7 @@ from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
 from longtail.engine.run_records import plain
+from longtail.machine import pass_on
 from longtail.predict.archive import read_archive
 from longtail.predict.description import FileDescription
 from longtail.predict.graph import Graph, UnsafeFileError
@@ -86,6 +87,7 @@ class ExportedClassifier(Predictor):
         try:
             together, each = self._network(image)
         except Exception as error:  # of torch and onnxruntime, each with its own
+            pass_on(error)
             self._refuse(f"it fails on images: {_reason(error)}")
         found = tuple(together.shape), tuple(each.shape)
         rows, classes = len(image), len(self.classes)
@@ -130,12 +132,14 @@ def _open(path: Path) -> tuple[dict[str, Any], Network]:
     except InputError:
         raise
     except OSError as error:
+        pass_on(error)
         raise InputError(
             f"cannot read {path}: {error.strerror or error}; check it, or export the run again"
         ) from None
     except UnsafeFileError as error:
         raise InputError(f"{path} is not loaded, for it could run code: {error}; {AGAIN}") from None
     except Exception as error:  # of zipfile, torch, onnx and onnxruntime, each with its own
+        pass_on(error)
         raise InputError(f"cannot read {path} as an exported file ({_reason(error)}); {AGAIN}") from None
     return plain(check_record(said, FileDescription, f"the description in {path}", AGAIN)), network
 

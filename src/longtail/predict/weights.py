@@ -12,6 +12,7 @@ import torch
 
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import plain
+from longtail.machine import pass_on
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.predict.description import WeightsDescription
 from longtail.records import parse_record, short
@@ -49,6 +50,7 @@ def read_tensors(path: Path, remedy: str = RESTORE) -> tuple[dict[str, Any], Ten
         if said is None:
             raise ValueError("it does not say what network it belongs to")
     except Exception as error:  # of safetensors, torch and the file system, each with its own
+        pass_on(error)
         raise InputError(f"cannot load {path} ({short(error)}); {remedy}") from None
     description = parse_record(said, WeightsDescription, f"the description in {path}", remedy)
     for name, tensor in tensors.items():
@@ -89,6 +91,7 @@ def rebuild(description: dict[str, Any], tensors: Tensors) -> tuple[ExpertModel,
         if wrong is not None:
             raise ValueError(f"{wrong} is of {network[wrong].dtype}, not {kinds[wrong]}")
     except Exception as error:  # timm's networks each have their own
+        pass_on(error)
         raise misfit(description, error) from None
     model = build_model(options, len(description["classes"]), (description["bank"],))
     model.load_state_dict(network)

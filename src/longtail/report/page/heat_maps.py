@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from longtail.engine.run_records import Fraction
+from longtail.machine import pass_on
 from longtail.records import Record, read_record, short
 from longtail.report.page.error_parts import Card
 from longtail.report.page.parts import Thumb, shown
@@ -65,6 +66,7 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
     try:
         cards = [_card(run.path / "explain", one) for one in kept]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        pass_on(error)
         raise InputError(f"a picture of {run.path / FILE} is damaged ({short(error)}); {remedy}") from None
     missing = (
         "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."

@@ -16,6 +16,7 @@ from longtail.data.opening import UnreadableError
 from longtail.data.source_kinds import read_source
 from longtail.engine.run_folder import RESTORE
 from longtail.engine.run_records import AuditRecord
+from longtail.machine import pass_on
 from longtail.records import check_record
 from longtail.report.facts.data import AGAIN, FILE
 from longtail.report.run import SPLITS, Run
@@ -76,7 +77,8 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
         return Thumbnails(trouble="Images that were given with --data are not shown.")
     try:
         listings = _listings(run)
-    except (InputError, OSError):
+    except (InputError, OSError) as error:
+        pass_on(error)
         return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
     audit = run.record(FILE, AuditRecord, AGAIN) or AuditRecord()

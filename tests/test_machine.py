@@ -1,0 +1,109 @@
+"""What the machine lacks (open files, space, memory, a temporary folder) is never blamed on a file that is sound."""
+
+import errno
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from longtail.cli.main import explain
+from longtail.csv_text import read_csv
+from longtail.data.entries import begins_like_an_image, scanned
+from longtail.data.images import decode_all
+from longtail.data.opening import UnreadableError, reasons
+from longtail.engine.checkpoint import load_state
+from longtail.engine.run_folder import RunFolder
+from longtail.models.state_file import read_weights
+from longtail.predict.weights import read_tensors
+from longtail.recipe import load_recipe
+from longtail.records import read_bytes
+
+LACKS = [
+    OSError(errno.EMFILE, "Too many open files", "x"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+    MemoryError(),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+]
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Every attempt to open a file fails in the block."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _image(folder: Path) -> Path:
+    file = folder / "a.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file)
+    return file
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "an image": lambda folder: decode_all([folder / "a.png"], 1, 8),
+    "its first bytes": lambda folder: begins_like_an_image(folder / "a.png"),
+    "a folder": lambda folder: list(scanned(folder)),
+    "JSON": lambda folder: read_bytes(folder / "a.csv", "train again"),
+    "CSV": lambda folder: read_csv(folder / "a.csv"),
+    "a state dict": lambda folder: read_weights(folder / "a.pt"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_is_not_blamed_where_no_more_can_be_opened(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    torch.save({"w": torch.ones(1)}, tmp_path / "a.pt")
+    _image(tmp_path)
+    READERS[name](tmp_path)
+    with no_more_files(), pytest.raises(OSError, match="Too many open files"):
+        READERS[name](tmp_path)
+
+
+@pytest.mark.parametrize("error", LACKS, ids=lambda error: type(error).__name__)
+def test_weights_and_states_are_not_blamed(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "last.pt").touch()
+    (tmp_path / "recipe.toml").write_text(
+        '[data]\nname = "digits"\n[model]\nname = "resnet8"\n[method]\nname = "icl"\n'
+    )
+    recipe = load_recipe(str(tmp_path / "recipe.toml"))[0]
+    safetensors.torch.save_file({"w": torch.ones(1)}, tmp_path / "a.safetensors")
+    monkeypatch.setattr("torch.load", fail)
+    monkeypatch.setattr("safetensors.safe_open", fail)
+    with pytest.raises(type(error)):
+        read_tensors(tmp_path / "a.safetensors")
+    with pytest.raises(type(error)):
+        load_state(RunFolder(tmp_path), recipe)
+
+
+def test_an_image_whose_decoder_finds_no_memory_is_damaged(tmp_path: Path) -> None:
+    """Pillow raises this for sizes that a damaged header claims."""
+    with pytest.raises(UnreadableError), reasons(tmp_path / "a.png"):
+        raise MemoryError
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    list(zip(LACKS, ("ulimit -n", "free some space", "TMPDIR", "batch_size", "batch_size"), strict=True)),
+)
+def test_the_line_names_the_cure(error: Exception, cure: str) -> None:
+    (line,) = explain(error)
+    assert cure in line
+    assert "None" not in line
