@@ -72,7 +72,9 @@ def test_probes(run: Callable[..., dict[str, Any]]) -> None:
 def test_seeds(load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seeds = load("seeds")
     recipe = tmp_path / "few.toml"
-    recipe.write_text('base = "icl-digits"\n[data]\nmax_count = 4\nimbalance_factor = 1.0\n')
+    recipe.write_text(
+        'base = "icl-digits"\n[data]\nmax_count = 4\nimbalance_factor = 1.0\n[model]\nname = "resnet8"\n'
+    )
     monkeypatch.setattr(seeds, "RECIPE", str(recipe))
     measured = seeds.measure(None, range(2), 2, tmp_path)
     assert all(0 < spans["training"] < spans["everything"] for spans in measured.values())
@@ -190,6 +192,7 @@ def test_a_study_of_a_class_mix(
     load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = """title = "t"\nrecipe = "icl-digits"\nepochs = 2\nseeds = [0, 1]\nset.run.evaluate_every = 0
+        set.model.name = "resnet8"\nset.data.max_count = 20
         [rows.icl]\n[rows.uniform]\ntitle = "ICL, uniform"\nprior = "uniform"\n"""
     (tmp_path / "mix.toml").write_text(text, "utf-8")
     outcome = run_study(Request(str(tmp_path / "mix.toml"), out=str(tmp_path)), lambda news: None, quiet=True)

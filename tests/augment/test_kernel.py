@@ -112,7 +112,7 @@ def test_whole_chain_equals_the_torch_form(
     forms: dict[str, str],
 ) -> None:
     augment = Augment(operations, MEAN, STD, **options)
-    count = 8 if device == "cpu" else 1024
+    count = 4 if device == "cpu" else 1024
     images, index = some_images(count, *size), torch.arange(count) * 3_000_017 % 2**32
     expected = by_torch(augment, images, index, Augment.keys(*key, "cpu"), forms)
     result = augment.apply(images.to(device), index.to(device), Augment.keys(*key, device))
