@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 ShortcutKind = Literal["A", "B"]
@@ -193,14 +193,13 @@ def fold_batch_norm(model: Network) -> Network:
 
     Outputs agree with `model.eval()` up to rounding (about 1e-6 relative in fp32).
     """
-    folded = copy.deepcopy(model).eval()
-    _fold(folded)
-    return folded.requires_grad_(False)
+    fused = {id(module): _fused(module) for module in model.modules() if isinstance(module, ConvBN)}
+    return copy.deepcopy(model, fused).eval().requires_grad_(False)
 
 
-def _fold(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, ConvBN):
-            setattr(module, name, fuse_conv_bn_eval(child.conv, child.norm))
-        else:
-            _fold(child)
+def _fused(module: ConvBN) -> nn.Module:
+    conv, norm = copy.deepcopy(module.conv), module.norm
+    mean, var = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+    fused = fuse_conv_bn_weights(conv.weight, conv.bias, mean, var, norm.eps, norm.weight, norm.bias)
+    conv.weight, conv.bias = fused
+    return conv
