@@ -142,7 +142,7 @@ def softmax_share(keys: Tensor, i: int, k: int, among: list[int], temperature: f
 @pytest.mark.parametrize("count", [0, 1, 6])
 def test_kcl_draws_few_positives_and_always_the_other_view(count: int) -> None:
     method, batch = build("tsc", positives=count), example(2)[1]
-    seen = set()
+    seen, alike = set(), []
     for word in range(20):
         drawn = method._drawn(replace(batch, keys=torch.tensor([word, 4])))
         for i, row in enumerate(drawn):
@@ -153,8 +153,11 @@ def test_kcl_draws_few_positives_and_always_the_other_view(count: int) -> None:
             assert {int(TARGET[k % B]) for k in chosen} == {int(TARGET[i % B])}
             assert len(chosen) == 1 + min(count, 2 * own_class - 2)
             seen |= {(i, k) for k in chosen}
+        drawn = drawn & (torch.arange(2 * B) % B != torch.arange(2 * B).unsqueeze(1) % B)
+        alike.append(torch.equal(drawn[:B], drawn[B:]))
     pairs = sum(int((y == TARGET).sum()) * 2 - 1 for y in TARGET) * 2
     assert len(seen) == (2 * B if count == 0 else pairs)  # every other one of the class is drawn some time
+    assert all(alike) == (count != 1)  # each view draws for itself
 
 
 @pytest.mark.parametrize("copies", [0, 3])
@@ -162,7 +165,8 @@ def test_tsc_contrasts_drawn_positives_and_copies_of_the_targets(copies: int) ->
     method = build("tsc", projection=5, positives=1, target_copies=copies, temperature=0.5)
     output, batch = example(2)
     drawn, expected = method._drawn(batch), 0.0
-    targets = nn.functional.normalize(method.targets, dim=-1).repeat(copies, 1)
+    method.order.copy_(torch.tensor([2, 0, 1, 4, 3]))
+    targets = method.targets[[2, 0, 1, 4, 3]].repeat(copies, 1)
     for m in range(2):
         keys = torch.cat((network(method.projection, output.features[m], m, norm=False), targets))
         for i in range(2 * B):
