@@ -23,7 +23,7 @@ title = "Three rows"
 recipe = "icl-digits"
 epochs = 2
 against = "ce"
-set.model = { num_experts = 1, gates = false }
+set.model = { name = "resnet8", num_experts = 1, gates = false }
 
 [rows.ce]
 title = "cross-entropy"
