@@ -1,8 +1,8 @@
 """Random numbers of a method: functions of (seed, epoch, image), made on the batch's device without waiting for it.
 
-Whatever a method draws in `prepare`, `mix` or `loss` comes from here, so that a run can be resumed to the bit, several
-processes draw the same, and a step that is recorded once draws new numbers at each replay. Each use of its own takes
-its own `slot`: the same slot gives the same numbers again.
+An image that an epoch shows again has other numbers then. Whatever a method draws in `prepare`, `mix` or `loss` comes
+from here, so that a run can be resumed to the bit, several processes draw the same, and a step that is recorded once
+draws new numbers at each replay. Each use of its own takes its own `slot`: the same slot gives the same numbers again.
 """
 
 import math
@@ -20,7 +20,7 @@ _QUANTILES = 4096
 
 
 def uniform(batch: Batch, count: int = 1, *, slot: int = 0) -> Float[Tensor, "b s"]:
-    """Numbers in (0, 1), independent of each other: row b depends on image b and the epoch alone.
+    """Numbers in (0, 1), independent of each other: row b depends on image b, how often it was shown, and the epoch.
 
     Args:
         batch: from the engine, with `keys`.
@@ -32,7 +32,7 @@ def uniform(batch: Batch, count: int = 1, *, slot: int = 0) -> Float[Tensor, "b 
     """
     if batch.keys is None:
         raise ValueError("this batch has no keys; those that the engine makes have")
-    bits = draw_bits(batch.index, count, batch.keys, first_slot=slot)
+    bits = draw_bits(batch.drawn_by, count, batch.keys, first_slot=slot)
     return ((bits >> 9).float() + 0.5) / (TWO_32 >> 9)
 
 

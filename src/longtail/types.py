@@ -26,10 +26,12 @@ class Batch:
             With V > 1 views the views follow each other: all images of view 0, then of view 1, ...
             Where several processes train together, a process may hold its own part of the images alone.
         target: (B,) class indices in [0, C).
-        index: (B,) position of each image in its split; with (seed, epoch) it keys all randomness.
+        index: (B,) position of each image in its split.
         aux: what a method's `prepare` adds for its own `loss` (a mixing partner's target, a weight, ...).
         keys: (2,) words from which a method draws random numbers, see `longtail.draws`; new in each epoch.
         other: as many images again, drawn by the stage's `second_sampler`, where it has one; with the same `keys`.
+        repeats: (B,) what keys an image's randomness in the place of `index`, where an epoch may show it again, see
+            `longtail.data.showings`; None where it does not.
     """
 
     image: Num[Tensor, "vb 3 h w"]
@@ -38,6 +40,12 @@ class Batch:
     aux: Mapping[str, Tensor] = field(default_factory=dict)
     keys: Int64[Tensor, "2"] | None = None
     other: "Batch | None" = None
+    repeats: Int[Tensor, " b"] | None = None
+
+    @property
+    def drawn_by(self) -> Int[Tensor, " b"]:
+        """(B,) what, with (seed, epoch), keys all randomness of each image."""
+        return self.index if self.repeats is None else self.repeats
 
 
 class ModelOutput(NamedTuple):

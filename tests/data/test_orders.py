@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from longtail.data import Split, batch_sizes, batches, epoch_order
+from longtail.data import Split, batch_sizes, batches, epoch_order, showings
 from longtail.data.holdout import hold_out
 
 COUNTS = [900, 90, 10]
@@ -64,6 +64,16 @@ def test_a_class_without_images_is_never_drawn(sampler):
     order = epoch_order(sampler, targets, 4, seed=0, epoch=0, epochs=1)
     assert order.shape == (4,)
     assert int(order.max()) < 4
+
+
+def test_an_image_that_is_shown_again_has_a_number_of_its_own():
+    order = epoch_order("reverse", TARGETS, 4, seed=3, epoch=1, epochs=2)
+    numbers = showings(order, len(TARGETS))
+    assert len(order.unique()) < len(order)
+    assert len(numbers.unique()) == len(order)
+    assert torch.equal(numbers % len(TARGETS), order)
+    once = torch.randperm(9)
+    assert torch.equal(showings(once, 9), once)
 
 
 def test_an_unknown_sampler_is_refused():

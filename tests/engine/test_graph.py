@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from longtail.engine.optimizers import PlainSGD
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.methods.icl import ICL
-from longtail.types import Progress
+from longtail.types import Batch, Progress
 
 LENGTH = 5
 
@@ -127,6 +128,29 @@ def test_recorded_steps_do_what_plain_ones_do(tmp_path: Path, plain: Any) -> Non
     assert recorder.replayed == sum(counts) == 2 * (2 * 2 - WARM_UP)
     assert counts == [0, 1, 0, 0, 1]
     assert recorded[2] == []
+
+
+def test_all_tensors_of_a_batch_are_those_of_the_step() -> None:
+    seen: list[list[int]] = []
+
+    class Done:
+        ready = nullcontext
+
+        def record(self, work: Callable[[], None]) -> Callable[[], None]:
+            return work
+
+    def step(batch: Batch, keys: Tensor, progress: Progress) -> None:
+        parts = [batch, batch.other]
+        tensors = [getattr(part, field.name) for part in parts for field in fields(Batch)]
+        seen.append([int(one.flatten()[0]) for one in (keys, *tensors) if isinstance(one, Tensor)])
+
+    recorded = RecordedStep(lambda _: 0, Done(), lambda: None, print)
+    for number in range(6):
+        one = torch.full((2,), number)
+        image = one.view(2, 1, 1, 1).expand(2, 3, 1, 1)
+        batch = Batch(image, one, one, repeats=one)
+        recorded(step, replace(batch, other=batch), one.view(1, 2), Progress("feature", 0, 1, 0, 0, 0))
+    assert seen == [[number] * 9 for number in range(6)]
 
 
 def test_a_phase_that_hides_a_change_would_be_noticed(tmp_path: Path, plain: Any) -> None:

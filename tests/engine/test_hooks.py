@@ -128,6 +128,11 @@ def test_the_second_batch_has_an_order_and_views_of_its_own(tmp_path: Path) -> N
     both = [(i, j) for i in range(len(first)) for j in range(len(second)) if first[i] == second[j]]
     images, more = torch.cat([b.image for b in seen]), torch.cat([other.image for other in others])
     assert any(not torch.equal(images[i], more[j]) for i, j in both)
+    again = [(i, j) for j in range(len(second)) for i in range(j) if second[i] == second[j]]
+    alike = sum(torch.equal(more[i], more[j]) for i, j in again)
+    assert alike < len(again) / 4  # a crop may fall on the same place
+    numbers = [number for other in others for number in draws.uniform(other)[:, 0].tolist()]
+    assert all(numbers[i] != numbers[j] for i, j in again)
 
 
 def test_draws_depend_on_the_image_the_epoch_and_the_slot_alone() -> None:

@@ -7,7 +7,7 @@ from longtail.data.images import read_images
 from longtail.data.loading import load_data, load_test
 from longtail.data.options import DataOptions
 from longtail.data.profiles import long_tailed_counts
-from longtail.data.samplers import epoch_order
+from longtail.data.samplers import epoch_order, showings
 from longtail.data.source_kinds import source_of, sources
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "load_test",
     "long_tailed_counts",
     "read_images",
+    "showings",
     "source_of",
     "sources",
 ]

@@ -15,6 +15,8 @@ from longtail.data.images import Box
 from longtail.types import Batch
 
 Boxes = Callable[[Int[Tensor, " b"], Int[Tensor, "b 2"]], Int[Tensor, "b 4"]]
+Chunk = tuple[Tensor, Tensor]
+"""(B,) rows, and (B,) what keys the randomness of each."""
 _AHEAD = 3
 _BLOCK = 4  # images in one thread's task
 
@@ -46,6 +48,7 @@ def batches(
     workers: int = 0,
     part: Callable[[Tensor], Tensor] | None = None,
     views: Sequence[Boxes | None] = (),
+    repeats: Int[Tensor, " k"] | None = None,
 ) -> Iterator[Batch]:
     """Walk through `order` in batches of uint8 images on `device`, see `batch_sizes` for the last.
 
@@ -59,9 +62,10 @@ def batches(
         device: where the batch goes.
         workers: threads that decode images on disk; 0 decodes in the caller's thread.
         part: picks, from the rows of a batch, those whose images are wanted; target and index are always whole.
-        views: for images on disk: from rows (B,) and their heights and widths (B, 2) to the box of each, (B, 4) top,
+        views: for images on disk: from rows (B,), or `repeats`, and heights and widths (B, 2) to the boxes, (B, 4) top,
             left, height, width. Each box is cut out of the original image and resized; with V views the batch
             has V*B images. None shows the centre square instead; without views the batch has B of these.
+        repeats: (K,) numbers of what is shown, see `showings`; they become `Batch.repeats`.
 
     Raises:
         InputError: an image on disk cannot be read.
@@ -69,8 +73,14 @@ def batches(
     targets = split.targets
     rows = order.to(split.images.device if isinstance(split.images, Tensor) else "cpu")
     chunks = torch.split(rows, batch_sizes(len(rows), batch_size)) if len(rows) else ()
-    shown = chunks if part is None else tuple(part(chunk) for chunk in chunks)
-    for chunk, images in zip(chunks, _images(split.images, shown, workers, views), strict=True):
+    keyed = chunks if repeats is None else torch.split(repeats.to(rows.device), [*map(len, chunks)])
+    wanted = [
+        (one, number) if part is None else (part(one), part(number))
+        for one, number in zip(chunks, keyed, strict=True)
+    ]
+    for chunk, number, images in zip(
+        chunks, keyed, _images(split.images, wanted, workers, views), strict=True
+    ):
         staged = (
             torch.device(device).type == "cuda" and not images.is_cuda
         )  # else the copy waits for the device
@@ -78,30 +88,31 @@ def batches(
             (images.pin_memory() if staged else images).to(device, non_blocking=True),
             targets[chunk.to(targets.device)].to(device, non_blocking=True),
             chunk.to(device, non_blocking=True),
+            repeats=None if repeats is None else number.to(device, non_blocking=True),
         )
 
 
 def _images(
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles,
-    chunks: Sequence[Tensor],
+    chunks: Sequence[Chunk],
     workers: int,
     views: Sequence[Boxes | None],
 ) -> Iterator[Tensor]:
     if isinstance(images, Tensor):
-        return (images[chunk] for chunk in chunks)
+        return (images[rows] for rows, _ in chunks)
     if workers == 0:
         return (_read_now(images, chunk, views) for chunk in chunks)
     return _read_ahead(images, chunks, workers, views)
 
 
-def _read_now(files: ImageFiles, chunk: Tensor, views: Sequence[Boxes | None]) -> Tensor:
+def _read_now(files: ImageFiles, chunk: Chunk, views: Sequence[Boxes | None]) -> Tensor:
     batch, wanted = _empty(files, chunk, views)
     _fill(batch, files, wanted)
     return batch
 
 
 def _read_ahead(
-    files: ImageFiles, chunks: Sequence[Tensor], workers: int, views: Sequence[Boxes | None]
+    files: ImageFiles, chunks: Sequence[Chunk], workers: int, views: Sequence[Boxes | None]
 ) -> Iterator[Tensor]:
     pool = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Tensor, list[Future[None]]]] = deque()
@@ -128,14 +139,14 @@ def _read_ahead(
 
 @torch.inference_mode(False)  # threads fill it, and they know nothing of the caller's mode
 def _empty(
-    files: ImageFiles, chunk: Tensor, views: Sequence[Boxes | None]
+    files: ImageFiles, chunk: Chunk, views: Sequence[Boxes | None]
 ) -> tuple[Tensor, list[tuple[int, Box | None]]]:
     """Room for a batch, the channels of a pixel side by side, and the row and box of each of its images."""
-    rows = chunk.tolist()
+    rows, keyed = chunk[0].tolist(), chunk[1]
     sizes = torch.from_numpy(files.sizes[rows])
     boxes: list[Box | None] = []
     for view in views or (None,):
-        boxes += [None] * len(rows) if view is None else map(tuple, view(chunk, sizes).tolist())
+        boxes += [None] * len(rows) if view is None else map(tuple, view(keyed, sizes).tolist())
     wanted = list(zip(rows * max(1, len(views)), boxes, strict=True))
     shape = (len(wanted), files.image_size, files.image_size, 3)
     room = np.empty(

@@ -60,6 +60,26 @@ def epoch_order(
     return torch.from_numpy(np.minimum(drawn, len(labels) - 1))
 
 
+def showings(order: Int[Tensor, " k"], images: int) -> Int[Tensor, " k"]:
+    """A number in [0, 2^32) for each place in an order, for what is random in it: the row itself where it comes first.
+
+    So an image that an epoch shows several times looks different each time, as with a stream of random numbers.
+
+    Args:
+        order: (K,) rows in [0, images).
+        images: of the split.
+
+    Returns:
+        (K,) row + images * (how often the row stands further ahead).
+
+    >>> showings(torch.tensor([4, 1, 4, 4]), 5)
+    tensor([ 4,  1,  9, 14])
+    """
+    rows, places = order.sort(stable=True)
+    times = torch.arange(len(rows)) - torch.searchsorted(rows, rows)
+    return (order + images * torch.empty_like(times).scatter_(0, places, times)) % 2**32
+
+
 def _class_probabilities(
     sampler: Sampler, counts: NDArray[np.int64], done: float, power: float
 ) -> NDArray[np.float64]:

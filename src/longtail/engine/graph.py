@@ -135,9 +135,12 @@ class RecordedStep:
 
 def _copied(batch: Batch) -> Batch:
     image, target, index = (tensor.clone() for tensor in (batch.image, batch.target, batch.index))
-    return replace(batch, image=image, target=target, index=index, other=batch.other and _copied(batch.other))
+    repeats = None if batch.repeats is None else batch.repeats.clone()
+    other = batch.other and _copied(batch.other)
+    return replace(batch, image=image, target=target, index=index, repeats=repeats, other=other)
 
 
 def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    repeats = () if batch.repeats is None else (batch.repeats,)
     more = () if batch.other is None else _tensors(batch.other)
-    return batch.image, batch.target, batch.index, *more
+    return batch.image, batch.target, batch.index, *repeats, *more

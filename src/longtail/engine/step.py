@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from longtail.data import batches, epoch_order
+from longtail.data import batches, epoch_order, showings
 from longtail.engine.averaging import statistics_kept, statistics_taken_again, weight_average
 from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
@@ -194,7 +194,7 @@ class StageTraining:
                 self.plain.look(self._augmented(batch, keys), start)
 
     def _shown(self, batch: Batch, keys: Int64[Tensor, "v 2"]) -> Batch:
-        policies, index = self.job.views, self.sharing.part(batch.index)
+        policies, index = self.job.views, self.sharing.part(batch.drawn_by)
         cropped = crops_on_reading(policies, self.job.data.train)
         return replace(batch, image=show(policies, batch.image, index, keys, cropped=cropped))
 
@@ -237,6 +237,7 @@ class StageTraining:
         return batches(
             split, order, options.optim.batch_size, self.job.runtime.device, workers=options.data.workers,
             part=self.sharing.part, views=view_boxes(self.job.views, split, keys),
+            repeats=None if sampler == "instance" else showings(order, len(split)),
         )  # fmt: skip
 
     def _rate(self) -> "partial[float]":
