@@ -25,7 +25,10 @@ def test_studies_that_are_here_have_rows_that_can_run(name: str) -> None:
     study = load_study(name)
     recipes = {key: row_recipe(study, key, {}) for key in study.rows}
     if study.budget == "equal":
-        shared = {(r.optim.epochs, r.optim.batch_size, r.model.name, str(r.data)) for r in recipes.values()}
+        shared = {
+            (r.optim.epochs, r.optim.batch_size, r.model.name, str(r.data.model_copy(update={"views": {}})))
+            for r in recipes.values()
+        }  # views are the row's own
         assert len(shared) == 1
 
 
