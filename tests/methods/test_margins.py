@@ -94,11 +94,9 @@ def test_gcl_is_plain_where_noise_is_off_and_images_are_not_mixed() -> None:
 
 
 def test_gcl_lowers_all_cosines_but_those_of_the_largest_class_by_noise() -> None:
-    drawn = replace(BATCH, keys=torch.tensor([3, 11]))
-    method, mixed = build("gcl"), build("gcl").prepare(drawn, Progress("feature", 0, 10, 0, 0, 0))
+    method, mixed = build("gcl"), build("gcl").prepare(BATCH, Progress("feature", 0, 10, 0, 0, 0))
     share, other = mixed.aux["share"].item(), mixed.aux["other"].tolist()
     noise = draws.normal(mixed, 10, slot=2)
-    assert noise.view(9, 2, 5)[..., 1:].abs().max() > 3  # some noise is cut
     logs = [math.log(n) for n in COUNTS.tolist()]
     spread = [(max(logs) - one) / (max(logs) - min(logs)) for one in logs]
     assert (min(spread), max(spread)) == (0, 1)
@@ -111,6 +109,16 @@ def test_gcl_lowers_all_cosines_but_those_of_the_largest_class_by_noise() -> Non
                 row.append(SCALE * (COSINES[m, i, c].item() - 0.5 * abs(e) * spread[c]))
             expected += (share * cross_entropy(row, y) + (1 - share) * cross_entropy(row, other[i])) / 9
     assert total(method, 0, "feature", mixed) == pytest.approx(expected, rel=1e-4)
+
+
+def test_gcl_cuts_noise_at_three_standard_deviations(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, found = replace(BATCH, aux={"other": BATCH.target, "share": torch.tensor(1.0)}), []
+    for size in (-3.0, 6.0):
+        monkeypatch.setattr(
+            draws, "normal", lambda batch, count, slot, of=size: torch.full((len(batch.target), count), of)
+        )
+        found.append(total(build("gcl"), 0, "feature", batch))
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
 def test_gcl_gives_no_gradient_to_focal_weights() -> None:
