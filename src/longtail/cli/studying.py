@@ -107,7 +107,7 @@ def duration(seconds: float) -> str:
     """Seconds in words.
 
     >>> duration(0), duration(59), duration(3660), duration(200000)
-    ('0 s', '59 s', '1 h 1 min', '2 d 7 h')
+    ('0 s', '59 s', '1 h 1 min', '2 d 8 h')
     """
     minutes, hours = round(seconds / 60), round(seconds / 3600)
     if seconds < 60:
