@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from longtail.choosing import choose
+from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
 from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own
@@ -190,7 +191,7 @@ def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
     tail = "" if factor is None else f" (imbalance factor {factor:g})"
     return (
         f"{recipe.method.name} with {m.name}, {experts}, on {data_name(recipe.data.name, recipe.data.path)}{tail}: "
-        f"{o.epochs} epochs of batches of {o.batch_size}, {drawn}"
+        f"{counted(o.epochs, 'epoch')} of batches of {o.batch_size}, {drawn}"
     )
 
 

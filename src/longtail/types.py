@@ -1,4 +1,4 @@
-"""The values that travel between the layers: batch, model output, place in a run, and the error a user can mend."""
+"""The values that travel between the layers: batch, model output, place in a run, and the error a user can correct."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -110,7 +110,7 @@ def test_groups_and_the_command_that_mends_them(run: Run, photos: Path) -> None:
         "2 of 6 groups in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
     ]
     assert section(out, "What to do")[0] == (
-        f"1. 2 groups in several parts, divide anew: longtail data split '{photos}' -o splits.csv "
+        f"1. 2 groups in several parts, divide again: longtail data split '{photos}' -o splits.csv "
         "--again --group-by 'regex:([0-9]+).png'"
     )
 

@@ -145,7 +145,7 @@ def test_a_first_row_group_without_a_prediction_keeps_the_types(
 def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     partial = tmp_path / "out.csv.partial"
     partial.write_bytes(content)
-    with pytest.raises(InputError, match=r"start (again|anew) with --overwrite"):
+    with pytest.raises(InputError, match=r"start again with --overwrite"):
         write(tmp_path / "out.csv", resume=True)
     assert partial.read_bytes() == content
 
@@ -197,7 +197,7 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
     with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
         file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
     file.told.unlink()
-    with pytest.raises(InputError, match="not known any more; start anew with --overwrite"):
+    with pytest.raises(InputError, match="not known any more; start again with --overwrite"):
         file.check_finished(SETTINGS)
 
 

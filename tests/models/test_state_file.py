@@ -75,7 +75,7 @@ def test_the_shown_way_gives_weights_that_are_read(tmp_path: Path, monkeypatch: 
         ([1, 2], "holds no state dict but list"),
         (torch.ones(2), "holds no state dict but Tensor"),
         ({}, "holds no state dict"),
-        (collections.OrderedDict(a=1.0, b=2.0), "2 entries without a tensor, such as 'a'"),
+        (collections.OrderedDict(a=1.0, b=2.0), "no tensor among its 2, such as 'a'"),
         ({"net": WEIGHTS, "epoch": 3}, "tensors under 'net'"),
         ({"a": torch.tensor([1.0, float("nan")])}, "'a' has numbers that are not finite"),
         ({"a": torch.tensor([1.0, float("inf")])}, "'a' has numbers that are not finite"),

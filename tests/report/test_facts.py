@@ -328,7 +328,7 @@ def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
     assert [entry.kind for entry in found.data.duplicates] == ["near", "exact"]
     assert found.data.unreadable == (("a.jpg", "empty"),)
     assert "1 group of images (patients, cameras, bursts) straddle" in " ".join(found.head.notices)
-    assert found.next[0].text == "Split the data anew: 2 sets of related images straddle the splits."
+    assert found.next[0].text == "Split the data again: 2 sets of related images straddle the splits."
     assert found.repeat.shipped == "icl-images"
 
 

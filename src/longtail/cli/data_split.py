@@ -44,7 +44,9 @@ def split(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
     root: Root = None,
     two_labels: TwoLabels = "refuse",
-    again: Annotated[bool, typer.Option("--again", help="Divide a set anew that has parts already.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Divide a set again that has parts already.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
     """Divide images into train, val and test, class by class, and write down which is where."""

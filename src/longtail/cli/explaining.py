@@ -64,6 +64,7 @@ def explain(
 def _sheet_of_files(
     classifier: "Classifier", sources: list[str], class_name: str | None, limit: int, file: Path
 ) -> None:
+    from longtail.data.dataset import counted
     from longtail.data.left_out import left_out_lines
     from longtail.explain import explain_files
     from longtail.predict import ImageSources, repaired_lines, unreadable_error, unreadable_lines
@@ -83,12 +84,13 @@ def _sheet_of_files(
     for line in (*overlap, *repaired_lines(repaired), *left_out_lines(images.left_out)):
         typer.echo(line, err=True)
     more = f"; the first of {len(paths):,}, more with --limit" if len(paths) > limit else ""
-    typer.echo(f"{len(found)} images in {file}{more}", err=True)
+    typer.echo(f"{counted(len(found), 'image')} in {file}{more}", err=True)
     if bad:
         raise typer.Exit(INCOMPLETE)
 
 
 def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None) -> None:
+    from longtail.data.dataset import counted
     from longtail.explain import RULE, explain_chosen, write_explanations
 
     found = explain_chosen(classifier, class_name)
@@ -97,7 +99,10 @@ def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None)
         _write_sheet(classifier, found, file)
     _note_of_few_places(found)
     typer.echo(f"chosen: {RULE}", err=True)
-    typer.echo(f"{len(found)} images in {file or folder / 'sheet.png'}; for the report: {folder}", err=True)
+    typer.echo(
+        f"{counted(len(found), 'image')} in {file or folder / 'sheet.png'}; for the report: {folder}",
+        err=True,
+    )
 
 
 def _note_of_few_places(found: "list[Explanation]") -> None:

@@ -28,6 +28,7 @@ def export(
 ) -> None:
     """Write a run as a file to deploy, and compare it with the run on real images."""
     with loading():
+        from longtail.data.dataset import counted
         from longtail.export import export as write
 
     made = write(run, format_, out, data=data, overwrite=overwrite)
@@ -35,7 +36,7 @@ def export(
         typer.echo(made.note, err=True)
     typer.echo(f"{made.path}: {made.summary}")
     typer.echo(
-        f"agrees with the run on {made.agreement.images} images: "
+        f"agrees with the run on {counted(made.agreement.images, 'image')}: "
         f"probabilities differ by at most {made.agreement.difference:.1e}"
     )
     if made.card is not None:

@@ -77,7 +77,7 @@ class PredictionsFile:
         check_free(self.unreadable, overwrite=overwrite or resume)
         if self.partial.exists() and not resume and not overwrite:
             raise InputError(
-                f"{self.partial} is left of a command that was stopped; go on with --resume, or start anew with "
+                f"{self.partial} is left of a command that was stopped; go on with --resume, or start again with "
                 "--overwrite"
             )
 
@@ -120,11 +120,11 @@ class PredictionsFile:
             changed = _changed(self._parsed(self.told.read_bytes()), settings)
         except (OSError, ValueError, AttributeError):
             raise InputError(
-                f"{self.out} is finished, but with which settings is not known any more; start anew with --overwrite"
+                f"{self.out} is finished, but with which settings is not known any more; start again with --overwrite"
             ) from None
         if changed:
             raise InputError(
-                f"{self.out} was made with other settings ({changed}); choose another -o, or start anew with "
+                f"{self.out} was made with other settings ({changed}); choose another -o, or start again with "
                 "--overwrite"
             )
 
@@ -206,7 +206,7 @@ class PredictionsFile:
             except InputError:
                 raise
             except (ValueError, LookupError, TypeError, AttributeError):
-                raise InputError(f"{self.partial} is damaged; start anew with --overwrite") from None
+                raise InputError(f"{self.partial} is damaged; start again with --overwrite") from None
             end += len(line)
         self.rows = self.done.total()
         self.predicted = self.rows - len(self.empty)
@@ -228,7 +228,7 @@ class PredictionsFile:
         if changed := _changed(before, self._settings):
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
-                "--resume, or start anew with --overwrite"
+                "--resume, or start again with --overwrite"
             )
 
     def _append(self, lines: list[Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from longtail.data.dataset import counted
 from longtail.data.listing import Listing, Source
 from longtail.data.options import Triple
 from longtail.data.parquet import read_parquet
@@ -39,7 +40,7 @@ def read_cifar(name: Literal["cifar10", "cifar100"], path: Path | None) -> Sourc
     part = found.train or found.test
     if part is not None and len(part.class_names) != NUM_CLASSES[name]:
         raise InputError(
-            f"{path} holds {len(part.class_names)} classes but {name} has {NUM_CLASSES[name]}; "
+            f"{path} holds {counted(len(part.class_names), 'class')} but {name} has {NUM_CLASSES[name]}; "
             "use data.name=parquet for another set"
         )
     return Source(

@@ -102,7 +102,7 @@ def divide(
             `group`, where it has one.
         seed: >= 0.
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
-        again: where the set has parts already, divide all of its images anew.
+        again: where the set has parts already, divide all of its images again.
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
 
     Raises:
@@ -203,7 +203,7 @@ def _pool(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool) 
     if not again and list(source.parts) != ["train"]:
         raise InputError(
             f"{path} has parts already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
-            "anew with --again"
+            "again with --again"
         )
     listings = list(source.parts.values())
     columns = [name for name in listings[0].columns if all(name in listing.columns for listing in listings)]

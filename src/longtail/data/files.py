@@ -55,7 +55,7 @@ class ImageFiles:
             return decode_box(image, box, self.image_size, draft=self.draft, bits=self.bits)
         except UnreadableError as reason:
             where = image.file if isinstance(image, StoredPixels) else image
-            raise LocalInputError(f"cannot read image {where} ({reason}); mend or remove it") from None
+            raise LocalInputError(f"cannot read image {where} ({reason}); repair or remove it") from None
 
     def take(self, rows: Int64[np.ndarray, " k"]) -> "ImageFiles":
         """The images at `rows`, in that order."""

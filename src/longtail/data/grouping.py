@@ -117,7 +117,9 @@ def _pattern(spec: str, pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"--group-by {spec} is no regular expression ({error}); mend the pattern") from None
+        raise InputError(
+            f"--group-by {spec} is no regular expression ({error}); correct the pattern"
+        ) from None
 
 
 def _matched(pattern: re.Pattern[str], path: str) -> str:

@@ -154,7 +154,8 @@ def _no_image(
         known = "the one" if len(unreadable) == 1 else f"none of the {len(unreadable):,}"
         can = "cannot" if len(unreadable) == 1 else "can"
         return InputError(
-            f"{known} {part} image{'s' * (len(unreadable) != 1)} of a training class {can} be read{more}; restore them",
+            f"{known} {part} image{'s' * (len(unreadable) != 1)} of a training class {can} be read{more}; "
+            "restore them and repeat the command",
             _shown(unreadable),
         )
     known, there = (", ".join(names[:5]) for names in (tuple(class_names), listing.class_names))
@@ -216,4 +217,4 @@ def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:
     problems = notes.lines(None, problems_only=True)
     if options.strict and problems:
         where = options.path or options.name
-        raise InputError(f"{where} is not clean; mend what follows or leave out --strict", problems)
+        raise InputError(f"{where} is not clean; correct what follows or leave out --strict", problems)

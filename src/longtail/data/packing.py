@@ -1,5 +1,6 @@
 """`longtail data pack`: a set of any source becomes a packed set, once, so that training need not decode it again."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -167,7 +168,11 @@ def _noted(
 def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:
     lines = [f"{name} ({reason})" for name, reason in bad]
     if not any(counts.values()):
-        raise InputError(f"no image of {path} can be read; repair them", lines[:20])
+        raise InputError(
+            f"no image of {path} can be read; repair them; all are listed by: "
+            f"longtail data check {shlex.quote(str(path))} --all",
+            lines[:20],
+        )
     lines += [*left_out_lines(source.left_out, problems_only=True), *source.remarks]
     if strict and lines:
-        raise InputError(f"{path} is not clean; mend what follows or leave out --strict", lines)
+        raise InputError(f"{path} is not clean; correct what follows or leave out --strict", lines)

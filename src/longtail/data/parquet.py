@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from longtail.data.dataset import counted
 from longtail.data.listing import Listing, Source
 from longtail.data.rows import ordered
 from longtail.data.shards import alone, check_shards, others_beside, parquet_files
@@ -84,7 +85,9 @@ def _read_labels(file: Path, image: str, label: str) -> list[Any]:
         values = opened.read([label]).column(0).to_pylist()
     missing = sum(value is None for value in values)
     if missing:
-        raise InputError(f"{missing} rows of {file} have no `{label}`; remove them or label them")
+        raise InputError(
+            f"{file} has {counted(missing, 'row')} without `{label}`; remove or label what has none"
+        )
     broken = [value for value in values if isinstance(value, float) and not value.is_integer()]
     if broken:
         raise InputError(
@@ -191,7 +194,7 @@ def _encode_labels(
     if wrong:
         raise InputError(
             f"{len(wrong)} rows of {file} have a `{label}` outside 0..{len(names) - 1}, such as {wrong[0]}; "
-            "remove or mend them"
+            "remove or repair them"
         )
     return tuple(names), np.array(values, dtype=np.int64)
 

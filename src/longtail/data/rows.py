@@ -222,6 +222,6 @@ def _refuse_all_missing(origin: Path, paths: Sequence[str], root: Path, part: st
         hint += f"; {origin} is no UTF-8 text, so save it as UTF-8 (in Excel: CSV UTF-8)"
     first = as_windows(str(root / paths[0]))
     raise NoFileError(
-        f"none of the {len(paths):,} {part} images that {origin} names exists, such as {first}{hint}; paths start from "
-        f"{root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
+        f"none of {counted(len(paths), f'{part} image')} that {origin} names exists, such as {first}{hint}; "
+        f"paths start from {root}; name another folder (train: --set data.root=DIR, data: --root DIR)"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from longtail.data.dataset import counted
 from longtail.data.entries import (
     begins_like_an_image,
     entries,
@@ -110,7 +111,7 @@ class Walker:
         found.extend(self._found.found())
         kinds = [f"{ending} {number:,}" for ending, number in self._endings.most_common()]
         if kinds:
-            more = [f"{len(kinds) - EXAMPLES} more endings"] if len(kinds) > EXAMPLES else []
+            more = [counted(len(kinds) - EXAMPLES, "more ending")] if len(kinds) > EXAMPLES else []
             reason = f"no images ({', '.join([*kinds[:EXAMPLES], *more])})"
             total = self._endings.total()
             found.extend([LeftOut(reason, total, tuple(self._plain), is_problem=False)])

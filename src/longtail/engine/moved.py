@@ -83,7 +83,7 @@ def _moves(job: Job) -> list[Any]:
 
 def _differences(job: Job) -> tuple[list[str] | None, int]:
     """What is different of the training images, and how many others differ; None where no content is recorded."""
-    before = read_splits(job.folder.path / "splits.csv", job.folder.classes(), "restore it or train again")
+    before = read_splits(job.folder.path / "splits.csv", job.folder.classes(), job.folder.restore)
     columns, *rows = image_rows(job.data)
     now = pd.DataFrame(rows, columns=list(columns))
     now["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in now["path"]]

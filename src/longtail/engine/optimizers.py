@@ -52,7 +52,7 @@ def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:
     on_cuda = job.runtime.device.type == "cuda"
     groups = list(_groups(job, stage))
     parameters = [parameter for group in groups for parameter in group["params"]]
-    for group in groups:  # a recorded step reads it anew, hence a tensor, one for each group
+    for group in groups:  # a recorded step reads it again, hence a tensor, one for each group
         own = rate * group["share"]
         group["lr"] = torch.tensor(own, device=job.runtime.device) if on_cuda else own
     decay = o.weight_decay if stage.weight_decay is None else stage.weight_decay

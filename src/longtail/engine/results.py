@@ -8,6 +8,7 @@ from typing import Any
 import safetensors.torch
 
 from longtail.data import Split
+from longtail.data.dataset import counted
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
 from longtail.engine.job import Job
@@ -50,7 +51,7 @@ def find_temperature(job: Job, stage: Stage) -> float | None:
     prior = job.method.assumed_log_prior(stage)
     fit = temperature_of(job.model, job.method, job.data.val, job.augment, prior, **_evaluated_on(job, stage))
     if fit.temperature is None:
-        job.display.say(f"no temperature was fitted on {fit.images:,} validation images: {fit.why}")
+        job.display.say(f"no temperature was fitted on {counted(fit.images, 'validation image')}: {fit.why}")
     elif fit.caveats:
         said = f"the temperature {fit.temperature:.3g} is fitted on {fit.basis}"
         job.display.say(f"{said}; {'; '.join(fit.caveats)}")

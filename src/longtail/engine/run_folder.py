@@ -19,7 +19,7 @@ from longtail.types import InputError
 from longtail.whole import is_left_over, whole, writing
 
 LOCK = ".lock"
-RESTORE = "restore it or train again"
+RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
 EVALUATE = "evaluate the run again"
 AGAIN = "then repeat the command"
 GO_ON = "then continue the run with --resume"
@@ -51,6 +51,11 @@ class RunFolder:
         return (
             f"train again: longtail train {shlex.quote(str(recipe))}" if recipe.is_file() else "train again"
         )
+
+    @property
+    def restore(self) -> str:
+        """What to do where a file of the folder is damaged."""
+        return f"restore it or {self.train_again}"
 
     def check_free(self) -> None:
         """Refuse a folder that holds something.
@@ -162,7 +167,7 @@ class RunFolder:
         """
         if not (self.path / name).exists():
             raise InputError(self._no_run(name))
-        return read_record(self.path / name, form, remedy or f"restore it or {self.train_again}")
+        return read_record(self.path / name, form, remedy or self.restore)
 
     def _no_run(self, missing: str) -> str:
         """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""

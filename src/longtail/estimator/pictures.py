@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from longtail.csv_text import csv_text
 from longtail.data.content import content_number
+from longtail.data.dataset import counted
 from longtail.data.missing import why_missing
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.rows import ordered
@@ -94,7 +95,7 @@ def write_pictures(
     """
     if isinstance(pictures, list) and not any(path.exists() for path in pictures):
         raise InputError(
-            f"none of the {len(pictures):,} images of X exists, such as {pictures[0]}"
+            f"none of {counted(len(pictures), 'image')} of X exists, such as {pictures[0]}"
             f"{why_missing(str(pictures[0]))}; give whole paths, or paths from the working folder"
         )
     target = place.with_name(f"{place.name}.csv") if isinstance(pictures, list) else place

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from longtail.data.dataset import counted
 from longtail.export.card import model_card
 from longtail.export.check import TOLERANCE, Agreement, compare, real_images
 from longtail.export.describe import describe, summary
@@ -98,8 +99,9 @@ def export(
 
 def _refusal(agreement: Agreement) -> str:
     return (
-        f"the exported model does not say what the run says: of {agreement.images} images {agreement.changed} change "
-        f"their label, and probabilities differ by up to {agreement.difference:.1e} (allowed: {TOLERANCE:.0e}); "
+        f"the exported model does not say what the run says: of {counted(agreement.images, 'image')} "
+        f"{agreement.changed} got another label, and probabilities differ by up to {agreement.difference:.1e} "
+        f"(allowed: {TOLERANCE:.0e}); "
         "it was removed; try another --format"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from longtail.csv_text import read_csv
+from longtail.data.dataset import counted
 from longtail.engine.run_folder import EVALUATE, RunFolder
 from longtail.engine.run_tables import read_per_class
 from longtail.metrics.groups import GROUPS
@@ -111,7 +112,7 @@ def _introduction(facts: Mapping[str, Any]) -> list[str]:
     return [
         f"# {plain(facts['recipe'])}",
         f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart. A {facts['model']} with "
-        f"{experts}, trained for {epoch} epochs by the method {facts['method']} of longtail "
+        f"{experts}, trained for {counted(epoch, 'epoch')} by the method {facts['method']} of longtail "
         f"{facts['longtail_version']}.",
     ]
 
@@ -145,7 +146,7 @@ def _scores(found: Evaluation) -> list[str]:
     title = "Each class, the weakest first" if len(shown) == len(rows) else f"The {SHOWN} weakest classes"
     calibrated = metrics.get("ece_calibrated", metrics.get("ece"))
     return [
-        f"On the {part}, {metrics['num_images']:,} images, after epoch {metrics['epoch']}. "
+        f"On the {part}, {counted(metrics['num_images'], 'image')}, after epoch {metrics['epoch']}. "
         "`macro` is the mean recall of the classes; the groups' scores are such means.",
         _table(("score", "%", "classes", f"{found.part} images"), tested),
         f"Expected calibration error: {_percent(calibrated)} % (temperature {metrics.get('temperature', 1.0):.4g}).",

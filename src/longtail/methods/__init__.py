@@ -62,7 +62,7 @@ def _load(name: str) -> type[Method]:
         module = importlib.import_module(f"{__name__}.{name}")
     except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"method {name!r} cannot be imported ({reason}); mend its file") from error
+        raise InputError(f"method {name!r} cannot be imported ({reason}); correct its file") from error
     own = [
         value
         for value in vars(module).values()

@@ -2,7 +2,7 @@
 
 Stage one is plain training on mixed images (mixup, alpha = 1). Stage two goes on with the same classifiers alone. Its
 images x come from class-balanced sampling, and with each batch comes another as large, x', drawn as images come. A
-share rho of the channels of x's last map, drawn anew for each batch and the same for all of its images, is replaced by
+share rho of the channels of x's last map, drawn again for each batch and the same for all of its images, is replaced by
 those of x'; the label stays y. As pooling works channel by channel, h <- m h + (1 - m) h' on the pooled feature is the
 same. Batch norm goes on using and updating batch statistics. rho is 0.3 in the paper, 0.25 in a setting of the code.
 

@@ -1,7 +1,7 @@
 """TSC: targeted supervised contrastive learning (Li et al. 2022), and with it KCL (Kang et al. 2021).
 
 The first stage trains features alone. Two views of each image, projected (D - D - 128), are anchors and each other's
-keys. The positives of an anchor are the other view of its image and K = 6 keys of its class, drawn anew (KCL); TSC
+keys. The positives of an anchor are the other view of its image and K = 6 keys of its class, drawn again (KCL); TSC
 adds the target of its class, one of C unit vectors that are as far from each other as can be, as 25 equal keys:
 
     -1/|P(i)| sum_{p in P(i)} log( exp(s_ip) / sum_{k != i} exp(s_ik) ),    s = cosine / .07,

@@ -106,7 +106,7 @@ class ModelOptions(BaseModel):
         given = len(self.detach_trunk)
         if given not in (0, self.num_experts):
             raise InputError(
-                f"model.detach_trunk has {given} entries for {self.num_experts} experts; give one for each, or none"
+                f"model.detach_trunk has {given} of {self.num_experts} entries; give one for each expert, or none"
             )
         if given and all(self.detach_trunk):
             raise InputError(

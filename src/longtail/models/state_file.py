@@ -115,11 +115,7 @@ def _what(found: object) -> str:
     inside = [short(key) for key, value in found.items() if _has_tensors(value)]
     if inside:
         return f" at its top or under {', '.join(WRAPPERS)}, but tensors under {', '.join(inside[:5])}"
-    return (
-        ""
-        if not found
-        else f" but {len(found):,} entries without a tensor, such as {short(next(iter(found)))}"
-    )
+    return "" if not found else f" but no tensor among its {len(found):,}, such as {short(next(iter(found)))}"
 
 
 def _own_name(key: str) -> str:

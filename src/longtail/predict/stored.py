@@ -13,7 +13,6 @@ from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Status, plain
 from longtail.predict.description import Description, ExportedDescription
 from longtail.predict.weights import (
-    RESTORE,
     RUN_WEIGHTS,
     Tensors,
     read_tensors,
@@ -94,7 +93,7 @@ def read_run(path: str | Path) -> Stored:
     status = folder.status()
     recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
     description, tensors = read_weights(folder.path)
-    _check_agreement(recipe, description, folder.path / "recipe.toml", RESTORE)
+    _check_agreement(recipe, description, folder.path / "recipe.toml", folder.restore)
     counts = training_counts(folder, description["classes"])
     return Stored(folder, recipe, description, tensors, counts, status, folder.path / RUN_WEIGHTS)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from longtail.predict.description import WeightsDescription
 from longtail.records import parse_record, short
 from longtail.types import InputError
 
-RESTORE = "restore it or train again"
 METHOD = "method."
 RUN_WEIGHTS = "weights/last.safetensors"
 Tensors = dict[str, torch.Tensor]
@@ -32,11 +32,14 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     """
     path = run / RUN_WEIGHTS
     if not path.is_file():
-        raise InputError(f"{run} has not finished an epoch and has no weights; continue it with --resume")
-    return read_tensors(path)
+        raise InputError(
+            f"{run} has not finished an epoch and has no weights; continue it with: "
+            f"longtail train {shlex.quote(str(run))} --resume"
+        )
+    return read_tensors(path, RunFolder(run).restore)
 
 
-def read_tensors(path: Path, remedy: str = RESTORE) -> tuple[dict[str, Any], Tensors]:
+def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Any], Tensors]:
     """The description and the tensors in a file of weights.
 
     Raises:
@@ -116,6 +119,7 @@ def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
     rows = folder.classes()
     if [row["name"] for row in rows] != list(classes):
         raise InputError(
-            f"{folder.path / 'classes.json'} and the weights name different classes, or in another order; {RESTORE}"
+            f"{folder.path / 'classes.json'} and the weights name different classes, or in another order; "
+            f"{folder.restore}"
         )
     return torch.tensor([row["count"] for row in rows])

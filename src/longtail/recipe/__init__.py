@@ -257,5 +257,9 @@ def _scale(recipe: Recipe, epochs: int, keep: set[str]) -> tuple[Recipe, list[st
                 changes.append(f"{key} {getattr(options, key)} -> {value}")
                 sections[section][key] = value
     sections["optim"]["epochs"] = epochs
-    note = [f"{epochs} epochs instead of {old}: {', '.join(changes)}"] if changes and epochs != old else []
+    note = (
+        [f"{counted(epochs, 'epoch')} instead of {old}: {', '.join(changes)}"]
+        if changes and epochs != old
+        else []
+    )
     return validate(sections), note

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from longtail.data.dataset import counted
 from longtail.method import Method, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
@@ -33,7 +34,9 @@ def switch(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     sections["method"] = {"name": name} | windows
     told = [f"{key} {value}" for key, value in windows.items() if f"method.{key}" not in given]
     if told:
-        notes.append(f"method {name}, scaled from {DEFAULTS_ARE_FOR} to {length} epochs: {', '.join(told)}")
+        notes.append(
+            f"method {name}, scaled from {DEFAULTS_ARE_FOR} to {counted(length, 'epoch')}: {', '.join(told)}"
+        )
     model = sections.setdefault("model", {})
     for key, needed in method.needs.items():
         now = model.get(key, ModelOptions.model_fields[key].default)

@@ -194,12 +194,12 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     check, full, split = _commands(audit, wording)
     untested = len(set(audit.not_tested) | set(audit.single_image))
     steps = [
-        (len(audit.leaking_groups), "group", "in several parts, divide anew", split),
+        (len(audit.leaking_groups), "group", "in several parts, divide again", split),
         (len(audit.leaks), "set", "of duplicates across parts, keep each in one part", full),
         (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
-        (len(audit.unreadable), "image", "unreadable, mend or remove", f"{check} --all"),
-        (untested, "class", "without a test, add images or divide anew", split),
-        (len(audit.unknown_classes), "class", "without training images, add some or divide anew", split),
+        (len(audit.unreadable), "image", "unreadable, repair or remove", f"{check} --all"),
+        (untested, "class", "without a test, add images or divide again", split),
+        (len(audit.unknown_classes), "class", "without training images, add some or divide again", split),
     ]  # fmt: skip
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
@@ -215,7 +215,7 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
 
 
 def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
-    """The commands that check the set, show all its duplicates, and divide it anew."""
+    """The commands that check the set, show all its duplicates, and divide it again."""
     place = shlex.quote(wording.path)
     if wording.root is not None:
         place += f" --root {shlex.quote(wording.root)}"

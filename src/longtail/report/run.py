@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from longtail.data.dataset import counted
 from longtail.data.options import data_name
 from longtail.engine.run_folder import RESTORE, RunFolder
 from longtail.engine.run_records import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
@@ -68,7 +69,8 @@ class Run:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """One record for each finished epoch."""
-        file, remedy = self.path / "log.jsonl", "continue the run with --resume"
+        file = self.path / "log.jsonl"
+        remedy = f"continue the run with: longtail train {shlex.quote(str(self.path))} --resume"
         records = read_lines(file, EpochRecord, remedy) if file.exists() else []
         try:
             check_epochs(records, self.status["epochs"])
@@ -172,7 +174,7 @@ class Run:
         said = (self.metrics or {})["num_images"]
         if images != said:
             raise InputError(
-                f"{file} is damaged (it has {images:,} images, metrics.json {said:,}); {self._again}"
+                f"{file} is damaged (it has {counted(images, 'image')}, metrics.json {said:,}); {self._again}"
             )
 
     def evaluation_files(self) -> list[str]:
@@ -180,7 +182,7 @@ class Run:
         names = (f"eval/{self.split}/metrics.json", f"eval/{self.split}/per_class.csv")
         return [name for name in names if self.has(name)]
 
-    def record(self, name: str, form: type[Form], remedy: str = RESTORE) -> Form | None:
+    def record(self, name: str, form: type[Form], remedy: str = "") -> Form | None:
         """The content of a JSON file of the folder, None where there is none.
 
         Raises:

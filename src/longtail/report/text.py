@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from rich.cells import cell_len
 
+from longtail.data.dataset import counted
 from longtail.data.left_out import FileCounts, LeftOut, left_out_items, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
 from longtail.engine.run_folder import RunFolder
@@ -84,14 +85,14 @@ def result_lines(run: Run) -> list[str]:
     epoch, epochs = run.status["epoch"], run.status["epochs"]
     lines = [f"{run.path}: {run}"]
     if not run.finished:
-        lines.append(f"not finished ({run.status['status']}): {epoch} of {epochs} epochs")
+        lines.append(f"not finished ({run.status['status']}): {epoch} of {counted(epochs, 'epoch')}")
     metrics = run.metrics
     if metrics is None:
         return [
             *lines,
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
-    told = [f"{metrics['num_images']:,} {run.part} images", f"after epoch {metrics['epoch']}"]
+    told = [f"{counted(metrics['num_images'], f'{run.part} image')}", f"after epoch {metrics['epoch']}"]
     untested = set(metrics.get("not_tested", ()))
     groups = [c["group"] for c in run.classes if c["name"] not in untested]
     return [*lines, ", ".join(told), "", *score_lines(metrics, groups)]

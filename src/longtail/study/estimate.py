@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from longtail.data.dataset import counted
 from longtail.engine.display import Display
 from longtail.engine.job import load_on
 from longtail.engine.run_folder import RunFolder
@@ -86,7 +87,7 @@ def _forecast(
         known[cell.key] = _timed(cell, threads)
     pace, done = known[cell.key], len(_log(cell))
     epochs = cell.recipe.optim.epochs
-    state = f"{done} of {epochs} epochs" if done else "to do"
+    state = f"{done} of {counted(epochs, 'epoch')}" if done else "to do"
     if _is_held(cell):
         state += ", another process trains it"
     elif (failure := cell.failure) is not None:
@@ -122,7 +123,7 @@ def _finished(cell: Cell, plan: Plan, threads: int) -> _Pace | None:
     if not log or not _is_here(machine_of(cell.place), cell, threads):
         return None
     each = sum(record.seconds or 0.0 for record in log) / len(log)
-    return _Pace(each, f"{len(log)} epochs of seed {cell.seed}")
+    return _Pace(each, f"{counted(len(log), 'epoch')} of seed {cell.seed}")
 
 
 def _is_here(machine: Mapping[str, Any], cell: Cell, threads: int) -> bool:

@@ -34,7 +34,7 @@ class Audit:
         suspicious: (path, reason) of images that were read and are out of the ordinary.
         duplicates: images that the set holds more than once; first those that leak, then those that conflict.
         leaking_groups: groups with images in several parts.
-        is_divisible: it is made of files, so that a table can divide it anew.
+        is_divisible: it is made of files, so that a table can divide it again.
         num_groups: how many groups there are; None where none were asked for.
         remarks: what a person should know of how the set was read.
         left_out: what was found and is not used, by reason.

@@ -20,15 +20,15 @@ WORTH = 0.9  # share of the errors that a threshold may leave
 
 
 def unseen_steps(run: Run, found: Data) -> tuple[Step, ...]:
-    """Where nothing is evaluated: finish, evaluate, mend the data."""
-    return tuple(islice((*_finish(run), *_evaluate(run), *_mend(found)), MOST))
+    """Where nothing is evaluated: finish, evaluate, repair the data."""
+    return tuple(islice((*_finish(run), *_evaluate(run), *_repair(found)), MOST))
 
 
 def next_steps(
     run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, sure: Confidence, found: Data
 ) -> tuple[Step, ...]:
     """The most useful things to do, most urgent first."""
-    first = (*_finish(run), *_mend(found), *_review(e), *_merge(pairs))
+    first = (*_finish(run), *_repair(found), *_review(e), *_merge(pairs))
     return (*first, *_collect(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))[:MOST]
 
 
@@ -49,13 +49,13 @@ def _evaluate(run: Run) -> Iterator[Step]:
         yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {_name(run)}{images}")
 
 
-def _mend(found: Data) -> Iterator[Step]:
+def _repair(found: Data) -> Iterator[Step]:
     straddling = sum(len(set(entry.splits)) > 1 for entry in found.duplicates) + len(found.leaking_groups)
     if straddling:
-        told = f"Split the data anew: {count(straddling, 'set')} of related images straddle the splits."
+        told = f"Split the data again: {count(straddling, 'set')} of related images straddle the splits."
         yield Step(told, "longtail data split FOLDER -o splits.csv --group-by folder:1")
     if found.unreadable:
-        told = f"Mend or remove {count(len(found.unreadable), 'unreadable file')}."
+        told = f"Repair or remove {count(len(found.unreadable), 'unreadable file')}."
         yield Step(told, "longtail data check FOLDER")
 
 

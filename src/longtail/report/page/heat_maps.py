@@ -92,6 +92,6 @@ def _card(folder: Path, image: ExplainedImage) -> Card:
 
 
 def _read(folder: Path, name: str) -> Thumbnail:
-    """A picture made anew, from a file in the folder itself."""
+    """A picture made again, from a file in the folder itself."""
     with Image.open(folder / Path(name).name) as picture:
         return encoded(picture.convert("RGB"), min(picture.size))

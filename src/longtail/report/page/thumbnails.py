@@ -1,4 +1,4 @@
-"""Small pictures of the run's own images, made anew, so that nothing but their pixels reaches the page."""
+"""Small pictures of the run's own images, made again, so that nothing but their pixels reaches the page."""
 
 import base64
 import io
