@@ -18,13 +18,15 @@ from longtail.csv_text import read_csv
 from longtail.data.entries import begins_like_an_image, scanned
 from longtail.data.images import decode_all
 from longtail.data.opening import UnreadableError, reasons
-from longtail.engine.checkpoint import load_state
+from longtail.engine.checkpoint import load_state, save_state
 from longtail.engine.run_folder import RunFolder
 from longtail.models.state_file import read_weights
 from longtail.predict.weights import read_tensors
 from longtail.recipe import load_recipe
 from longtail.records import read_bytes
+from longtail.types import InputError
 
+RECIPE = '[data]\nname = "digits"\n[model]\nname = "resnet8"\n[method]\nname = "icl"\n'
 LACKS = [
     OSError(errno.EMFILE, "Too many open files", "x"),
     OSError(errno.ENOSPC, "No space left on device"),
@@ -80,17 +82,29 @@ def test_weights_and_states_are_not_blamed(
 
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "last.pt").touch()
-    (tmp_path / "recipe.toml").write_text(
-        '[data]\nname = "digits"\n[model]\nname = "resnet8"\n[method]\nname = "icl"\n'
-    )
+    (tmp_path / "recipe.toml").write_text(RECIPE)
     recipe = load_recipe(str(tmp_path / "recipe.toml"))[0]
     safetensors.torch.save_file({"w": torch.ones(1)}, tmp_path / "a.safetensors")
     monkeypatch.setattr("torch.load", fail)
     monkeypatch.setattr("safetensors.safe_open", fail)
     with pytest.raises(type(error)):
-        read_tensors(tmp_path / "a.safetensors")
+        read_tensors(tmp_path / "a.safetensors", "train again")
     with pytest.raises(type(error)):
         load_state(RunFolder(tmp_path), recipe)
+
+
+def test_a_flipped_bit_in_a_state_is_seen(tmp_path: Path) -> None:
+    """torch takes the altered weights as they are."""
+    folder = RunFolder(tmp_path)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    recipe = load_recipe(str(tmp_path / "recipe.toml"))[0]
+    save_state(folder, {"w": torch.ones(1000)})
+    data = bytearray(folder.checkpoint.read_bytes())
+    data[data.index(torch.ones(100).numpy().tobytes()) + 200] ^= 1
+    folder.checkpoint.write_bytes(data)
+    assert torch.load(folder.checkpoint)["w"].ne(1).any()
+    with pytest.raises(InputError, match=r"last\.pt is damaged \(the checksum of .* is wrong"):
+        load_state(folder, recipe)
 
 
 def test_an_image_whose_decoder_finds_no_memory_is_damaged(tmp_path: Path) -> None:

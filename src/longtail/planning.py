@@ -12,7 +12,7 @@ from longtail.choosing import choose
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
 from longtail.data.options import OwnSource, data_name
-from longtail.data.own_output import is_own
+from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
 from longtail.data.source_kinds import read_source, source_of
 from longtail.engine.run_folder import RunFolder, next_free
@@ -69,7 +69,7 @@ def prepare(
     if folder is None:
         folder = reserve(default_name(recipe))
         missing.insert(0, folder)
-    notes.append(f"{summary(recipe)} -> {folder}")
+    notes += [f"{summary(recipe)} -> {folder}", *said_among_images(folder, recipe.data.path)]
     return recipe, notes, folder, missing, going_on
 
 
@@ -196,8 +196,8 @@ def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
 
 
 def default_name(recipe: Recipe) -> str:
-    images = data_name(recipe.data.name, recipe.data.path).replace(" ", "_")
-    return "-".join((images, recipe.method.name, recipe.model.name))
+    images = data_name(recipe.data.name, recipe.data.path)
+    return "-".join((images.replace(" ", "_"), recipe.method.name, recipe.model.name))
 
 
 def reserve(name: str) -> Path:
@@ -268,8 +268,8 @@ def plan_seeds(
         )
     if not (resume and begun):
         RunFolder(parent).check_free()
-    runs = SeedRuns(parent, seeds)
-    return recipes, [*notes, f"{summary(recipe, seeds)} -> {parent}"], runs, missing
+    notes += [f"{summary(recipe, seeds)} -> {parent}", *said_among_images(parent, recipe.data.path)]
+    return recipes, notes, SeedRuns(parent, seeds), missing
 
 
 def _distinct(seeds: Sequence[int] | None) -> list[int]:

@@ -275,3 +275,11 @@ def test_a_temperature_fitted_in_between_is_another_setting(
     partial.write_text(json.dumps({"settings": settings}) + "\n")
     assert "(sources, weights)" in refused("predict", own, few, "-o", out, "--resume")
     assert "-o FILE" in refused("predict", own, few, "--resume")
+
+
+def test_more_classes_than_there_are_are_cut_with_a_line(run: Run, finished: Path, digits: Path) -> None:
+    code, out, err = run("predict", finished, next(digits.rglob("*.png")), "--top-k", 99)
+    assert code == 0
+    assert "all 10 are named" in err
+    assert "label_10" in out
+    assert "label_11" not in out

@@ -70,6 +70,10 @@ FILES = {
     "PGM": (b"P5 8 8 65535\n" + GREY.astype(">u2").tobytes(), GREY),
     "plain PGM": (b"P2 8 8 65535\n" + " ".join(map(str, GREY.ravel())).encode(), GREY),
     "PPM of colours": (b"P6 8 8 65535\n" + COLOUR.astype(">u2").tobytes(), COLOUR),
+    "plain PPM of colours": (
+        b"P3 # plain\n8 8\n# white\n65535\n" + " ".join(map(str, COLOUR.ravel())).encode(),
+        COLOUR,
+    ),
     "PNG of colours": (colour_png(COLOUR), COLOUR),
     "PNG of colours with transparency": (colour_png(np.dstack([COLOUR, np.full((8, 8), 65535)]), 6), COLOUR),
     "PNG of grey with transparency": (colour_png(np.dstack([GREY, np.full((8, 8), 65535)]), 4), GREY),

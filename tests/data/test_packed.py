@@ -302,6 +302,23 @@ def test_other_pixels_than_were_packed_are_refused_and_the_image_named(photos, t
         load(tmp_path / "packed").train.images.read(0)
 
 
+def test_a_flipped_bit_in_an_index_is_told(photos, tmp_path):
+    """Where it alters a number or a name, nothing but a checksum tells."""
+    out = tmp_path / "packed"
+    pack(photos, out)
+    file = out / "train.index.parquet"
+    data = file.read_bytes()
+    columns = pq.read_metadata(file).row_group(0)
+    for number in range(columns.num_columns):
+        column = columns.column(number)
+        last = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+        file.write_bytes(data[:last] + bytes([data[last] ^ 1]) + data[last + 1 :])
+        with pytest.raises(InputError, match="no sound packed set"):
+            load(out)
+    file.write_bytes(data)
+    load(out)
+
+
 def test_another_folder_is_no_packed_set(photos):
     with pytest.raises(InputError, match=r"has no packed.json; make a packed set with"):
         read_packed(photos)

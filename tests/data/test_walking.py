@@ -7,7 +7,7 @@ import pytest
 from longtail.data import walking
 from longtail.data.folder import NO_CLASS, read_folder
 from longtail.data.opening import UnreadableError, read_file
-from longtail.data.own_output import is_own
+from longtail.data.own_output import is_own, said_among_images
 from longtail.data.walking import (
     BY_CONTENT,
     FOREIGN,
@@ -321,3 +321,11 @@ def test_looking_does_not_open_what_its_ending_tells(tree, monkeypatch):
     monkeypatch.setattr(walking, "begins_like_an_image", lambda path: opened.append(path.name) or False)
     list(Walker(root).walk(root))
     assert opened == ["unknown"]
+
+
+def test_a_run_folder_among_the_images_is_said(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    photos = str(tmp_path / "photos")
+    assert len(said_among_images(tmp_path / "photos/runs/new", photos)) == 1
+    assert said_among_images(tmp_path / "photos-2", photos) == []
+    assert said_among_images(tmp_path / "photos/run", None) == []

@@ -348,6 +348,45 @@ def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:
         facts(tmp_path, audit={"unreadable": [{}]})
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("confusions", lambda rows: rows[:1]),
+        ("confusions", lambda rows: rows[:-1]),
+        ("confusions", lambda rows: [*rows, rows[1]]),
+        ("confusions", lambda rows: [rows[0], re.sub(r"\d+$", "999", rows[1]), *rows[2:]]),
+        ("per_class", lambda rows: [rows[0], rows[1].replace(",", ",x", 2), *rows[2:]]),
+    ],
+)
+def test_tables_of_an_evaluation_agree(tmp_path: Path, name: str, change: Any) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    file = run.path / f"eval/test/{name}.csv"
+    file.write_text("\n".join(change(file.read_text().splitlines())) + "\n")
+    with pytest.raises(InputError, match=rf"{name}\.csv is damaged .*longtail evaluate"):
+        run.table(name)
+
+
+def test_scores_agree_with_the_classes(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    file = run.path / "eval/test/metrics.json"
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps(metrics | {"overall": 0.99}))
+    with pytest.raises(
+        InputError, match=r"per_class\.csv is damaged .*metrics\.json 0\.99.*longtail evaluate"
+    ):
+        run.table("per_class")
+
+
+def test_a_number_that_is_none_is_named_with_its_column(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    file = run.path / "eval/test/confusions.csv"
+    for wrong in ("many", "9" * 5000):
+        file.write_text(f"class,predicted,images\na,b,1\na,b,{wrong}\n")
+        with pytest.raises(InputError, match=r"images should be numbers, not '(many|9+)") as caught:
+            run.table("confusions")
+        assert "sys." not in str(caught.value)
+
+
 def test_damaged_predictions_are_refused_in_a_line(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run"))
     file = run.path / "eval/test/predictions.parquet"

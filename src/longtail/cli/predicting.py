@@ -64,6 +64,8 @@ def predict(
     _check_given(images, strict)
     classifier = load(run)
     note(classifier)
+    if top_k > (count := len(classifier.classes)):
+        _say([f"--top-k {top_k:,} is more than there are classes: all {count:,} are named"])
     work = Work(classifier, images, options, strict)
     if file is None:
         work.print()
@@ -115,12 +117,8 @@ class Work:
                 for table in self._tables(file.done, file.rows):
                     file.add(table)
                 if self.strict and self.bad and file.predicted:
-                    _say(
-                        [
-                            f"{file.predicted:,} predictions stay in {file.partial}; --resume takes them: without "
-                            "--strict, or once every image can be read"
-                        ]
-                    )
+                    how = "--resume takes them: without --strict, or once every image can be read"
+                    _say([f"{file.predicted:,} predictions stay in {file.partial}; {how}"])
                 self._check(file.predicted)
                 for table in file.tables():
                     self.tally.add(table)

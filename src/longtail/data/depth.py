@@ -6,6 +6,7 @@ run, and used for every image that its model sees.
 """
 
 import io
+import re
 import sys
 import zlib
 from collections.abc import Collection
@@ -104,6 +105,22 @@ def raw_mode(image: Image.Image) -> str:
             image.tile = [type(tile)("raw", *tile[1:3], "RGB;16B") for tile in tiles]  # type: ignore[attr-defined]
         return "RGB;16B" if image.mode == "RGB" else "I;16"
     return str(given[0] if isinstance(given, tuple) and given else given)
+
+
+def plain_as_binary(data: bytes) -> bytes:
+    """A PPM of colours in plain text (P3) whose white is the largest value of 16 bits, in its binary form.
+
+    Pillow scales such colours to 8 bits as it reads the text. What is not sound comes back as it is.
+    """
+    if not data.startswith(b"P3"):
+        return data
+    fields = re.sub(rb"#[^\r\n]*", b"", data).split(maxsplit=4)
+    if len(fields) < 5 or fields[3] != b"65535" or re.search(rb"[^0-9\s]", b" ".join(fields[1:])):
+        return data
+    values = np.fromstring(fields[4], dtype=np.int64, sep=" ")[: 3 * int(fields[1][:9]) * int(fields[2][:9])]
+    if len(values) < 3 * int(fields[1]) * int(fields[2]) or values.max(initial=0) > 2**16 - 1:
+        return data
+    return b"P6 %b %b 65535\n" % (fields[1], fields[2]) + values.astype(">u2").tobytes()
 
 
 def is_deep(image: Image.Image, raw: str) -> bool:

@@ -121,7 +121,11 @@ def refuse_among_images(out: Path, sources: Iterable[str]) -> None:
     Raises:
         InputError: `out` lies in one of `sources`.
     """
-    place = out.resolve()
     for source in sources:
-        if os.path.isdir(source) and place.is_relative_to(Path(source).resolve()):  # noqa: PTH112 any text
+        if lies_among(out, source):
             raise InputError(f"{out} lies among the images of {source}; choose another -o")
+
+
+def lies_among(out: Path, source: str) -> bool:
+    """Whether a place is in a folder that is read for images."""
+    return os.path.isdir(source) and out.resolve().is_relative_to(Path(source).resolve())  # noqa: PTH112 any text

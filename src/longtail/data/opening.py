@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, _imaging
 
-from longtail.data.depth import Reading, eight_bits, is_deep, lower_bytes, raw_mode
+from longtail.data.depth import Reading, eight_bits, is_deep, lower_bytes, plain_as_binary, raw_mode
 from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.own_output import is_own
@@ -88,6 +88,7 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
             raise UnreadableError(NO_PIXELS)
         yield Image.fromarray(data)
         return
+    data = plain_as_binary(data)
     try:
         opened = Image.open(io.BytesIO(data), formats=use_heif() if is_heif(data) else FORMATS)
     except UnidentifiedImageError:

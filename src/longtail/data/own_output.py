@@ -13,6 +13,7 @@ from longtail.data.entries import (
     is_empty,
     is_folder,
     is_passed_over,
+    lies_among,
     scanned,
 )
 from longtail.records import decoded, parse_json, parse_toml, read_bytes
@@ -92,3 +93,10 @@ def _is_proof(file: Path) -> bool:
             text = decoded(read_bytes(file, ""), str(file), "")
             content = (parse_toml if file.suffix == ".toml" else parse_json)(text, str(file), "")
     return isinstance(content, dict) and _KEYS[file.name] <= content.keys()
+
+
+def said_among_images(out: Path, source: str | None) -> list[str]:
+    """What to say of a run folder inside a folder of images, where it is by default if that is the working folder."""
+    if source is None or not lies_among(out, source):
+        return []
+    return [f"{out} lies among the images of {source}: what reads these later leaves it out, and says so"]

@@ -132,7 +132,7 @@ def write_part(
     if groups is not None:
         table["group"] = pa.array([os.fsencode(groups[os.fsdecode(one)]) for one in ids], pa.binary())
     with (root / f"{name}.index.parquet").open("wb") as file:
-        pq.write_table(pa.table(table), file)
+        pq.write_table(pa.table(table), file, write_page_checksum=True)
         _to_disk(file)
     return {"classes": list(class_names), "images": len(ids), "bytes": end}
 
@@ -158,7 +158,7 @@ def _to_disk(file: Any) -> None:
 
 def _read_part(root: Path, name: str, part: PackedPart) -> Listing:
     pixels = root / f"{name}.pixels"
-    table = pq.read_table(root / f"{name}.index.parquet")
+    table = pq.read_table(root / f"{name}.index.parquet", page_checksum_verification=True)
     columns = {column: _numbers(table, column) for column in NUMBERS}
     ids = _names(table, "id")
     found, wanted = (pixels.stat().st_size, len(ids)), (part.bytes, part.images)

@@ -109,9 +109,9 @@ def _refuse_too_many(
     if len(short) == 0:
         return
     c = short[0]
-    others = f" (as of {counted(len(short) - 1, 'more class')})" if len(short) > 1 else ""
+    others = f" (likewise {counted(len(short) - 1, 'more class')})" if len(short) > 1 else ""
     raise InputError(
-        f"class {class_names[c]} has {available[c]} images, short of the {asked[c]} that are asked for{others}; lower "
+        f"class {class_names[c]} has {available[c]} images but {asked[c]} are asked for{others}; lower "
         "data.max_count, change data.imbalance_factor, or leave it out to keep the counts as they are"
     )
 

@@ -1,5 +1,6 @@
 """The page itself and the server behind it, by gradio."""
 
+import errno
 import os
 import socket
 import tempfile
@@ -75,12 +76,17 @@ def start(
 
 
 def _free_port(host: str, port: int | None) -> int:
-    """`port`, or the first of `PORTS` that can be listened on; the reason is told where there is none."""
+    """`port`, or the first of `PORTS` that can be listened on; the reason is said where there is none."""
     for candidate in PORTS if port is None else (port,):
         try:
             socket.create_server((host, candidate)).close()
+        except UnicodeError:  # of a name that is too long
+            reason = "no such address"
+            break
         except OSError as error:
-            reason = error.strerror
+            reason = str(error.strerror)
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):  # the address is at fault, not the port
+                break
         else:
             return candidate
     where = host if port is None else f"{host} port {port}"

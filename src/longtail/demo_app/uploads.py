@@ -9,6 +9,7 @@ from typing import Any
 LARGEST = 64 * 2**20  # bytes of one upload
 MOST_BYTES, MOST_FILES = 2**30, 1000  # that lie there or are on their way at a time
 REFUSED = b"too many uploads at a time; try again in ten minutes"
+UNSIZED = b"an upload has to say its size; send it with content-length"
 Message = MutableMapping[str, Any]
 Server = Callable[
     [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
@@ -36,10 +37,11 @@ class LimitedUploads:
             await self.app(scope, receive, send)
             return
         size = _size(scope)
+        if size is None:
+            await _refuse(send, 411, UNSIZED)
+            return
         if not self._admit(size):
-            headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(REFUSED)).encode())]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": REFUSED})
+            await _refuse(send, 413, REFUSED)
             return
         try:
             await self.app(scope, receive, send)
@@ -60,7 +62,15 @@ class LimitedUploads:
             return fits
 
 
-def _size(scope: Message) -> int:
-    """Bytes of an upload as it says; one that does not say may be of the largest size."""
-    length = dict(scope["headers"]).get(b"content-length", b"")
-    return int(length) if length.isdigit() and len(length) < 20 else LARGEST
+async def _refuse(send: Callable[[Message], Awaitable[None]], status: int, reason: bytes) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(reason)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": reason})
+
+
+def _size(scope: Message) -> int | None:
+    """Bytes of an upload as it says; None where it does not say, and so may hold any number of files."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    is_said = length.isdigit() and len(length) < 20 and b"transfer-encoding" not in headers
+    return int(length) if is_said else None

@@ -2,8 +2,10 @@
 
 import io
 import shlex
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -82,6 +84,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        _check_sums(folder.checkpoint)
     except Exception as error:  # a pickled file that is no checkpoint raises anything
         pass_on(error)
         raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); {folder.train_again}") from None
@@ -94,6 +97,13 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     _refuse_edited(folder, saved, stored)
     _refuse_other(folder, saved, recipe)
     return state
+
+
+def _check_sums(file: Path) -> None:
+    """Raises an error where a part of the file does not have the checksum stored with it, which torch does not read."""
+    with zipfile.ZipFile(file) as archive:
+        if (part := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {part} is wrong")
 
 
 @contextmanager

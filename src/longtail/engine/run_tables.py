@@ -75,7 +75,7 @@ def read_predictions(file: Path, classes: ClassEntries, remedy: str) -> pd.DataF
         where a temperature was fitted.
     """
     with _sound(file, remedy):
-        table = pd.read_parquet(file)
+        table = pd.read_parquet(file, page_checksum_verification=True)
         if not table.columns.is_unique:
             raise ValueError("a column is there twice")
         table.columns = [str(column) for column in table.columns]
@@ -149,8 +149,19 @@ def _csv(file: Path, text: Sequence[str]) -> pd.DataFrame:
     """A table in which only empty cells of numbers are missing values."""
     table = _read(file)
     for column in table.columns.difference(text):
-        table[column] = pd.to_numeric(table[column].replace("", None))
+        table[column] = _numbers(table[column])
     return table
+
+
+def _numbers(texts: "pd.Series[Any]") -> "pd.Series[Any]":
+    try:
+        return pd.to_numeric(texts.replace("", None))
+    except ValueError:
+        numbers = pd.to_numeric(
+            texts.str.slice(0, 4000), errors="coerce"
+        )  # Python reads no longer whole numbers
+        wrong = texts[numbers.isna() & (texts != "") | (texts.str.len() > 4000)]
+        raise ValueError(f"{texts.name} should be numbers, not {short(wrong.iloc[0])}") from None
 
 
 def _text(table: pd.DataFrame, column: str) -> None:

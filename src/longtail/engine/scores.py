@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,8 @@ def write_evaluation(
         table["uncalibrated_confidence"] = predictions.uncalibrated.numpy()
     table.insert(1, "class", [classes.names[index] for index in split.targets.tolist()])
     table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
-    folder.write(f"{where}/predictions.parquet", lambda file: table.to_parquet(file, index=False))
+    write = partial(table.to_parquet, index=False, write_page_checksum=True)
+    folder.write(f"{where}/predictions.parquet", write)
     return metrics
 
 

@@ -113,7 +113,7 @@ class Predictor(ABC):
         Args:
             images: paths of files and folders, or images in memory; see `items_of`. A folder stands for its images in
                 sorted order.
-            top_k: classes named for each image, >= 1.
+            top_k: classes named for each image, >= 1; all of them where there are fewer.
             prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
             abstain_below: leave `label` empty where the confidence is below this, in [0, 1].
 

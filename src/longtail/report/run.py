@@ -14,7 +14,7 @@ from longtail.engine.run_folder import RESTORE, RunFolder
 from longtail.engine.run_records import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
 from longtail.engine.run_tables import read_confusions, read_per_class, read_predictions, read_splits
 from longtail.metrics.groups import GROUPS
-from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines
+from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines, short
 from longtail.types import InputError
 
 SPLITS = ("test", "val")
@@ -151,6 +151,9 @@ class Run:
         table = READERS[name](file, self.classes, self._again)
         if name == "per_class":
             self._check_images(file, int(table["test_images"].sum()))
+            self._check_overall(file, int(table["correct"].sum()))
+        elif (classes := self.table("per_class")) is not None:
+            self._check_mistakes(file, table, classes)
         return table
 
     @cached_property
@@ -169,6 +172,27 @@ class Run:
                 f"{file} is damaged (it has votes of other experts than metrics.json); {self._again}"
             )
         return table
+
+    def _check_overall(self, file: Path, correct: int) -> None:
+        metrics = self.metrics or {}
+        share = correct / metrics["num_images"] if metrics["num_images"] else None
+        if (said := metrics["overall"]) != share and (
+            said is None or share is None or abs(said - share) > 1e-6
+        ):
+            raise InputError(
+                f"{file} is damaged (it has {share} of the images right, metrics.json {said}); {self._again}"
+            )
+
+    def _check_mistakes(self, file: Path, confusions: pd.DataFrame, classes: pd.DataFrame) -> None:
+        wrong = confusions.groupby("class")["images"].sum()
+        for name, images, correct in zip(
+            classes["class"], classes["test_images"], classes["correct"], strict=True
+        ):
+            if wrong.get(name, 0) != images - correct:
+                raise InputError(
+                    f"{file} is damaged (of {short(name)} it has {wrong.get(name, 0):,} wrong, per_class.csv "
+                    f"{images - correct:,}); {self._again}"
+                )
 
     def _check_images(self, file: Path, images: int) -> None:
         said = (self.metrics or {})["num_images"]
