@@ -18,7 +18,7 @@ from longtail.engine.processes import join_processes
 from longtail.engine.results import evaluate_split, find_temperature, write_evaluations, write_weights
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
-from longtail.method import Method, Stage
+from longtail.method import Stage
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
 
@@ -164,8 +164,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         job.display.say(said)
     temperature = job.processes.on_first(lambda: find_temperature(job, last))
     job.processes.on_first(lambda: write_weights(job, last, temperature))
-    changed = temperature or type(job.method).finalize is not Method.finalize
-    write_evaluations(job, last, temperature, {} if changed else evaluated)
+    holds = temperature is None and said is None
+    write_evaluations(job, last, temperature, evaluated if holds else {})
 
 
 def _run_epoch(

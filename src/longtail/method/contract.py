@@ -186,7 +186,8 @@ class Method(nn.Module, ABC):
             held_out: what it says of the validation images; None where the recipe holds none out.
 
         Returns:
-            What to tell the user of it, if anything.
+            What was done, for the user; None where no prediction changes by it, so that the evaluation of the last
+            epoch still holds.
         """
         return None
 

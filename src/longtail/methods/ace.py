@@ -80,8 +80,9 @@ class ACE(Method):
     def after_step(self, model: nn.Module, progress: Progress) -> None:
         self._rescale(model)
 
-    def finalize(self, model: nn.Module, held_out: HeldOut | None) -> None:
+    def finalize(self, model: nn.Module, held_out: HeldOut | None) -> str:
         self._rescale(model)
+        return "the experts' logits are scaled by the lengths of the final classifiers"
 
     @torch.no_grad()
     def _rescale(self, model: nn.Module) -> None:
