@@ -13,6 +13,7 @@ from PIL import Image
 from command_words import commands
 from longtail.analysis import tsne
 from longtail.predict import load_run
+from report_runs import made_up_run
 
 Run = Callable[..., tuple[int, str, str]]
 FIGURES = [words.removeprefix("figure ") for words in commands() if words.startswith("figure ")]
@@ -75,6 +76,14 @@ def test_what_is_refused(refused: Callable[..., str], own: Path, tmp_path: Path)
     assert "longtail evaluate" in refused("figure", "calibration", own)
     assert not (own / "figures").exists()
     assert not (tmp_path / "out").exists()
+
+
+def test_no_picture_goes_among_the_images_of_a_run(refused: Callable[..., str], tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    made = made_up_run(tmp_path / "run", num_classes=4, data=str(photos))
+    assert "among the images" in refused("figure", "class-size", made, "-o", photos / "figures")
+    assert list(photos.iterdir()) == []
 
 
 def test_divergence_is_that_of_the_logits(run: Run, finished: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ PROBE = "expert_kl"
 COLUMNS = ("run", "level", "name", "group", "train_images", "kl", "kl_of_a_pair", "measured")
 SINGLE = 20  # classes up to which a line joins them; above, a mean over neighbours in size
 KEY = "KL divergence between two experts' predictions in nats: mean over ordered pairs, and over the images of a class."
+LINES = "Lines: means over neighbours in size."
 
 
 def compute(runs: Runs) -> pd.DataFrame:
@@ -79,8 +80,11 @@ def plot(table: pd.DataFrame) -> Figure:
     """Left the classes from the largest to the smallest, right the groups; a colour a run."""
     runs = list(table.groupby("run", sort=False))
     title = "How far the experts' predictions lie apart"
+    shown = table[(table["level"] == "class") & table["kl"].notna()]
+    smooth = shown.groupby("run").size().max() > SINGLE
+    said = [KEY, *([LINES] if smooth else []), *notes(table)]
     figure, (left, right) = new_panels(
-        2, title, [KEY, *notes(table)], runs=[short_name(str(run)) for run, _ in runs], size=(4.2, 3.0)
+        2, title, said, runs=[short_name(str(run)) for run, _ in runs], size=(4.2, 3.0)
     )
     groups = [g for g in ("all", *GROUPS) if ((table["level"] == "group") & (table["name"] == g)).any()]
     group_axis(right, groups)

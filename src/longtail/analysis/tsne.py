@@ -153,8 +153,8 @@ def plot(table: pd.DataFrame) -> Figure:
     )
     handles: dict[str, Line2D] = {}
     for place, ((run, which), own) in zip(axes, panels, strict=True):
-        head = f"{short_name(str(run), 18)}, {which}" if several else str(which)
-        place.set_title(f"{head}\nsilhouette {own['silhouette'].mean():.2f}", fontsize=9)
+        head = f"{short_name(str(run))}\n" if several else ""
+        place.set_title(f"{head}{which}: silhouette {own['silhouette'].mean():.2f}", fontsize=9)
         _points(place, own, handles)
     figure.legend(
         handles=list(handles.values()),

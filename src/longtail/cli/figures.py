@@ -140,12 +140,16 @@ def _draw(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> N
 def _opened(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> "tuple[Runs, Path]":
     """The runs, and the folder for the figure, which is free for it."""
     from longtail.analysis.sources import named_runs
+    from longtail.data.entries import refuse_among_images
 
     runs = named_runs(paths)
     if out is None and len(paths) > 1:
         raise typer.BadParameter("name the folder to write into, such as -o figures")
     folder = Path(paths[0]) / "figures" if out is None else Path(out)
     for run in runs.values():
+        data = run.recipe["data"].get("path")
+        if out is not None and data is not None:
+            refuse_among_images(folder, [data])
         if not run.finished:
             said = f"{run.status['epoch']} of {run.status['epochs']} epochs"
             say(f"{run.path} is not finished: {said}", err=True)
