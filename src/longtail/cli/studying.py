@@ -106,7 +106,7 @@ def _forecast(plan: "Plan", workers: int) -> None:
 def duration(seconds: float) -> str:
     """Seconds in words.
 
-    >>> duration(0), duration(59), duration(3660), duration(200000)
+    >>> duration(0.0), duration(59.0), duration(3660.0), duration(200000.0)
     ('0 s', '59 s', '1 h 1 min', '2 d 8 h')
     """
     minutes, hours = round(seconds / 60), round(seconds / 3600)
