@@ -72,6 +72,7 @@ def _record(epoch: int, epochs: int) -> dict[str, Any]:
 
 
 def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], images: int, epochs: int) -> None:
+    mistakes: list[tuple[str, str, int]] = []
     with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
@@ -90,8 +91,12 @@ def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], image
             right = 0 if index == len(rows) - 1 else random.Random(index).randint(1, images) if images else 0
             recall, precision = (right / images if images else ""), (0.5 if right else "")
             writer.writerow((name, group, count, images, right, recall, precision, rows[0][0]))
-    mistakes = f'class,predicted,images\n"{rows[-1][0]}","{rows[0][0]}",{images}\n'
-    (folder / "confusions.csv").write_text(mistakes, encoding="utf-8")
+            mistakes.append((name, rows[index == 0][0], images - right))
+    mistakes.sort(key=lambda row: -row[2])
+    with (folder / "confusions.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(
+            [("class", "predicted", "images"), *(row for row in mistakes if row[2])]
+        )
     more = {"split": "test", "epoch": epochs, "num_images": images * len(rows), "experts": [SCORES, SCORES]}
     more |= {"ece": 0.1, "nll": 1.0}
     left_out = {
@@ -136,6 +141,8 @@ def test_classes_with_few_test_images_come_last(tmp_path: Path) -> None:
     lines = [line.split(",") for line in file.read_text().splitlines()]
     lines[2][3:6] = ["40", "10", "0.25"]
     file.write_text("\n".join(",".join(line) for line in lines))
+    mistakes = run.path / "eval/test/confusions.csv"
+    mistakes.write_text(mistakes.read_text().replace("class 1,class 0,2\n", "class 1,class 0,30\n"))
     metrics = json.loads((run.path / "eval/test/metrics.json").read_text())
     (run.path / "eval/test/metrics.json").write_text(json.dumps(metrics | {"num_images": 9 * 3 + 40}))
     text = report_lines(run)

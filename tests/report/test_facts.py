@@ -366,17 +366,6 @@ def test_tables_of_an_evaluation_agree(tmp_path: Path, name: str, change: Any) -
         run.table(name)
 
 
-def test_scores_agree_with_the_classes(tmp_path: Path) -> None:
-    run = Run(made_up_run(tmp_path / "run"))
-    file = run.path / "eval/test/metrics.json"
-    metrics = json.loads(file.read_text())
-    file.write_text(json.dumps(metrics | {"overall": 0.99}))
-    with pytest.raises(
-        InputError, match=r"per_class\.csv is damaged .*metrics\.json 0\.99.*longtail evaluate"
-    ):
-        run.table("per_class")
-
-
 def test_a_number_that_is_none_is_named_with_its_column(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run"))
     file = run.path / "eval/test/confusions.csv"

@@ -151,7 +151,6 @@ class Run:
         table = READERS[name](file, self.classes, self._again)
         if name == "per_class":
             self._check_images(file, int(table["test_images"].sum()))
-            self._check_overall(file, int(table["correct"].sum()))
         elif (classes := self.table("per_class")) is not None:
             self._check_mistakes(file, table, classes)
         return table
@@ -172,16 +171,6 @@ class Run:
                 f"{file} is damaged (it has votes of other experts than metrics.json); {self._again}"
             )
         return table
-
-    def _check_overall(self, file: Path, correct: int) -> None:
-        metrics = self.metrics or {}
-        share = correct / metrics["num_images"] if metrics["num_images"] else None
-        if (said := metrics["overall"]) != share and (
-            said is None or share is None or abs(said - share) > 1e-6
-        ):
-            raise InputError(
-                f"{file} is damaged (it has {share} of the images right, metrics.json {said}); {self._again}"
-            )
 
     def _check_mistakes(self, file: Path, confusions: pd.DataFrame, classes: pd.DataFrame) -> None:
         wrong = confusions.groupby("class")["images"].sum()
