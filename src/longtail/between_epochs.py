@@ -21,7 +21,8 @@ def subclasses(
 ) -> Int[Tensor, " n"]:
     """Cut each class into clusters of its own: k-means on directions, ten rounds from images drawn at random.
 
-    A cluster that loses all its images keeps its centre, so that a class may end with fewer of them.
+    A cluster that loses all its images can only win those that are more than a right angle from all other centres, so
+    that a class may end with fewer.
 
     Args:
         features: (N, D) of any length; the cosine is compared.
@@ -126,5 +127,5 @@ def _clusters(directions: Float[Tensor, "n d"], wanted: int, generator: torch.Ge
     for _ in range(ROUNDS):
         nearest = (directions @ centres.T).argmax(1)
         sums = one_hot(nearest, len(centres)).to(directions.dtype).T @ directions
-        centres = torch.where(sums.any(1, keepdim=True), normalize(sums, dim=-1), centres)
+        centres = normalize(sums, dim=-1)
     return (directions @ centres.T).argmax(1)

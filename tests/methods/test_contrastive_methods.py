@@ -258,10 +258,12 @@ def test_sbcl_cuts_every_ten_epochs_classes_into_subclasses_of_the_size_of_the_s
     assert torch.equal(method.subclass, before)
 
 
-def test_sbcl_trains_its_classifier_by_ldam_with_weights_after_the_first_fall() -> None:
+@pytest.mark.parametrize("scale", [1.0, 30.0], ids=["linear", "cosine"])
+def test_sbcl_trains_its_classifier_by_ldam_with_weights_after_the_first_fall(scale: float) -> None:
     method, (output, batch) = build("sbcl"), example(1)
+    output = output._replace(aux={"scale": torch.tensor(scale)})
     weights = [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS.tolist()]
-    margins = [0.5 * (1 / n) ** 0.25 for n in COUNTS.tolist()]
+    margins = [scale * 0.5 * (1 / n) ** 0.25 for n in COUNTS.tolist()]
     raised = output.logits.clone()
     for i, y in enumerate(TARGET.tolist()):
         raised[:, i, y] -= margins[y]

@@ -16,12 +16,12 @@ margins, and weights of classes from its first fall of the rate on (LDAM-DRW); t
 and again at 90 % of it.
 
 Not stated in the paper: that the features before the projection are clustered, from which centre distances are
-measured, and when weights of classes begin. The code's option to make clusters of equal size is left out. The first
-cut of a short run still comes at epoch ten. Experts of one image are clustered together.
+measured, when weights of classes begin, and the kind of the classifier. It is the recipe's: of linear ones the margin
+is taken off the logit, of cosine ones off the cosine, as in LDAM. The code's option to make clusters of equal size is
+left out. The first cut of a short run still comes at epoch ten. Experts of one image are clustered together.
 """
 
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -42,7 +42,6 @@ class SBCL(Method):
 
     paper = 'Hou et al., "Subclass-balancing Contrastive Learning for Long-tailed Recognition", ICCV 2023, '
     paper += "arXiv:2306.15925"
-    needs = MappingProxyType({"head": "cosine"})
     views = ("simclr", "simclr", "train")
     mixes_images = True
     subclass: Tensor
@@ -60,7 +59,7 @@ class SBCL(Method):
             temperature: T.
             projection: values of a projected feature.
             classifier_epochs, classifier_peak_lr: the second stage.
-            max_margin: LDAM's margin of the smallest class, in cosines.
+            max_margin: LDAM's margin of the smallest class.
         """
 
         regroup_every: int = Field(10, ge=1, le=1_000_000)
