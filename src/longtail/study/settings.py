@@ -14,10 +14,10 @@ SHARED = {
     "run": None,
 }
 """What an equal budget takes from the study's recipe: these keys of a section, None for all of it."""
-ROW_DECIDES = ("data.views",)
+ROW_DECIDES = ("data.views", "run.probes")
 MACHINE = (
     "data.path", "data.root", "data.workers", "optim.precision", "run.device", "run.threads", "run.graphs",
-    "run.expert_streams", "run.evaluate_every", "run.evaluate_batch_size",
+    "run.expert_streams", "run.evaluate_every", "run.evaluate_batch_size", "run.probes",
 )  # fmt: skip
 """Keys that say how and where a run is computed, not what: a cell that differs in them alone is the same cell."""
 
