@@ -298,6 +298,22 @@ def test_a_window_that_is_never_reached_is_told(name: str) -> None:
     assert notes == ["contrastive_start = 180 is never reached: the feature stage has 180 epochs"]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"optim.milestones": [90, 180]}, "never falls at epoch 180: the feature stage"),
+        ({"optim.average_last": 30}, "average_last = 30 averages over fewer: the classifier stage"),
+        ({"optim.warmup_epochs": 180}, "warm-up of 180 epochs never ends: the feature stage"),
+        ({"optim.final_lr": 0.15}, "the classifier stage rises"),
+    ],
+)
+def test_what_a_stage_is_too_short_for_is_said(given: dict[str, object], said: str) -> None:
+    """Of 200 epochs the last 20 are the classifier's, at its own rate and without a warm-up."""
+    _, notes = load_recipe(FULL, {"optim.peak_lr": 0.2} | given)
+    assert len(notes) == 1
+    assert said in notes[0]
+
+
 def test_a_method_without_windows_has_little_to_scale() -> None:
     recipe, notes = load_recipe(FULL, {"method.name": "cross_entropy"}, epochs=20)
     assert recipe.optim.epochs == 20

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from longtail.method import MOST_EPOCHS, Epochs, Milestones, Positive, Weight, Window
+from longtail.method import MOST_EPOCHS, Epochs, Milestones, Positive, Stage, Weight, Window
 from longtail.types import InputError
 
 MOST_IMAGES, MOST_THREADS = 2**20, 1024  # of a batch; of a machine
@@ -62,6 +62,12 @@ class OptimOptions(BaseModel):
     frozen_stages: int = Field(0, ge=0, le=1000)
     frozen_epochs: Window = 0
     precision: Literal["fp32", "fp64", "bf16", "fp16"] = "fp32"
+
+    def milestones_of(self, stage: Stage, *, first: bool) -> tuple[int, ...]:
+        """The epochs of a stage at whose beginning the learning rate falls; () where it follows a cosine."""
+        if stage.milestones is not None:
+            return stage.milestones
+        return self.milestones if first else ()
 
     @model_validator(mode="after")
     def _fit_together(self) -> "OptimOptions":

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from longtail.engine.averaging import WeightAverage, statistics_kept, statistics_taken_again
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
-from longtail.engine.probes import ExpertDivergence
+from longtail.engine.optimizers import PlainAdamW
+from longtail.engine.probes import ExpertDivergence, GradientShare
 from longtail.engine.processes import ALONE
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
@@ -113,6 +115,7 @@ def test_sharpness_takes_the_gradient_at_the_worst_weights_nearby(tmp_path: Path
     """Against the two passes written out."""
     rho, given = 0.1, SHORT | {"optim__precision": "fp64", "optim__momentum": 0.0, "optim__weight_decay": 0.0}
     seen: list[list[Tensor]] = []
+    stood: list[bool] = []
     for value in (0.0, rho):
         job = build_job(tiny(**given, optim__sharpness=value), RunFolder(tmp_path), Display(1, quiet=True))
         training = StageTraining(job, 0)
@@ -120,18 +123,22 @@ def test_sharpness_takes_the_gradient_at_the_worst_weights_nearby(tmp_path: Path
         weights = [p for p in job.model.parameters() if p.requires_grad]
         gradients: list[Tensor] = []
         take = training.optimizer.step
+        before = [p.detach().clone() for p in weights]
 
-        def keep(take: Any = take, weights: Any = weights, gradients: Any = gradients) -> None:
+        def keep(
+            take: Any = take, weights: Any = weights, gradients: Any = gradients, old: Any = before
+        ) -> None:
+            stood.append(all(map(torch.equal, weights, old)))
             gradients.extend(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in weights)
             take()
 
         training.optimizer.step = keep
-        before = [p.detach().clone() for p in weights]
         next(step)
         rate = training.optimizer.param_groups[0]["lr"]
         for p, old, gradient in zip(weights, before, gradients, strict=True):
             torch.testing.assert_close(p.detach(), old - rate * gradient)
         seen.append(gradients)
+    assert stood == [True, True]
     first, second = seen
     assert any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
     job = build_job(tiny(**given), RunFolder(tmp_path), Display(1, quiet=True))
@@ -168,6 +175,26 @@ def test_the_divergence_of_experts_is_summed_over_ordered_pairs_and_averaged_by_
             if i != j
         ]
         assert found == (pytest.approx(float(sum(terms)) / len(rows)) if rows else None)
+
+
+def test_a_step_that_overflowed_has_no_share_of_the_gradient(tmp_path: Path) -> None:
+    probe = GradientShare(build_job(tiny(**SHORT), RunFolder(tmp_path), Display(1, quiet=True)).model)
+    for size in (1.0, float("inf"), 3.0):
+        for number, weight in enumerate(probe._weights):
+            weight.grad = torch.full_like(weight, size * (number + 1) / weight.numel() ** 0.5)
+        probe.add()
+    assert probe.take() == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_adamw_can_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch refuses to record its own unless it is made for that alone."""
+    stream = SimpleNamespace(is_capturing=lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda: stream)
+    weight = nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    PlainAdamW([weight], lr=0.1, fused=True).step()
+    assert (weight < 1).all()
 
 
 def test_a_share_of_the_gradient_needs_a_stage_of_each_experts_own(tmp_path: Path) -> None:

@@ -123,3 +123,11 @@ def test_maps_of_one_place_need_two_images_a_batch(tmp_path: Path) -> None:
     train_epoch(StageTraining(job, 0), 0)
     with pytest.raises(InputError, match="batch_size = 1"):
         train_epoch(StageTraining(job_of(tmp_path, **TIMM, optim__batch_size=1), 0), 0)
+
+
+@pytest.mark.parametrize("frozen", [4, 50])
+def test_a_stage_with_nothing_to_train_is_refused(frozen: int, tmp_path: Path) -> None:
+    recipe = tiny(optim__frozen_stages=frozen)
+    with pytest.raises(InputError, match="set it to 3 or less"):
+        build_job(recipe, RunFolder(tmp_path), Display(1, quiet=True))
+    build_job(tiny(optim__frozen_stages=3), RunFolder(tmp_path), Display(1, quiet=True))

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from longtail.engine.step import trains
 from longtail.method import Method, Stage
 from longtail.methods import find
 from longtail.types import Batch, InputError, ModelOutput, Progress
@@ -203,8 +202,8 @@ def test_features_are_trained_on_two_views_and_classifiers_on_the_third(name: st
     contrast, classifier = find(name).stages(find(name).Options(name=name, classifier_epochs=30), 200)
     assert (contrast.epochs, classifier.epochs) == (170, 30)
     names = ["trunk.stem.conv.weight", "experts.0.x", "heads.first.weight", "method.projection.weights.0"]
-    assert [trains(contrast, each) for each in names] == [True, True, False, True]
-    assert [trains(classifier, each) for each in names] == [False, False, True, False]
+    assert [contrast.trains(each) for each in names] == [True, True, False, True]
+    assert [classifier.trains(each) for each in names] == [False, False, True, False]
     assert (classifier.batch_norm, classifier.weight_decay) == ("eval", 0.0)
     image = torch.arange(3.0 * B).view(3 * B, 1, 1, 1).expand(3 * B, 3, 2, 2)
     batch, method = Batch(image, TARGET, torch.arange(B)), build(name)

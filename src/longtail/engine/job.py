@@ -143,12 +143,38 @@ def build_job(
         normalize_globally(model)
     method = method.to(runtime.device)
     method.start(model)
+    _check_trained(recipe, stages, model, method)
     model.branch_streams = recipe.run.expert_streams
     augments = {name: build_augment(options, data, recipe.optim.precision) for name, options in shown.items()}
     views = tuple(augments[name] for name in method.view_names())
     return Job(
         recipe, folder, runtime, data, model, method, augments["train"], views, stages, display, processes
     )
+
+
+def _check_trained(recipe: Recipe, stages: Sequence[Stage], model: ExpertModel, method: Method) -> None:
+    """Refuse a stage that has nothing to train."""
+    o, own = (
+        recipe.optim,
+        [f"method.{name}" for name, weight in method.named_parameters() if weight.requires_grad],
+    )
+    frozen = 0 if o.frozen_epochs else o.frozen_stages
+    for stage in stages:
+        spare = tuple(f"heads.{bank}." for bank in model.banks if bank != stage.bank)
+        names = [name for name, _ in model.named_parameters() if not name.startswith(spare)]
+        if any(
+            stage.trains(name)
+            for name in (*own, *(n for n in names if not frozen or model.depth(n) > frozen))
+        ):
+            continue
+        if frozen:
+            raise InputError(
+                f"optim.frozen_stages = {frozen} leaves the {stage.name} stage nothing to train; set it to "
+                f"{max(map(model.depth, names)) - 1} or less"
+            )
+        raise InputError(
+            f"the {stage.name} stage of {recipe.method.name} trains no weight; correct its `trainable`"
+        )
 
 
 def _check_size(size: int, network: str, multiple: int) -> None:

@@ -33,7 +33,10 @@ class PlainSGD(SGD):
 
 
 class PlainAdamW(AdamW):
-    """AdamW in the same way, see `PlainSGD`."""
+    """AdamW in the same way, see `PlainSGD`.
+
+    Recorded on CUDA it needs no `capturable`: the fused form, which is used there, keeps all it reads on the device.
+    """
 
     add_param_group = inspect.unwrap(AdamW.add_param_group)
     zero_grad = inspect.unwrap(AdamW.zero_grad)
@@ -43,6 +46,9 @@ class PlainAdamW(AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         return inspect.unwrap(AdamW.step)(self, closure)
+
+    def _accelerator_graph_capture_health_check(self) -> None:
+        """Nothing to refuse or to warn of, see above."""
 
 
 def build_optimizer(job: Job, stage: Stage) -> AcceleratedOptimizer:

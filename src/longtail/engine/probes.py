@@ -45,8 +45,9 @@ class GradientShare:
         if not gradients or len(gradients) < len(self._weights):
             return
         norms = torch.stack([gradient.float().norm() for gradient in gradients])
-        self._sums.add_(norms / norms.sum().clamp_min(1e-30))
-        self._steps.add_(1)
+        counts = norms.isfinite().all()  # in fp16 a step may overflow, which is then not taken
+        self._sums.add_(torch.where(counts, norms / norms.sum().clamp_min(1e-30), 0.0))
+        self._steps.add_(counts)
 
     def take(self) -> list[float] | None:
         """(M,) shares since this was last asked, which sum to 1; None where the convolutions had no gradients."""

@@ -1,6 +1,5 @@
 """A stage's step: from a batch of images to moved weights."""
 
-import fnmatch
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -29,11 +28,6 @@ from longtail.types import Batch, Progress, Sampler
 SECOND = 32  # which of the 64 order streams of a seed are those of second samplers
 
 
-def trains(stage: Stage, name: str) -> bool:
-    """Whether a stage trains the parameter of this name."""
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in stage.trainable)
-
-
 def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
     """Let only the stage's parameters, and its bank of classifiers, take gradients; put batch norm into its mode.
 
@@ -46,7 +40,7 @@ def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
     frozen = set()
     for name, parameter in model.named_parameters():
         spare = name.startswith("heads.") and not name.startswith(f"heads.{stage.bank}.")
-        wanted = trains(stage, name)
+        wanted = stage.trains(name)
         if frozen_stages and model.depth(name) <= frozen_stages:
             frozen.add(parameter)
         parameter.requires_grad_(wanted and not spare and parameter not in frozen)
@@ -171,17 +165,17 @@ class StageTraining:
     def _sharpen(self, batch: Batch, progress: Progress, known: Tensor | None) -> None:
         """Put the gradient at the worst weights nearby in the gradient's place (SAM, Foret et al. 2021)."""
         trained = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        away = [p.grad.detach().clone() for p in trained]
+        own, away = [p.detach().clone() for p in trained], [p.grad for p in trained]
         norm = torch.stack(torch._foreach_norm(away)).norm()
-        torch._foreach_mul_(away, self.job.recipe.optim.sharpness / (norm + 1e-12))
         with torch.no_grad():
+            torch._foreach_mul_(away, self.job.recipe.optim.sharpness / (norm + 1e-12))
             torch._foreach_add_(trained, away)
         self.optimizer.zero_grad()
         with statistics_kept(self.job.model):
             again = self.objective(batch, self.stage.bank, progress, known, again=True)
             self.job.runtime.backward(again.total)
         with torch.no_grad():
-            torch._foreach_sub_(trained, away)
+            torch._foreach_copy_(trained, own)  # to the bit, as no subtraction would
 
     @torch.no_grad()
     def _retake_statistics(self, start: Progress) -> None:
@@ -204,7 +198,7 @@ class StageTraining:
         thawed = o.frozen_epochs > 0 and (epoch is None or epoch >= o.frozen_epochs)
         freeze(self.job.model, self.stage, 0 if thawed else o.frozen_stages)
         for name, parameter in self.job.own_parameters.items():
-            parameter.requires_grad_(trains(self.stage, name))
+            parameter.requires_grad_(self.stage.trains(name))
 
     def _phase(self) -> Callable[[Progress], Hashable | None]:
         """The method's phases, told apart by whether the first layers are frozen."""
@@ -242,9 +236,7 @@ class StageTraining:
 
     def _rate(self) -> "partial[float]":
         stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch
-        milestones = stage.milestones
-        if milestones is None:
-            milestones = o.milestones if self.position == 0 else ()
+        milestones = o.milestones_of(stage, first=self.position == 0)
         return partial(
             learning_rate,
             total_steps=stage.epochs * steps,

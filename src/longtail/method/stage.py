@@ -1,5 +1,6 @@
 """A run's stages, and what is known at their end."""
 
+import fnmatch
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +52,10 @@ class Stage:
     decay_factor: float | None = None
     weight_decay: float | None = None
     batch_norm: Literal["train", "eval"] = "train"
+
+    def trains(self, name: str) -> bool:
+        """Whether the parameter of this name is trained."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.trainable)
 
     @property
     def trains_classifiers_alone(self) -> bool:

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, ValidationError, fie
 from longtail.augment import check_operations
 from longtail.data import DataOptions, source_of
 from longtail.data.dataset import counted
-from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs, window_starts
+from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.recipe.faults import explain, nearest, no_such
+from longtail.recipe.lengths import too_short
 from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS, parse, read_text, shipped, toml_value
 from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
@@ -138,12 +139,7 @@ def load_recipe(
     if epochs is not None:
         recipe, scaled = _scale(recipe, epochs, keep=set(given))
         notes += scaled
-    first = recipe.stages()[0]
-    notes += [
-        f"{key} = {start} is never reached: the {first.name} stage has {counted(first.epochs, 'epoch')}"
-        for key, start in window_starts(recipe.method).items()
-        if start >= first.epochs
-    ]
+    notes += too_short(recipe.method, recipe.optim, recipe.stages())
     notes += [
         f"data.views.{name} is used by no view of {recipe.method.name}"
         for name in recipe.data.views

@@ -1,0 +1,39 @@
+"""What a recipe asks for that its stages are too short for."""
+
+from collections.abc import Iterator, Sequence
+
+from longtail.data.dataset import counted
+from longtail.method import MethodOptions, Stage, window_starts
+from longtail.run_options import OptimOptions
+
+
+def too_short(method: MethodOptions, optim: OptimOptions, stages: Sequence[Stage]) -> Iterator[str]:
+    """What to tell the user: windows and falls of the learning rate that are never reached, warm-ups that never end,
+    averages over more epochs than there are, and rates that rise where they should fall.
+
+    Args:
+        method: the recipe's [method] section.
+        optim: its [optim] section.
+        stages: the run's stages.
+    """
+    for key, start in window_starts(method).items():
+        if start >= stages[0].epochs:
+            yield f"{key} = {start} is never reached: {_length(stages[0])}"
+    for position, stage in enumerate(stages):
+        late = [epoch for epoch in optim.milestones_of(stage, first=position == 0) if epoch >= stage.epochs]
+        if late:
+            yield f"the learning rate never falls at epoch {', '.join(map(str, late))}: {_length(stage)}"
+        if stage.warmup and optim.warmup_epochs >= stage.epochs:
+            yield f"the learning rate's warm-up of {counted(optim.warmup_epochs, 'epoch')} never ends: {_length(stage)}"
+        if optim.average_last > stage.epochs:
+            yield f"average_last = {optim.average_last} averages over fewer: {_length(stage)}"
+        peak, end = (
+            stage.peak_lr or optim.peak_lr,
+            optim.final_lr if stage.final_lr is None else stage.final_lr,
+        )
+        if end > peak and not optim.milestones_of(stage, first=position == 0):
+            yield f"the learning rate of the {stage.name} stage rises, from {peak:g} to final_lr = {end:g}"
+
+
+def _length(stage: Stage) -> str:
+    return f"the {stage.name} stage has {counted(stage.epochs, 'epoch')}"
