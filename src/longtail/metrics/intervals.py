@@ -55,15 +55,16 @@ def macro_interval(
     Args:
         correct: (C,) right images.
         images: (C,) images; above 0, effective numbers where images depend on each other.
-        weight: (C,) of the classes in the mean, adding to 1; None for equal ones.
+        weight: (C,) of the classes in the mean; None for equal ones.
     """
     if not len(images):
         return float("nan"), float("nan")
-    share = np.full(len(images), 1 / len(images)) if weight is None else weight
-    mean = share @ ((correct + 0.5) / (images + 1))
-    variance = share**2 @ smoothed_variance(correct, images)
+    share = np.ones(len(images)) if weight is None else weight
+    whole = share.sum()  # divided by last, so that recalls of 1 have a mean of 1, and not of a little less
+    mean = share @ ((correct + 0.5) / (images + 1)) / whole
+    variance = share**2 @ smoothed_variance(correct, images) / whole**2
     equal = np.array([mean * (1 - mean) / variance])
-    low, high = wilson(share @ (correct / images) * equal, equal)
+    low, high = wilson(share @ (correct / images) / whole * equal, equal)
     return float(low[0]), float(high[0])
 
 
