@@ -10,6 +10,7 @@ import torch
 from longtail import draws
 from longtail.method import Method, Stage
 from longtail.methods import find
+from longtail.recipe import load_recipe
 from longtail.types import Batch, ModelOutput, Progress
 
 COUNTS = torch.tensor([50, 20, 7, 1, 3])
@@ -143,6 +144,14 @@ def test_risda_lets_rare_classes_vary_like_those_they_are_confused_with(diagonal
             expected += weight[y] * cross_entropy(row, y) / 9
     assert total(method, "classifier") == pytest.approx(expected, rel=1e-4)
     assert total(method, "feature") == pytest.approx(plain(), rel=1e-5)
+
+
+@pytest.mark.parametrize("epochs", [None, 7, 30, 100])
+def test_risda_keeps_the_rate_of_its_first_stage_until_it_ends(epochs: int | None) -> None:
+    recipe, _ = load_recipe("risda-cifar100-lt", epochs=epochs)
+    milestones = recipe.optim.milestones
+    assert milestones  # else it is a cosine
+    assert min(milestones) >= recipe.stages()[0].epochs
 
 
 def test_risda_takes_means_before_the_second_stage_and_covariances_in_it() -> None:

@@ -275,3 +275,6 @@ def test_sbcl_trains_its_classifier_by_ldam_with_weights_after_the_first_fall(sc
         assert term.item() == pytest.approx(expected, rel=1e-5)
     stage = method.stages(method.options, 200)[1]
     assert (stage.milestones, stage.decay_factor, stage.sampler) == ((28, 36), 0.01, "instance")
+    for length, weighs in ((2, False), (4, True)):  # too short for a fall of the rate: no weights
+        prior = method.assumed_log_prior(Stage("classifier", length)) - COUNTS.double().log()
+        assert bool(prior.any()) == weighs

@@ -12,6 +12,7 @@ from longtail import draws
 from longtail.method import HeldOut, Method, Stage
 from longtail.methods import find
 from longtail.models import ModelOptions, build_model
+from longtail.recipe import load_recipe
 from longtail.types import Batch, ModelOutput, Progress
 
 COUNTS = torch.tensor([50, 20, 7, 1, 3])
@@ -71,6 +72,17 @@ def test_lws_trains_one_factor_a_class_and_nothing_else() -> None:
     assert total(method, "scale") == pytest.approx(of_rows(scaled), rel=1e-5)
     assert total(method, "feature") == pytest.approx(of_rows(LOGITS), rel=1e-5)
     assert method.predicts_with_state
+
+
+@pytest.mark.parametrize(
+    ("name", "decay"), [("crt", "classifier_decay"), ("lws", "scale_decay"), ("h2t", "classifier_decay")]
+)
+def test_the_second_stage_has_a_weight_decay_of_its_own(name: str, decay: str) -> None:
+    for given, wanted in (({}, 5e-4), ({decay: 0.02}, 0.02)):
+        feature, second = stages(name, **given)
+        assert (feature.weight_decay, second.weight_decay) == (None, wanted)
+    recipe, _ = load_recipe(f"{name}-cifar100-lt")
+    assert recipe.optim.weight_decay == 2e-4
 
 
 def network() -> nn.Module:

@@ -62,7 +62,8 @@ def test_ace_teaches_an_expert_its_own_classes_and_silence_about_others(target: 
         rows = [(LOGITS[m, b].tolist(), y) for b, y in enumerate(target.tolist()) if y in classes]
         for row, y in rows:
             entropy += share * surprise(row, y, classes) / len(rows)
-            suppression += share * 0.5 * sum(row[c] ** 2 for c in SETS[0] - classes) / len(rows)
+            silent = [row[c] ** 2 for c in SETS[0] - classes]
+            suppression += share * 0.5 * sum(silent) / max(1, len(silent)) / len(rows)
     output = ModelOutput(torch.zeros(3, len(target), 4), LOGITS[:, : len(target)])
     terms = build("ace", suppression_weight=0.5).loss(output, batch(target), NOW)
     expected = {"cross_entropy": entropy, "suppression": suppression}

@@ -3,14 +3,15 @@ seen.
 
 Expert 1 owns all classes, expert 2 all but the largest, expert 3 the smallest. Each learns from the images of the
 classes that it owns alone: with C_m these classes, L_m is the mean over these images of CE(softmax of z over C_m) +
-suppression_weight * sum over c not in C_m of z_c^2, and the loss is sum_m share_m * L_m, share_m being the share of all
-training images that expert m sees. Only expert 1 trains the shared trunk (`model.detach_trunk`). The logit of a class
-is the mean over the experts that own it, expert m's logits times |w_1| / |w_m|, the mean lengths of the classifiers'
-rows of the classes that m owns.
+suppression_weight * mean over c not in C_m of z_c^2, and the loss is sum_m share_m * L_m, share_m being the share of
+all training images that expert m sees. Only expert 1 trains the shared trunk (`model.detach_trunk`). The logit of a
+class is the mean over the experts that own it, expert m's logits times |w_1| / |w_m|, the mean lengths of the
+classifiers' rows of the classes that m owns.
 
 Chosen here: the paper gives expert m the learning rate share_m * lr; here its loss has this weight, which is the same
 up to weight decay and follows from the class counts. The sets are shares of the classes sorted by their images; the
-size of the suppression, whether it is a sum or a mean over classes and the length of the training are not known to us.
+size of the suppression, whether it is a mean over classes or a sum (which grows without bounds at usual rates, as there
+are many) and the length of the training are not known to us.
 What predictions assume is the mix of training, that of expert 1; no one mix is exact.
 """
 
@@ -44,7 +45,7 @@ class ACE(Method):
         """Keys of the recipe.
 
         Attributes:
-            suppression_weight: of the squared logits of classes that an expert does not own.
+            suppression_weight: of the mean squared logit of the classes that an expert does not own.
             medium_from, few_from: share of the classes, largest first, that the second and third expert do not own.
         """
 
@@ -73,7 +74,8 @@ class ACE(Method):
         weight = seen * (self.share.unsqueeze(1) / seen.sum(1, keepdim=True).clamp_min(1))
         terms = {"cross_entropy": (weight * each).sum()}
         if self.options.suppression_weight > 0:
-            others = output.logits.masked_fill(own, 0.0).square().sum(2)
+            others = output.logits.to(each.dtype).masked_fill(own, 0.0).square().sum(2)
+            others = others / (~own).sum(2).clamp_min(1)
             terms["suppression"] = self.options.suppression_weight * (weight * others).sum()
         return terms
 

@@ -2,7 +2,8 @@
 
 The first stage is cross-entropy on images as they come. The second freezes the features, batch norm's statistics
 included, and trains a fresh bank of classifiers by cross-entropy on class-balanced samples, under a cosine from
-`classifier_peak_lr`. The kind of the fresh classifiers is the recipe's `model.fresh_head` (the paper's are linear).
+`classifier_peak_lr` and with a weight decay of its own. The kind of the fresh classifiers is the recipe's
+`model.fresh_head` (the paper's are linear).
 
 The paper has no CIFAR results; those of others retrain for 10 to 30 epochs. The first stage's rate is the recipe's.
 """
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from longtail.losses import expert_cross_entropy
-from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs
+from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs, Weight
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -28,11 +29,12 @@ class ClassifierRetraining(Method):
 
         Attributes:
             classifier_epochs: length of the second stage, the run's last epochs.
-            classifier_peak_lr: where its cosine begins.
+            classifier_peak_lr, classifier_decay: where its cosine begins, and its weight decay.
         """
 
         classifier_epochs: StageEpochs = 20
         classifier_peak_lr: Positive = 0.1
+        classifier_decay: Weight = 5e-4
 
     @classmethod
     def stages(cls, options: Options, epochs: int) -> tuple[Stage, ...]:
@@ -40,7 +42,8 @@ class ClassifierRetraining(Method):
         feature = Stage("feature", epochs - length, bank="feature")
         classifier = Stage(
             "classifier", length, bank="classifier", trainable=("heads.*",), sampler="class_balanced",
-            peak_lr=options.classifier_peak_lr, warmup=False, batch_norm="eval",
+            peak_lr=options.classifier_peak_lr, warmup=False,
+            weight_decay=options.classifier_decay, batch_norm="eval",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from longtail import draws
 from longtail.losses import expert_cross_entropy, soft_cross_entropy
-from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs
+from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs, Weight
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -38,13 +38,14 @@ class HeadToTail(Method):
         Attributes:
             alpha: of mixup's Beta(alpha, alpha) in the first stage.
             share: of the channels that are replaced in the second, rho.
-            classifier_epochs, classifier_peak_lr: the second stage.
+            classifier_epochs, classifier_peak_lr, classifier_decay: the second stage.
         """
 
         alpha: Positive = 1.0
         share: float = Field(0.3, ge=0, le=1)
         classifier_epochs: StageEpochs = 10
         classifier_peak_lr: Positive = 0.02
+        classifier_decay: Weight = 5e-4
 
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)
@@ -56,7 +57,8 @@ class HeadToTail(Method):
         feature = Stage("feature", epochs - length)
         classifier = Stage(
             "classifier", length, trainable=("heads.*",), sampler="class_balanced", second_sampler="instance",
-            peak_lr=options.classifier_peak_lr, warmup=False, batch_norm="train",
+            peak_lr=options.classifier_peak_lr, warmup=False,
+            weight_decay=options.classifier_decay, batch_norm="train",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)
 

@@ -2,8 +2,8 @@
 
 The first stage is cross-entropy on images as they come. The second freezes the network, classifiers and batch norm's
 statistics included, and trains the factors f_c, 1 at first, by cross-entropy of f_c z_c on class-balanced samples,
-under a cosine from `scale_peak_lr`. As in the code, the bias is scaled with the weights, and the recipe's weight decay
-holds for the factors too. The factors are shipped with the weights. Each expert has its own.
+under a cosine from `scale_peak_lr`. As in the code, the bias is scaled with the weights, and weight decay holds for the
+factors too. The factors are shipped with the weights. Each expert has its own.
 
 The paper has no CIFAR results. The first stage's rate is the recipe's.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.losses import expert_cross_entropy
-from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs
+from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs, Weight
 from longtail.types import Batch, ModelOutput, Progress
 
 
@@ -31,11 +31,12 @@ class LearnableWeightScaling(Method):
 
         Attributes:
             scale_epochs: length of the second stage, the run's last epochs.
-            scale_peak_lr: where its cosine begins.
+            scale_peak_lr, scale_decay: where its cosine begins, and its weight decay.
         """
 
         scale_epochs: StageEpochs = 20
         scale_peak_lr: Positive = 0.1
+        scale_decay: Weight = 5e-4
 
     def __init__(self, options: Options, class_counts: Tensor, num_experts: int, feature_dim: int) -> None:
         super().__init__(options, class_counts, num_experts, feature_dim)
@@ -47,7 +48,7 @@ class LearnableWeightScaling(Method):
         feature = Stage("feature", epochs - length)
         scale = Stage(
             "scale", length, trainable=("method.scale",), sampler="class_balanced",
-            peak_lr=options.scale_peak_lr, warmup=False, batch_norm="eval",
+            peak_lr=options.scale_peak_lr, warmup=False, weight_decay=options.scale_decay, batch_norm="eval",
         )  # fmt: skip
         return (feature, scale) if length else (feature,)
 

@@ -139,8 +139,9 @@ class SBCL(Method):
         return {"subclass": factor * near.sum(), "class": self.options.class_weight * factor * rest.sum()}
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
-        """That of the sampler times the weights of the last epochs; the margins come on top."""
-        return super().assumed_log_prior(stage) + self.weight.double().log()
+        """That of the sampler times the weights, where these are on when the stage ends; the margins come on top."""
+        prior = super().assumed_log_prior(stage)
+        return prior + self.weight.double().log() if stage.epochs > _falls(stage.epochs)[0] else prior
 
 
 def _falls(length: int) -> tuple[int, int]:
