@@ -149,7 +149,8 @@ def test_stages(name: str, epochs: int) -> None:
     names = [key for key, _ in model.named_parameters()]
     names += [f"method.{key}" for key, _ in method.named_parameters()]
     for stage in stages:
-        assert any(fnmatchcase(key, pattern) for key in names for pattern in stage.trainable)
+        patterns = (*stage.trainable, *(pattern for pattern, _ in stage.lr_shares))
+        assert [one for one in patterns if not any(fnmatchcase(key, one) for key in names)] == []
     assert stages_of(method, epochs) == stages
 
 
@@ -289,6 +290,23 @@ def test_predictions_are_one_row_an_image(name: str, num_experts: int) -> None:
     one = method.logits(ModelOutput(*(part[:, :1] for part in images)))
     torch.testing.assert_close(one, logits[:1])
     assert method.expert_logits(ModelOutput(*images)).shape == images[1].shape
+
+
+@methods
+def test_predictions_hang_on_state_only_where_that_is_shipped(name: str) -> None:
+    """Where a method predicts, it is made anew: it has its state alone if it says that it needs it."""
+    method = build(name)
+    output = ModelOutput(torch.randn(method.num_experts, B, D), torch.randn(method.num_experts, B, C))
+
+    def said() -> list[Tensor]:
+        priors = [method.assumed_log_prior(stage) for stage in stages_of(method)]
+        return [method.logits(output), method.expert_logits(output), *priors]
+
+    before = said()
+    for value in method.state_dict().values():
+        value.copy_(torch.rand(value.shape) * 2 + 1)
+    same = all(map(torch.equal, before, said()))
+    assert same is not method.predicts_with_state
 
 
 @methods

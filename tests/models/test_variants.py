@@ -1,11 +1,14 @@
 """Options that other long-tail methods need of their networks: what each computes, trains, stores and refuses."""
 
+import operator
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from longtail.models import ExpertModel, ModelOptions, build_model, count_parameters, fold_batch_norm
+from longtail.predict.operators import OPERATORS
 
 
 def network(**options: object) -> ExpertModel:
@@ -211,3 +214,24 @@ def test_a_branch_norm_is_each_experts_own_on_the_shared_last_map(gates: bool) -
                 seen = seen * model.gates[m](maps[m % 2])
             torch.testing.assert_close(features[m], seen.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)
     assert len({id(norm) for norm in model.norms}) == 3
+
+
+class Logits(nn.Module):
+    def __init__(self, model: ExpertModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.model(image).logits
+        return logits
+
+
+@pytest.mark.parametrize(
+    "options", [one for one in VARIANTS if "detach_trunk" in one or "branch_norm" in one]
+)
+def test_a_variant_can_be_exported(options: dict[str, object]) -> None:
+    model = Logits(fold_batch_norm(network(**options).eval()))
+    with torch.no_grad():
+        graph = torch.export.export(model, (images(2),)).run_decompositions({}).graph
+    calls = {str(node.target) for node in graph.nodes if node.op == "call_function"}
+    assert calls - OPERATORS <= {str(operator.getitem)}

@@ -94,8 +94,8 @@ class ExpertModel(nn.Module, ABC):
         """
 
     def is_detached(self, expert: int) -> bool:
-        """Whether an expert's gradient stops before the shared stages."""
-        return bool(self.detach_trunk) and self.detach_trunk[expert]
+        """Whether an expert's gradient stops before the shared stages, where there are gradients at all."""
+        return torch.is_grad_enabled() and bool(self.detach_trunk) and self.detach_trunk[expert]
 
     def last_convolutions(self) -> list[nn.Parameter]:
         """For each expert the weight of the last convolution of its own stages, before any gate: M parameters.
