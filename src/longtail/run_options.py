@@ -107,7 +107,8 @@ class RunOptions(BaseModel):
             its last convolution; "expert_kl", the divergence between the experts' predictions by class at each
             evaluation.
         reuse_features: K > 0 computes the features of a stage that trains classifiers alone in its first K epochs and
-            uses them again in turn. Faster; equal to 0 up to the K-th epoch, not after it.
+            uses them again in turn. Faster; equal to 0 up to the K-th epoch, of samplers that show each image once, and
+            not after it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
