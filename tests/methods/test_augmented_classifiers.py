@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from longtail import draws
+from longtail.engine.schedule import learning_rate
 from longtail.method import Method, Stage
 from longtail.methods import find
 from longtail.recipe import load_recipe
@@ -149,9 +150,17 @@ def test_risda_lets_rare_classes_vary_like_those_they_are_confused_with(diagonal
 @pytest.mark.parametrize("epochs", [None, 7, 30, 100])
 def test_risda_keeps_the_rate_of_its_first_stage_until_it_ends(epochs: int | None) -> None:
     recipe, _ = load_recipe("risda-cifar100-lt", epochs=epochs)
-    milestones = recipe.optim.milestones
-    assert milestones  # else it is a cosine
-    assert min(milestones) >= recipe.stages()[0].epochs
+    o, (feature, classifier) = recipe.optim, recipe.stages()
+    length = feature.epochs
+    rates = {
+        learning_rate(
+            epoch, total_steps=length, peak_lr=o.peak_lr, warmup_steps=o.warmup_epochs,
+            milestones=o.milestones, final_lr=o.final_lr,
+        )
+        for epoch in range(length)
+    }  # fmt: skip
+    assert rates == {0.1}
+    assert classifier.milestones  # else it would rise to where the first ends
 
 
 def test_risda_takes_means_before_the_second_stage_and_covariances_in_it() -> None:

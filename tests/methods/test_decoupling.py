@@ -204,5 +204,5 @@ def test_the_second_stage_of_mislas() -> None:
     assert (feature.epochs, classifier.epochs, classifier.sampler) == (200, 10, "class_balanced")
     assert (classifier.bank, classifier.batch_norm) == (feature.bank, "train")
     assert classifier.trainable == ("heads.*", "method.scale")
-    assert classifier.lr_shares == (("heads.*", 0.05),)
+    assert classifier.lr_shares == (("heads.*", 0.2),)
     assert stages("mislas", 210, classifier_lr_share=0.0)[1].trainable == ("method.scale",)

@@ -162,7 +162,7 @@ def test_glmc_is_its_three_terms() -> None:
     terms = method.loss(ModelOutput(features, logits), batch, NOW)
     assert terms["plain"].item() == pytest.approx(a * plain)
     assert terms["weighted"].item() == pytest.approx((1 - a) * weighted)
-    assert terms["agreement"].item() == pytest.approx(4 * agreement)
+    assert terms["agreement"].item() == pytest.approx(8 * agreement)  # weight 4, both directions
 
 
 def test_no_gradient_goes_through_what_glmc_predicts() -> None:
@@ -174,7 +174,7 @@ def test_no_gradient_goes_through_what_glmc_predicts() -> None:
     value = nn.functional.cosine_similarity(
         method.predictor(method.projection(again)), held.roll(B, 1), dim=-1
     )
-    (-4 * value.mean()).backward()
+    (-8 * value.mean()).backward()
     torch.testing.assert_close(features.grad, again.grad)
 
 

@@ -6,9 +6,9 @@ l of it (CutMix). Two classifiers see the features of both, one of the method's 
 whose labels weigh w_c ~ n_c^-1.2 (sum C), and which predicts. With a = 1 - (t / T)^2
 
     loss = a sum_v CE(plain(x_v), y) + (1 - a) sum_v CE_w(z(x_v), y) + weight D,
-    D = -1/2 [ cos(q(p(h1)), stop p(h2)) + cos(q(p(h2)), stop p(h1)) ],
+    D = - cos(q(p(h1)), stop p(h2)) - cos(q(p(h2)), stop p(h1)),
 
-y being l of A's label and 1 - l of B's, p a projection and q a predictor (Chen and He, SimSiam).
+y being l of A's label and 1 - l of B's, p a projection and q a predictor (Chen and He, SimSiam, whose loss is D / 2).
 
 As in the published code, l is not corrected where the box is clipped at the border. Not matched: its subset of the
 images, and its network, which is called ResNet-32 and is four times as wide (`model.width_factor = 4.0`). Hidden
@@ -101,10 +101,10 @@ class GLMC(Method):
         labels = batch.target.repeat(2), batch.other.target.repeat(2), batch.aux["share"]
         plain = losses.soft_cross_entropy(self.plain(output.features), *labels)
         weighted = losses.soft_cross_entropy(output.logits, *labels, weight=self.weight)
-        return {  # 2: sums over the views
+        return {  # 2: sums over the views, and over the directions between them
             "plain": 2 * self.share * plain.sum(),
             "weighted": 2 * (1 - self.share) * weighted.sum(),
-            "agreement": self.options.agreement_weight * self._disagreement(output.features).sum(),
+            "agreement": 2 * self.options.agreement_weight * self._disagreement(output.features).sum(),
         }
 
     def _disagreement(self, features: Float[Tensor, "m vb d"]) -> Float[Tensor, " m"]:
