@@ -171,6 +171,7 @@ def test_keys_of_a_policy_are_those_of_the_data() -> None:
         ("weak.crop_padding", -3, "data.views.weak.crop_padding = -3 does not fit: give at least 0 and at most 4,096"),
         ("weak.blur_sigma", [2.0, 0.1], "does not fit: 2.0 is above 0.1; give the smaller number first"),
         ("weak.rotation_degrees", 0.0, "rotation_degrees = 0.0 does not fit: give more than 0 and at most 180"),
+        ("weak", ["crop"], "data.views.weak = list of 1 does not fit: give its keys, such as data.views.weak.augment"),
         ("weak.augment", ["spin"], "data.views.weak.augment = 'spin' does not fit: "),
         ("weak.augmnt", ["crop"], "key 'data.views.weak.augmnt'; did you mean 'data.views.weak.augment'"),
         ("weak.augment", ["crop", "resized_crop"], "data.views.weak.augment: 'crop' and 'resized_crop' are both"),
@@ -302,6 +303,10 @@ def test_a_window_that_is_never_reached_is_told(name: str) -> None:
     ("given", "said"),
     [
         ({"optim.milestones": [90, 180]}, "never falls at epoch 180: the feature stage"),
+        (
+            {"optim.optimizer": "adamw"},
+            "0.2 in the feature stage and 0.1 in the classifier stage, which fits sgd",
+        ),
         ({"optim.average_last": 30}, "average_last = 30 averages over fewer: the classifier stage"),
         ({"optim.warmup_epochs": 180}, "warm-up of 180 epochs never ends: the feature stage"),
         ({"optim.final_lr": 0.15}, "the classifier stage rises"),

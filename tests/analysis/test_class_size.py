@@ -13,6 +13,14 @@ from longtail.metrics.intervals import macro_interval
 from report_runs import ODD_NAMES, UNEVEN, made_up_run
 
 
+def test_a_seed_folder_alone_is_named_with_its_row(tmp_path: Path) -> None:
+    for folder in ("icl/seed-0", "seeds"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "status.json").write_text('{"status": "done", "epoch": 1, "epochs": 1}', "utf-8")
+    assert list(named_runs([tmp_path / "icl" / "seed-0"])) == ["icl/seed-0"]
+    assert list(named_runs([tmp_path / "seeds"])) == ["seeds"]
+
+
 def test_classes_and_groups_by_hand(tmp_path: Path, answered: Callable[..., Path]) -> None:
     true, label = [0] * 4 + [1] * 4 + [2] * 2, [0, 0, 0, 1, 1, 1, 0, 0, 0, 0]
     table = class_size.compute(named_runs([answered(tmp_path / "a", true, label)]))

@@ -109,10 +109,11 @@ def _what_would_run(run: Run, study: str) -> None:
     assert "done" in lines["ce, seed 0"]
     assert "to do" in lines["ce, seed 1"]
     assert lines["ce, seed 1"].endswith("seed 0, finished")
-    assert "failed and will be tried again: loss term" in lines["bad, seed 0"]
-    assert (
-        "would be refused: loss term" in lines["bad, seed 1"] or "steps of its first" in lines["bad, seed 1"]
-    )
+    assert "to do, failed before" in lines["bad, seed 0"] or "epochs, failed before" in lines["bad, seed 0"]
+    assert "bad, seed 0: failed and will be tried again: loss term" in out
+    refused = lines["bad, seed 1"].endswith("see below")
+    assert refused or "steps of its first" in lines["bad, seed 1"]
+    assert ("bad, seed 0; bad, seed 1: would be refused: loss term" in out) == refused
     assert err == "timing 3 steps of bad\n"
     assert "2 of 6 cells done; about " in out
 

@@ -95,8 +95,9 @@ def test_the_four_forms_say_the_same_and_name_each_command() -> None:
         assert "57.6" in form
         assert "+12.5 [" in form
         assert "0.46" in form
-    for form in forms[:2]:
+        assert "top-1 accuracy as published" in form
         assert "1 of 3 rows have no result yet: c." in form
+    for form in forms[:2]:
         assert "macro - b_& row" in form
     assert r"a\_\& row & 75.0 $\pm$ 0.0" in forms[2]
     (b, a) = csv.DictReader(forms[3].splitlines())

@@ -69,7 +69,8 @@ def compute(results: Iterable[Result]) -> pd.DataFrame:
     settings = [_flat(result.settings or {}) for result in found]
     keys = [key for key in dict.fromkeys(k for each in settings for k in each) if _varies(key, settings)]
     if len(keys) != 2:
-        said = f"differ in {', '.join(keys)}" if keys else "do not differ in any setting"
+        more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+        said = f"differ in {', '.join(keys[:5])}{more}" if keys else "do not differ in any setting"
         raise InputError(
             f"the results {said}, and a grid has exactly two settings; give those of a study whose grid has two"
         )

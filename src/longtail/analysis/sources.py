@@ -1,5 +1,6 @@
 """The runs that a figure is made of: their short names, what they hold, and what to do where that is missing."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ Runs = Mapping[str, Run]
 
 
 def named_runs(paths: Sequence[str | Path]) -> dict[str, Run]:
-    """Run folders by the last parts of their paths, as many as tell them apart.
+    """Run folders by the last parts of their paths, as many as tell them apart; of a study's run also its row.
 
     Raises:
         InputError: one is no run folder, or is given twice.
@@ -23,6 +24,8 @@ def named_runs(paths: Sequence[str | Path]) -> dict[str, Run]:
     if twice := next((run for run, own in zip(runs, parts, strict=True) if parts.count(own) > 1), None):
         raise InputError(f"{twice.path} is given twice; give each run once")
     names = distinct_names(parts)
+    if len(runs) == 1 and re.fullmatch(r"seed-\d+", names[0]):
+        names = ["/".join(parts[0][-2:])]
     return dict(zip(names, runs, strict=True))
 
 

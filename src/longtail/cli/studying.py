@@ -9,6 +9,8 @@ from longtail.cli.runs import numbers, pairs
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from longtail.study.plan import Plan
     from longtail.study.run import Outcome
     from longtail.study.worker import News
@@ -91,7 +93,11 @@ def _forecast(plan: "Plan", workers: int) -> None:
 
     cells = estimate.forecast(plan, int(workers > 1), lambda line: say(line, err=True))
     rows = [
-        (str(one.cell), one.state, "-" if one.seconds is None else duration(one.seconds), one.basis)
+        (
+            str(one.cell),
+            one.state,
+            *(("-", "see below") if one.seconds is None else (duration(one.seconds), one.basis)),
+        )
         for one in cells
     ]
     say(*table_lines(("cell", "state", "left", "by"), rows, left=(0, 1, 3)), "")
@@ -101,6 +107,28 @@ def _forecast(plan: "Plan", workers: int) -> None:
     say(f"{done} of {len(cells)} cells done; {left} on this machine, as busy as it is now")
     if unknown:
         say(f"{unknown} cells are not in this, for they could not be timed")
+    failed = [(str(one.cell), one.cell.failure) for one in cells if one.state != "done"]
+    for reason, named in _by_reason(
+        (cell, failure.reason) for cell, failure in failed if failure is not None
+    ):
+        say(f"{named}: failed and will be tried again: {reason}")
+    for reason, named in _by_reason((str(one.cell), one.basis) for one in cells if one.seconds is None):
+        say(f"{named}: {reason}")
+
+
+def _by_reason(found: "Iterable[tuple[str, str]]") -> list[tuple[str, str]]:
+    """Reasons and the cells that share each; of many cells the first three and how many more.
+
+    >>> _by_reason([("a", "no data"), ("b", "a fault"), ("c", "no data")])
+    [('no data', 'a; c'), ('a fault', 'b')]
+    """
+    groups: dict[str, list[str]] = {}
+    for cell, reason in found:
+        groups.setdefault(reason, []).append(cell)
+    return [
+        (reason, "; ".join(cells[:3]) + (f" and {len(cells) - 3} more" if len(cells) > 3 else ""))
+        for reason, cells in groups.items()
+    ]
 
 
 def duration(seconds: float) -> str:
@@ -131,8 +159,8 @@ def _tables(plan: "Plan") -> None:
 
 def _status(outcome: "Outcome") -> int:
     """Say what failed and what is left; the exit status."""
-    for cell, reason in outcome.failed:
-        say(f"failed: {cell}: {reason}", err=True)
+    for reason, cells in _by_reason((str(cell), reason) for cell, reason in outcome.failed):
+        say(f"failed: {cells}: {reason}", err=True)
     if outcome.left:
         cells = ", ".join(map(str, outcome.left))
         say(f"out of time, {len(outcome.left)} not finished: {cells}; the same command goes on", err=True)

@@ -92,6 +92,8 @@ def explain(error: ValidationError, sections: Mapping[str, Any]) -> str:
     if len(where) == 1:
         return f"section [{key}] is {short(first['input'])}; write [{key}] and its keys in the lines below"
     said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    if first["type"] == "model_type":  # a named policy
+        said = f"give its keys, such as {key}.augment"
     limits = _limits(sections, *key.rpartition(".")[::2])
     if limits:
         said = limits if first["type"] in BOUNDS else f"{said}; {limits}"

@@ -90,8 +90,8 @@ def _forecast(
     state = f"{done} of {counted(epochs, 'epoch')}" if done else "to do"
     if _is_held(cell):
         state += ", another process trains it"
-    elif (failure := cell.failure) is not None:
-        state += f", failed and will be tried again: {failure.reason}"
+    elif cell.failure is not None:
+        state += ", failed before"
     if isinstance(pace, str):
         return Forecast(cell, state, None, pace)
     return Forecast(cell, state, (epochs - done) * pace.seconds, pace.basis)

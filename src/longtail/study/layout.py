@@ -70,7 +70,11 @@ def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
 def latex(table: Table) -> str:
     """A tabular that needs no package; the commands stand in comments."""
     head, rows = map(_escaped, table.head), [map(_escaped, table.cells(row)) for row in table.rows]
-    lines = [f"% {table.title}", *(f"% {title}: {command}" for title, command in table.commands)]
+    lines = [
+        f"% {table.title}",
+        *(f"% {note}" for note in table.notes),
+        *(f"% {title}: {command}" for title, command in table.commands),
+    ]
     lines += [
         rf"\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
         r"\hline",

@@ -84,6 +84,11 @@ def table_of(study: Study, results: Sequence[Result]) -> Table:
             f"Differences are paired over seeds and test images, with 95 % intervals"
             f"{'; those of one seed hold for that run alone' if seeds[:1] == [1] else ''}."
         )
+    if any(row.published is not None for row in rows):
+        notes.append(
+            "Paper: top-1 accuracy as published, often of other lengths, augmentations and networks, and of the best "
+            "epoch on the test images."
+        )
     if missing:
         notes.append(f"{len(missing)} of {len(study.rows)} rows have no result yet: {', '.join(missing)}.")
     return Table(study.title, rows, found.get(study.against or ""), notes)
