@@ -133,16 +133,16 @@ def test_risda_lets_rare_classes_vary_like_those_they_are_confused_with(diagonal
     expected = 0.0
     for m in range(2):
         for i, y in enumerate(TARGETS):
-            covariance, shift = spread[m, y], torch.zeros(4)
+            covariance = spread[m, y]
             if y >= 2:  # two of five classes are head
                 covariance = sum(known[m, y, k] * spread[m, k] for k in range(5))
-                shift = sum(known[m, y, k] * means[m, k] for k in range(5)) - means[m, y]
+            shift = sum(known[m, y, k] * means[m, k] for k in range(5)) - means[m, y]
             row = []
             for c in range(5):
                 v = WEIGHTS[m, c] - WEIGHTS[m, y]
                 spreading = 0.6 * 0.9 / 2 * (v @ covariance @ v).item()
                 row.append(LOGITS[m, i, c].item() + spreading + 0.4 * 0.9 * (v @ shift).item())
-            expected += weight[y] * cross_entropy(row, y) / 9
+            expected += weight[y] * cross_entropy(row, y) / sum(weight[y] for y in TARGETS)
     assert total(method, "classifier") == pytest.approx(expected, rel=1e-4)
     assert total(method, "feature") == pytest.approx(plain(), rel=1e-5)
 
@@ -168,6 +168,7 @@ def test_risda_takes_means_before_the_second_stage_and_covariances_in_it() -> No
     feature, classifier = stages("risda")
     assert (feature.epochs, classifier.epochs, classifier.peak_lr) == (160, 40, 0.001)
     assert (classifier.milestones, classifier.decay_factor, classifier.bank) == ((20,), 0.01, feature.bank)
+    assert classifier.batch_norm == "train"
     assert ([*method.survey_epochs(feature)], [*method.survey_epochs(classifier)]) == ([], [0])
     method.survey(FEATURES, torch.tensor(TARGETS), at("classifier"))
     method.observe(OUTPUT, BATCH, at("feature"))

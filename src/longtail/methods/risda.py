@@ -2,17 +2,18 @@
 
 Stage one is cross-entropy; it counts which classes are taken for which (KG: the rows, normalised, of the confusion
 matrix of its epoch with the best training accuracy). Stage two freezes the features and goes on with the same
-classifiers by cross-entropy weighted with (1 - beta) / (1 - beta^n), divided by the number of images, of
+classifiers by cross-entropy weighted with (1 - beta) / (1 - beta^n), divided by the sum of the drawn weights, of
 
     z_c + strength t/T / 2 v' S_y v + shift t/T v' (sum_k KG_yk mu_k - mu_y),    v = w_c - w_y,
 
 t of the run's T epochs being done. mu_k are mean features as stage two begins, of images that are not augmented. S_y is
 the running covariance of class y in stage two; of all classes but the largest share `head`, the mean of all classes'
-by KG_y. Only for these is the feature shifted.
+by KG_y.
 
 The code's head are the 20 classes of the lowest index of 100, with the classes in order of size; ranks are taken here.
-Whether head classes are shifted is not stated in the paper; they are not. The code's accuracy is by its own account
-computed in another way than others'.
+As in the code, features of all classes are shifted and batch norm goes on using and updating batch statistics. The code
+counts KG after each epoch, in evaluation mode, and writes the mixed covariances back; here neither is done. The code's
+accuracy is by its own account computed in another way than others'.
 """
 
 from collections.abc import Collection, Mapping
@@ -83,7 +84,7 @@ class RISDA(Method):
         length = options.classifier_epochs
         classifier = Stage(
             "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup=False,
-            milestones=options.classifier_milestones, decay_factor=0.01, batch_norm="eval",
+            milestones=options.classifier_milestones, decay_factor=0.01, batch_norm="train",
         )  # fmt: skip
         feature = Stage("feature", epochs - length)
         return (feature, classifier) if length else (feature,)
@@ -124,12 +125,12 @@ class RISDA(Method):
         known = self.best / self.best.sum(2, keepdim=True).clamp_min(1)
         others = (known @ own.flatten(2)).view_as(own)
         rare = self.rare.view(-1, *[1] * (own.dim() - 2))
-        shifts = (known @ self.means - self.means) * self.rare[:, None]
+        shifts = known @ self.means - self.means
         logits = losses.implicit_augmentation(
             output.logits, batch.target, output.aux["classifier"], self.done * torch.lerp(own, others, rare),
             strength=self.options.strength, shifts=self.done * shifts, shift_strength=self.options.shift,
         )  # fmt: skip
-        loss = losses.weighted_cross_entropy(logits, batch.target, self.weight, normalise=False)
+        loss = losses.weighted_cross_entropy(logits, batch.target, self.weight, normalise=True)
         return {"augmented": loss.sum()}
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
