@@ -334,6 +334,7 @@ def test_what_a_method_makes_of_the_model_is_restored(
     monkeypatch.setattr(ICL, "start", start)
     monkeypatch.setattr(ICL, "after_step", after_step)
     monkeypatch.setattr(ICL, "expert_logits", expert_logits)
+    monkeypatch.setattr(ICL, "predicts_with_state", True)
     whole, out = fit(tiny(), str(tmp_path / "whole"), quiet=True).path, tmp_path / "run"
     with monkeypatch.context() as patch:
         stop_at(patch, STEPS + 1, KeyboardInterrupt())
