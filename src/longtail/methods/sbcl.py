@@ -3,14 +3,14 @@
 The first stage trains features alone, on two views of each image, projected (D - D - 128). Every ten epochs each class
 of n_c images is cut into ceil(n_c / max(n_min, 10)) subclasses of images that look alike, by k-means on the directions
 of its features, so that subclasses are of about the size of the smallest class. With S(i) the other views of the
-anchor's subclass and R(i) those of its class outside it, the loss of anchor i is
+anchor's subclass and R(i) those of its class outside it and its image's other one, the loss of anchor i is
 
-    -T/.07 [ 1/|S| sum_{p in S} log( e(s_ip / T) / sum_{k != i} e(s_ik / T) )
-             + beta / |R| sum_{p in R} log( e(s_ip / T_y) / sum_{k not in S, k != i} e(s_ik / T_y) ) ],
+    -T/.07 / |S| sum_{p in S} log( e(s_ip / T) / sum_{k != i} e(s_ik / T) )
+    - beta / |R| sum_{p in R} log( e(s_ip / T_y) / sum_{k in R or of other classes} e(s_ik / T_y) ),
 
 s being cosines, T = .1, beta = .25 and T_y = T d_y / mean d the class's own temperature: d_c is the mean distance of
 its directions from their mean over log(n_c + 10), between the 20th and 80th percentile of all; a class of one subclass
-has T. Until the first cut, classes are the subclasses and the second sum is empty: supervised contrast. The second
+has T. Until the first cut it is supervised contrast, without T/.07. The second
 stage trains a classifier on the frozen features, on a third view by the recipe's own augmentation, with LDAM's
 margins, and weights of classes from its first fall of the rate on (LDAM-DRW); the rate falls to a hundredth at 70 %
 and again at 90 % of it.
@@ -128,15 +128,15 @@ class SBCL(Method):
         anchors, target = self.projection(output.features), batch.target.repeat(2)
         t = self.options.temperature
         if not later:
-            contrast = losses.supervised_contrastive(anchors, target, temperature=t)
-            return {"contrastive": t / BASE_TEMPERATURE * contrast.sum()}
+            return {"contrastive": losses.supervised_contrastive(anchors, target, temperature=t).sum()}
         same = losses.positive_pairs(self.subclass[batch.index].repeat(2))
         near = losses.supervised_contrastive(anchors, target, temperature=t, positives=same)
-        rest = losses.supervised_contrastive(
-            anchors, target, temperature=self.temperature[target], valid=~same
-        )
-        factor = t / BASE_TEMPERATURE
-        return {"subclass": factor * near.sum(), "class": self.options.class_weight * factor * rest.sum()}
+        other_view = torch.arange(len(target), device=target.device).roll(len(batch.target)).unsqueeze(1)
+        valid = (~same).scatter(1, other_view, True)
+        own = self.temperature[target]
+        rest = losses.supervised_contrastive(anchors, target, temperature=own, valid=valid)
+        weight = self.options.class_weight
+        return {"subclass": t / BASE_TEMPERATURE * near.sum(), "class": weight * rest.sum()}
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
         """That of the sampler times the weights, where these are on when the stage ends; the margins come on top."""
