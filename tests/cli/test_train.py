@@ -47,7 +47,7 @@ def test_notes_plan_and_default_folder(run: Run, tmp_path: Path) -> None:
     words = ("train", "icl-digits", *SMALL, "--seed", "3")
     code, out, err = run(*words)
     assert code == 0
-    assert "1 epochs instead of 80" in err
+    assert "1 epoch instead of 80" in err
     assert "seed 3 -> runs/digits-cross_entropy-resnet8" in err
     assert "405 training images (120 to 6 a class)" in err
     assert "epoch   1/1" in err
