@@ -117,7 +117,7 @@ def test_what_the_command_line_says_of_tables(run: Run, refused: Callable[..., s
     assert 'name = "table"' in recipe
     assert f'root = "{tmp_path}"' in recipe
     table.write_text("file,label\nx/0.png,a\nx/1.png,b\n")
-    assert "none of the 2 train images" in refused("train", table, *SHORT, "--out", tmp_path / "other")
+    assert "none of 2 train images" in refused("train", table, *SHORT, "--out", tmp_path / "other")
     (tmp_path / "notes.md").write_text("hello")
     assert "neither a table of images nor a recipe" in refused("train", tmp_path / "notes.md")
     assert not (tmp_path / "other").exists()

@@ -52,7 +52,10 @@ def test_python_warns_of_what_could_be_an_image(finished: Path, mixed: Path) -> 
     model = longtail.load(finished)
     with pytest.warns(UserWarning, match=r"^1 file left out, camera raw.*phone.cr2$"):
         assert len(model.predict(mixed)) == 2
-    with pytest.warns(UserWarning, match=r"camera raw"):
+    with (
+        pytest.warns(UserWarning, match=r"camera raw"),
+        pytest.warns(UserWarning, match="3 rows for 2 images"),
+    ):
         assert len(model.predict_proba([mixed / "1.png", mixed])) == 3
 
 

@@ -71,7 +71,7 @@ def test_one_list_with_spaces_and_names(images):
         ("train/0.png 1\nmy photo.png\n", "line 2 of .* has no label"),
         ("", "names no image"),
         ("train/0.png 1\ntrain/0.png 2\n", "two labels: '1' .line 1 of list.txt. and '2' .line 2"),
-        ("photos/0.png 1\nphotos/1.png 2\n", "none of the 2 train images"),
+        ("photos/0.png 1\nphotos/1.png 2\n", "none of 2 train images"),
         ("f\udcfcchse.png 1\n", "save it as UTF-8"),
     ],
 )

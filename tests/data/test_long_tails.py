@@ -116,7 +116,7 @@ def test_counts_stay_without_an_imbalance_factor_and_max_count_caps_them():
 def test_asking_for_more_than_there_is_names_the_class():
     with pytest.raises(InputError, match=r"class ant has 10 images but 12 are asked for; lower"):
         choose(TARGETS, NAMES, options(imbalance_factor=10, max_count=12))
-    with pytest.raises(InputError, match=r"class ant has 10 .* 20 are asked for \(2 more classes are short"):
+    with pytest.raises(InputError, match=r"class ant has 10 .* 20 are asked for \(likewise 2 more classes"):
         choose(TARGETS, NAMES, options(imbalance_factor=1, max_count=20))
 
 

@@ -96,7 +96,7 @@ def test_what_is_absent_is_named_with_the_steps_to_get_it(name: str, tmp_path: P
     moved.mkdir()
     for folder in {Path(path).parts[0] for listed in rows.values() for path, _ in listed}:
         (tmp_path / folder).rename(moved / folder)
-    with pytest.raises(InputError, match="none of the 37 train images") as refused:
+    with pytest.raises(InputError, match="none of 37 train images") as refused:
         load_data(options(name, tmp_path))
     assert set(known.steps) < set(refused.value.details)
     assert len(load_data(options(name, tmp_path, root=str(moved))).train) == sum(COUNTS)

@@ -244,7 +244,7 @@ def test_unreadable_images_are_named(files: Any, tmp_path: Path) -> None:
         (["a.png", "b.png"], ["a", " "], "y holds a blank label"),
         (["a.png", "b.png"], np.array(["a", 1], dtype=object), "labels of different types"),
         (["a.png", "b.png"], ["a"], "inconsistent numbers of samples"),
-        (["a.png", "b.png"], ["a", "b"], "none of the 2 images of X exists"),
+        (["a.png", "b.png"], ["a", "b"], "none of 2 images of X exists"),
     ],
 )
 def test_refusals(X: Any, y: Any, message: str, tmp_path: Path) -> None:

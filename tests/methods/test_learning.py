@@ -13,7 +13,7 @@ from longtail.recipe import load_recipe
 
 CHANCE = 0.1  # ten classes, a balanced test part
 SHORT = {
-    "data.max_count": 60, "data.imbalance_factor": 4.0, "data.augment": [], "model.name": "resnet20",
+    "data.max_count": 60, "data.imbalance_factor": 4.0, "data.augment": [], "model.name": "resnet8",
     "model.gates": False, "optim.batch_size": 32, "optim.peak_lr": 0.1, "optim.warmup_epochs": 0,
     "run.evaluate_every": 0, "run.device": "cpu", "run.threads": 1,
 }  # fmt: skip
@@ -25,9 +25,9 @@ def fewest_experts(name: str) -> int:
 
 
 def epochs_of(name: str) -> int:
-    """Four, and two for each further stage: a stage of features has two at least."""
+    """Eight, and two for each further stage: a stage of features has two at least."""
     cls = available()[name]
-    return 2 + 2 * len(cls.stages(cls.Options(name=name), 200))
+    return 6 + 2 * len(cls.stages(cls.Options(name=name), 200))
 
 
 @pytest.mark.parametrize("name", list(available()))
