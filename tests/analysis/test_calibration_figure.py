@@ -52,5 +52,5 @@ def test_its_picture(tmp_path: Path, drawn: Callable[..., Figure]) -> None:
         made_up_run(tmp_path / "a", num_classes=10, images=60, temperature=1.5),
         made_up_run(tmp_path / "b", num_classes=10, images=2),
     ]
-    drawn(calibration, calibration.compute(named_runs(runs[:1])))
-    drawn(calibration, calibration.compute(named_runs(runs)))
+    assert len(drawn(calibration, calibration.compute(named_runs(runs[:1]))).axes) == 3
+    assert len(drawn(calibration, calibration.compute(named_runs(runs))).axes) == 4

@@ -53,7 +53,7 @@ def test_many_classes_are_put_into_sets_of_about_one_size(tmp_path: Path) -> Non
 
 def test_its_picture(tmp_path: Path, drawn: Callable[..., Figure]) -> None:
     odd = made_up_run(tmp_path / "odd", names=ODD_NAMES, images=UNEVEN)
-    drawn(class_size, class_size.compute(named_runs([odd])), ("run", "name"))
+    assert len(drawn(class_size, class_size.compute(named_runs([odd])), ("run", "name")).axes) == 1
     long = tmp_path / "a run whose name is longer than any picture has room for, and then some"
     runs = [odd, made_up_run(long, num_classes=100, images=3), made_up_run(tmp_path / "few", num_classes=2)]
-    drawn(class_size, class_size.compute(named_runs(runs)), ("run", "name"))
+    assert len(drawn(class_size, class_size.compute(named_runs(runs)), ("run", "name")).axes) == 1

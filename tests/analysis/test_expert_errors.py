@@ -36,9 +36,9 @@ def test_an_expert_that_is_always_right_has_no_correlation(
 
 def test_its_picture(tmp_path: Path, drawn: Callable[..., Figure]) -> None:
     runs = [made_up_run(tmp_path / name, num_classes=12, seed=seed) for seed, name in enumerate(("a", "b"))]
-    drawn(expert_errors, expert_errors.compute(named_runs(runs)))
+    assert len(drawn(expert_errors, expert_errors.compute(named_runs(runs))).axes) == 2
     few = made_up_run(tmp_path / "few", num_classes=3, images=1, experts=2)
-    drawn(expert_errors, expert_errors.compute(named_runs([few])))
+    assert len(drawn(expert_errors, expert_errors.compute(named_runs([few]))).axes) == 2
 
 
 def test_a_single_expert_and_no_evaluation_are_refused(tmp_path: Path) -> None:

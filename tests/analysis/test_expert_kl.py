@@ -35,8 +35,8 @@ def test_its_picture(tmp_path: Path, drawn: Callable[..., Figure]) -> None:
         made_up_run(tmp_path / "a", num_classes=60, probed={"expert_kl": noted}),
         made_up_run(tmp_path / "b", num_classes=4, probed={"expert_kl": NOTED}),
     ]
-    drawn(expert_kl, expert_kl.compute(named_runs(runs)), ("run", "name"))
-    drawn(expert_kl, expert_kl.compute(named_runs(runs[1:])), ("run", "name"))
+    assert len(drawn(expert_kl, expert_kl.compute(named_runs(runs)), ("run", "name")).axes) == 2
+    assert len(drawn(expert_kl, expert_kl.compute(named_runs(runs[1:])), ("run", "name")).axes) == 2
 
 
 def test_a_log_of_other_classes_and_a_single_expert_are_refused(tmp_path: Path) -> None:

@@ -67,4 +67,4 @@ def test_predictions_for_a_known_mix_are_scored_under_that_mix(
 
 def test_its_picture(tmp_path: Path, drawn: Callable[..., Figure]) -> None:
     runs = [made_up_run(tmp_path / str(n), num_classes=20, seed=n) for n in range(3)]
-    drawn(shifted_mix, shifted_mix.compute(named_runs(runs)))
+    assert len(drawn(shifted_mix, shifted_mix.compute(named_runs(runs))).axes) == 1

@@ -101,4 +101,7 @@ def test_the_ends_of_the_decay(decay) -> None:
 
 def test_a_module_without_parameters_or_buffers_is_no_error() -> None:
     module = nn.ReLU()
-    update_moving_average(moving_average_copy(module), module, 0.9)
+    average = moving_average_copy(module)
+    update_moving_average(average, module, 0.9)
+    assert average is not module
+    assert average.state_dict() == {}
