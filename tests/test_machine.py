@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from longtail import machine
 from longtail.cli.main import explain
 from longtail.csv_text import read_csv
 from longtail.data.entries import begins_like_an_image, scanned
@@ -121,3 +122,25 @@ def test_the_line_names_the_cure(error: Exception, cure: str) -> None:
     (line,) = explain(error)
     assert cure in line
     assert "None" not in line
+
+
+def test_threads_are_those_that_this_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 5, 6, 7}, raising=False)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    assert machine.cpu_threads() == 6  # affinity
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert machine.cpu_threads() == 6
+    (tmp_path / "cpu.max").write_text("350000 100000\n")
+    assert machine.cpu_threads() == 4  # a quota of 3.5 CPUs
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert machine.cpu_threads() == 6
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
+    assert machine.cpu_threads() == 1
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").unlink()
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)  # as with OMP_NUM_THREADS=3
+    assert machine.cpu_threads() == 3
+    assert machine.cpu_threads(asked=5) == 5  # run.threads

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
-from longtail.choosing import choose
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT
 from longtail.data.options import OwnSource, data_name
@@ -19,6 +18,7 @@ from longtail.engine.run_folder import RunFolder, next_free
 from longtail.models.backbone import backbone_input
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
 from longtail.report import SeedRuns, planned_seeds
+from longtail.suggestions import suggest_settings
 from longtail.types import InputError
 
 RUNS = "runs"
@@ -106,10 +106,10 @@ def _load(target: str, given: Mapping[str, Any], epochs: int | None) -> tuple[Re
     path = Path(target)
     if target in shipped() or (path.suffix == ".toml" and not path.is_dir()):
         return _filled(recipe), notes
-    chosen = choose(recipe, given, epochs)
-    length = epochs or chosen.epochs
-    recipe, notes = load_recipe(target, {**chosen.settings, **given}, epochs=length, base=chosen.base)
-    return _filled(recipe), [*(f"chosen: {reason}" for reason in chosen.reasons), *notes]
+    suggested = suggest_settings(recipe, given, epochs)
+    length = epochs or suggested.epochs
+    recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
+    return _filled(recipe), [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
 
 
 def _filled(recipe: Recipe) -> Recipe:

@@ -1,7 +1,6 @@
-"""What `longtail train photos/` sets where nothing is asked for: chosen from the images and the machine, and said."""
+"""What `longtail train photos/` sets where nothing is asked for, from what the images and the machine are like."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,24 +12,26 @@ from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
 from longtail.data.profiles import choose as cut
 from longtail.data.source_kinds import read_source
+from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, flop_per_pixel, image_multiple
 from longtail.models.weights import can_begin
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, shipped
+from longtail.run_options import RunOptions
 
 BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which networks for small images serve better than shrunken photographs' weights
 LOOKED_AT = 64  # images measured
 SIDE = 32  # pixels that the recipe for fresh weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
-LARGE = 96  # pixels below which a processor gets fewer epochs first
-STEPS = 600  # fewest optimizer steps worth while
-SECONDS = 2400.0  # of training on a processor that choices aim at
-RATE = 1.2e10  # operations of forward passes a second and core in fine-tuning; rough, of EfficientNet-Lite0 on 2 cores
+LARGE = 96  # pixels below which a CPU gets fewer epochs first
+STEPS = 600  # fewest optimizer steps that are enough
+SECONDS = 2400.0  # of training on a CPU that suggestions aim at
+RATE = 1.2e10  # operations of forward passes a second and thread in fine-tuning; rough, of EfficientNet-Lite0
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Suggestion:
     """Settings for a set of images.
 
     Attributes:
@@ -46,7 +47,7 @@ class Chosen:
     epochs: int | None = None
 
 
-def choose(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Chosen:
+def suggest_settings(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Suggestion:
     """Settings from what the images are like and what the machine can do; nothing that was asked for is changed.
 
     Args:
@@ -72,27 +73,29 @@ def choose(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Chos
     return _fine_tuning(side, number, recipe, given, is_fixed=epochs is not None, fresh=fresh)
 
 
-def _from_scratch(side: int, number: int, recipe: Recipe, given: Mapping[str, Any], why: str) -> Chosen:
+def _from_scratch(side: int, number: int, recipe: Recipe, given: Mapping[str, Any], why: str) -> Suggestion:
     size = (recipe.data.image_size or SIDE) if "data.image_size" in given else max(8, min(side, 64))
     settings: dict[str, Any] = {"data.image_size": size}
-    told = {
+    reasons = {
         "model.name": f"network resnet32 from fresh weights: {why}",
         "data.image_size": f"image size {size}: half the images have a shorter side of {side} pixels or less",
     }
     if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
         moved, hole = max(1, size // 8), size // 2
         settings |= {"data.crop_padding": moved, "data.cutout_size": hole}
-        told["data.crop_padding"] = f"crops that move by {moved}: in proportion to the size"
-        told["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
+        reasons["data.crop_padding"] = f"crops that move by {moved}: in proportion to the size"
+        reasons["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
     if number and number < 640:
         settings["optim.batch_size"] = 16
-        told["optim.batch_size"] = f"batches of 16: there are {number} training images"
-    return Chosen(DEFAULT_FOR_IMAGES, settings, tuple(text for key, text in told.items() if key not in given))
+        reasons["optim.batch_size"] = f"batches of 16: there are {number} training images"
+    return Suggestion(
+        DEFAULT_FOR_IMAGES, settings, tuple(text for key, text in reasons.items() if key not in given)
+    )
 
 
 def _fine_tuning(
     side: int, number: int, recipe: Recipe, given: Mapping[str, Any], *, is_fixed: bool, fresh: bool
-) -> Chosen:
+) -> Suggestion:
     name = recipe.model.name if "model.name" in given else BACKBONE
     known, is_fixed = backbone_input(name), is_fixed or "optim.epochs" in given
     settings, reasons = _begin(name, given, fresh=fresh)
@@ -102,7 +105,7 @@ def _fine_tuning(
     sizes = [asked] if asked else _sizes(min(side, known.size), image_multiple(name))
     lengths = (wanted,) if is_fixed else (wanted, min(wanted, 8))
     work = number * flop_per_pixel(name)
-    size, shown, why = _affordable(sizes, lengths, work, recipe.run.device)
+    size, shown, why = _affordable(sizes, lengths, work, recipe.run)
     settings |= {
         "data.image_size": size, "data.mean": known.mean, "data.std": known.std, "optim.batch_size": batch
     }  # fmt: skip
@@ -112,7 +115,7 @@ def _fine_tuning(
         reasons.append(f"{', '.join(chosen)}: {why}, for {number:,} images")
     of_method = f"{given.get('method.name')}-{FINE_TUNING}"
     base = of_method if of_method in shipped() else FINE_TUNING
-    return Chosen(base, settings, tuple(reasons), None if is_fixed else shown)
+    return Suggestion(base, settings, tuple(reasons), None if is_fixed else shown)
 
 
 def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], list[str]]:
@@ -137,9 +140,9 @@ def _sizes(limit: int, multiple: int) -> list[int]:
 
 
 def _affordable(
-    sizes: Sequence[int], lengths: Sequence[int], work: float, device: str
+    sizes: Sequence[int], lengths: Sequence[int], work: float, run: RunOptions
 ) -> tuple[int, int, str]:
-    """Size and epochs that a processor does in the time aimed at; an accelerator does all.
+    """Size and epochs that a CPU does in the time aimed at; an accelerator does all.
 
     All epochs at a large size come first, then fewer, and only then small images.
 
@@ -147,14 +150,14 @@ def _affordable(
         sizes: sides to choose from, largest first.
         lengths: epochs to choose from, most first.
         work: operations of an epoch of forward passes for each pixel of an image.
-        device: as in the recipe.
+        run: the recipe's section: device and threads.
     """
-    if device != "cpu" and torch.cuda.is_available():
+    if run.device != "cpu" and torch.cuda.is_available():
         return sizes[0], lengths[0], "what a GPU can do"
-    cores = os.cpu_count() or 1
+    threads = cpu_threads(run.threads)
 
     def minutes(size: int, length: int) -> float:
-        return work * length * size**2 / (RATE * cores) / 60
+        return work * length * size**2 / (RATE * threads) / 60
 
     large, more = [size for size in sizes if size >= LARGE], ""
     tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
@@ -164,7 +167,11 @@ def _affordable(
     else:
         more = "; a GPU would allow more"
     took = max(1, round(minutes(size, length)))
-    return size, length, f"about {took} minute{'s' * (took != 1)} on {cores} core{'s' * (cores != 1)}{more}"
+    return (
+        size,
+        length,
+        f"about {took} minute{'s' * (took != 1)} on {threads} CPU thread{'s' * (threads != 1)}{more}",
+    )
 
 
 def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:

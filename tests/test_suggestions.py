@@ -1,4 +1,4 @@
-"""What `longtail train photos/` chooses, and that nothing asked for is changed."""
+"""What `longtail train photos/` suggests, and that nothing asked for is changed."""
 
 from pathlib import Path
 from typing import Any
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longtail import choosing
+from longtail import suggestions
 from longtail.models.backbone import flop_per_pixel
 from longtail.planning import given_keys, plan
 from longtail.recipe import Recipe, load_recipe
+from longtail.run_options import RunOptions
 from longtail.types import InputError
 
 
@@ -26,8 +27,8 @@ def photos(root: Path, side: int, counts: dict[str, int]) -> str:
 
 @pytest.fixture(autouse=True)
 def _a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "can_begin", lambda _: True)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(suggestions, "can_begin", lambda _: True)
+    monkeypatch.setattr(suggestions, "cpu_threads", lambda _: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
@@ -67,7 +68,7 @@ def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> 
 def test_without_weights_it_begins_afresh_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "can_begin", lambda _: False)
+    monkeypatch.setattr(suggestions, "can_begin", lambda _: False)
     recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 5, "b": 4}))
     assert recipe.model.name == "resnet32"
     assert recipe.data.image_size == 64
@@ -119,10 +120,10 @@ def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
 
 def test_time_is_reckoned_with_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = photos(tmp_path / "p", 130, {"a": 40, "b": 4})
-    monkeypatch.setattr(choosing, "SECONDS", 100.0)
+    monkeypatch.setattr(suggestions, "SECONDS", 100.0)
     assert planned(where)[0].optim.epochs == 30
     assert planned(where, data__image_size=448)[0].optim.epochs == 8
-    monkeypatch.setattr(choosing, "SECONDS", 10.0)
+    monkeypatch.setattr(suggestions, "SECONDS", 10.0)
     assert planned(where, 30)[0].data.image_size == 96
     recipe, notes = planned(where, 30, data__max_count=8)
     assert recipe.data.image_size == 128
@@ -144,10 +145,10 @@ def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
     assert load_recipe("icl-images", given)[0].data.path == "2024"
 
 
-def test_a_processor_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     def affordable(number: int, *lengths: int) -> tuple[int, int, str]:
         work = number * flop_per_pixel("tf_efficientnet_lite0")
-        return choosing._affordable(choosing.SIZES, lengths, work, "auto")
+        return suggestions._affordable(suggestions.SIZES, lengths, work, RunOptions())
 
     assert affordable(5_000, 8)[:2] == (224, 8)
     assert affordable(30_000, 8)[0] == 96
