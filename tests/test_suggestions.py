@@ -33,8 +33,8 @@ def _a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(target: str, epochs: int | None = None, **given: Any) -> tuple[Recipe, str]:
-    recipe, notes, _ = plan(target, {k.replace("__", "."): v for k, v in given.items()}, epochs, False)
-    return recipe, "\n".join(notes)
+    found = plan(target, {k.replace("__", "."): v for k, v in given.items()}, epochs, False)
+    return found.recipe, "\n".join(found.notes)
 
 
 def reasons(notes: str) -> list[str]:
@@ -137,9 +137,9 @@ def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
     where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
     more = {"model.name": '"resnet20"', "model.weights": "none"}
     given = given_keys(more, data=None, method=None, model=None, strict=False)
-    recipe, _, _ = plan(where, given, None, False)
+    recipe = plan(where, given, None, False).recipe
     assert (recipe.model.name, recipe.model.pretrained) == ("resnet20", False)
-    recipe, _, _ = plan(where, {"model.weights": None}, None, False)
+    recipe = plan(where, {"model.weights": None}, None, False).recipe
     assert recipe.model.pretrained
     given = given_keys(None, data="2024", method=None, model=None, strict=False)
     assert load_recipe("icl-images", given)[0].data.path == "2024"

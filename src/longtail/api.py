@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from longtail.data.source_kinds import ReadSource, SourceReader
 from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
-from longtail.planning import given_keys, plan_seeds, prepare, whole_number
+from longtail.planning import Plan, given_keys, plan_seeds, prepare, whole_number
 from longtail.predict import Prior, load_run
-from longtail.recipe import Recipe
 from longtail.report import Run, SeedRuns
 from longtail.types import InputError
 
@@ -57,11 +57,10 @@ def train(
     epochs, seed = whole_number("epochs", epochs), whole_number("seed", seed)
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
     processes = join_processes()
-    planned = processes.on_first(lambda: prepare(str(target), given, epochs, out, resume))
-    recipe, notes, folder, missing, going_on = planned
-    made = missing if processes.is_first else []
-    _fit(recipe, folder, made, notes, resume=going_on, quiet=quiet)
-    return Run(folder)
+    read = SourceReader()
+    planned = processes.on_first(lambda: prepare(str(target), given, epochs, out, resume, read))
+    _fit(planned, planned.made if processes.is_first else (), read, quiet=quiet)
+    return Run(planned.place)
 
 
 def train_seeds(
@@ -106,13 +105,14 @@ def train_seeds(
             "several seeds at once run in one process; start them without a launcher, or one by one"
         )
     given = given_keys(set, data=data, method=method, model=model, strict=strict)
+    read = SourceReader()
     recipes, notes, runs, missing = plan_seeds(
-        str(target), seeds, given, whole_number("epochs", epochs), out, resume
+        str(target), seeds, given, whole_number("epochs", epochs), out, resume, read
     )
     going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]
     try:
         runs.write_plan()
-        fit_together(recipes, runs.folders, resume=going_on, quiet=quiet, notes=notes)
+        fit_together(recipes, runs.folders, resume=going_on, quiet=quiet, notes=notes, read=read)
     except (KeyboardInterrupt, InputError) as error:
         stopped = isinstance(error, KeyboardInterrupt)
         if not any(going_on) and not (runs.begun if stopped else runs.worth_keeping):
@@ -146,24 +146,25 @@ def evaluate(
     return load_run(run).evaluate(data, strict=strict, prior=prior)
 
 
-def _fit(
-    recipe: Recipe, folder: Path, missing: list[Path], notes: list[str], *, resume: bool, quiet: bool
-) -> None:
+def _fit(planned: Plan, made: Sequence[Path], read: ReadSource, *, quiet: bool) -> None:
     """Train; a run that is refused before its first finished epoch leaves no folder behind."""
+    folder = planned.place
     try:
-        fit(recipe, str(folder), resume=resume, quiet=quiet, notes=notes)
+        fit(
+            planned.recipe, str(folder), resume=planned.goes_on, quiet=quiet, notes=planned.notes, read=read
+        )  # fmt: skip
     except KeyboardInterrupt:
-        _remove_empty(missing)
+        _remove_empty(made)
         if (folder / "recipe.toml").is_file():
             again = f"longtail train {shlex.quote(str(folder))} --resume"
             raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
     except InputError:
-        _remove_empty(missing)
+        _remove_empty(made)
         raise
 
 
-def _remove_empty(folders: list[Path]) -> None:
+def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -11,7 +11,7 @@ import torch
 from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
 from longtail.data.profiles import choose as cut
-from longtail.data.source_kinds import read_source
+from longtail.data.source_kinds import ReadSource, read_source
 from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, flop_per_pixel, image_multiple
@@ -47,18 +47,21 @@ class Suggestion:
     epochs: int | None = None
 
 
-def suggest_settings(recipe: Recipe, given: Mapping[str, Any], epochs: int | None) -> Suggestion:
+def suggest_settings(
+    recipe: Recipe, given: Mapping[str, Any], epochs: int | None, read: ReadSource = read_source
+) -> Suggestion:
     """Settings from what the images are like and what the machine can do; nothing that was asked for is changed.
 
     Args:
         recipe: a recipe for the set that has what was asked for.
         given: what was asked for, "section.key" -> value.
         epochs: the length that was asked for.
+        read: lists the source of the images.
 
     Raises:
         InputError: the set cannot be read, or does not have the images asked for.
     """
-    source, asked = read_source(recipe.data), given.get("model.name")
+    source, asked = read(recipe.data), given.get("model.name")
     train = source.train
     side, number = (0, 0) if train is None else (_side(train), _number(train, recipe, source.max_count))
     if asked in FOR_SMALL_IMAGES or (asked is None and side <= SMALL):

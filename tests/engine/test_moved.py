@@ -103,5 +103,5 @@ def test_images_that_are_gone_are_said_to_be_gone_with_the_remedy(stopped: Path,
 
 def test_the_new_place_becomes_absolute(moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(moved)
-    recipe, _, _ = plan("run", {"data.path": "photos"}, None, resume=True)
+    recipe = plan("run", {"data.path": "photos"}, None, resume=True).recipe
     assert recipe.data.path == str(moved / "photos")

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from longtail.stopping import loading
 if TYPE_CHECKING:
     from longtail.predict import Predictor
 
+COUNTING = 1.0  # seconds in which files are counted for the first line
 INCOMPLETE = 1  # status where an image could not be read and the others were
 
 
@@ -127,6 +129,8 @@ def train(
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
     given: dict[str, Any] = dict(pairs(set_ or []))
+    if not quiet and is_first():
+        say(_first_line(target), err=True)
     with loading():
         from longtail import api, report
 
@@ -192,6 +196,16 @@ def compare(
     if len(runs) < 2:
         raise typer.BadParameter("give two runs or more to compare")
     say(*comparison_lines([Run(run) for run in runs]))
+
+
+def _first_line(target: str) -> str:
+    """What is said before PyTorch is loaded, which takes seconds: what is looked at, and how much of it there is."""
+    files, until = 0, time.monotonic() + COUNTING
+    for _, _, names in os.walk(target):
+        files += len(names)
+        if time.monotonic() > until:
+            return f"looking at {target}: more than {files:,} files; loading PyTorch"
+    return f"looking at {target}{f': {files:,} files' if files else ''}; loading PyTorch"
 
 
 def _print_path(path: Path) -> None:

@@ -15,12 +15,14 @@ from longtail.data.matching import absent, by_name, present, with_one_image
 from longtail.data.options import DataOptions
 from longtail.data.profiles import choose
 from longtail.data.reading import read_split
-from longtail.data.source_kinds import read_source
+from longtail.data.source_kinds import ReadSource, read_source
 from longtail.text_file import as_windows
 from longtail.types import InputError
 
 
-def load_data(options: DataOptions, *, seed: int = 0, boxes: bool | None = None) -> LongTailData:
+def load_data(
+    options: DataOptions, *, seed: int = 0, boxes: bool | None = None, read: ReadSource = read_source
+) -> LongTailData:
     """Load a long-tailed image set.
 
     The source's training images are cut to the profile, decoded, and divided into train and validation; other
@@ -30,11 +32,12 @@ def load_data(options: DataOptions, *, seed: int = 0, boxes: bool | None = None)
         options: which images and how.
         seed: draws the validation part, >= 0.
         boxes: whether boxes are cut out of training images as they are read; None: if `augment` has `resized_crop`.
+        read: lists the source; one that remembers saves listing it again.
 
     Raises:
         InputError: nothing to train on, an impossible request, or, with `strict`, anything to note.
     """
-    source = read_source(options)
+    source = read(options)
     if source.train is None:
         raise InputError(f"no training images in {options.path}; add a part named train")
     if source.val is not None and options.validation > 0:

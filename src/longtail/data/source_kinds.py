@@ -1,9 +1,12 @@
 """Which sources of images there are, which reads what lies at a path, and reading one; nothing is decoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from longtail.data.cifar import read_cifar
 from longtail.data.dataset import look_alike
@@ -12,7 +15,8 @@ from longtail.data.file_list import list_files, read_lists
 from longtail.data.folder import read_folder
 from longtail.data.grouping import grouped
 from longtail.data.inaturalist import annotation_files, read_inaturalist
-from longtail.data.listing import Source
+from longtail.data.listing import Listing, Source
+from longtail.data.opening import Encoded
 from longtail.data.options import DataOptions, OwnSource, TwoLabels
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, read_parquet
@@ -20,6 +24,9 @@ from longtail.data.published import PUBLISHED, get_it, read_published
 from longtail.data.shards import parquet_files
 from longtail.data.table import TABLES, read_table
 from longtail.types import InputError
+
+ReadSource = Callable[[DataOptions], Source]
+Seen = Callable[[str, int, int], None]  # told what is read, how much of it is, and of how much
 
 _PLAIN: dict[str, Callable[[Path], Source]] = {
     "folder": read_folder, "parquet": read_parquet, "packed": read_packed,
@@ -73,6 +80,40 @@ def read_source(options: DataOptions) -> Source:
     source = grouped(_read(options), options.group_by)
     names = {name for part in source.parts.values() for name in part.class_names}
     return replace(source, remarks=(*source.remarks, *look_alike(names)))
+
+
+class SourceReader:
+    """Reads a source once, however many ask for it: `read_source` with a memory of one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Source] = {}
+
+    def __call__(self, options: DataOptions) -> Source:
+        """See `read_source`."""
+        key = options.name, options.path, options.root, options.two_labels, options.group_by
+        if key not in self._known:
+            self._known = {key: read_source(options)}
+        return self._known[key]
+
+
+def counting(read: ReadSource, seen: Seen) -> ReadSource:
+    """A way to read sources whose images are counted as they are fetched."""
+
+    def counted(part: str, listing: Listing) -> Listing:
+        def fetch(rows: NDArray[np.int64]) -> Iterator[Encoded]:
+            seen(f"reading {part} images", 0, len(rows))
+            for done, image in enumerate(listing.fetch(rows), 1):
+                yield image
+                seen(f"reading {part} images", done, len(rows))
+
+        return replace(listing, fetch=fetch)
+
+    def read_counted(options: DataOptions) -> Source:
+        source = read(options)
+        parts = {part: counted(part, listing) for part, listing in source.parts.items()}
+        return replace(source, train=parts.get("train"), val=parts.get("val"), test=parts.get("test"))
+
+    return read_counted
 
 
 def _read(options: DataOptions) -> Source:

@@ -1,6 +1,7 @@
 """What a person sees of a run: a progress bar at a terminal, one plain line an epoch elsewhere."""
 
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -9,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from longtail.durations import duration
+from longtail.engine.pace import Pace
 from longtail.printable import printable
 
 
@@ -37,6 +40,8 @@ class Display:
             redirect_stderr=False,
         )
         self.task = self.bar.add_task("starting", total=None)
+        self.pace = Pace()
+        self.left: float | None = None  # seconds that the run takes yet, as far as they are known
 
     def part(self, name: str) -> "Display":
         """The display of one of several runs; it shares this one's terminal and is shown while this one is."""
@@ -61,24 +66,43 @@ class Display:
         if self.quiet:
             return
         line = f"{self.name}: {line}" if self.name else line
+        (self.within or self).pace.said = time.monotonic()
         with suppress(BrokenPipeError):  # whoever read along has seen enough; the run goes on
             self.console.print(printable(line), markup=False, emoji=False)
 
     def step(self, stage: str, epoch: int, done: int, total: int) -> None:
         """`done` of the run's `total` steps are finished."""
-        self.bar.update(
-            self.task,
-            description=printable(f"{self.name} {stage} epoch {epoch}/{self.epochs}".lstrip()),
-            completed=done,
-            total=total,
+        self.left = self.pace.left("steps", done, total)
+        self._show(
+            f"{stage} epoch {epoch}/{self.epochs}", f"step {done:,} of {total:,}", done, total, self.left
         )
+
+    def work(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` pieces of work beside the steps, such as reading images, are finished."""
+        self._show(what, f"{done:,} of {total:,}", done, total, self.pace.left(what, done, total))
+
+    def _show(self, what: str, counted: str, done: int, total: int, left: float | None) -> None:
+        self.bar.update(
+            self.task, description=printable(f"{self.name} {what}".lstrip()), completed=done, total=total
+        )
+        if self.bar.disable and (self.within or self).pace.is_due():
+            self.say(f"{what}, {counted}{said_of(left)}")
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """A finished epoch, from its record in the log."""
         terms = "  ".join(f"{name} {value:.3f}" for name, value in record["loss"].items())
         line = f"epoch {record['epoch'] + 1:>3}/{self.epochs} {record['stage']}  {terms}  {record['seconds']:.1f} s"
         scores = [scores_line(split, record[split]) for split in ("val", "test") if split in record]
-        self.say("  ".join([line, *scores]))
+        self.say("  ".join([line, *scores]) + said_of(self.left))
+
+
+def said_of(left: float | None) -> str:
+    """What to add to a line where the seconds that work takes yet are known.
+
+    >>> said_of(None), said_of(75.0)
+    ('', ', about 1 min left')
+    """
+    return f", about {duration(left)} left" if left else ""
 
 
 def scores_line(name: str, scores: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from longtail.augment import Augment
 from longtail.data import DataOptions, LongTailData, batch_sizes, load_data
 from longtail.data.audit import audit_loaded
 from longtail.data.content import to_text
+from longtail.data.source_kinds import ReadSource, read_source
 from longtail.engine.display import Display
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.probes import check_probes
@@ -98,7 +99,9 @@ class Job:
 Load = Callable[[DataOptions, int, torch.device, bool], LongTailData]
 
 
-def load_on(options: DataOptions, seed: int, device: torch.device, boxes: bool) -> LongTailData:
+def load_on(
+    options: DataOptions, seed: int, device: torch.device, boxes: bool, read: ReadSource = read_source
+) -> LongTailData:
     """The data on a device.
 
     Args:
@@ -106,8 +109,9 @@ def load_on(options: DataOptions, seed: int, device: torch.device, boxes: bool) 
         seed: draws the validation part, where one is held out.
         device: where targets and, if they are in memory, images go.
         boxes: whether boxes are cut out of training images as they are read.
+        read: lists the source.
     """
-    data = load_data(options, seed=seed, boxes=boxes)
+    data = load_data(options, seed=seed, boxes=boxes, read=read)
     splits = {name: getattr(data, name) for name in ("train", "val", "test")}
     return replace(data, **{name: split and split.to(device) for name, split in splits.items()})
 

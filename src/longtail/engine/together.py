@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from longtail.data.source_kinds import ReadSource, counting, read_source
 from longtail.engine.checkpoint import random_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.job import load_on
@@ -22,6 +23,7 @@ def fit_together(
     resume: Sequence[bool],
     quiet: bool = False,
     notes: Sequence[str] = (),
+    read: ReadSource = read_source,
 ) -> None:
     """Train several runs, a step of each in turn; each ends as it would have ended alone.
 
@@ -35,13 +37,14 @@ def fit_together(
         resume: whether each goes on, see `fit`.
         quiet: print nothing.
         notes: what to tell, once.
+        read: lists the source of the images.
 
     Raises:
         InputError: as `fit`, for the first run that has something; the others stop where they are and can be resumed.
         KeyboardInterrupt: the user stopped it; all can be resumed.
     """
-    load = functools.cache(load_on)
     display = Display(recipes[0].optim.epochs, quiet=quiet)
+    load = functools.cache(functools.partial(load_on, read=counting(read, display.work)))
     runs: list[Generator[None, None, None]] = []
     turns: list[_Turn] = []
     for recipe, folder, going_on in zip(recipes, folders, resume, strict=True):

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 
+from longtail.data.source_kinds import ReadSource, counting, read_source
 from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation
@@ -24,7 +26,13 @@ from longtail.types import InputError, Progress
 
 
 def fit(
-    recipe: Recipe, out: str, *, resume: bool = False, quiet: bool = False, notes: Sequence[str] = ()
+    recipe: Recipe,
+    out: str,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    notes: Sequence[str] = (),
+    read: ReadSource = read_source,
 ) -> RunFolder:
     """Train, evaluate, and leave everything in a run folder.
 
@@ -34,6 +42,7 @@ def fit(
         resume: go on after the last finished epoch; a finished run is left as it is.
         quiet: print nothing.
         notes: what to tell about the recipe, once nothing is left that could be refused.
+        read: lists the source of the images.
 
     Raises:
         InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
@@ -41,7 +50,8 @@ def fit(
     """
     folder = RunFolder(out)
     display = Display(recipe.optim.epochs, quiet=quiet or not join_processes().is_first)
-    for _ in training(recipe, folder, display, resume=resume, notes=notes):
+    load = partial(load_on, read=counting(read, display.work))
+    for _ in training(recipe, folder, display, resume=resume, notes=notes, load=load):
         pass
     return folder
 

@@ -162,9 +162,9 @@ def _time_steps(cell: Cell, recipe: str, place: Path) -> tuple[float, int]:
     file = place / "recipe.toml"
     file.write_text(recipe, encoding="utf-8")
     data = {} if cell.recipe.data.path is None else {"data.path": cell.recipe.data.path}
-    prepared, _, folder, _, _ = prepare(str(file), data, None, place / "run", resume=False)
-    display = _Counter(prepared.optim.epochs, quiet=True)
-    run = training(prepared, RunFolder(folder), display, notes=None, load=_load)
+    planned = prepare(str(file), data, None, place / "run", resume=False)
+    display = _Counter(planned.recipe.optim.epochs, quiet=True)
+    run = training(planned.recipe, RunFolder(planned.place), display, notes=None, load=_load)
     with closing(run) as steps:
         times = [_now()]
         while len(times) <= FIRST + STEPS and times[-1] - times[0] < LONGEST:

@@ -149,14 +149,16 @@ def _train(cell: Cell, terms: Terms) -> None:
             cell.settings.name, recipe_for(cell, terms.threads).to_toml()
         )
         target, out = str(cell.settings), cell.place
-    recipe, notes, folder, missing, going_on = prepare(target, data, None, out, resume=cell.begun)
-    display = Display(recipe.optim.epochs, quiet=terms.quiet)
-    steps = training(recipe, RunFolder(folder), display, resume=going_on, notes=notes)
+    planned = prepare(target, data, None, out, resume=cell.begun)
+    display = Display(planned.recipe.optim.epochs, quiet=terms.quiet)
+    steps = training(
+        planned.recipe, RunFolder(planned.place), display, resume=planned.goes_on, notes=planned.notes
+    )
     try:
         for _ in steps:
             _check_time(terms)
     except InputError:
-        for made in missing:
+        for made in planned.made:
             with suppress(OSError):
                 made.rmdir()
         raise

@@ -1,10 +1,9 @@
 """What a command means before anything runs: the resolved recipe, what to tell about it, and the run folder."""
 
-import glob
 import operator
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,16 +12,13 @@ from longtail.data.holdout import HELD_OUT
 from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
-from longtail.data.source_kinds import read_source, source_of
-from longtail.engine.run_folder import RunFolder, next_free
+from longtail.data.source_kinds import ReadSource, read_source, source_of
 from longtail.models.backbone import backbone_input
+from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
-from longtail.report import SeedRuns, planned_seeds
 from longtail.suggestions import suggest_settings
 from longtail.types import InputError
 
-RUNS = "runs"
-MOST_SEEDS = 1000  # at once
 OWN = get_args(OwnSource)
 
 
@@ -52,31 +48,78 @@ def whole_number(name: str, number: Any) -> int | None:
         raise InputError(f"{name} = {number!r} does not fit: give a whole number") from None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a command is about to do.
+
+    Attributes:
+        recipe: resolved.
+        notes: what to tell about it.
+        folder: of the run; None where it is still to be found.
+        goes_on: whether there is a run to go on with.
+        made: the folders that are made for it, the deepest first.
+    """
+
+    recipe: Recipe
+    notes: tuple[str, ...]
+    folder: Path | None = None
+    goes_on: bool = False
+    made: tuple[Path, ...] = ()
+
+    @property
+    def place(self) -> Path:
+        """The run folder of a plan that has one."""
+        assert self.folder is not None
+        return self.folder
+
+
 def prepare(
-    target: str, given: dict[str, Any], epochs: int | None, out: str | Path | None, resume: bool
-) -> tuple[Recipe, list[str], Path, list[Path], bool]:
-    """The recipe, what to tell, the run folder, what of it is missing, whether there is a run to go on with."""
-    recipe, notes, folder = plan(target, given, epochs, resume)
+    target: str,
+    given: dict[str, Any],
+    epochs: int | None,
+    out: str | Path | None,
+    resume: bool,
+    read: ReadSource = read_source,
+) -> Plan:
+    """The recipe of a command, and its run folder, which is made where it has a default name.
+
+    Args:
+        target: see `longtail.train`.
+        given: see `given_keys`.
+        epochs: the length asked for.
+        out: the run folder asked for.
+        resume: whether to go on.
+        read: lists the source of the images.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    return settle_folder(plan(target, given, epochs, resume, read), out, resume, target)
+
+
+def settle_folder(planned: Plan, out: str | Path | None, resume: bool, target: str) -> Plan:
+    """The plan with its run folder, and whether there is a run in it to go on with."""
+    recipe, folder, notes = planned.recipe, planned.folder, planned.notes
     if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
         raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
     folder = folder or (Path(out) if out is not None else None)
     if resume and folder is None:
         folder = newest(recipe)
-    going_on = resume and folder is not None and (folder / "recipe.toml").is_file()
-    if resume and not going_on:
-        notes.append(f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins")
-    missing = missing_folders(folder or Path(RUNS))
+    goes_on = resume and folder is not None and (folder / "recipe.toml").is_file()
+    if resume and not goes_on:
+        notes += (f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins",)
+    made = missing_folders(folder or Path(RUNS))
     if folder is None:
         folder = reserve(default_name(recipe))
-        missing.insert(0, folder)
-    notes += [f"{summary(recipe)} -> {folder}", *said_among_images(folder, recipe.data.path)]
-    return recipe, notes, folder, missing, going_on
+        made.insert(0, folder)
+    notes += (f"{summary(recipe)} -> {folder}", *said_among_images(folder, recipe.data.path))
+    return Plan(recipe, notes, folder, goes_on, tuple(made))
 
 
 def plan(
-    target: str, given: dict[str, Any], epochs: int | None, resume: bool
-) -> tuple[Recipe, list[str], Path | None]:
-    """The resolved recipe, what to tell about it, and the run folder where the target is one."""
+    target: str, given: dict[str, Any], epochs: int | None, resume: bool, read: ReadSource = read_source
+) -> Plan:
+    """The resolved recipe of a command, what to tell about it, and the run folder where the target is one."""
     path = Path(target)
     if path.is_dir() and (path / "recipe.toml").is_file():
         if not resume:
@@ -85,7 +128,7 @@ def plan(
                 f"longtail train {shlex.quote(str(path / 'recipe.toml'))}"
             )
         recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
-        return (_placed(recipe, given) if "data.path" in given else recipe), notes, path
+        return Plan(_placed(recipe, given) if "data.path" in given else recipe, tuple(notes), path)
     if target not in shipped():
         _refuse_runs(path)
     if resume and not path.exists() and path.parent.name:
@@ -95,18 +138,21 @@ def plan(
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
-    recipe, notes = _load(target, given, epochs)
+    recipe, notes = _load(target, given, epochs, read)
     _refuse_frozen(recipe)
-    return *_settle(recipe, notes, given), None
+    recipe, notes = _settle(recipe, notes, given, read)
+    return Plan(recipe, tuple(notes))
 
 
-def _load(target: str, given: Mapping[str, Any], epochs: int | None) -> tuple[Recipe, list[str]]:
+def _load(
+    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
+) -> tuple[Recipe, list[str]]:
     """The recipe of a target; where it is images, with settings that fit them and this machine."""
     recipe, notes = load_recipe(target, given, epochs=epochs)
     path = Path(target)
     if target in shipped() or (path.suffix == ".toml" and not path.is_dir()):
         return _filled(recipe), notes
-    suggested = suggest_settings(recipe, given, epochs)
+    suggested = suggest_settings(_placed(recipe, given), given, epochs, read)
     length = epochs or suggested.epochs
     recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
     return _filled(recipe), [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
@@ -142,12 +188,14 @@ def _refuse_frozen(recipe: Recipe) -> None:
         )
 
 
-def _settle(recipe: Recipe, notes: list[str], given: Mapping[str, Any]) -> tuple[Recipe, list[str]]:
+def _settle(
+    recipe: Recipe, notes: list[str], given: Mapping[str, Any], read: ReadSource
+) -> tuple[Recipe, list[str]]:
     """Settle where the data lie; hold out a validation part where there is nothing else to test on."""
     recipe = _placed(recipe, given)
     if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
         return recipe, notes
-    source = read_source(recipe.data)
+    source = read(recipe.data)
     if source.test is not None or source.val is not None:
         return recipe, notes
     sections = recipe.model_dump()
@@ -193,108 +241,3 @@ def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
         f"{recipe.method.name} with {m.name}, {experts}, on {data_name(recipe.data.name, recipe.data.path)}{tail}: "
         f"{counted(o.epochs, 'epoch')} of batches of {o.batch_size}, {drawn}"
     )
-
-
-def default_name(recipe: Recipe) -> str:
-    images = data_name(recipe.data.name, recipe.data.path)
-    return "-".join((images.replace(" ", "_"), recipe.method.name, recipe.model.name))
-
-
-def reserve(name: str) -> Path:
-    """A fresh default folder, made at once so that runs started together do not take the same."""
-    while True:
-        folder = next_free(RUNS, name)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise InputError(f"cannot make {folder} ({error.strerror}); choose a folder with --out") from None
-        return folder
-
-
-def newest(recipe: Recipe) -> Path | None:
-    """The default-named run of this very recipe that was made last."""
-    name, found = default_name(recipe), []
-    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
-        number = folder.name.removeprefix(name).removeprefix("-") or "1"
-        with suppress(InputError):
-            if number.isdecimal() and load_recipe(str(folder / "recipe.toml"))[0] == recipe:
-                found.append((int(number), folder))
-    return max(found)[1] if found else None
-
-
-def missing_folders(folder: Path) -> list[Path]:
-    """The folder and its parents that do not exist, the deepest first."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def plan_seeds(
-    target: str,
-    seeds: Sequence[int] | None,
-    given: dict[str, Any],
-    epochs: int | None,
-    out: str | Path | None,
-    resume: bool,
-) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
-    """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
-    planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
-    if planned is not None:
-        if not resume or out is not None or seeds not in (None, planned):
-            raise InputError(
-                f"{target} holds runs of seeds {', '.join(map(str, planned))}; continue them with --resume alone"
-            )
-        seeds, parent = planned, Path(target)
-        target = next((str(file) for file in sorted(parent.glob("seed-*/recipe.toml"))), "")
-        if not target:
-            raise InputError(f"{parent}: no run has begun; repeat the original command")
-    seeds = _distinct(seeds)
-    if "run.seed" in given:
-        raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
-    recipe, notes, _ = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False)
-    sections = recipe.model_dump()
-    recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
-    name = f"{default_name(recipe)}-seeds"
-    if parent is None and resume:
-        parent = _newest_seeds(name, recipes)
-    missing = missing_folders(parent or Path(RUNS))
-    if parent is None:
-        parent = reserve(name)
-        missing.insert(0, parent)
-    begun = planned_seeds(parent)
-    if resume and begun is not None and begun != seeds:
-        raise InputError(
-            f"{parent} holds runs of seeds {', '.join(map(str, begun))}; continue just those, or choose another --out"
-        )
-    if not (resume and begun):
-        RunFolder(parent).check_free()
-    notes += [f"{summary(recipe, seeds)} -> {parent}", *said_among_images(parent, recipe.data.path)]
-    return recipes, notes, SeedRuns(parent, seeds), missing
-
-
-def _distinct(seeds: Sequence[int] | None) -> list[int]:
-    if len(seeds or ()) > MOST_SEEDS:
-        raise InputError(f"{len(seeds or ()):,} seeds are given; give at most {MOST_SEEDS:,}")
-    known = [number for seed in seeds or () if (number := whole_number("seed", seed)) is not None]
-    if not known or len(set(known)) < len(known):
-        given = ", ".join(map(str, known)) or "none"
-        raise InputError(f"seeds {given} do not fit: give each once, as in 0,1,2")
-    return known
-
-
-def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:
-    """The default-named folder of runs of these very recipes that was made last."""
-    found, seeds = [], [recipe.run.seed for recipe in recipes]
-    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
-        number = folder.name.removeprefix(name).removeprefix("-") or "1"
-        with suppress(InputError):
-            if number.isdecimal() and planned_seeds(folder) == seeds and _begun_as(folder, recipes):
-                found.append((int(number), folder))
-    return max(found)[1] if found else None
-
-
-def _begun_as(folder: Path, recipes: Sequence[Recipe]) -> bool:
-    """Whether some of these runs have begun there, and all that have are of these recipes."""
-    known = {folder / f"seed-{recipe.run.seed}" / "recipe.toml": recipe for recipe in recipes}
-    begun = [file for file in known if file.is_file()]
-    return bool(begun) and all(load_recipe(str(file))[0] == known[file] for file in begun)

@@ -1,0 +1,91 @@
+"""Several seeds of one command: a recipe for each, and the folder of their runs."""
+
+import glob
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from longtail.data.own_output import said_among_images
+from longtail.data.source_kinds import ReadSource, read_source
+from longtail.engine.run_folder import RunFolder
+from longtail.planning.command import plan, summary, whole_number
+from longtail.planning.places import RUNS, default_name, missing_folders, reserve
+from longtail.recipe import Recipe, load_recipe, validate
+from longtail.report import SeedRuns, planned_seeds
+from longtail.types import InputError
+
+MOST_SEEDS = 1000  # at once
+
+
+def plan_seeds(
+    target: str,
+    seeds: Sequence[int] | None,
+    given: dict[str, Any],
+    epochs: int | None,
+    out: str | Path | None,
+    resume: bool,
+    read: ReadSource = read_source,
+) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
+    """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
+    planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
+    if planned is not None:
+        if not resume or out is not None or seeds not in (None, planned):
+            raise InputError(
+                f"{target} holds runs of seeds {', '.join(map(str, planned))}; continue them with --resume alone"
+            )
+        seeds, parent = planned, Path(target)
+        target = next((str(file) for file in sorted(parent.glob("seed-*/recipe.toml"))), "")
+        if not target:
+            raise InputError(f"{parent}: no run has begun; repeat the original command")
+    seeds = _distinct(seeds)
+    if "run.seed" in given:
+        raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
+    planned_one = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False, read=read)
+    recipe, notes = planned_one.recipe, list(planned_one.notes)
+    sections = recipe.model_dump()
+    recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
+    name = f"{default_name(recipe)}-seeds"
+    if parent is None and resume:
+        parent = _newest_seeds(name, recipes)
+    missing = missing_folders(parent or Path(RUNS))
+    if parent is None:
+        parent = reserve(name)
+        missing.insert(0, parent)
+    begun = planned_seeds(parent)
+    if resume and begun is not None and begun != seeds:
+        raise InputError(
+            f"{parent} holds runs of seeds {', '.join(map(str, begun))}; continue just those, or choose another --out"
+        )
+    if not (resume and begun):
+        RunFolder(parent).check_free()
+    notes += [f"{summary(recipe, seeds)} -> {parent}", *said_among_images(parent, recipe.data.path)]
+    return recipes, notes, SeedRuns(parent, seeds), missing
+
+
+def _distinct(seeds: Sequence[int] | None) -> list[int]:
+    if len(seeds or ()) > MOST_SEEDS:
+        raise InputError(f"{len(seeds or ()):,} seeds are given; give at most {MOST_SEEDS:,}")
+    known = [number for seed in seeds or () if (number := whole_number("seed", seed)) is not None]
+    if not known or len(set(known)) < len(known):
+        given = ", ".join(map(str, known)) or "none"
+        raise InputError(f"seeds {given} do not fit: give each once, as in 0,1,2")
+    return known
+
+
+def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:
+    """The default-named folder of runs of these very recipes that was made last."""
+    found, seeds = [], [recipe.run.seed for recipe in recipes]
+    for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
+        number = folder.name.removeprefix(name).removeprefix("-") or "1"
+        with suppress(InputError):
+            if number.isdecimal() and planned_seeds(folder) == seeds and _begun_as(folder, recipes):
+                found.append((int(number), folder))
+    return max(found)[1] if found else None
+
+
+def _begun_as(folder: Path, recipes: Sequence[Recipe]) -> bool:
+    """Whether some of these runs have begun there, and all that have are of these recipes."""
+    known = {folder / f"seed-{recipe.run.seed}" / "recipe.toml": recipe for recipe in recipes}
+    begun = [file for file in known if file.is_file()]
+    return bool(begun) and all(load_recipe(str(file))[0] == known[file] for file in begun)
