@@ -57,19 +57,27 @@ PRINTED = [
     "method.parallel_factor: num_experts_squared -> one",
     "method.prototype_decay: 0.9 -> 0.1",
     "method.similarity: cosine -> dot",
+    "model.fresh_head: cosine -> linear",
     "model.gates: True -> False",
-    "model.head: linear -> cosine",
     "optim.peak_lr: 0.15 -> 0.05",
     "optim.warmup_epochs: 5 -> 0",
 ]
 RELEASED = [
+    "data.augment: ['crop', 'flip', 'autoaugment', 'cutout'] -> ['crop', 'flip', 'autoaugment_port', 'cutout']",
+    "method.classifier_warmup_epochs: 0 -> 5",
+    "method.classifier_warmup_start_lr: 0.0 -> 0.1625",
     "method.contrastive_mode: add -> replace",
     "method.distillation_form: unordered_mean -> ordered_sum",
     "method.diversity_form: cosine_floored -> distance",
+    "method.diversity_stop: 30 -> 31",
     "method.negatives: sum -> mean",
     "method.own_class: False -> True",
     "method.parallel_factor: num_experts_squared -> num_experts",
+    "method.statistics_start: 0 -> 120",
+    "model.gate_init: kaiming_normal -> pytorch",
     "model.head: linear -> cosine",
+    "optim.lr_changes: step -> epoch",
+    "optim.warmup_start_lr: 0.05 -> 0.025",
 ]
 
 
@@ -84,7 +92,7 @@ def test_forms_of_icl_stand_beside_each_other() -> None:
     assert (default.optim.momentum, default.optim.nesterov, default.optim.weight_decay) == (0.9, False, 5e-4)
     for recipe in (default, printed, released):
         assert (recipe.optim.epochs, recipe.method.classifier_epochs) == (200, 20)
-        assert (recipe.method.diversity_stop, recipe.method.contrastive_start) == (30, 120)
+        assert recipe.method.contrastive_start == 120
         assert (recipe.data.imbalance_factor, recipe.optim.batch_size) == (100, 128)
 
 

@@ -176,7 +176,7 @@ def test_windows_and_learning_rates_agree(reference: ModuleType, epochs: int) ->
         for step in range(stage.epochs * steps):
             rate = learning_rate(
                 step, total_steps=stage.epochs * steps, peak_lr=stage.peak_lr or o.peak_lr,
-                warmup_steps=o.warmup_epochs * steps if stage.warmup else 0, warmup_start_lr=o.warmup_start_lr,
+                warmup_steps=o.warmup_of(stage) * steps, warmup_start_lr=o.warmup_start_lr,
             )  # fmt: skip
             assert rate == pytest.approx(reference.learning_rate(state, done + step / steps), rel=1e-9)
         done += stage.epochs

@@ -1,10 +1,10 @@
 """The recipe's [optim] and [run] sections."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from longtail.method import MOST_EPOCHS, Epochs, Milestones, Positive, Stage, Weight, Window
+from longtail.method import MOST_EPOCHS, Milestones, Positive, Stage, Warmup, Weight, Window
 from longtail.types import InputError
 
 MOST_IMAGES, MOST_THREADS = 2**20, 1024  # of a batch; of a machine
@@ -17,7 +17,9 @@ class OptimOptions(BaseModel):
         epochs: length of the whole run.
         batch_size: B.
         peak_lr: learning rate at the top of the cosine, unless a stage has its own.
-        warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`.
+        warmup_epochs, warmup_start_lr: linear warm-up from `warmup_start_lr` to `peak_lr`, unless a stage has its own.
+        lr_changes: "step" moves the rate with every step; "epoch" holds it through an epoch at what it is when that
+            begins, as most published code does.
         final_lr: where the cosine ends, unless a stage has its own.
         milestones, decay_factor: in the first stage, instead of the cosine, multiply the rate by `decay_factor` when
             each of these epochs begins (`[160, 180]` and 0.01: the steps of LDAM-DRW); () is the cosine.
@@ -44,8 +46,9 @@ class OptimOptions(BaseModel):
     epochs: int = Field(200, ge=1, le=MOST_EPOCHS)
     batch_size: int = Field(128, ge=1, le=MOST_IMAGES)
     peak_lr: Positive = 0.1
-    warmup_epochs: Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("warmup")] = 0
+    warmup_epochs: Warmup = 0
     warmup_start_lr: float = Field(0.0, ge=0, le=1e6)
+    lr_changes: Literal["step", "epoch"] = "step"
     final_lr: float = Field(0.0, ge=0, le=1e6)
     milestones: Milestones = ()
     decay_factor: float = Field(0.1, gt=0, le=1)
@@ -68,6 +71,10 @@ class OptimOptions(BaseModel):
         if stage.milestones is not None:
             return stage.milestones
         return self.milestones if first else ()
+
+    def warmup_of(self, stage: Stage) -> int:
+        """Epochs of a stage's warm-up."""
+        return self.warmup_epochs if stage.warmup_epochs is None else stage.warmup_epochs
 
     @model_validator(mode="after")
     def _fit_together(self) -> "OptimOptions":

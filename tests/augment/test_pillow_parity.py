@@ -20,7 +20,7 @@ from longtail.augment.random import draw_bits
 from longtail.augment.sampling import autoaugment
 
 FILL = 128
-NAMES = (*RANDAUGMENT_OPERATIONS, "invert")
+NAMES = (*RANDAUGMENT_OPERATIONS, "invert", "shear_x_bicubic", "shear_y_bicubic")
 
 
 def by_pillow(picture: Image.Image, one: Operation) -> Image.Image:
@@ -29,7 +29,15 @@ def by_pillow(picture: Image.Image, one: Operation) -> Image.Image:
     def transform(*matrix: float) -> Image.Image:
         return picture.transform(picture.size, Image.Transform.AFFINE, matrix, fillcolor=grey)
 
+    def bicubic(*matrix: float) -> Image.Image:
+        affine, cubic = Image.Transform.AFFINE, Image.Resampling.BICUBIC
+        return picture.transform(picture.size, affine, matrix, cubic, fillcolor=grey)
+
     match one.name:
+        case "shear_x_bicubic":
+            return bicubic(1, value, 0, 0, 1, 0)
+        case "shear_y_bicubic":
+            return bicubic(1, 0, 0, value, 1, 0)
         case "shear_x":
             return transform(1, value, 0, 0, 1, 0)
         case "shear_y":

@@ -52,7 +52,7 @@ def test_crt_trains_a_fresh_classifier_on_frozen_features() -> None:
         ("heads.*",),
         "class_balanced",
     )
-    assert (classifier.peak_lr, classifier.batch_norm, classifier.warmup) == (0.3, "eval", False)
+    assert (classifier.peak_lr, classifier.batch_norm, classifier.warmup_epochs) == (0.3, "eval", 0)
     assert feature.bank != classifier.bank
     assert total(build("crt"), "classifier") == pytest.approx(of_rows(LOGITS), rel=1e-5)
     assert len(stages("crt", classifier_epochs=0)) == 1

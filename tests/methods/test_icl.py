@@ -262,9 +262,14 @@ def test_prototypes_decay_as_asked() -> None:
 
 def test_stages_follow_the_options() -> None:
     feature, classifier = stages(classifier_peak_lr=0.03, classifier_batch_norm="eval")
-    assert (feature.name, feature.epochs, feature.trainable, feature.warmup) == ("feature", 180, ("*",), True)
+    assert (feature.name, feature.epochs, feature.trainable, feature.warmup_epochs) == (
+        "feature",
+        180,
+        ("*",),
+        None,
+    )
     assert (classifier.name, classifier.epochs, classifier.trainable) == ("classifier", 20, ("heads.*",))
-    assert (classifier.peak_lr, classifier.warmup, classifier.batch_norm) == (0.03, False, "eval")
+    assert (classifier.peak_lr, classifier.warmup_epochs, classifier.batch_norm) == (0.03, 0, "eval")
     assert feature.bank != classifier.bank
     assert {feature.sampler, classifier.sampler} == {"instance"}
     (only,) = stages(classifier_epochs=0)

@@ -139,4 +139,4 @@ def test_the_second_stage_of_gcl() -> None:
     feature, classifier = cls.stages(cls.Options(name="gcl", classifier_sampler="effective"), 230)
     assert (feature.epochs, classifier.epochs, classifier.peak_lr) == (200, 30, 0.002)
     assert (classifier.bank, classifier.trainable) == (feature.bank, ("heads.*",))
-    assert (classifier.sampler, classifier.batch_norm, classifier.warmup) == ("effective", "eval", False)
+    assert (classifier.sampler, classifier.batch_norm, classifier.warmup_epochs) == ("effective", "eval", 0)

@@ -80,5 +80,5 @@ def test_the_classifier_stage_adjusts_logits_of_fresh_classifiers_alone() -> Non
     feature, classifier = method.stages(method.options, 200)
     assert (feature.epochs, classifier.epochs, classifier.trainable) == (180, 20, ("heads.*",))
     assert feature.bank != classifier.bank
-    assert (classifier.warmup, classifier.peak_lr, classifier.batch_norm) == (True, 0.1, "train")
+    assert (classifier.warmup_epochs, classifier.peak_lr, classifier.batch_norm) == (None, 0.1, "train")
     assert len(method.stages(build(classifier_epochs=0).options, 200)) == 1

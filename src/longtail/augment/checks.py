@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from longtail.types import InputError
 
 OPERATIONS = (
-    "crop", "resized_crop", "flip", "rotation", "autoaugment", "randaugment", "color_jitter", "grayscale", "blur",
-    "cutout",
+    "crop", "resized_crop", "flip", "rotation", "autoaugment", "autoaugment_port", "randaugment", "color_jitter",
+    "grayscale", "blur", "cutout",
 )  # fmt: skip
 LARGEST_SIGMA = 100
 
@@ -28,9 +28,10 @@ def check_operations(operations: Sequence[str], where: str = "augmentation") -> 
             raise InputError(
                 f"{where}: unknown operation {name!r}; did you mean {near!r}? Valid are {', '.join(OPERATIONS)}"
             )
-    for one, other in (("autoaugment", "randaugment"), ("crop", "resized_crop")):
-        if {one, other} <= set(operations):
-            raise InputError(f"{where}: {one!r} and {other!r} are both given; keep one of them")
+    for excluding in (("autoaugment", "autoaugment_port", "randaugment"), ("crop", "resized_crop")):
+        both = [name for name in excluding if name in operations]
+        if len(both) > 1:
+            raise InputError(f"{where}: {both[0]!r} and {both[1]!r} are both given; keep one of them")
 
 
 def check_channels(mean: Sequence[float], std: Sequence[float]) -> None:

@@ -14,7 +14,7 @@ from longtail.augment.operations import OperationTable
 from longtail.augment.sampling import Policy, Step
 
 LARGEST_SIDE = 64
-_NOT_IN_THE_KERNEL = ("hue", "blur")
+_NOT_IN_THE_KERNEL = ("hue", "blur", "shear_x_bicubic", "shear_y_bicubic")
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int, Int32, UInt8
 from torch import Tensor
 
 from longtail.augment import color, geometry
+from longtail.augment.bicubic import sheared
 from longtail.augment.blur import blur, gaussian, kernel_size
 from longtail.augment.hue import turn_hue
 from longtail.augment.policies import Operation
@@ -25,6 +26,7 @@ class OperationTable:
         factor: (V,) of contrast, color and sharpness; how far the hue turns.
         fill: (V,) grey value for what a geometric operation uncovers.
         weight: (V, K) of the pixels that a blur sums.
+        shear: (V,) of the bicubic shears.
     """
 
     kinds: tuple[int, ...]
@@ -34,6 +36,7 @@ class OperationTable:
     factor: Float32[Tensor, " v"]
     fill: UInt8[Tensor, " v"]
     weight: Float64[Tensor, "v k"]
+    shear: Float64[Tensor, " v"]
 
     def kinds_of(self, rows: Iterable[int]) -> tuple[int, ...]:
         """The families of some rows."""
@@ -51,6 +54,8 @@ _FAMILIES: dict[str, Callable[[Tensor, OperationTable, Tensor], Tensor]] = {
     "equalize": lambda image, table, row: color.equalize(image),
     "hue": lambda image, table, row: turn_hue(image, table.factor[row]),
     "blur": lambda image, table, row: blur(image, table.weight[row]),
+    "shear_x_bicubic": lambda image, table, row: sheared(image, table.shear[row], table.fill[row]),
+    "shear_y_bicubic": lambda image, table, row: sheared(image.mT, table.shear[row], table.fill[row]).mT,
 }
 FAMILY = {name: number for number, name in enumerate(_FAMILIES)}
 
@@ -117,6 +122,7 @@ def build_table(
         factor=torch.tensor([one.value for one in operations], dtype=torch.float32, device=device),
         fill=torch.tensor(fills, dtype=torch.uint8, device=device),
         weight=torch.stack(weights).to(device),
+        shear=torch.tensor([one.value for one in operations], dtype=torch.float64, device=device),
     )
 
 

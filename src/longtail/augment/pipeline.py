@@ -58,6 +58,7 @@ class Augment:
     * flip: left to right with probability 1/2.
     * rotation: about the centre by an angle of at most `rotation_degrees` either way, nearest neighbour, black outside.
     * autoaugment: one of the 25 sub-policies of the CIFAR-10 policy (Cubuk et al. 2019).
+    * autoaugment_port: the same as the much copied PIL port does it: shears bicubic, rotations counter-clockwise alone.
     * randaugment: `randaugment_ops` operations out of 14, with replacement (Cubuk et al. 2020).
     * color_jitter: brightness, contrast, saturation and hue, in this order, all of them with `jitter_probability`
       (SimCLR, Chen et al. 2020); see `longtail.augment.spaced`.
@@ -138,6 +139,7 @@ class Augment:
         made: dict[str, Callable[[], Policy]] = {
             "rotation": lambda: spaced.rotation(rotation_degrees),
             "autoaugment": lambda: autoaugment(FIRST_STEP),
+            "autoaugment_port": lambda: autoaugment(FIRST_STEP, ported=True),
             "randaugment": lambda: randaugment(FIRST_STEP, randaugment_ops, randaugment_magnitude),
             "color_jitter": lambda: spaced.color_jitter(jitter_strength, jitter_probability),
             "grayscale": lambda: spaced.grayscale(grayscale_probability),

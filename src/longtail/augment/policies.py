@@ -16,9 +16,10 @@ solarize             threshold 256 - 256 l / L                        no
 
 Signs are + or - with probability 1/2. Every geometric operation is nearest neighbour with a constant fill, as
 in the policy authors' code (Cubuk et al.). The much copied PIL port (DeepVoltaire/AutoAugment) has the same
-table but resamples the two shears bicubically. torchvision's `AutoAugment` has two other definitions: it cuts
-translations to whole pixels towards zero (14 of 32 at level 9; here, as in PIL, the nearest, 15), and
-solarize starts at 255 instead of 256. torchvision's `RandAugment` has 31 bins, the levels 0 to 30 here.
+table, but resamples the two shears bicubically and rotates counter-clockwise alone: `port`. torchvision's
+`AutoAugment` has two other definitions: it cuts translations to whole pixels towards zero (14 of 32 at level 9;
+here, as in PIL, the nearest, 15), and solarize starts at 255 instead of 256. torchvision's `RandAugment` has 31
+bins, the levels 0 to 30 here.
 """
 
 from typing import NamedTuple
@@ -29,6 +30,8 @@ RANDAUGMENT_LEVELS = 30
 _REACH = {
     "shear_x": 0.3,
     "shear_y": 0.3,
+    "shear_x_bicubic": 0.3,
+    "shear_y_bicubic": 0.3,
     "translate_x": 150 / 331,
     "translate_y": 150 / 331,
     "rotate": 30.0,
@@ -77,6 +80,17 @@ def operation(name: str, level: int, levels: int, sign: int) -> Operation:
     if name == "solarize":
         return Operation(name, 256 - 256 * level / levels)
     return Operation(name)
+
+
+def port(choice: Choice, sign: int) -> Operation:
+    """What the PIL port of AutoAugment does for a choice of the policy.
+
+    Args:
+        choice: of `CIFAR10_POLICY`.
+        sign: +1 or -1.
+    """
+    name = f"{choice.name}_bicubic" if choice.name in ("shear_x", "shear_y") else choice.name
+    return operation(name, choice.level, AUTOAUGMENT_LEVELS, 1 if name == "rotate" else sign)
 
 
 CIFAR10_POLICY: tuple[tuple[Choice, Choice], ...] = (

@@ -15,6 +15,7 @@ from longtail.augment.policies import (
     Choice,
     Operation,
     operation,
+    port,
 )
 from longtail.augment.random import TWO_32, below
 
@@ -98,16 +99,22 @@ def _signed(choices: Iterable[Choice], levels: int) -> list[tuple[float, Signed]
     ]
 
 
-def autoaugment(first_slot: int) -> Policy:
+def _ported(choices: Iterable[Choice]) -> list[tuple[float, Signed]]:
+    return [(choice.probability, (port(choice, 1), port(choice, -1))) for choice in choices]
+
+
+def autoaugment(first_slot: int, *, ported: bool = False) -> Policy:
     """The CIFAR-10 policy: one draw chooses the sub-policy, whose two operations are applied or not in turn.
 
     Args:
         first_slot: uses the slots first_slot to first_slot + 5.
+        ported: the operations are those of the PIL port, see `port`.
     """
     columns = zip(*CIFAR10_POLICY, strict=True)
     slots = ((first_slot, first_slot + SLOTS_PER_STEP * number + 1) for number in range(2))
     return policy(
-        (a, b, _signed(column, AUTOAUGMENT_LEVELS)) for (a, b), column in zip(slots, columns, strict=True)
+        (a, b, _ported(column) if ported else _signed(column, AUTOAUGMENT_LEVELS))
+        for (a, b), column in zip(slots, columns, strict=True)
     )
 
 

@@ -14,8 +14,8 @@ MOST_PIXELS = 4096  # of a side
 TRAIN = "train"  # the recipe's own data.augment
 Share = Annotated[float, Field(gt=0, le=1)]
 Operation = Literal[
-    "crop", "resized_crop", "flip", "rotation", "autoaugment", "randaugment", "color_jitter", "grayscale", "blur",
-    "cutout",
+    "crop", "resized_crop", "flip", "rotation", "autoaugment", "autoaugment_port", "randaugment", "color_jitter",
+    "grayscale", "blur", "cutout",
 ]  # fmt: skip
 Operations = Annotated[tuple[Operation, ...], Strict(False), Field(max_length=len(get_args(Operation)))]
 Padding = Annotated[int, Field(ge=0, le=MOST_PIXELS)]

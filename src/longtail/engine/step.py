@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from longtail.engine.optimizers import build_optimizer, restore, set_rate
 from longtail.engine.probes import GradientShare
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
-from longtail.engine.schedule import learning_rate
+from longtail.engine.schedule import stage_rate
 from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertModel
@@ -94,7 +93,8 @@ class StageTraining:
             For the log: last learning rate, mean of each term over the epoch's steps, training accuracy; where
             features are reused, of how many views; on CUDA, how many steps were replayed.
         """
-        job, o, rate_at = self.job, self.job.recipe.optim, self._rate()
+        job, o = self.job, self.job.recipe.optim
+        rate_at = stage_rate(self.stage, o, job.steps_per_epoch, first=self.position == 0)
         self._freeze(start.epoch)
         job.method.start_epoch(start)
         self.meter.start(start.step)
@@ -233,17 +233,3 @@ class StageTraining:
             part=self.sharing.part, views=view_boxes(self.job.views, split, keys),
             repeats=None if sampler == "instance" else showings(order, len(split)),
         )  # fmt: skip
-
-    def _rate(self) -> "partial[float]":
-        stage, o, steps = self.stage, self.job.recipe.optim, self.job.steps_per_epoch
-        milestones = o.milestones_of(stage, first=self.position == 0)
-        return partial(
-            learning_rate,
-            total_steps=stage.epochs * steps,
-            peak_lr=stage.peak_lr or o.peak_lr,
-            warmup_steps=o.warmup_epochs * steps if stage.warmup else 0,
-            warmup_start_lr=o.warmup_start_lr,
-            milestones=[epoch * steps for epoch in milestones],
-            decay_factor=stage.decay_factor or o.decay_factor,
-            final_lr=o.final_lr if stage.final_lr is None else stage.final_lr,
-        )

@@ -40,6 +40,7 @@ MOST_EPOCHS = 1_000_000
 Window = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("window")]
 WindowStart = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("start")]
 StageEpochs = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("stage")]
+Warmup = Annotated[int, Field(ge=0, le=MOST_EPOCHS), Epochs("warmup")]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 """How much a term, a prior or a decay counts."""
 Milestones = Annotated[

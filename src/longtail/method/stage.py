@@ -28,7 +28,8 @@ class Stage:
         final_lr: where the cosine ends; None takes the recipe's `optim.final_lr`.
         lr_shares: (pattern, share): parameters whose name matches learn at this share of the rate; of several patterns
             that match the first counts, and a parameter that none matches learns at the full rate.
-        warmup: whether the recipe's warm-up opens this stage.
+        warmup_epochs, warmup_start_lr: a linear way to the rate above from `warmup_start_lr`, below or above it; 0
+            epochs: none. None takes the recipe's.
         milestones, decay_factor: instead of the cosine, multiply the rate by `decay_factor` when each of these
             epochs of the stage begins. None takes the recipe's `optim.milestones` in the first stage and a cosine in
             later ones, and the recipe's `optim.decay_factor`.
@@ -47,7 +48,8 @@ class Stage:
     peak_lr: float | None = None
     final_lr: float | None = None
     lr_shares: tuple[tuple[str, float], ...] = ()
-    warmup: bool = True
+    warmup_epochs: int | None = None
+    warmup_start_lr: float | None = None
     milestones: tuple[int, ...] | None = None
     decay_factor: float | None = None
     weight_decay: float | None = None

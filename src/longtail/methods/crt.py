@@ -42,7 +42,7 @@ class ClassifierRetraining(Method):
         feature = Stage("feature", epochs - length, bank="feature")
         classifier = Stage(
             "classifier", length, bank="classifier", trainable=("heads.*",), sampler="class_balanced",
-            peak_lr=options.classifier_peak_lr, warmup=False,
+            peak_lr=options.classifier_peak_lr, warmup_epochs=0,
             weight_decay=options.classifier_decay, batch_norm="eval",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)

@@ -73,7 +73,7 @@ class GaussianClouded(Method):
         feature = Stage("feature", epochs - length)
         classifier = Stage(
             "classifier", length, trainable=("heads.*",), sampler=options.classifier_sampler,
-            peak_lr=options.classifier_peak_lr, warmup=False, batch_norm="eval",
+            peak_lr=options.classifier_peak_lr, warmup_epochs=0, batch_norm="eval",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)
 

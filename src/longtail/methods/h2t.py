@@ -57,7 +57,7 @@ class HeadToTail(Method):
         feature = Stage("feature", epochs - length)
         classifier = Stage(
             "classifier", length, trainable=("heads.*",), sampler="class_balanced", second_sampler="instance",
-            peak_lr=options.classifier_peak_lr, warmup=False,
+            peak_lr=options.classifier_peak_lr, warmup_epochs=0,
             weight_decay=options.classifier_decay, batch_norm="train",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)

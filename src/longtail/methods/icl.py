@@ -8,19 +8,17 @@ from pydantic import Field
 from torch import Tensor
 
 from longtail import losses
-from longtail.method import Method, MethodOptions, Positive, Stage, StageEpochs, Weight, Window, WindowStart
+from longtail.method import Method, MethodOptions, Positive, Stage, Weight
+from longtail.method.options import StageEpochs, Warmup, Window, WindowStart
 from longtail.types import Batch, ModelOutput, Progress
 
 DIVERSITY = {
-    "cosine": losses.adaptive_diversity,
-    "cosine_floored": losses.adaptive_diversity_floored,
-    "cosine_squared": losses.adaptive_diversity_squared,
-    "distance": losses.feature_distance,
-}
+    "cosine": losses.adaptive_diversity, "cosine_floored": losses.adaptive_diversity_floored,
+    "cosine_squared": losses.adaptive_diversity_squared, "distance": losses.feature_distance,
+}  # fmt: skip
 DISTILLATION = {
-    "unordered_mean": losses.mutual_distillation,
-    "ordered_sum": losses.mutual_distillation_ordered,
-}
+    "unordered_mean": losses.mutual_distillation, "ordered_sum": losses.mutual_distillation_ordered,
+}  # fmt: skip
 
 
 class ICL(Method):
@@ -42,13 +40,12 @@ class ICL(Method):
                 their mean), "num_experts_squared" M^2 (their sum, the size of the loss without competition).
             distillation_form: mean over unordered pairs, or the sum over ordered pairs divided by C.
             diversity_form: "cosine", "cosine_floored" (at zero, a pair), "cosine_squared", "distance".
-            diversity_stop: first epoch without diversity.
-            contrastive_start: first epoch with the contrastive term.
+            diversity_stop, contrastive_start: first epoch without diversity, first epoch with the contrastive term.
             contrastive_mode: "add" it to the other terms, or "replace" them by it.
             similarity, negatives, num_negatives, own_class, temperature: the contrastive term's form, see there.
             confusion_decay, confusion_decay_every: weight kept on the old counts, applied each epoch or batch.
-            prototype_decay: weight kept on the old prototype.
-            classifier_epochs, classifier_peak_lr, classifier_batch_norm, tau: the classifier stage.
+            prototype_decay, statistics_start: weight kept on the old prototype; first epoch that keeps any statistics.
+            classifier_*, tau: the classifier stage; its warm-up may start above the peak.
         """
 
         competition: bool = True
@@ -71,8 +68,11 @@ class ICL(Method):
         confusion_decay: float = Field(0.1, gt=0, le=1)
         confusion_decay_every: Literal["epoch", "batch"] = "epoch"
         prototype_decay: float = Field(0.9, ge=0, le=1)
+        statistics_start: WindowStart = 0
         classifier_epochs: StageEpochs = 20
         classifier_peak_lr: Positive = 0.1
+        classifier_warmup_epochs: Warmup = 0
+        classifier_warmup_start_lr: float = Field(0.0, ge=0, le=1e6)
         classifier_batch_norm: Literal["train", "eval"] = "train"
         tau: Weight = 1.0
 
@@ -86,23 +86,25 @@ class ICL(Method):
         length = options.classifier_epochs
         feature = Stage("feature", epochs - length, bank="feature")
         classifier = Stage(
-            "classifier", length, bank="classifier", trainable=("heads.*",), warmup=False,
+            "classifier", length, bank="classifier", trainable=("heads.*",),
+            warmup_epochs=options.classifier_warmup_epochs, warmup_start_lr=options.classifier_warmup_start_lr,
             peak_lr=options.classifier_peak_lr, batch_norm=options.classifier_batch_norm,
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)
 
-    def phase(self, progress: Progress) -> tuple[str, bool, bool]:
-        """The stage, and whether diversity and contrast are on."""
-        o = self.options
-        diverse = progress.epoch < o.diversity_stop and o.diversity_weight > 0 and self.num_experts > 1
-        return progress.stage, diverse, progress.epoch >= o.contrastive_start and o.contrastive_weight > 0
+    def phase(self, progress: Progress) -> tuple[str, bool, bool, bool]:
+        """The stage, and whether diversity is on, statistics are kept and contrast is on."""
+        o, epoch = self.options, progress.epoch
+        diverse = epoch < o.diversity_stop and o.diversity_weight > 0 and self.num_experts > 1
+        keeps = progress.stage == "feature" and epoch >= o.statistics_start and o.contrastive_weight > 0
+        return progress.stage, diverse, keeps, epoch >= o.contrastive_start and o.contrastive_weight > 0
 
     def start_epoch(self, progress: Progress) -> None:
-        if progress.stage == "feature" and self.options.confusion_decay_every == "epoch":
+        if self.phase(progress)[2] and self.options.confusion_decay_every == "epoch":
             self.confusion.decay(self.options.confusion_decay)
 
     def observe(self, output: ModelOutput, batch: Batch, progress: Progress) -> None:
-        if progress.stage != "feature" or self.options.contrastive_weight == 0:
+        if not self.phase(progress)[2]:
             return
         if self.options.confusion_decay_every == "batch":
             self.confusion.decay(self.options.confusion_decay)
@@ -112,15 +114,14 @@ class ICL(Method):
 
     def loss(self, output: ModelOutput, batch: Batch, progress: Progress) -> Mapping[str, Float[Tensor, ""]]:
         o, logits, features, target = self.options, output.logits, output.features, batch.target
-        stage, diverse, contrast = self.phase(progress)
+        stage, diverse, _, contrast = self.phase(progress)
         if stage == "classifier":
             adjusted = losses.logit_adjusted_cross_entropy(logits, target, self.class_counts, tau=o.tau)
             return {"logit_adjustment": adjusted.sum()}
-        terms: dict[str, Tensor] = {}
-        if not (contrast and o.contrastive_mode == "replace"):
-            terms |= self._collaboration(logits, target)
-            if diverse:
-                terms["diversity"] = o.diversity_weight * DIVERSITY[o.diversity_form](features)
+        replaced = contrast and o.contrastive_mode == "replace"
+        terms = {} if replaced else self._collaboration(logits, target)
+        if diverse and not replaced:
+            terms["diversity"] = o.diversity_weight * DIVERSITY[o.diversity_form](features)
         if contrast:
             terms["contrastive"] = o.contrastive_weight * self._contrast(features, target)
         return terms
@@ -131,8 +132,7 @@ class ICL(Method):
         parallel = losses.parallel_loss(each, factor=self.num_experts**power)
         terms = {"parallel": parallel} if o.competition else {"cross_entropy": each.sum()}
         if o.distillation_weight > 0 and self.num_experts > 1:
-            distil = DISTILLATION[o.distillation_form]
-            terms["distillation"] = o.distillation_weight * distil(
+            terms["distillation"] = o.distillation_weight * DISTILLATION[o.distillation_form](
                 logits, temperature=o.distillation_temperature, detach_teacher=o.distillation_detach_teacher
             )
         return terms

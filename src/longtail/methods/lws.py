@@ -48,7 +48,7 @@ class LearnableWeightScaling(Method):
         feature = Stage("feature", epochs - length)
         scale = Stage(
             "scale", length, trainable=("method.scale",), sampler="class_balanced",
-            peak_lr=options.scale_peak_lr, warmup=False, weight_decay=options.scale_decay, batch_norm="eval",
+            peak_lr=options.scale_peak_lr, warmup_epochs=0, weight_decay=options.scale_decay, batch_norm="eval",
         )  # fmt: skip
         return (feature, scale) if length else (feature,)
 

@@ -68,7 +68,7 @@ class MiSLAS(Method):
         classifier = Stage(
             "classifier", length, trainable=("heads.*", "method.scale") if share else ("method.scale",),
             sampler="class_balanced", peak_lr=options.classifier_peak_lr, lr_shares=(("heads.*", share),),
-            warmup=False, batch_norm="train",
+            warmup_epochs=0, batch_norm="train",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)
 

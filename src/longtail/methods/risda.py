@@ -83,7 +83,7 @@ class RISDA(Method):
     def stages(cls, options: Options, epochs: int) -> tuple[Stage, ...]:
         length = options.classifier_epochs
         classifier = Stage(
-            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup=False,
+            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup_epochs=0,
             milestones=options.classifier_milestones, decay_factor=0.01, batch_norm="train",
         )  # fmt: skip
         feature = Stage("feature", epochs - length)

@@ -86,7 +86,7 @@ class SBCL(Method):
         length = options.classifier_epochs
         contrast = Stage("contrast", epochs - length, trainable=("[!h]*",))  # all but heads
         classifier = Stage(
-            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup=False,
+            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup_epochs=0,
             milestones=_falls(length), decay_factor=0.01, weight_decay=0.0, batch_norm="eval",
         )  # fmt: skip
         return contrast, classifier

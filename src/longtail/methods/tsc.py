@@ -87,7 +87,7 @@ class TSC(Method):
             "contrast", epochs - options.classifier_epochs, trainable=("[!h]*",)
         )  # all but heads
         classifier = Stage(
-            "classifier", options.classifier_epochs, trainable=("heads.*",), sampler="class_balanced", warmup=False,
+            "classifier", options.classifier_epochs, trainable=("heads.*",), sampler="class_balanced", warmup_epochs=0,
             peak_lr=options.classifier_peak_lr, weight_decay=0.0, batch_norm="eval",
         )  # fmt: skip
         return contrast, classifier

@@ -60,7 +60,7 @@ class WeightBalancing(Method):
         length = options.classifier_epochs
         feature = Stage("feature", epochs - length)
         classifier = Stage(
-            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup=False,
+            "classifier", length, trainable=("heads.*",), peak_lr=options.classifier_peak_lr, warmup_epochs=0,
             weight_decay=options.classifier_decay, batch_norm="eval",
         )  # fmt: skip
         return (feature, classifier) if length else (feature,)

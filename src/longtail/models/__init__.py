@@ -51,6 +51,7 @@ def build_model(
         num_classes,
         options.num_experts,
         gates=gates,
+        gate_init=options.gate_init,
         zero_init_residual=options.zero_init_residual,
         branch_norm=options.branch_norm,
         **more,

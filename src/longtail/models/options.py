@@ -6,11 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from longtail.models.layers import ShortcutKind
+from longtail.models.layers import GateInit, ShortcutKind
 from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, Layout
 from longtail.types import InputError
 
-OURS = ("gates", "branch_norm", "zero_init_residual", "width_factor", "expert_width_factor", "shortcut")
+OURS = (
+    "gates",
+    "gate_init",
+    "branch_norm",
+    "zero_init_residual",
+    "width_factor",
+    "expert_width_factor",
+    "shortcut",
+)
 """Keys that timm's networks do not have."""
 UNLIKE_IMAGENET = ("width_factor", "expert_width_factor", "shortcut")
 """Keys that make another network of one that there are ImageNet weights for."""
@@ -25,6 +33,7 @@ class ModelOptions(BaseModel):
         shared_stages: stages that all experts share. Default: all but the last (of a transformer all but the last two
             blocks).
         gates: fusion gates, of our ResNets alone. Default: those for small images have them, others do not.
+        gate_init: how the gates' convolutions begin, see `FusionGate`.
         head, fresh_head, cosine_scale: the classifiers.
         shared_head: one classifier for all experts.
         detach_trunk: for each expert whether its gradient stops before the shared stages; empty: none does.
@@ -43,6 +52,7 @@ class ModelOptions(BaseModel):
     num_experts: int = Field(3, ge=1, le=64)
     shared_stages: int | None = Field(None, ge=0, le=1000)
     gates: bool | None = None
+    gate_init: GateInit = "kaiming_normal"
     head: Literal["cosine", "linear"] = "cosine"
     fresh_head: Literal["cosine", "linear"] | None = None
     cosine_scale: float = Field(30.0, gt=0, le=1e6)

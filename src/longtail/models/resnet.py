@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.models.experts import ExpertModel, HeadKind
-from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, LastMap, ShortcutKind
+from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, GateInit, LastMap, ShortcutKind
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class ExpertResNet(ExpertModel):
             owns the last stage (ICL, SHIKE; the default), all but two (RIDE), 0 = M separate networks (NCL).
         gates: multiply expert m's last map elementwise by a gate before average pooling. The gates come from the stages
             before the last in turn: of a ResNet of three stages from the first (m even) or the second (m odd).
+        gate_init: how the gates' convolutions begin, see `FusionGate`.
         head: kind of classifier, see `ExpertHeads`.
         fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
         cosine_scale: s of the cosine classifier.
@@ -142,6 +143,7 @@ class ExpertResNet(ExpertModel):
         *,
         shared_stages: int | None = None,
         gates: bool = True,
+        gate_init: GateInit = "kaiming_normal",
         head: HeadKind = "cosine",
         fresh_head: HeadKind | None = None,
         cosine_scale: float = 30.0,
@@ -163,7 +165,7 @@ class ExpertResNet(ExpertModel):
         norms = num_experts if branch_norm else 0
         self.norms = nn.ModuleList(nn.BatchNorm2d(layout.widths[-1]) for _ in range(norms))
         sources = [self._gate_from(expert) for expert in range(num_experts)] if gates else []
-        self.gates = nn.ModuleList(FusionGate(*layout.widths[source:]) for source in sources)
+        self.gates = nn.ModuleList(FusionGate(*layout.widths[source:], init=gate_init) for source in sources)
         self.pooled = nn.ModuleList(LastMap() for _ in range(num_experts))
         self.detach_trunk = tuple(detach_trunk)
         self.add_heads(

@@ -30,8 +30,9 @@ def too_short(method: MethodOptions, optim: OptimOptions, stages: Sequence[Stage
         late = [epoch for epoch in optim.milestones_of(stage, first=position == 0) if epoch >= stage.epochs]
         if late:
             yield f"the learning rate never falls at epoch {', '.join(map(str, late))}: {_length(stage)}"
-        if stage.warmup and optim.warmup_epochs >= stage.epochs:
-            yield f"the learning rate's warm-up of {counted(optim.warmup_epochs, 'epoch')} never ends: {_length(stage)}"
+        warmup = optim.warmup_of(stage)
+        if warmup and warmup >= stage.epochs:
+            yield f"the learning rate's warm-up of {counted(warmup, 'epoch')} never ends: {_length(stage)}"
         if optim.average_last > stage.epochs:
             yield f"average_last = {optim.average_last} averages over fewer: {_length(stage)}"
         peak, end = (
