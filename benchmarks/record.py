@@ -136,9 +136,9 @@ def _command(program):
     """The command without what depends on the machine: names of folders, and where the result goes."""
     words, given = ["python", f"benchmarks/{program}"], iter(sys.argv[1:])
     for word in given:
-        if word in ("--json", "--out"):
+        if word in ("--json", "--out", "--work"):
             next(given, None)
-        elif word == "--data":
+        elif word in ("--data", "--fashion"):
             words += [word, Path(next(given)).name]
         else:
             words.append(word)

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import first_folder_scores as scoring
 import methods_page
 from longtail.study.layout import Table, markdown, markdown_rows
 from longtail.study.result import SCORES, read_results
@@ -84,6 +85,17 @@ def measured(path):
     )
 
 
+def first_folder(paths):
+    """One table of all sets of first_folder.py with a count of threads, and one of its estimates."""
+    results = scoring.read(paths)
+    lines = ["**The first folder: `longtail train FOLDER` against a plain loop and fastai**", ""]
+    lines += markdown_rows(scoring.HEAD, [row for result in results for row in scoring.rows(result)])
+    rows = [row for result in results for row in scoring.estimates(result)]
+    lines += ["", "**Time said at the start, and needed**", "", *markdown_rows(scoring.ESTIMATES_HEAD, rows)]
+    told = {f"`{r['command']}` ({machine(r['machine'])})": r for r in results}
+    return "\n".join([*lines, "", *(f"- {text}" for text in told)])
+
+
 def augmentation(path):
     result = json.loads(path.read_text("utf-8"))
     ours, plain = (result["us_per_image"][side] for side in ("longtail", "torchvision"))
@@ -133,6 +145,8 @@ def pages():
             short.append(text)
     for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
+    if paths := sorted(RESULTS.glob("first_folder-*.json")):
+        full.append(first_folder(paths))
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
     full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]
     return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"
