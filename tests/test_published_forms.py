@@ -93,7 +93,9 @@ def test_gates_of_the_released_form_begin_smaller() -> None:
     def size(name: str) -> float:
         torch.manual_seed(0)
         network = build_model(form(name).model, 10, ("feature", "classifier"))
-        weights = [layer.weight.detach().std() for layer in network.gates.modules() if isinstance(layer, nn.Conv2d)]
+        weights = [
+            layer.weight.detach().std() for layer in network.gates.modules() if isinstance(layer, nn.Conv2d)
+        ]
         return float(torch.stack(weights).log().mean().exp())
 
     assert size("") / size("-released") == pytest.approx(2.4, abs=0.1)
