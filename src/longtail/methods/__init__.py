@@ -1,17 +1,21 @@
 """One file, one method. A file dropped here is found by the command line, the tests and the docs, without an edit.
 
-Folders named in the environment variable LONGTAIL_METHODS (separated as in PATH) are searched as well, so a method can
-live outside an installed package.
+Methods may live elsewhere as well: in folders that the environment variable LONGTAIL_METHODS names (separated as in
+PATH), and in packages that an installed distribution names under the entry point `longtail.methods`.
 """
 
 import difflib
 import importlib
+import importlib.util
 import os
 import pkgutil
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from longtail.method import Method
 from longtail.types import InputError
+
+ENTRY_POINT = "longtail.methods"
 
 __path__ += [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
 
@@ -30,8 +34,9 @@ def names() -> list[str]:
     """The names of all methods, none imported; a file whose name begins with an underscore is no method.
 
     Raises:
-        InputError: two folders hold a method of the same name.
+        InputError: two folders hold a method of the same name, or an entry point names no package.
     """
+    _search_packages()
     modules = [module for folder in dict.fromkeys(__path__) for module in pkgutil.iter_modules([folder])]
     found = sorted(module.name for module in modules if not module.name.startswith("_"))
     twice = sorted({name for name in found if found.count(name) > 1})
@@ -54,6 +59,26 @@ def find(name: str) -> type[Method]:
         hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
         raise InputError(f"unknown method {name!r}; methods are {', '.join(known)}: {hint}")
     return _load(name)
+
+
+@cache
+def _search_packages() -> None:
+    """Add the folders of installed packages of methods; none of them is imported."""
+    for entry in entry_points(group=ENTRY_POINT):
+        __path__.extend(_folders(entry))
+
+
+def _folders(entry: EntryPoint) -> list[str]:
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except Exception:  # finding a subpackage imports what it lies in, a plug-in whose faults are its own
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"the entry point {ENTRY_POINT} {entry.name!r} names {entry.value!r}, which is no package of method files; "
+            "correct it, or uninstall its distribution"
+        )
+    return list(spec.submodule_search_locations)
 
 
 @cache
