@@ -13,6 +13,9 @@ from longtail.printable import shortened
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 Sampler = Literal["instance", "class_balanced", "square_root", "progressive", "reverse", "effective", "power"]
 """How an epoch's images are drawn, see `longtail.data.epoch_order`."""
+Fit = Literal["crop", "pad", "squash"]
+"""How an image that is not square becomes so: its largest centred square, the whole image between borders of one
+colour, or the whole image with both sides brought to one length."""
 EFFECTIVE_BETA = 0.9999
 """Of the sampler "effective" (Cui et al. 2019)."""
 

@@ -125,3 +125,33 @@ def test_accelerator_gives_the_same_bits(photos: Tensor) -> None:
     augment = Augment(("resized_crop", "flip", "randaugment"), (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     expected = augment(images, index, seed=1, epoch=2)
     assert torch.equal(augment(images.cuda(), index.cuda(), seed=1, epoch=2).cpu(), expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 160), (50, 10), (7, 700)])
+def test_boxes_of_whole_images_keep_their_proportions(height: int, width: int) -> None:
+    sizes, keys = torch.tensor([[height, width]]).expand(2000, 2), Augment.keys(0, 0, 0, "cpu")
+    squash, pad = (draw_boxes(torch.arange(2000), sizes, (0.08, 1.0), keys, fit) for fit in ("squash", "pad"))
+    assert (squash[:, :2] >= 0).all()
+    assert (squash[:, 2:] >= 1).all()
+    assert (squash[:, 0] + squash[:, 2] <= height).all()
+    assert (squash[:, 1] + squash[:, 3] <= width).all()
+    for boxes_, own in ((squash, width / height), (pad, 1)):
+        ratios, tolerance = boxes_[:, 3] / boxes_[:, 2] / own, 2.5 / boxes_[:, 2:].amin(1)
+        assert ((ratios > 0.75 - tolerance) & (ratios < 4 / 3 + 2 * tolerance)).all()
+    shares = squash[:, 2] * squash[:, 3] / (height * width)
+    assert shares.max() > 0.9
+    for axis, side in ((0, height), (1, width)):  # of the image there is all of it, or nothing but it
+        start, stop = pad[:, axis], pad[:, axis] + pad[:, axis + 2]
+        covers = (start <= 0) & (stop >= side)
+        assert (covers | ((start >= 0) & (stop <= side))).all()
+        assert covers.any()
+    assert (pad[:, 2:].amax(1) <= max(height, width)).all()
+
+
+def test_square_images_have_the_same_boxes_however_they_become_squares() -> None:
+    sizes, keys = torch.tensor([[40, 40]]).expand(300, 2), Augment.keys(0, 0, 0, "cpu")
+    crop, pad, squash = (
+        draw_boxes(torch.arange(300), sizes, (0.08, 1.0), keys, fit) for fit in ("crop", "pad", "squash")
+    )
+    assert torch.equal(crop, pad)
+    assert torch.equal(crop, squash)

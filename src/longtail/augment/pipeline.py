@@ -33,6 +33,7 @@ from longtail.augment.sampling import (
     randaugment,
 )
 from longtail.augment.windows import CropFill, crop_and_flip, cut_out
+from longtail.types import Fit
 
 
 class _Prepared(NamedTuple):
@@ -85,6 +86,7 @@ class Augment:
         blur_probability: in [0, 1].
         cutout_size: side of the square in pixels, >= 1.
         fill: grey value in [0, 255] of what a geometric operation of a policy uncovers.
+        fit: how images become squares, which decides the `boxes` of `resized_crop` in images that are none yet.
         dtype: of what comes out; it is computed in float32.
 
     Raises:
@@ -115,6 +117,7 @@ class Augment:
         blur_probability: float = 0.5,
         cutout_size: int = 16,
         fill: int = 128,
+        fit: Fit = "crop",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         check_operations(operations)
@@ -132,9 +135,10 @@ class Augment:
         check_number("blur_probability", blur_probability, 0, 1)
         check_number("cutout_size", cutout_size, 1)
         check_number("fill", fill, 0, 255)
+        check_choice("fit", fit, get_args(Fit))
         self.operations = tuple(name for name in OPERATIONS if name in operations)
         self.crop_padding, self.crop_fill, self.crop_scale = crop_padding, crop_fill, crop_scale
-        self.cutout_size, self.fill, self.dtype = cutout_size, fill, dtype
+        self.cutout_size, self.fill, self.fit, self.dtype = cutout_size, fill, fit, dtype
         self._scale = torch.tensor([[255.0] * 3, list(mean), list(std)])[:, :, None, None]
         made: dict[str, Callable[[], Policy]] = {
             "rotation": lambda: spaced.rotation(rotation_degrees),
@@ -249,9 +253,9 @@ class Augment:
             keys: (2,) from `keys`, on the index's device.
 
         Returns:
-            (B, 4) int64: top, left, height, width.
+            (B, 4) int64: top, left, height, width; with `pad` they may reach beyond the image.
         """
-        return draw_boxes(index, sizes, self.crop_scale, keys)
+        return draw_boxes(index, sizes, self.crop_scale, keys, self.fit)
 
     def normalize(self, image: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """(image / 255 - mean) / std and nothing random, for evaluation; in channels_last layout."""

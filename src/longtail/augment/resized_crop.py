@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.augment.random import TWO_32, below, draw_bits
+from longtail.types import Fit
 
 TRIES = 10
 _FIRST_SLOT = 1 << 16  # far beyond the slots of the other operations
@@ -21,6 +22,7 @@ def draw_boxes(
     sizes: Int[Tensor, "b 2"],
     scale: tuple[float, float],
     keys: Int64[Tensor, "2"],
+    fit: Fit = "crop",
 ) -> Int[Tensor, "b 4"]:
     """One box for each image, by the rule of torchvision's `RandomResizedCrop`.
 
@@ -28,11 +30,17 @@ def draw_boxes(
     from 3/4 to 4/3 (here in 4,096 steps). The first box that fits into the image is put at a place where it fits,
     all equally likely. Where none fits it is the largest centred box with a ratio in that range.
 
+    Boxes show things as the whole image shows them, so that their proportions and sizes are those of evaluation. With
+    `squash` the rule holds in the image squashed to a square: a box has the image's own ratio, times one from 3/4 to
+    4/3. With `pad` it holds in the square of the longer side; where a box is longer than the image, all of the image
+    lies inside, at a place drawn evenly, and it reaches beyond the image (negative top or left, for one).
+
     Args:
         index: (B,) position of each image in its split; with the keys it decides everything.
         sizes: (B, 2) height and width of each image in pixels, on the device of `index`.
         scale: smallest and largest share of the area, in (0, 1].
         keys: (2,) the two words of `draw_keys` on the index's device.
+        fit: how the whole image becomes a square; of square images it changes nothing.
 
     Returns:
         (B, 4) int64: top, left, height, width in pixels. Basic arithmetic alone: equal on every device.
@@ -42,6 +50,9 @@ def draw_boxes(
     """
     bits = draw_bits(index, _PLACE_X + 1, keys, first_slot=_FIRST_SLOT)
     height, width = sizes.long().unbind(1)
+    own_height, own_width = height, width
+    if fit != "crop":
+        height = width = torch.maximum(height, width)
     share = scale[0] + (scale[1] - scale[0]) * (bits[:, :TRIES].double() * (1 / TWO_32))
     side = ((height * width)[:, None] * share).sqrt()
     root = _root_ratios(bits.device)[below(bits[:, TRIES : 2 * TRIES], _NUM_RATIOS)]
@@ -51,10 +62,33 @@ def draw_boxes(
     highest, widest = (torch.minimum(a, (4 * b + 1) // 3) for a, b in ((height, width), (width, height)))
     box_height = torch.where(some, heights.gather(1, first)[:, 0], highest)
     box_width = torch.where(some, widths.gather(1, first)[:, 0], widest)
+    if fit == "pad":
+        top = _anywhere(bits[:, _PLACE_Y], own_height - box_height)
+        left = _anywhere(bits[:, _PLACE_X], own_width - box_width)
+        return torch.stack([top, left, box_height, box_width], dim=1)
     free_y, free_x = height - box_height, width - box_width
     top = torch.where(some, below(bits[:, _PLACE_Y], free_y + 1), free_y // 2)
     left = torch.where(some, below(bits[:, _PLACE_X], free_x + 1), free_x // 2)
+    if fit == "squash":
+        top, box_height = _squashed(top, box_height, height, own_height)
+        left, box_width = _squashed(left, box_width, width, own_width)
     return torch.stack([top, left, box_height, box_width], dim=1)
+
+
+def _anywhere(bits: Int64[Tensor, " b"], free: Int64[Tensor, " b"]) -> Int64[Tensor, " b"]:
+    """A place for a box that is shorter than the image by `free`, or longer by -free."""
+    return below(bits, free.abs() + 1) * free.sign()
+
+
+def _squashed(
+    start: Int64[Tensor, " b"],
+    length: Int64[Tensor, " b"],
+    side: Int64[Tensor, " b"],
+    own: Int64[Tensor, " b"],
+) -> tuple[Int64[Tensor, " b"], Int64[Tensor, " b"]]:
+    """Start and length of a box in an image of `own` pixels instead of `side`, at least one pixel long."""
+    first = start * own // side
+    return first, ((start + length) * own // side - first).clamp_min(1)
 
 
 def crop_resize(

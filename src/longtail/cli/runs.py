@@ -66,6 +66,14 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse what would otherwise be skipped and reported.")
 ]
 
+FitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="crop|pad|squash",
+        help="What a network sees of an image that is not square. [default: chosen for a folder of images]",
+    ),
+]
 PriorOption = Annotated[
     str | None,
     typer.Option(
@@ -102,6 +110,7 @@ def train(
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Length; the recipe's windows scale with it."),
     ] = None,
+    fit: FitOption = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Keys weights, order and augmentation."),
@@ -136,8 +145,9 @@ def train(
 
     if pretrained:
         given["model.pretrained"] = True
-    if weights is not None:
-        given["model.weights"] = weights
+    given |= {
+        key: value for key, value in (("model.weights", weights), ("data.fit", fit)) if value is not None
+    }
     options: dict[str, Any] = {
         "data": data, "method": method, "model": model, "epochs": epochs, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longtail.data.dataset import Split
 from longtail.data.files import ImageFiles
-from longtail.data.images import Box
+from longtail.data.framing import Box
 from longtail.types import Batch
 
 Boxes = Callable[[Int[Tensor, " b"], Int[Tensor, "b 2"]], Int[Tensor, "b 4"]]
@@ -64,7 +64,7 @@ def batches(
         part: picks, from the rows of a batch, those whose images are wanted; target and index are always whole.
         views: for images on disk: from rows (B,), or `repeats`, and heights and widths (B, 2) to the boxes, (B, 4) top,
             left, height, width. Each box is cut out of the original image and resized; with V views the batch
-            has V*B images. None shows the centre square instead; without views the batch has B of these.
+            has V*B images. None shows the image as it is loaded instead; without views the batch has B of these.
         repeats: (K,) numbers of what is shown, see `showings`; they become `Batch.repeats`.
 
     Raises:

@@ -35,6 +35,7 @@ class Split:
         unknown_classes: images left out because the model does not know their class.
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
+        sizes: (N, 2) height and width of the images as they came, upright; None where it is not known.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles
@@ -46,6 +47,7 @@ class Split:
     unknown_classes: Mapping[str, int] = field(default_factory=dict)
     groups: tuple[str, ...] | None = None
     contents: NDArray[np.uint64] | None = None
+    sizes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,9 +63,9 @@ class Split:
         images = self.images.take(at) if isinstance(self.images, ImageFiles) else self.images[rows]
         chosen = rows.tolist()
         groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
-        contents = None if self.contents is None else self.contents[at]
+        contents, sizes = (None if known is None else known[at] for known in (self.contents, self.sizes))
         ids = tuple(self.ids[i] for i in chosen)
-        return Split(images, self.targets[rows], ids, groups=groups, contents=contents)
+        return Split(images, self.targets[rows], ids, groups=groups, contents=contents, sizes=sizes)
 
     def digest(self) -> str:
         """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""

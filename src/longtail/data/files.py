@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from longtail.data.images import Box, decode, decode_box
+from longtail.data.framing import CROP, Box, Framing, box_on_borders
+from longtail.data.images import Size, decode, decode_box
 from longtail.data.opening import UnreadableError
 from longtail.data.stored import StoredPixels
 from longtail.types import LocalInputError
@@ -26,6 +27,7 @@ class ImageFiles:
         image_size: side in pixels of what `read` returns.
         draft: whether JPEG decoders may shrink what a box is cut out of, see `decode_box`.
         bits: how many bits the values of images of 16 bits use, see `depth`.
+        framing: how an image becomes a square.
     """
 
     image: Callable[[int], Path | StoredPixels]
@@ -34,16 +36,18 @@ class ImageFiles:
     image_size: int
     draft: bool = False
     bits: int = 16
+    framing: Framing = CROP
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def read(self, row: int, box: Box | None = None) -> UInt8[Tensor, "3 s s"]:
-        """The image at `row`: its centre square, as loading into memory gives it, or a box of it.
+        """The image at `row`: the square that loading into memory gives, or a box of it.
 
         Args:
             row: in [0, N).
-            box: top, left, height and width of what is resized instead, in pixels of the upright image.
+            box: top, left, height and width of what is resized instead, in pixels of the upright image. What
+                lies beyond the image is filled as `pad` fills it.
 
         Raises:
             LocalInputError: the file cannot be read.
@@ -51,8 +55,13 @@ class ImageFiles:
         image = self.image(int(self.rows[row]))
         try:
             if box is None:
-                return torch.from_numpy(decode(image, self.image_size, self.bits))
-            return decode_box(image, box, self.image_size, draft=self.draft, bits=self.bits)
+                return torch.from_numpy(decode(image, self.image_size, self.bits, self.framing))
+            height, width = self.sizes[row].tolist()
+
+            def cut(inside: Box, size: Size) -> UInt8[Tensor, "3 h w"]:
+                return decode_box(image, inside, size, draft=self.draft, bits=self.bits)
+
+            return box_on_borders(box, height, width, self.image_size, self.framing.fill, cut)
         except UnreadableError as reason:
             where = image.file if isinstance(image, StoredPixels) else image
             raise LocalInputError(f"cannot read image {where} ({reason}); repair or remove it") from None

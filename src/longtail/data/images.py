@@ -17,11 +17,13 @@ from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
 from longtail.data.depth import Reading
+from longtail.data.framing import CROP, Box, Framing, framed
 from longtail.data.opening import Encoded, UnreadableError, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
 from longtail.data.stored import StoredPixels
 
-Box = tuple[int, int, int, int]
+Size = tuple[int, int]
+"""Height and width."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _CHUNK = 1024  # encoded images in memory at a time
@@ -37,6 +39,7 @@ class Decoded(NamedTuple):
         contents: (n,) `content_number` of the readable ones; zeros where it was not asked for.
         repaired: position -> what is damaged and was ignored, of readable ones.
         largest: position -> largest value, of those of 16 bits whose white is not stated.
+        sizes: (n, 2) height and width of the readable ones, upright.
     """
 
     images: UInt8[Tensor, "n 3 s s"]
@@ -44,6 +47,7 @@ class Decoded(NamedTuple):
     contents: UInt64[np.ndarray, " n"]
     repaired: dict[int, str]
     largest: dict[int, int]
+    sizes: Int64[np.ndarray, "n 2"]
 
 
 class Checked(NamedTuple):
@@ -64,16 +68,14 @@ class Checked(NamedTuple):
     largest: dict[int, int]
 
 
-def decode(image: Encoded, size: int, bits: int = 16) -> NDArray[np.uint8]:
-    """Decode an image, turn it upright, and resize its centre square.
-
-    Orientation from EXIF is applied; the largest centred square is resized by Pillow's bilinear filter, which
-    averages when it shrinks. An image that is already size x size keeps its exact pixels.
+def decode(image: Encoded, size: int, bits: int = 16, framing: Framing = CROP) -> NDArray[np.uint8]:
+    """Decode an image, turn it upright by its EXIF orientation, and bring it to size x size, see `framed`.
 
     Args:
         image: a file, an encoded image, (H, W, 3) pixels, or where such pixels are stored.
         size: side of the result.
         bits: how many bits the values of images of 16 bits use, see `depth`.
+        framing: how it becomes a square.
 
     Returns:
         (3, size, size) RGB.
@@ -81,28 +83,28 @@ def decode(image: Encoded, size: int, bits: int = 16) -> NDArray[np.uint8]:
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    return _decode(image, size, bits)[0]
+    return _decode(image, size, bits, framing)[0][0]
 
 
-def _decode(image: Encoded, size: int, bits: int) -> tuple[NDArray[np.uint8], Reading]:
-    """`decode`, and how the image was read."""
-    return with_image(image, partial(_square, size), bits)
+def _decode(
+    image: Encoded, size: int, bits: int, framing: Framing
+) -> tuple[tuple[NDArray[np.uint8], Size], Reading]:
+    """`decode`, the height and width that the image has upright, and how it was read."""
+    return with_image(image, partial(_square, size, framing), bits)
 
 
-def _square(size: int, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+def _square(
+    size: int, framing: Framing, opened: Image.Image, reading: Reading
+) -> tuple[NDArray[np.uint8], Size]:
     upright = turn_upright(opened, reading)
-    if upright.size != (size, size):
-        side = min(upright.size)
-        left, top = ((length - side) / 2 for length in upright.size)
-        box = (left, top, left + side, top + side)
-        upright = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
-    return np.ascontiguousarray(np.asarray(upright).transpose(2, 0, 1))
+    pixels = np.asarray(framed(upright, size, framing)).transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels), (upright.height, upright.width)
 
 
 def decode_box(
-    image: Encoded, box: Box, size: int, *, draft: bool = False, bits: int = 16
-) -> UInt8[Tensor, "3 s s"]:
-    """Decode an image, turn it upright, cut a box out and resize it to size x size.
+    image: Encoded, box: Box, size: int | Size, *, draft: bool = False, bits: int = 16
+) -> UInt8[Tensor, "3 h w"]:
+    """Decode an image, turn it upright, cut a box out and resize it.
 
     Resampling is PyTorch's antialiased bilinear filter on uint8, as in torchvision's tensor transforms. On
     photographs it is within one grey level of Pillow's, and several times faster.
@@ -110,37 +112,38 @@ def decode_box(
     Args:
         image: as for `decode`; of stored pixels the box's rows alone are read.
         box: top, left, height and width in pixels of the upright image.
-        size: side of the result.
+        size: side, or height and width, of the result.
         draft: let JPEG decoders shrink the image by 2, 4 or 8 as long as the box keeps `size` pixels a side. Large
             photographs decode faster; grey levels then differ (`benchmarks/loader.py` says by how much).
         bits: as for `decode`.
 
     Returns:
-        (3, size, size) RGB.
+        (3, height, width) RGB.
 
     Raises:
         UnreadableError: with the reason, whatever was raised.
     """
     top, left, height, width = box
+    size = (size, size) if isinstance(size, int) else size
     with reasons(image):
         if isinstance(image, StoredPixels):
             pixels = image.read(top, height)[:, left : left + width]
         else:
             pixels, _ = with_image(image, partial(_cut, box, size, draft), bits)
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-        return interpolate(planes, (size, size), mode="bilinear", antialias=True)[0]
+        return interpolate(planes, size, mode="bilinear", antialias=True)[0]
 
 
-def _cut(box: Box, size: int, draft: bool, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
+def _cut(box: Box, size: Size, draft: bool, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
     top, left, height, width = box
-    factor = shrink(opened, min(height, width) // size) if draft else 1
+    factor = shrink(opened, min(height // size[0], width // size[1])) if draft else 1
     upright = turn_upright(opened, reading)
     if top + height > upright.height * factor or left + width > upright.width * factor:
         raise UnreadableError("smaller than when the set was listed")
     if factor == 1:
         return np.array(upright.crop((left, top, left + width, top + height)))
     a, b, c, d = (edge / factor for edge in (left, top, left + width, top + height))
-    return np.array(upright.resize((size, size), Image.Resampling.BILINEAR, box=(a, b, c, d)))
+    return np.array(upright.resize((size[1], size[0]), Image.Resampling.BILINEAR, box=(a, b, c, d)))
 
 
 def decode_small(image: Encoded, short_side: int, bits: int = 16) -> UInt8[np.ndarray, "h w 3"]:
@@ -181,7 +184,13 @@ def _upright_size(opened: Image.Image, reading: Reading) -> tuple[int, int]:
 
 
 def decode_all(
-    images: Iterable[Encoded], count: int, size: int, *, hashed: bool = False, bits: int = 16
+    images: Iterable[Encoded],
+    count: int,
+    size: int,
+    *,
+    hashed: bool = False,
+    bits: int = 16,
+    framing: Framing = CROP,
 ) -> Decoded:
     """Decode in threads (Pillow releases the interpreter lock).
 
@@ -191,23 +200,26 @@ def decode_all(
         size: side of the result.
         hashed: also take the hash of what each image is made of, as it is read.
         bits: as for `decode`.
+        framing: how each becomes a square.
     """
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
+    sizes = np.zeros((count, 2), dtype=np.int64)
     bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
 
-    def work(image: Encoded) -> tuple[NDArray[np.uint8], Reading]:
-        return _decode(image, size, bits)
+    def work(image: Encoded) -> tuple[tuple[NDArray[np.uint8], Size], Reading]:
+        return _decode(image, size, bits, framing)
 
     results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
             continue
-        (array[row - len(bad)], reading), contents[row - len(bad)] = result
+        place = row - len(bad)
+        ((array[place], sizes[place]), reading), contents[place] = result
         _note(row, reading, repaired, largest)
     kept = count - len(bad)
-    return Decoded(pixels[:kept], bad, contents[:kept], repaired, largest)
+    return Decoded(pixels[:kept], bad, contents[:kept], repaired, largest, sizes[:kept])
 
 
 def check_all(images: Iterable[Encoded]) -> Checked:
@@ -234,7 +246,7 @@ def _note(row: int, reading: Reading, repaired: dict[int, str], largest: dict[in
 
 
 def read_images(
-    paths: Sequence[Path], image_size: int, bits: int = 16
+    paths: Sequence[Path], image_size: int, bits: int = 16, framing: Framing = CROP
 ) -> tuple[UInt8[Tensor, "n 3 s s"], list[tuple[str, str]], list[tuple[str, str]]]:
     """Decode files for prediction.
 
@@ -242,12 +254,13 @@ def read_images(
         paths: the files.
         image_size: side of the result in pixels.
         bits: as for `decode`.
+        framing: how each becomes a square.
 
     Returns:
         (n, 3, S, S) the readable images in the order of `paths`, (path, reason) of the others, and (path, what was
         ignored) of readable ones that are damaged beside their pixels.
     """
-    found = decode_all(paths, len(paths), image_size, bits=bits)
+    found = decode_all(paths, len(paths), image_size, bits=bits, framing=framing)
     bad = [(str(paths[row]), reason) for row, reason in found.bad.items()]
     return found.images, bad, [(str(paths[row]), what) for row, what in found.repaired.items()]
 

@@ -42,15 +42,14 @@ def load_data(
         raise InputError(f"no training images in {options.path}; add a part named train")
     if source.val is not None and options.validation > 0:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
-    options = _with_bits(options, source)
-    size = options.image_size or source.image_size
-    class_names, pool = _load_train(source.train, options, size, source.max_count, boxes)
+    options = _settled(options, source)
+    class_names, pool = _load_train(source.train, options, source.max_count, boxes)
     train, val = _divide(pool, len(class_names), options, seed)
-    bits = pool.depth.bits
+    read_alike = options.model_copy(update={"bits": pool.depth.bits})
     shares, blind = said_of_division(pool, val, class_names, options, source)
     if source.val is not None:
-        val = _load_other("validation", source.val, class_names, size, bits)
-    test = None if source.test is None else _load_other("test", source.test, class_names, size, bits)
+        val = _load_other("validation", source.val, class_names, read_alike)
+    test = None if source.test is None else _load_other("test", source.test, class_names, read_alike)
     known = set(class_names)
     apart = [part for part in (val if source.val else None, test) if part is not None]
     splits = {"train": train, "val": val, "test": test}
@@ -69,9 +68,9 @@ def load_data(
     )
     _refuse_if_strict(notes, options)
     return LongTailData(
-        name=options.name, class_names=class_names, train=train, val=val, test=test, image_size=size,
-        depth=pool.depth, mean=options.mean or source.mean, std=options.std or source.std,
-        index_hash=train.digest(), notes=notes,
+        name=options.name, class_names=class_names, train=train, val=val, test=test,
+        image_size=options.image_size or source.image_size, depth=pool.depth, mean=options.mean or source.mean,
+        std=options.std or source.std, index_hash=train.digest(), notes=notes,
     )  # fmt: skip
 
 
@@ -92,9 +91,8 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
         raise InputError(
             f"no {part} images in {options.path}; add a part named {part}, or give class folders alone"
         )
-    options = _with_bits(options, source)
-    size = options.image_size or source.image_size
-    test = _load_other(part, listing, class_names, size, options.bits or 16)
+    options = _settled(options, source)
+    test = _load_other(part, listing, class_names, options)
     copies, wrong = copies_of({part: test}, class_names, options)
     notes = Notes(
         test.unreadable, test.unknown_classes, absent(test, class_names), repaired=test.repaired,
@@ -105,17 +103,22 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     return test, notes
 
 
-def _with_bits(options: DataOptions, source: Source) -> DataOptions:
-    """The options with the bits by which a packed set was read, which cannot be chosen any more."""
+def _settled(options: DataOptions, source: Source) -> DataOptions:
+    """The options with the set's own image size and mean where they name none, and the bits of a packed set.
+
+    Raises:
+        InputError: it was packed with other bits than those asked for.
+    """
     bits = source.bits or options.bits
     if options.bits not in (None, bits):
         said = f"{options.path} was packed with images of 16 bits read as {bits}, not as {options.bits}"
         raise InputError(f"{said}; give the images it was made of")
-    return options.model_copy(update={"bits": bits})
+    size, mean = options.image_size or source.image_size, options.mean or source.mean
+    return options.model_copy(update={"bits": bits, "image_size": size, "mean": mean})
 
 
 def _load_train(
-    listing: Listing, options: DataOptions, size: int, default_max: int | None, boxes: bool | None
+    listing: Listing, options: DataOptions, default_max: int | None, boxes: bool | None
 ) -> tuple[tuple[str, ...], Split]:
     names = present(listing.class_names, listing.targets)
     _refuse_few(names, options)
@@ -123,9 +126,7 @@ def _load_train(
     targets = by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     kept = "resized_crop" in options.augment if boxes is None else boxes
-    split = read_split(
-        listing, targets, rows, size, keep_on_disk=kept, draft=options.draft, bits=options.bits
-    )
+    split = read_split(listing, targets, rows, options, keep_on_disk=kept)
     readable = present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options, split.unreadable)
@@ -135,10 +136,11 @@ def _load_train(
     return readable, split
 
 
-def _load_other(part: str, listing: Listing, class_names: Sequence[str], size: int, bits: int) -> Split:
+def _load_other(part: str, listing: Listing, class_names: Sequence[str], options: DataOptions) -> Split:
     targets = by_name(listing, class_names)
     unknown = Counter(listing.class_names[c] for c in np.sort(listing.targets[targets < 0]))
-    split = read_split(listing, targets, np.flatnonzero(targets >= 0), size, bits=bits)
+    known = options.model_copy(update={"bits": options.bits or 16})
+    split = read_split(listing, targets, np.flatnonzero(targets >= 0), known)
     if len(split) == 0:
         raise _no_image(part, listing, class_names, split.unreadable)
     return replace(split, unknown_classes=dict(unknown))

@@ -23,7 +23,7 @@ from longtail.data.policies import (
     check_names,
     settings,
 )
-from longtail.types import InputError
+from longtail.types import Fit, InputError
 
 MOST_IMAGES = 10**9  # of a class
 Triple = tuple[float, float, float]
@@ -54,6 +54,8 @@ class DataOptions(BaseModel):
         subset_seed: seed of `seeded`.
         validation: fraction of each class of the training part held out, in [0, 1).
         image_size: side in pixels. Default: the set's own (8 for digits, else 32).
+        fit: how an image that is not square becomes so: `crop` shows its largest centred square, `pad` the whole image
+            between borders of the mean colour, `squash` the whole image with both sides brought to one length.
         bits: how many bits the values of images of 16 bits use: of 12, 4095 is white. Default: as many as the
             training images need, which is said; the run keeps it for all images that its model sees.
         many_above: a class with more training images belongs to "many"; no less than `few_below`.
@@ -98,6 +100,7 @@ class DataOptions(BaseModel):
     subset_seed: int = Field(default=0, ge=0, lt=2**31)
     validation: float = Field(default=0.0, ge=0.0, lt=1.0)
     image_size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
+    fit: Fit = "crop"
     bits: Bits | None = None
     many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
     few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)

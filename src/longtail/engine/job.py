@@ -90,6 +90,7 @@ class Job:
             "bank": stage.bank,
             "classes": list(self.data.class_names),
             "image_size": self.data.image_size,
+            "fit": self.recipe.data.fit,
             "bits": self.data.depth.bits,
             "mean": list(self.data.mean),
             "std": list(self.data.std),
@@ -208,6 +209,7 @@ def build_augment(o: DataOptions, data: LongTailData, precision: str) -> Augment
         blur_sigma=o.blur_sigma,
         blur_probability=o.blur_probability,
         cutout_size=o.cutout_size,
+        fit=o.fit,
         dtype=weight_dtype(precision),
     )
 

@@ -92,12 +92,12 @@ def explain_files(
         class_name: as for `explain_images`.
     """
     size = classifier.description["image_size"]
-    images, bad, damaged = read_images(files, size, classifier.bits)
+    images, bad, damaged = read_images(files, size, classifier.bits, classifier.framing)
     unreadable.extend(bad)
     repaired.extend(damaged)
     skipped = {path for path, _ in bad}
     readable = [file for file in files if str(file) not in skipped]
-    pictures, *_ = read_images(readable, max(PICTURE, size), classifier.bits)
+    pictures, *_ = read_images(readable, max(PICTURE, size), classifier.bits, classifier.framing)
     yield from explain_images(classifier, [str(file) for file in readable], images, pictures, class_name)
 
 

@@ -36,8 +36,7 @@ def explain_chosen(classifier: Classifier, class_name: str | None = None) -> lis
     Raises:
         InputError: it has not been evaluated, or the images have changed since.
     """
-    size = classifier.description["image_size"]
-    evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, size, classifier.bits)
+    evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, classifier.description)
     name, split, _ = evaluated.own(strict=False)
     table = _predictions(classifier, name, split)
     counts = dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))

@@ -13,6 +13,11 @@ from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 
 ENOUGH = 10  # test images of a class below which nothing is said of it alone
+SHAPES = {
+    "crop": ", of the largest centred square of an image",
+    "pad": ", of whole images between borders of the mean colour",
+    "squash": ", of whole images squashed to a square",
+}
 SHOWN = 30  # classes in a table or list
 TO_FILL = "_Not stated: to be filled in by the owner of the model_"
 
@@ -111,9 +116,9 @@ def _introduction(facts: Mapping[str, Any]) -> list[str]:
     size, epoch = facts["image_size"], facts["epoch"]
     return [
         f"# {plain(facts['recipe'])}",
-        f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart. A {facts['model']} with "
-        f"{experts}, trained for {counted(epoch, 'epoch')} by the method {facts['method']} of longtail "
-        f"{facts['longtail_version']}.",
+        f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart{SHAPES[facts['fit']]}. "
+        f"A {facts['model']} with {experts}, trained for {counted(epoch, 'epoch')} by the method {facts['method']} of "
+        f"longtail {facts['longtail_version']}.",
     ]
 
 

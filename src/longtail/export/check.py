@@ -47,7 +47,7 @@ def real_images(classifier: Classifier, data: str | Path | None = None) -> UInt8
     """
     size = classifier.description["image_size"]
     if data is not None:
-        images, *_ = read_images(_spread(list(ImageSources(data))), size, classifier.bits)
+        images, *_ = read_images(_spread(list(ImageSources(data))), size, classifier.bits, classifier.framing)
     else:
         images = _own_images(classifier, size)
     if len(images) == 0:
@@ -101,7 +101,8 @@ def _own_images(classifier: Classifier, size: int) -> UInt8[Tensor, "n 3 s s"]:
     if listing is None:
         return torch.empty((0, 3, size, size), dtype=torch.uint8)
     rows = np.array(_spread(range(len(listing.targets))), dtype=np.int64)
-    return decode_all(listing.fetch(rows), len(rows), size, bits=classifier.bits).images
+    framing = classifier.framing
+    return decode_all(listing.fetch(rows), len(rows), size, bits=classifier.bits, framing=framing).images
 
 
 def _spread(items: Sequence[Item]) -> list[Item]:

@@ -7,18 +7,26 @@ from typing import Any
 from longtail.data.options import data_name
 from longtail.predict import Classifier
 from longtail.recipe import Recipe
+from longtail.types import Fit
 
 INPUT = "image: uint8 (batch, 3, image_size, image_size), RGB from 0 to 255; normalisation is inside"
 OUTPUTS = (
     "probabilities: float32 (batch, classes), of all experts together; "
     "expert_probabilities: float32 (experts, batch, classes); both divided by the temperature before the softmax"
 )
-RESIZE = (
-    "turn the image upright by its EXIF orientation, convert it to RGB, and resize the largest centred square with "
-    "Pillow's bilinear filter, which averages when it shrinks: with s = min(width, height), "
+UPRIGHT = "turn the image upright by its EXIF orientation, convert it to RGB, and "
+AVERAGING = "with Pillow's bilinear filter, which averages when it shrinks: "
+RESIZE: Mapping[Fit, str] = {
+    "crop": f"resize the largest centred square {AVERAGING}with s = min(width, height), "
     "image.resize((image_size, image_size), Image.Resampling.BILINEAR, "
-    "box=((width - s) / 2, (height - s) / 2, (width + s) / 2, (height + s) / 2))"
-)
+    "box=((width - s) / 2, (height - s) / 2, (width + s) / 2, (height + s) / 2))",
+    "pad": "put all of it, its proportions kept, in the middle of a square of the mean colour, resized "
+    f"{AVERAGING}ImageOps.pad(image, (image_size, image_size), Image.Resampling.BILINEAR, "
+    "color=tuple(round(255 * value) for value in mean))",
+    "squash": f"resize all of it, whatever its proportions, {AVERAGING}"
+    "image.resize((image_size, image_size), Image.Resampling.BILINEAR)",
+}
+"""How an image becomes a square, in words and in Pillow's terms."""
 LICENCE = "not stated; ask whoever trained the model and whoever owns the images"
 
 
@@ -27,8 +35,9 @@ def describe(classifier: Classifier) -> dict[str, Any]:
 
     Returns:
         longtail_version, recipe, method, model, epoch, epochs, num_experts, classes (C names, as outputs are ordered),
-        class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, bits (of
-        images of 16 bits a value, how many are used: white is 2**bits - 1), mean, std, input, outputs, resize, licence.
+        class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, fit, bits
+        (of images of 16 bits a value, how many are used: white is 2**bits - 1), mean, std, input, outputs, resize,
+        licence.
     """
     about, recipe = classifier.description, classifier.recipe
     return {
@@ -44,12 +53,13 @@ def describe(classifier: Classifier) -> dict[str, Any]:
         "prior": classifier.assumed_log_prior().exp().tolist(),
         "temperature": classifier.temperature,
         "image_size": about["image_size"],
+        "fit": classifier.framing.fit,
         "bits": classifier.bits,
         "mean": list(about["mean"]),
         "std": list(about["std"]),
         "input": INPUT,
         "outputs": OUTPUTS,
-        "resize": RESIZE,
+        "resize": UPRIGHT + RESIZE[classifier.framing.fit],
         "licence": LICENCE,
     }
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from longtail.export.card import model_card
-from longtail.export.describe import RESIZE
 from longtail.predict import Classifier
 from longtail.predict.stored import CONFIG, WEIGHTS
 
@@ -47,7 +46,7 @@ def write_folder(folder: Path, classifier: Classifier, facts: Mapping[str, Any])
     preprocessor = {
         "do_convert_rgb": True, "do_resize": True, "size": {"height": size, "width": size}, "resample": 2,
         "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
-        "image_mean": facts["mean"], "image_std": facts["std"], "resize": RESIZE,
+        "image_mean": facts["mean"], "image_std": facts["std"], "resize": facts["resize"],
     }  # fmt: skip
     _write(folder / CONFIG, json.dumps(config, indent=2))
     _write(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2))

@@ -258,7 +258,7 @@ class Classifier(Predictor):
 
     @property
     def _images(self) -> Evaluated:
-        return Evaluated(self.folder, self.recipe, self.classes, self.description["image_size"], self.bits)
+        return Evaluated(self.folder, self.recipe, self.classes, self.description)
 
     @property
     def _how(self) -> dict[str, Any]:

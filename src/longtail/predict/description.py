@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from longtail.data.options import Bits, Mean
 from longtail.data.policies import MOST_PIXELS, Share
 from longtail.records import Record, unique
+from longtail.types import Fit
 
 
 def _once(names: list[str]) -> list[str]:
@@ -26,6 +27,7 @@ class Description(Record):
     Attributes:
         classes: C names, as outputs are ordered.
         image_size: side of the images in pixels.
+        fit: how an image that is not square becomes so; older ones do without, and crop.
         bits: how many bits the values of images of 16 bits use; older ones do without, and all count.
         mean, std: per channel, of images in [0, 1].
         temperature: what logits are divided by before the softmax, > 0.
@@ -34,6 +36,7 @@ class Description(Record):
 
     classes: Classes
     image_size: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+    fit: Fit = "crop"
     bits: Bits = 16
     mean: Annotated[list[Mean], Triple]
     std: Annotated[list[Share], Triple]

@@ -31,15 +31,13 @@ class Evaluated:
     Attributes:
         folder, recipe: of the run.
         classes: C names that the run knows.
-        image_size: side in pixels that its network takes.
-        bits: how many bits the values of images of 16 bits use.
+        description: of its network: what images it takes.
     """
 
     folder: RunFolder
     recipe: Recipe
     classes: tuple[str, ...]
-    image_size: int
-    bits: int
+    description: Mapping[str, Any]
 
     def own(self, strict: bool) -> Part:
         """The run's test part, or else its validation part.
@@ -124,10 +122,13 @@ class Evaluated:
         return np.isin(to_text(split.contents), trained[trained != ""].unique())
 
     def _options(self, strict: bool, **changed: Any) -> DataOptions:
-        o = self.recipe.data
-        return o.model_copy(
-            update={"image_size": self.image_size, "bits": self.bits, "strict": strict or o.strict, **changed}
-        )
+        o, about = self.recipe.data, self.description
+        known = {
+            "image_size": about["image_size"],
+            "mean": tuple(about["mean"]),
+            "bits": about.get("bits", 16),
+        }
+        return o.model_copy(update={**known, "strict": strict or o.strict, **changed})
 
     def free_name(self, name: str, data: str | None, prior: Mapping[str, float] | None) -> str:
         """The name, numbered where `eval/` has it from other images or with another class mix."""

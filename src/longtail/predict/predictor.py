@@ -4,7 +4,6 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from longtail.data.framing import Framing, framing_of
 from longtail.data.images import decode_all
 from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
-from longtail.engine.evaluate import Predictions
-from longtail.engine.scores import prediction_table, withhold
 from longtail.predict.inputs import named_images
 from longtail.predict.prior import Prior, class_mix
+from longtail.predict.tables import Part, Tabling, finite
 from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_warning
 from longtail.types import Batch, InputError
 
@@ -74,6 +73,11 @@ class Predictor(ABC):
     def bits(self) -> int:
         """How many bits the values of images of 16 bits use, as in training; 16 where the run is older."""
         return int(self.description.get("bits", 16))
+
+    @property
+    def framing(self) -> Framing:
+        """How images become squares, as in training."""
+        return framing_of(self.description.get("fit", "crop"), self.description["mean"])
 
     @property
     def temperature(self) -> float:
@@ -159,8 +163,7 @@ class Predictor(ABC):
         repaired: Unreadable = []
         decision = self.decision(prior)
         parts = [
-            _finite(decision(part.logits).softmax(dim=-1)).cpu()
-            for part in self._infer(images, bad, repaired)
+            finite(decision(part.logits).softmax(dim=-1)).cpu() for part in self._infer(images, bad, repaired)
         ]
         if bad:
             raise unreadable_error(bad)
@@ -191,21 +194,21 @@ class Predictor(ABC):
         named = ((str(path), Path(path)) for path in paths)
         return (tabling(part) for part in self._infer(named, unreadable, repaired))
 
-    def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None) -> "_Tabling":
+    def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None) -> Tabling:
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; give 1 or more")
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
-        return _Tabling(self.classes, self.decision(prior), top_k, abstain_below)
+        return Tabling(self.classes, self.decision(prior), top_k, abstain_below)
 
-    def _nothing(self) -> "_Part":
+    def _nothing(self) -> Part:
         """A part without images."""
         none = torch.empty((self.num_experts, 0, len(self.classes)), device=self.device)
-        return _Part((), [], none[0], none)
+        return Part((), [], none[0], none)
 
     def _infer(
         self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable, repaired: Unreadable
-    ) -> "Iterator[_Part]":
+    ) -> Iterator[Part]:
         """The images in their order, a part at a time."""
         remaining, size, waiting = iter(images), self.batch_size, deque[tuple[tuple[str, ...], list[int]]]()
         nothing = self._nothing()
@@ -213,11 +216,13 @@ class Predictor(ABC):
         def loaded() -> Iterator[Batch]:
             while chunk := list(islice(remaining, size)):
                 encoded = (image for _, image in chunk)
-                side = self.description["image_size"]
-                pixels, bad, _, damaged, _ = decode_all(encoded, len(chunk), side, bits=self.bits)
+                found = decode_all(
+                    encoded, len(chunk), self.description["image_size"], bits=self.bits, framing=self.framing
+                )
+                pixels, bad = found.images, found.bad
                 names = tuple(name for name, _ in chunk)
                 unreadable.extend((names[row], reason) for row, reason in bad.items())
-                repaired.extend((names[row], what) for row, what in damaged.items())
+                repaired.extend((names[row], what) for row, what in found.repaired.items())
                 waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))
                 if len(pixels):
                     index = torch.arange(len(pixels), device=self.device)
@@ -225,10 +230,10 @@ class Predictor(ABC):
 
         for _, logits, each in self.infer(loaded()):
             while not waiting[0][1]:
-                yield _Part(*waiting.popleft(), nothing.logits, nothing.each)
-            yield _Part(*waiting.popleft(), logits, each)
+                yield Part(*waiting.popleft(), nothing.logits, nothing.each)
+            yield Part(*waiting.popleft(), logits, each)
         for part in waiting:
-            yield _Part(*part, nothing.logits, nothing.each)
+            yield Part(*part, nothing.logits, nothing.each)
 
 
 def _warn_of_repaired(repaired: Unreadable) -> None:
@@ -239,56 +244,3 @@ def _warn_of_repaired(repaired: Unreadable) -> None:
 def _warn_of_left_out(beside: Collector) -> None:
     if lost := [one.line() for one in beside.found() if one.is_problem]:
         warnings.warn("; ".join(lost), stacklevel=3)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Some images, and what is said of those that can be read.
-
-    Attributes:
-        names: N of them.
-        rows: the B of 0 ... N - 1 that can be read.
-        logits: (B, C) of all experts together.
-        each: (M, B, C) of each.
-    """
-
-    names: tuple[str, ...]
-    rows: list[int]
-    logits: Float[Tensor, "b c"]
-    each: Float[Tensor, "m b c"]
-
-
-@dataclass(frozen=True)
-class _Tabling:
-    """How a part becomes a table."""
-
-    classes: tuple[str, ...]
-    decision: Decision
-    top_k: int
-    abstain_below: float | None
-
-    def __call__(self, part: _Part) -> pd.DataFrame:
-        """A row for each name, empty but for the name where the image could not be read."""
-        predictions = Predictions.joined([Predictions.of(part.logits, part.each, self.top_k, self.decision)])
-        _finite(predictions.confidences)
-        table = prediction_table([part.names[row] for row in part.rows], predictions, self.classes)
-        if self.abstain_below is not None:
-            table = withhold(table, self.abstain_below)
-        if len(part.rows) == len(part.names):
-            return table
-        flags = list(table.select_dtypes("bool"))
-        table = table.set_axis(part.rows).reindex(range(len(part.names)))
-        table["path"] = pd.Series(part.names, dtype=object)
-        for name in flags:
-            table[name] = table[name].eq(True)
-        return table
-
-
-def _finite(probabilities: Tensor) -> Tensor:
-    """Refuse what is no number: with such weights nothing can be predicted."""
-    if not bool(probabilities.isfinite().all()):
-        raise InputError(
-            "the network answers with what is no number (NaN): its weights or its temperature are damaged; train or "
-            "export it again"
-        )
-    return probabilities

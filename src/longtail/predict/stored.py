@@ -150,9 +150,12 @@ def _check_agreement(recipe: Recipe, description: Mapping[str, Any], file: Path,
         key: value for key, value in description["model"].items() if key in asked and key not in NOT_KEPT
     }
     pairs = {f"model.{key}": (asked[key], value) for key, value in stored.items()}
-    for key in ("image_size", "mean", "std"):
+    for key in ("image_size", "fit", "mean", "std"):
         if (given := getattr(recipe.data, key)) is not None:
-            pairs[f"data.{key}"] = (list(given) if isinstance(given, tuple) else given, description[key])
+            pairs[f"data.{key}"] = (
+                list(given) if isinstance(given, tuple) else given,
+                description.get(key, "crop"),
+            )
     for key, (given, value) in pairs.items():
         if given != value:
             raise InputError(

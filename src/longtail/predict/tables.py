@@ -1,0 +1,65 @@
+"""What is said of some images, and the table that it becomes."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from longtail.engine.decision import Decision
+from longtail.engine.evaluate import Predictions
+from longtail.engine.scores import prediction_table, withhold
+from longtail.types import InputError
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images, and what is said of those that can be read.
+
+    Attributes:
+        names: N of them.
+        rows: the B of 0 ... N - 1 that can be read.
+        logits: (B, C) of all experts together.
+        each: (M, B, C) of each.
+    """
+
+    names: tuple[str, ...]
+    rows: list[int]
+    logits: Float[Tensor, "b c"]
+    each: Float[Tensor, "m b c"]
+
+
+@dataclass(frozen=True)
+class Tabling:
+    """How a part becomes a table."""
+
+    classes: tuple[str, ...]
+    decision: Decision
+    top_k: int
+    abstain_below: float | None
+
+    def __call__(self, part: Part) -> pd.DataFrame:
+        """A row for each name, empty but for the name where the image could not be read."""
+        predictions = Predictions.joined([Predictions.of(part.logits, part.each, self.top_k, self.decision)])
+        finite(predictions.confidences)
+        table = prediction_table([part.names[row] for row in part.rows], predictions, self.classes)
+        if self.abstain_below is not None:
+            table = withhold(table, self.abstain_below)
+        if len(part.rows) == len(part.names):
+            return table
+        flags = list(table.select_dtypes("bool"))
+        table = table.set_axis(part.rows).reindex(range(len(part.names)))
+        table["path"] = pd.Series(part.names, dtype=object)
+        for name in flags:
+            table[name] = table[name].eq(True)
+        return table
+
+
+def finite(probabilities: Tensor) -> Tensor:
+    """Refuse what is no number: with such weights nothing can be predicted."""
+    if not bool(probabilities.isfinite().all()):
+        raise InputError(
+            "the network answers with what is no number (NaN): its weights or its temperature are damaged; train or "
+            "export it again"
+        )
+    return probabilities
