@@ -156,7 +156,7 @@ def test_every_setting_of_a_view_reaches_its_augmentation(monkeypatch: pytest.Mo
     monkeypatch.setattr("longtail.engine.job.Augment", recorded)
     build_augment(recipe.data.as_view("mine"), load_data(recipe.data), "fp32")
     ((operations, settings),) = made
-    assert {"augment": operations, **settings} == given | {"dtype": torch.float32}
+    assert {"augment": operations, **settings} == given | {"dtype": torch.float32, "fit": "crop"}
 
 
 def test_a_policy_that_does_not_exist_is_refused_by_name(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
