@@ -1,5 +1,6 @@
 """What `longtail train photos/` suggests, and that nothing asked for is changed."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import pytest
 from PIL import Image
 
 from longtail import suggestions
-from longtail.models.backbone import flop_per_pixel
+from longtail.models.cost import flop_per_pixel
+from longtail.models.options import ModelOptions
 from longtail.planning import given_keys, plan
 from longtail.recipe import Recipe, load_recipe
-from longtail.run_options import RunOptions
+from longtail.suggestions import Facts, Suggestion, suggest_settings
 from longtail.types import InputError
 
 
@@ -41,28 +43,106 @@ def reasons(notes: str) -> list[str]:
     return [line.removeprefix("chosen: ") for line in notes.splitlines() if line.startswith("chosen: ")]
 
 
+def suggested(
+    side: int = 300, number: int = 500, *, threads: int = 2, has_gpu: bool = False, has_weights: bool = True,
+    epochs: int | None = None, **given: Any,
+) -> Suggestion:  # fmt: skip
+    keys = {key.replace("__", "."): value for key, value in given.items()}
+    facts = Facts(side, number, threads, has_gpu, has_weights)
+    return suggest_settings(load_recipe("icl-images", keys)[0], keys, epochs, facts=facts)
+
+
 def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> None:
     recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 20, "b": 4}))
     assert (recipe.model.name, recipe.model.pretrained) == ("tf_efficientnet_lite0", True)
     assert recipe.data.image_size == 128
     assert recipe.data.mean == (0.5, 0.5, 0.5)
-    assert recipe.optim.batch_size == 16
+    assert (recipe.optim.batch_size, recipe.optim.peak_lr) == (16, 0.0075)
     assert recipe.optim.epochs == 30  # few images: many epochs
-    assert "chosen: network tf_efficientnet_lite0" in notes
-    assert "image size 128, 30 epochs, batches of 16: about" in notes
+    said = "\n".join(reasons(notes))
+    for fact in (
+        "tf_efficientnet_lite0",
+        "size 128",
+        "30 epochs",
+        "batches of 16",
+        "0.0075",
+        "2 CPU threads",
+    ):
+        assert fact in said
     assert recipe.optim.frozen_stages == 2
-    assert (recipe.method.name, recipe.model.num_experts) == ("balanced_softmax", 3)
+    assert (recipe.method.name, recipe.model.num_experts) == ("balanced_softmax", 1)
     recipe, _ = planned(str(tmp_path / "p"), method__name="icl")
     assert recipe.method.classifier_epochs == 8  # a quarter of 30 epochs, as of 8
-    assert recipe.model.fresh_head == "cosine"
+    assert (recipe.model.num_experts, recipe.model.fresh_head) == (3, "cosine")
 
 
-def test_small_images_are_trained_from_scratch_at_their_size(tmp_path: Path) -> None:
-    recipe, notes = planned(photos(tmp_path / "p", 24, {"a": 5, "b": 4}))
+@pytest.mark.parametrize(
+    ("number", "batch", "rate"),
+    [
+        (9, 16, 0.0075),
+        (582, 16, 0.0075),
+        (640, 32, 0.015),
+        (1_279, 32, 0.015),
+        (1_280, 64, 0.03),
+        (10**6, 64, 0.03),
+    ],
+)
+def test_the_rate_goes_with_the_batch(number: int, batch: int, rate: float) -> None:
+    settings = suggested(number=number).settings
+    assert (settings["optim.batch_size"], settings["optim.peak_lr"]) == (batch, rate)
+    fresh = suggested(32, number, has_weights=False).settings
+    assert (fresh["optim.batch_size"], fresh["optim.peak_lr"]) == (batch, pytest.approx(0.1 * batch / 64))
+    assert fresh["optim.warmup_start_lr"] == pytest.approx(fresh["optim.peak_lr"] / 5)
+
+
+def test_the_rate_goes_with_a_batch_and_an_optimizer_that_were_asked_for() -> None:
+    assert suggested(optim__batch_size=128).settings["optim.peak_lr"] == 0.06
+    settings = suggested(optim__optimizer="adamw").settings
+    assert settings["optim.peak_lr"] == pytest.approx(2.5e-4)  # a quarter of the batch, half the rate
+    assert settings["optim.nesterov"] is False
+    assert suggested(optim__optimizer="adamw", optim__batch_size=256).settings["optim.peak_lr"] == 1e-3
+    fresh = suggested(32, has_weights=False, optim__peak_lr=0.5)
+    assert fresh.settings["optim.warmup_start_lr"] == pytest.approx(0.1)
+    assert not any("learning rate" in reason for reason in fresh.reasons)
+
+
+def test_fewer_images_get_more_epochs() -> None:
+    lengths = [suggested(number=number).epochs for number in (10, 582, 1_000, 1_500, 2_500, 10_000)]
+    assert lengths == [30, 30, 20, 14, 8, 8]
+
+
+@pytest.mark.parametrize("side", [8, 32, 46, 90])
+def test_small_images_are_enlarged_for_pretrained_weights(side: int) -> None:
+    found = suggested(side)
+    assert (found.base, found.settings["model.pretrained"]) == ("finetune", True)
+    assert found.settings["data.image_size"] == 128
+    assert any(f"{side} pixels are enlarged" in reason for reason in found.reasons)
+    assert suggested(side, 40_000).settings["data.image_size"] == 96  # many images, on a CPU
+    assert suggested(side, data__image_size=64).settings["data.image_size"] == 64
+    fresh = suggested(side, model__name="tf_efficientnet_lite0", model__pretrained=False)
+    assert fresh.settings["data.image_size"] == (side if side < 64 else 64)
+
+
+def test_small_images_without_weights_are_trained_from_scratch_at_their_size(tmp_path: Path) -> None:
+    where = photos(tmp_path / "p", 24, {"a": 5, "b": 4})
+    recipe, notes = planned(where, model__pretrained=False)
     assert (recipe.model.name, recipe.model.pretrained) == ("resnet32", False)
     assert recipe.data.image_size == 24
     assert "24 pixels" in notes
+    assert "about 1 minute on 2 CPU threads" in notes
     assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 12)  # as 4 and 16 are to 32 pixels
+    assert recipe.optim.epochs == 60
+    assert suggested(32, 10**6, has_weights=False).epochs == 20
+    assert suggested(32, 10**6, has_weights=False, has_gpu=True).epochs == 60
+
+
+def test_time_is_that_of_the_threads() -> None:
+    def minutes(threads: int, **given: Any) -> int:
+        said = "\n".join(suggested(number=3_000, threads=threads, data__image_size=224, **given).reasons)
+        return int(re.search(r"about (\d+) minutes? on", said)[1])  # type: ignore[index]
+
+    assert minutes(1) == pytest.approx(2 * minutes(2), abs=1)
+    assert minutes(1, model__num_experts=3) > 1.2 * minutes(1)
 
 
 def test_without_weights_it_begins_afresh_and_says_so(
@@ -83,21 +163,23 @@ def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     assert (recipe.model.name, recipe.model.pretrained, recipe.model.num_experts) == ("test_resnet", False, 1)
     assert (recipe.data.image_size, recipe.optim.batch_size, recipe.optim.epochs) == (64, 8, 3)
     assert recipe.method.name == "cross_entropy"
-    assert reasons(notes) == ["no frozen stages: fresh weights have to learn in all of them"]
+    said = reasons(notes)
+    assert [line.split(":")[0] for line in said] == ["no frozen stages", "learning rate 0.00375"]
     recipe, notes = planned(where, None, optim__epochs=12)
     assert recipe.optim.epochs == 12
-    assert "chosen: image size 128, batches of 16: about 1 minute on" in notes
-    recipe, notes = planned(where, None, model__name="resnet20", data__image_size=24, data__cutout_size=3)
+    assert "chosen: image size 128: about 1 minute on" in notes
+    recipe, notes = planned(where, 60, model__name="resnet20", data__image_size=24, data__cutout_size=3)
     assert recipe.model.name == "resnet20"
     assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 3)
-    assert reasons(notes) == [
-        "crops that move by 3: in proportion to the size",
-        "batches of 16: there are 9 training images",
+    said = reasons(notes)
+    assert [line.split(":")[0] for line in said] == [
+        "crops that move by 3",
+        "batches of 16",
+        "learning rate 0.025",
     ]
     recipe, notes = planned(where, None, model__name="test_resnet", model__weights="w.pt")
     assert (recipe.model.weights, recipe.model.pretrained) == ("w.pt", False)
     assert recipe.optim.frozen_stages == 2
-    assert len(reasons(notes)) == 1
 
 
 def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
@@ -118,19 +200,20 @@ def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
         planned(target, model__name=name, model__pretrained=False, optim__frozen_epochs=1, **more)
 
 
-def test_time_is_reckoned_with_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_that_of_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def suggested_for(seconds: float, **given: Any) -> Suggestion:
+        keys = {key.replace("__", "."): value for key, value in given.items()}
+        recipe = load_recipe("icl-images", keys)[0]
+        return suggest_settings(recipe, keys, None, facts=Facts(130, 44, 2, False, True), seconds=seconds)
+
+    assert suggested_for(100.0).epochs == 30
+    assert suggested_for(100.0, data__image_size=448).epochs == 8
+    assert suggested_for(10.0, optim__epochs=30).settings["data.image_size"] == 96
     where = photos(tmp_path / "p", 130, {"a": 40, "b": 4})
-    monkeypatch.setattr(suggestions, "SECONDS", 100.0)
-    assert planned(where)[0].optim.epochs == 30
-    assert planned(where, data__image_size=448)[0].optim.epochs == 8
-    monkeypatch.setattr(suggestions, "SECONDS", 10.0)
-    assert planned(where, 30)[0].data.image_size == 96
-    recipe, notes = planned(where, 30, data__max_count=8)
-    assert recipe.data.image_size == 128
-    assert "for 12 images" in notes
+    assert "for 12 training images" in planned(where, 30, data__max_count=8)[1].replace("there are", "for")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert planned(where, 30)[0].data.image_size == 128
-    assert planned(where, 30, run__device="cpu")[0].data.image_size == 96
+    assert "GPU" in planned(where, 30)[1]
+    assert "GPU" not in planned(where, 30, run__device="cpu")[1]
 
 
 def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
@@ -145,10 +228,12 @@ def test_text_is_read_before_anything_is_chosen(tmp_path: Path) -> None:
     assert load_recipe("icl-images", given)[0].data.path == "2024"
 
 
-def test_a_cpu_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def affordable(number: int, *lengths: int) -> tuple[int, int, str]:
-        work = number * flop_per_pixel("tf_efficientnet_lite0")
-        return suggestions._affordable(suggestions.SIZES, lengths, work, RunOptions())
+def test_a_cpu_gets_smaller_images_then_fewer_epochs() -> None:
+    work = flop_per_pixel(ModelOptions(name="tf_efficientnet_lite0", num_experts=1))
+
+    def affordable(number: int, *lengths: int, has_gpu: bool = False) -> tuple[int, int, str]:
+        facts = Facts(300, number, 2, has_gpu, True)
+        return suggestions._affordable(suggestions.SIZES, lengths, facts, work, 2400.0)
 
     assert affordable(5_000, 8)[:2] == (224, 8)
     assert affordable(30_000, 8)[0] == 96
@@ -158,14 +243,12 @@ def test_a_cpu_gets_smaller_images_then_fewer_epochs(monkeypatch: pytest.MonkeyP
     size, epochs, why = affordable(1_000_000, 20, 8)
     assert (size, epochs) == (64, 8)
     assert "a GPU would allow more" in why
-    assert (
-        8 < flop_per_pixel("resnet50") / flop_per_pixel("tf_efficientnet_lite0") < 12
-    )  # 8.2 and 0.77 GFLOP at 224
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert affordable(1_000_000, 20, 8)[:2] == (224, 20)
+    assert affordable(1_000_000, 20, 8, has_gpu=True)[:2] == (224, 20)
+    resnet50 = flop_per_pixel(ModelOptions(name="resnet50", num_experts=1))
+    assert 8 < resnet50 / work < 12  # 8.2 and 0.77 GFLOP at 224
 
 
-@pytest.mark.parametrize(("side", "size"), [(50, 48), (75, 64), (500, 160)])
+@pytest.mark.parametrize(("side", "size"), [(50, 128), (500, 160)])
 def test_a_transformer_gets_whole_patches(tmp_path: Path, side: int, size: int) -> None:
     recipe, _ = planned(photos(tmp_path / "p", side, {"a": 3, "b": 2}), model__name="test_vit")
     assert recipe.data.image_size == size

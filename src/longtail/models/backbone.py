@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
@@ -57,15 +56,6 @@ def _shapes(name: str) -> nn.Module:
 def image_multiple(name: str) -> int:
     """What the side of a network's images has to be a multiple of."""
     return _patch(_shapes(name))
-
-
-@cache
-def flop_per_pixel(name: str) -> float:
-    """Floating point operations of a forward pass, by pixel of its image."""
-    net, side = _shapes(name).eval(), backbone_input(name).size
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(torch.empty(1, 3, side, side, device="meta"))
-    return float(counter.get_total_flops()) / side**2
 
 
 @cache
