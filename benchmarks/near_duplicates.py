@@ -19,7 +19,7 @@ from PIL import Image, ImageEnhance
 
 from longtail.data.audit import check
 from longtail.data.audit.look import look
-from longtail.data.audit.near import alike
+from longtail.data.near import alike
 from longtail.data.opening import UnreadableError, turn_upright
 from longtail.data.options import DataOptions
 from longtail.data.repairing import with_image

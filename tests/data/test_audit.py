@@ -9,10 +9,10 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from longtail.data import DataOptions, load_data
+from longtail.data import near as near_module
 from longtail.data.audit import Audit, audit_loaded, check
-from longtail.data.audit import near as near_module
 from longtail.data.audit.look import look
-from longtail.data.audit.near import DISTANCE, alike, closest
+from longtail.data.near import DISTANCE, alike, closest
 from longtail.data.opening import UnreadableError
 from longtail.types import InputError
 
@@ -152,8 +152,8 @@ def test_changes_that_leave_an_image_alike(change):
 
 
 def sets_of(looks):
-    hashes = np.array([one.hash for one in looks], dtype=np.uint64)
-    return alike(hashes, np.stack([one.thumb for one in looks]))
+    hashes = np.array([one.fingerprint.hash for one in looks], dtype=np.uint64)
+    return alike(hashes, np.stack([one.fingerprint.thumb for one in looks]))
 
 
 def test_other_images_are_not_alike():
@@ -364,6 +364,6 @@ def test_of_a_named_set_the_counts_are_told():
 def test_a_look_at_pixels_is_a_look_at_their_file():
     image = photo(0)
     stored, file = look(np.asarray(image)), look(saved(image, "PNG"))
-    assert (stored.pixels, stored.hash) == (file.pixels, file.hash)
+    assert (stored.pixels, stored.fingerprint.hash) == (file.pixels, file.fingerprint.hash)
     with pytest.raises(UnreadableError, match="not an image"):
         look(b"text")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from longtail.cli.output import say
+from longtail.cli.runs import counting
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def split(
             "[default: a table's column group, the location or seq_id of camera traps]",
         ),
     ] = None,
+    group_copies: Annotated[
+        bool,
+        typer.Option(
+            "--group-copies/--no-group-copies",
+            help="Keep identical images, those that look alike, and bursts in one part.",
+        ),
+    ] = True,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
     root: Root = None,
     two_labels: TwoLabels = "refuse",
@@ -64,10 +72,12 @@ def split(
         raise InputError(
             f"-o {out} does not end in .csv, by which a table is known; give {file.with_suffix('.csv')}"
         )
-    found = divide(
-        Path(path), file.parent, test=test, val=val, min_test=min_test, group_by=group_by, seed=seed,
-        root=None if root is None else Path(root), again=again, two_labels=two_labels,
-    )  # fmt: skip
+    with counting("looking at images") as progress:
+        found = divide(
+            Path(path), file.parent, test=test, val=val, min_test=min_test, group_by=group_by, seed=seed,
+            root=None if root is None else Path(root), again=again, two_labels=two_labels,
+            group_copies=group_copies, progress=progress,
+        )  # fmt: skip
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:
         columns["group"] = found.groups

@@ -133,6 +133,13 @@ def train(
             "--resume", help="Continue the run folder TARGET, --out, or the same command's newest run."
         ),
     ] = False,
+    no_group_copies: Annotated[
+        bool,
+        typer.Option(
+            "--no-group-copies",
+            help="Do not keep copies, look-alikes and bursts together where images are held out.",
+        ),
+    ] = False,
     strict: Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run folder's name alone.")] = False,
 ) -> None:
@@ -148,6 +155,8 @@ def train(
     given |= {
         key: value for key, value in (("model.weights", weights), ("data.fit", fit)) if value is not None
     }
+    if no_group_copies:
+        given["data.group_copies"] = False
     options: dict[str, Any] = {
         "data": data, "method": method, "model": model, "epochs": epochs, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,

@@ -71,24 +71,33 @@ def wanted_of(
 
 
 def far_from_wanted(
-    names: Sequence[str], wanted: NDArray[np.int64], got: NDArray[np.int64], part: str
+    names: Sequence[str],
+    sizes: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    got: NDArray[np.int64],
+    part: str,
 ) -> list[str]:
-    """What to say of classes that have more than twice, or less than half, of what was wanted, by FAR images or more.
+    """What to say of classes whose part is not as large as was wanted.
+
+    That is one with more than twice, or less than half, of what was wanted, by FAR images or more; and one with more
+    than was wanted that takes more than half of the class.
 
     Args:
         names: C names.
+        sizes: (C,) images of each class.
         wanted: (C,) images.
         got: (C,) images, some of them 0; a class without any is not among those that are named.
         part: what they are called.
 
-    >>> far_from_wanted(["fox", "owl"], np.array([4, 5]), np.array([9, 6]), "test")[0][-35:]
-    'stay together: fox (asked 4, got 9)'
+    >>> far_from_wanted(["fox", "owl"], np.array([20, 25]), np.array([4, 5]), np.array([9, 6]), "test")[0][-41:]
+    'stay together: fox (asked 4 of 20, got 9)'
     """
-    far = (got > 2 * wanted) | (2 * got < wanted)
-    rows = np.flatnonzero(far & (np.abs(got - wanted) >= FAR) & (got > 0)).tolist()
+    far = ((got > 2 * wanted) | (2 * got < wanted)) & (np.abs(got - wanted) >= FAR)
+    most = (got > wanted) & (2 * got > sizes)
+    rows = np.flatnonzero((far | most) & (got > 0)).tolist()
     if not rows:
         return []
-    told = [f"{names[c]} (asked {wanted[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
+    told = [f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
     more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
     return [
         f"{counted(len(rows), 'class')} {'has' if len(rows) == 1 else 'have'} a share of {part} images far from what "

@@ -145,7 +145,7 @@ def copies_of(
     """
     there = {name: split for name, split in splits.items() if split is not None}
     sizes = Counter(class_names[c] for split in there.values() for c in split.targets.tolist())
-    divided = options.is_own and options.validation > 0 and "val" in there
+    divided = options.is_own and bool(options.group_copies) and options.validation > 0 and "val" in there
     said, wrong = say_copies(copies_in(there, class_names), sizes, divided=divided)
     return (said, wrong) if options.is_own else ([*said, *wrong], [])
 

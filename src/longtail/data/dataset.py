@@ -14,6 +14,7 @@ from torch import Tensor
 
 from longtail.data.depth import NO_DEPTH, Depth
 from longtail.data.files import ImageFiles
+from longtail.data.fingerprint import Fingerprints
 from longtail.data.left_out import FileCounts, LeftOut, left_out_lines
 from longtail.data.options import Triple
 from longtail.data.repairing import REPAIRED
@@ -36,6 +37,7 @@ class Split:
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
         sizes: (N, 2) height and width of the images as they came, upright; None where it is not known.
+        prints: what the images are compared by; None where that was not asked for, and of a part of a part.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | ImageFiles
@@ -48,6 +50,7 @@ class Split:
     groups: tuple[str, ...] | None = None
     contents: NDArray[np.uint64] | None = None
     sizes: NDArray[np.int64] | None = None
+    prints: Fingerprints | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,19 +2,24 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.data.assigning import TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
-from longtail.data.copies import Duplicates, kept_together, same_files, say_copies
-from longtail.data.grouping import group_names, said_of_lone
+from longtail.data.assigning import SHOWN, TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
+from longtail.data.copies import Duplicates, same_files, say_copies
+from longtail.data.dataset import counted
+from longtail.data.fingerprint import NO_FINGERPRINT, Fingerprint, Fingerprints, take_fingerprint
+from longtail.data.grouping import group_names, said_of_lone, said_of_spanning
+from longtail.data.images import in_threads
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
+from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
+from longtail.data.related import find_related
 from longtail.data.rows import ordered
 from longtail.data.source_kinds import options_of, read_source
 from longtail.types import InputError
@@ -89,8 +94,12 @@ def divide(
     root: Path | None = None,
     again: bool = False,
     two_labels: TwoLabels = "refuse",
+    group_copies: bool = True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Division:
     """Divide a set into train, validation and test, class by class; see `assign` for how.
+
+    Every image is decoded once, to find those that look alike.
 
     Args:
         path: class folders, a table, lists or annotations.
@@ -104,6 +113,9 @@ def divide(
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
         again: where the set has parts already, divide all of its images again.
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
+        group_copies: keep images with the same bytes, look-alikes and bursts in one part, see `find_related`; without
+            it, no image is decoded.
+        progress: called with the number of images seen and of all.
 
     Raises:
         InputError: shares that do not fit, images that are no files, a set that has parts already, fewer than two
@@ -116,10 +128,7 @@ def divide(
         raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
     groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
     copies = same_files(pool.files)
-    contents = np.arange(len(pool.files))
-    for rows in copies:
-        contents[rows] = rows[0]
-    together = kept_together(groups, contents)
+    together, alike = _related(pool, groups, copies, progress) if group_copies else (groups, [])
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
     parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=together, seed=seed)
@@ -144,7 +153,9 @@ def divide(
         said=(
             *pool.said,
             *said_of_lone(group_by or "", groups or ()),
-            *_said_of_copies(pool, copies, parts),
+            *said_of_spanning(groups or (), pool.labels if groups else ()),
+            *_said_of_copies(pool, copies, parts, kept=group_copies),
+            *alike,
             *_far(names, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
         ),
         grouped_by=by,
@@ -165,11 +176,15 @@ def _far(names: Sequence[str], table: NDArray[np.int64], wanted: NDArray[np.int6
     """Of the classes whose test or validation images are far from the numbers that were wanted."""
     nouns = {TEST: "test", VAL: "validation"}
     return [
-        line for p, noun in nouns.items() for line in far_from_wanted(names, wanted[p], table[:, p], noun)
+        line
+        for p, noun in nouns.items()
+        for line in far_from_wanted(names, table.sum(axis=1), wanted[p], table[:, p], noun)
     ]
 
 
-def _said_of_copies(pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64]) -> list[str]:
+def _said_of_copies(
+    pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64], *, kept: bool
+) -> list[str]:
     found = [
         Duplicates.exact(
             [pool.ids[row] for row in rows],
@@ -178,8 +193,35 @@ def _said_of_copies(pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray
         )
         for rows in copies
     ]
-    said, wrong = say_copies(found, Counter(pool.labels), divided=True)
+    said, wrong = say_copies(found, Counter(pool.labels), divided=kept)
     return [*said, *wrong]
+
+
+def _related(
+    pool: _Pool,
+    groups: Sequence[str] | None,
+    copies: Sequence[Sequence[int]],
+    progress: Callable[[int, int], None],
+) -> tuple[Sequence[str] | None, list[str]]:
+    """Groups that keep together what is related, and what to say of that."""
+    contents = np.arange(len(pool.files))
+    for rows in copies:
+        contents[rows] = rows[0]
+    prints: list[Fingerprint] = []
+    bad = []
+    for row, found in enumerate(in_threads(take_fingerprint, pool.files)):
+        if isinstance(found, UnreadableError):
+            bad.append(f"{pool.ids[row]} ({found})")
+        prints.append(NO_FINGERPRINT if isinstance(found, UnreadableError) else found)
+        progress(row + 1, len(pool.files))
+    related = find_related(groups, contents, Fingerprints.of(prints), pool.ids)
+    lines = related.said(pool.ids)
+    if bad:
+        more = f" and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
+        lines.append(
+            f"{counted(len(bad), 'image')} cannot be read, divided all the same: {', '.join(bad[:SHOWN])}{more}"
+        )
+    return related.groups, lines
 
 
 def _check_shares(test: float, val: float, min_test: int) -> None:

@@ -1,6 +1,7 @@
 """Which images belong together: a burst, a camera, a patient, read off paths or a column of a table."""
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,6 +11,7 @@ from longtail.data.dataset import counted
 from longtail.data.listing import PARTS, Listing, Source, part_of
 from longtail.types import InputError
 
+_SHOWN = 3  # groups, and classes of one, that are named
 GRAMMAR = "folder:DEPTH, column:NAME, regex:PATTERN or none"
 
 
@@ -79,6 +81,37 @@ def said_of_lone(rule: str, groups: Sequence[str]) -> list[str]:
         else "have no value in the column {}: each is a group"
     )
     return [f"{lone:,} of {counted(len(groups), 'image')} {are.format(column)} of its own"]
+
+
+def said_of_spanning(groups: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """What to say of groups with images of several classes, which go to one part together; the largest are named.
+
+    Args:
+        groups: N names, "" for an image by itself.
+        labels: N classes.
+
+    >>> said_of_spanning(["cam1", "cam1", "cam1", "cam2", ""], ["fox", "owl", "fox", "fox", "owl"])
+    ['1 of 2 groups has images of several classes, which go to one part together: cam1 (fox 2, owl 1)']
+    """
+    held: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, label in zip(groups, labels, strict=True):
+        if group:
+            held[group][label] += 1
+    wide = {group: classes for group, classes in held.items() if len(classes) > 1}
+    if not wide:
+        return []
+    largest = sorted(wide, key=lambda group: (-wide[group].total(), group))
+    told = [f"{group} ({_most(wide[group])})" for group in largest[:_SHOWN]]
+    more = f" and {len(wide) - _SHOWN:,} more" if len(wide) > _SHOWN else ""
+    return [
+        f"{len(wide):,} of {counted(len(held), 'group')} {'has' if len(wide) == 1 else 'have'} images of several "
+        f"classes, which go to one part together: {', '.join(told)}{more}"
+    ]
+
+
+def _most(classes: Counter[str]) -> str:
+    more = f" and {len(classes) - _SHOWN:,} more" if len(classes) > _SHOWN else ""
+    return ", ".join(f"{name} {count:,}" for name, count in classes.most_common(_SHOWN)) + more
 
 
 def grouped(source: Source, rule: str | None) -> Source:

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.data.assigning import SHOWN, VAL, assign, far_from_wanted, wanted_of
-from longtail.data.copies import kept_together
 from longtail.data.dataset import Split, counted
+from longtail.data.grouping import said_of_spanning
 from longtail.data.listing import Source
 from longtail.data.options import DataOptions
+from longtail.data.related import WITHOUT, Related, find_related
 
 HELD_OUT = 0.2  # of each class, where a set of the user's own has nothing to test on
 _STREAM = 0x686F6C64  # keeps these draws apart from others that use the same seed
@@ -69,26 +70,48 @@ def said_of_groups(
         Of shares that are far from `fraction`; and of classes that groups leave without an image to evaluate on.
     """
     wanted = wanted_of(sizes, 0.0, fraction)[0][VAL]
-    shares = far_from_wanted(names, wanted, held, "held-out")
+    shares = far_from_wanted(names, sizes, wanted, held, "held-out")
     without = [names[c] for c in np.flatnonzero((held == 0) & (wanted > 0)).tolist()]
     if not without:
         return shares, []
     more = f" and {len(without) - SHOWN:,} more" if len(without) > SHOWN else ""
-    way = "" if grouped_by is None else "; without groups: data.group_by=none (data: --group-by none)"
+    way = (
+        "without groups: data.group_by=none (data: --group-by none)" if grouped_by else f"without: {WITHOUT}"
+    )
     return shares, [
-        f"groups by {grouped_by or 'the copies of an image'} leave {counted(len(without), 'class')} without an image "
-        f"to evaluate on: {', '.join(without[:SHOWN])}{more}; each needs a second group that can be spared{way}"
+        f"groups by {grouped_by or 'what is copied or looks alike'} leave {counted(len(without), 'class')} without an "
+        f"image to evaluate on: {', '.join(without[:SHOWN])}{more}; each needs a second group that can be spared; {way}"
     ]
 
 
+def looks_for_alike(options: DataOptions) -> bool:
+    """Whether images are to be compared before some are held out; a published set is left as it was published."""
+    return options.is_own and options.validation > 0 and options.group_copies is True
+
+
+def related_in(pool: Split, options: DataOptions) -> Related:
+    """What stays together of images that are divided; see `DataOptions.group_copies`."""
+    if not options.is_own or not options.group_copies:
+        return Related(pool.groups, [], [], [])
+    return find_related(pool.groups, pool.contents, pool.prints, pool.ids)
+
+
 def said_of_division(
-    pool: Split, val: Split | None, names: Sequence[str], options: DataOptions, source: Source
+    pool: Split,
+    val: Split | None,
+    names: Sequence[str],
+    options: DataOptions,
+    source: Source,
+    together: Related,
 ) -> tuple[list[str], list[str]]:
-    """Of what groups and copies did to what was held out, see `said_of_groups`."""
+    """Of what stayed together, and what that did to what was held out, see `said_of_groups`."""
     held = np.array([], dtype=np.int64) if val is None else val.targets.numpy()
-    together = kept_together(pool.groups, pool.contents) if options.is_own else pool.groups
-    if options.validation == 0 or together is None:
+    if options.validation == 0 or together.groups is None:
         return [], []
     sizes, got = (np.bincount(c, minlength=len(names)) for c in (pool.targets.numpy(), held))
     by = None if pool.groups is None else source.grouped_by or "the set itself"
-    return said_of_groups(names, sizes, got, options.validation, by)
+    said, blind = said_of_groups(names, sizes, got, options.validation, by)
+    spanning = said_of_spanning(
+        pool.groups or (), [names[c] for c in pool.targets.tolist()] if pool.groups else ()
+    )
+    return [*together.said(pool.ids), *spanning, *said], blind

@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 
 from longtail.data.content import with_content
 from longtail.data.depth import Reading
+from longtail.data.fingerprint import Fingerprint, Fingerprints, fingerprint
 from longtail.data.framing import CROP, Box, Framing, framed
 from longtail.data.opening import Encoded, UnreadableError, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
@@ -40,6 +41,7 @@ class Decoded(NamedTuple):
         repaired: position -> what is damaged and was ignored, of readable ones.
         largest: position -> largest value, of those of 16 bits whose white is not stated.
         sizes: (n, 2) height and width of the readable ones, upright.
+        prints: of the readable ones; None where they were not asked for.
     """
 
     images: UInt8[Tensor, "n 3 s s"]
@@ -48,6 +50,7 @@ class Decoded(NamedTuple):
     repaired: dict[int, str]
     largest: dict[int, int]
     sizes: Int64[np.ndarray, "n 2"]
+    prints: Fingerprints | None
 
 
 class Checked(NamedTuple):
@@ -56,16 +59,18 @@ class Checked(NamedTuple):
     Attributes:
         sizes: (n, 2) height and width of the readable ones.
         bad: position -> reason of the others.
-        contents: (n,) `content_number` of the readable ones.
+        contents: (n,) `content_number` of the readable ones; None where they were not read.
         repaired: position -> what is damaged and was ignored, of readable ones.
         largest: position -> largest value, of those of 16 bits whose white is not stated.
+        prints: of the readable ones; None where they were not asked for.
     """
 
     sizes: Int64[np.ndarray, "n 2"]
     bad: dict[int, str]
-    contents: UInt64[np.ndarray, " n"]
+    contents: UInt64[np.ndarray, " n"] | None
     repaired: dict[int, str]
     largest: dict[int, int]
+    prints: Fingerprints | None
 
 
 def decode(image: Encoded, size: int, bits: int = 16, framing: Framing = CROP) -> NDArray[np.uint8]:
@@ -83,22 +88,23 @@ def decode(image: Encoded, size: int, bits: int = 16, framing: Framing = CROP) -
     Raises:
         UnreadableError: with the reason, whatever Pillow raised.
     """
-    return _decode(image, size, bits, framing)[0][0]
+    return with_image(image, partial(_upright, partial(_square, size, framing)), bits)[0]
 
 
-def _decode(
-    image: Encoded, size: int, bits: int, framing: Framing
-) -> tuple[tuple[NDArray[np.uint8], Size], Reading]:
-    """`decode`, the height and width that the image has upright, and how it was read."""
-    return with_image(image, partial(_square, size, framing), bits)
+def _upright(work: Callable[[Image.Image], Result], opened: Image.Image, reading: Reading) -> Result:
+    return work(turn_upright(opened, reading))
 
 
-def _square(
-    size: int, framing: Framing, opened: Image.Image, reading: Reading
-) -> tuple[NDArray[np.uint8], Size]:
+def _printed(
+    work: Callable[[Image.Image], Result], wanted: bool, opened: Image.Image, reading: Reading
+) -> tuple[Result, Size, Fingerprint | None]:
+    """`work` on the upright image, the image's height and width, and its fingerprint where it is wanted."""
     upright = turn_upright(opened, reading)
-    pixels = np.asarray(framed(upright, size, framing)).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels), (upright.height, upright.width)
+    return work(upright), _size(upright), fingerprint(opened, upright) if wanted else None
+
+
+def _square(size: int, framing: Framing, upright: Image.Image) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.asarray(framed(upright, size, framing)).transpose(2, 0, 1))
 
 
 def decode_box(
@@ -157,11 +163,10 @@ def decode_small(image: Encoded, short_side: int, bits: int = 16) -> UInt8[np.nd
 
 def shrunk(image: Encoded, short_side: int, bits: int = 16) -> tuple[UInt8[np.ndarray, "h w 3"], Reading]:
     """`decode_small`, and how the image was read."""
-    return with_image(image, partial(_small, short_side), bits)
+    return with_image(image, partial(_upright, partial(_small, short_side)), bits)
 
 
-def _small(short_side: int, opened: Image.Image, reading: Reading) -> NDArray[np.uint8]:
-    upright = turn_upright(opened, reading)
+def _small(short_side: int, upright: Image.Image) -> NDArray[np.uint8]:
     shorter = min(upright.size)
     if shorter > short_side:
         width, height = (length * short_side // shorter for length in upright.size)
@@ -171,15 +176,10 @@ def _small(short_side: int, opened: Image.Image, reading: Reading) -> NDArray[np
 
 def measure(image: Encoded) -> tuple[int, int]:
     """Decode an image and say the height and width it has upright; raises `UnreadableError`."""
-    return _measure(image)[0]
+    return with_image(image, partial(_upright, _size))[0]
 
 
-def _measure(image: Encoded) -> tuple[tuple[int, int], Reading]:
-    return with_image(image, _upright_size)
-
-
-def _upright_size(opened: Image.Image, reading: Reading) -> tuple[int, int]:
-    upright = turn_upright(opened, reading)
+def _size(upright: Image.Image) -> tuple[int, int]:
     return upright.height, upright.width
 
 
@@ -191,6 +191,7 @@ def decode_all(
     hashed: bool = False,
     bits: int = 16,
     framing: Framing = CROP,
+    with_prints: bool = False,
 ) -> Decoded:
     """Decode in threads (Pillow releases the interpreter lock).
 
@@ -201,41 +202,48 @@ def decode_all(
         hashed: also take the hash of what each image is made of, as it is read.
         bits: as for `decode`.
         framing: how each becomes a square.
+        with_prints: also take the fingerprint of each image.
     """
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
     sizes = np.zeros((count, 2), dtype=np.int64)
     bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
-
-    def work(image: Encoded) -> tuple[tuple[NDArray[np.uint8], Size], Reading]:
-        return _decode(image, size, bits, framing)
-
+    prints: list[Fingerprint] = []
+    work = partial(
+        with_image, work=partial(_printed, partial(_square, size, framing), with_prints), bits=bits
+    )
     results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
             continue
         place = row - len(bad)
-        ((array[place], sizes[place]), reading), contents[place] = result
+        ((array[place], sizes[place], found), reading), contents[place] = result
+        prints += [] if found is None else [found]
         _note(row, reading, repaired, largest)
     kept = count - len(bad)
-    return Decoded(pixels[:kept], bad, contents[:kept], repaired, largest, sizes[:kept])
+    taken = Fingerprints.of(prints) if with_prints else None
+    return Decoded(pixels[:kept], bad, contents[:kept], repaired, largest, sizes[:kept], taken)
 
 
-def check_all(images: Iterable[Encoded]) -> Checked:
-    """Decode each image once, in threads, and keep none."""
+def check_all(images: Iterable[Encoded], *, with_prints: bool = False) -> Checked:
+    """Decode each image once, in threads, and keep none; see `decode_all`."""
     sizes, contents = [], []
     bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
-    for row, result in enumerate(in_threads(with_content(_measure), images)):
+    prints: list[Fingerprint] = []
+    work = partial(with_image, work=partial(_printed, lambda _: None, with_prints))
+    for row, result in enumerate(in_threads(with_content(work), images)):
         if isinstance(result, UnreadableError):
             bad[row] = str(result)
             continue
-        (size, reading), content = result
+        ((_, size, found), reading), content = result
         sizes.append(size)
         contents.append(content)
+        prints += [] if found is None else [found]
         _note(row, reading, repaired, largest)
     measured = np.array(sizes, np.int64).reshape(-1, 2)
-    return Checked(measured, bad, np.array(contents, np.uint64), repaired, largest)
+    taken = Fingerprints.of(prints) if with_prints else None
+    return Checked(measured, bad, np.array(contents, np.uint64), repaired, largest, taken)
 
 
 def _note(row: int, reading: Reading, repaired: dict[int, str], largest: dict[int, int]) -> None:

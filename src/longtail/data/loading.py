@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from longtail.data.copies import copies_of, kept_together
+from longtail.data.copies import copies_of
 from longtail.data.dataset import LongTailData, Notes, Split, counted
-from longtail.data.holdout import hold_out, said_of_division
+from longtail.data.holdout import hold_out, looks_for_alike, related_in, said_of_division
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.matching import absent, by_name, present, with_one_image
 from longtail.data.options import DataOptions
@@ -44,9 +44,10 @@ def load_data(
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     options = _settled(options, source)
     class_names, pool = _load_train(source.train, options, source.max_count, boxes)
-    train, val = _divide(pool, len(class_names), options, seed)
+    together = related_in(pool, options)
+    train, val = _divide(pool, len(class_names), options, seed, together.groups)
     read_alike = options.model_copy(update={"bits": pool.depth.bits})
-    shares, blind = said_of_division(pool, val, class_names, options, source)
+    shares, blind = said_of_division(pool, val, class_names, options, source, together)
     if source.val is not None:
         val = _load_other("validation", source.val, class_names, read_alike)
     test = None if source.test is None else _load_other("test", source.test, class_names, read_alike)
@@ -126,7 +127,8 @@ def _load_train(
     targets = by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     kept = "resized_crop" in options.augment if boxes is None else boxes
-    split = read_split(listing, targets, rows, options, keep_on_disk=kept)
+    alike = looks_for_alike(options)
+    split = read_split(listing, targets, rows, options, keep_on_disk=kept, with_prints=alike)
     readable = present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable
         _refuse_few(readable, options, split.unreadable)
@@ -175,9 +177,10 @@ def _shown(unreadable: Sequence[tuple[str, str]], most: int = 20) -> list[str]:
     return [*lines, f"and {len(unreadable) - most:,} more"] if len(unreadable) > most else lines
 
 
-def _divide(pool: Split, num_classes: int, options: DataOptions, seed: int) -> tuple[Split, Split | None]:
-    """The images to train on and those held out; copies stay together, but for published sets, left as they are."""
-    groups = kept_together(pool.groups, pool.contents) if options.is_own else pool.groups
+def _divide(
+    pool: Split, num_classes: int, options: DataOptions, seed: int, groups: Sequence[str] | None
+) -> tuple[Split, Split | None]:
+    """The images to train on and those held out."""
     kept, held = hold_out(pool.targets.numpy(), num_classes, options.validation, seed, groups)
     if not len(held):
         return pool, None

@@ -82,6 +82,9 @@ class DataOptions(BaseModel):
         workers: threads that decode images that stay on disk.
         group_by: which images are held out together, see `longtail.data.grouping.group_names`. Default: as the set
             itself says, by a table's column `group`; `none`: each by itself.
+        group_copies: what else is held out together, of images of your own: `true`, images with the same bytes, those
+            that look alike, and bursts (see `longtail.data.related`); `"identical"`, those with the same bytes alone;
+            `false`, none.
         two_labels: images that a table, list or annotations give two labels or more: `refuse` the set, or `leave_out`
             these images, which is said.
         strict: refuse whatever would otherwise be noted (`Notes`).
@@ -123,6 +126,7 @@ class DataOptions(BaseModel):
     std: Annotated[Deviations, Strict(False)] | None = None
     workers: int = Field(default=2, ge=0, le=1024)
     group_by: str | None = Field(default=None, max_length=1000)
+    group_copies: bool | Literal["identical"] = True
     two_labels: TwoLabels = "refuse"
     strict: bool = False
 

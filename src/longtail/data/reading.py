@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from longtail.data.dataset import Split
 from longtail.data.depth import depth_of
 from longtail.data.files import ImageFiles
+from longtail.data.fingerprint import Fingerprints, take_fingerprint
 from longtail.data.framing import framing_of
-from longtail.data.images import check_all, decode_all
+from longtail.data.images import Checked, Decoded, check_all, decode_all
 from longtail.data.listing import IMAGENET_MEAN, Listing
 from longtail.data.options import DataOptions
 
@@ -22,6 +23,7 @@ def read_split(
     options: DataOptions,
     *,
     keep_on_disk: bool = False,
+    with_prints: bool = False,
 ) -> Split:
     """Read rows of a listing. What is too large for memory, or wanted as it is, stays on disk where it can.
 
@@ -31,40 +33,57 @@ def read_split(
         rows: which of them.
         options: how, with the image size and the mean settled; `bits` None: as many as these images need.
         keep_on_disk: leave them there.
+        with_prints: also take their fingerprints.
     """
     size, bits = options.image_size or 32, options.bits
     framing = framing_of(options.fit, options.mean or IMAGENET_MEAN)
     too_large = len(rows) * 3 * size * size > MEMORY_LIMIT
-    contents = None if listing.contents is None else listing.contents[rows]
-    bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
+    known = None if listing.contents is None else listing.contents[rows]
+    found: Checked | Decoded
+    images: torch.Tensor | ImageFiles
     if listing.on_disk is not None and (keep_on_disk or too_large):
-        if listing.sizes is None:
-            sizes, bad, contents, repaired, largest = check_all(listing.fetch(rows))
-        else:
-            sizes = listing.sizes[rows]
-        kept = np.delete(np.arange(len(rows)), list(bad))
-        depth = depth_of(largest.values(), bits)
-        images: torch.Tensor | ImageFiles = ImageFiles(
-            listing.on_disk, rows[kept], sizes, size, options.draft, depth.bits, framing
+        found = _checked(listing, rows, known, with_prints)
+        kept, depth = np.delete(np.arange(len(rows)), list(found.bad)), depth_of(found.largest.values(), bits)
+        images = ImageFiles(
+            listing.on_disk, rows[kept], found.sizes, size, options.draft, depth.bits, framing
         )
     else:
-        images, bad, found, repaired, largest, sizes = decode_all(
-            listing.fetch(rows), len(rows), size, hashed=contents is None, bits=bits or 16, framing=framing
+        found = decode_all(
+            listing.fetch(rows),
+            len(rows),
+            size,
+            hashed=known is None,
+            bits=bits or 16,
+            framing=framing,
+            with_prints=with_prints,
         )
-        kept = np.delete(np.arange(len(rows)), list(bad))
-        depth = depth_of(largest.values(), bits)
+        kept, depth = np.delete(np.arange(len(rows)), list(found.bad)), depth_of(found.largest.values(), bits)
+        images = found.images
         if bits is None and depth.bits < 16:  # known only now
-            deep = np.array(list(largest))
+            deep = np.array(list(found.largest))
             again = decode_all(listing.fetch(rows[deep]), len(deep), size, bits=depth.bits, framing=framing)
             images[torch.from_numpy(np.searchsorted(kept, deep))] = again.images
-        contents = found if contents is None else contents[kept]
+    contents = found.contents if known is None else known[kept]
     ids = tuple(listing.ids[row] for row in rows[kept])
     unreadable, damaged = (
-        tuple((listing.ids[rows[position]], what) for position, what in found.items())
-        for found in (bad, repaired)
+        tuple((listing.ids[rows[position]], what) for position, what in said.items())
+        for said in (found.bad, found.repaired)
     )
     groups = None if listing.groups is None else tuple(listing.groups[row] for row in rows[kept])
     labels = torch.from_numpy(targets[rows[kept]])
     return Split(
-        images, labels, ids, unreadable, damaged, depth, groups=groups, contents=contents, sizes=sizes
+        images, labels, ids, unreadable, damaged, depth, groups=groups, contents=contents, sizes=found.sizes,
+        prints=found.prints,
+    )  # fmt: skip
+
+
+def _checked(
+    listing: Listing, rows: NDArray[np.int64], contents: NDArray[np.uint64] | None, with_prints: bool
+) -> Checked:
+    """Images that stay on disk; of those that are known to be sound nothing is decoded but for fingerprints."""
+    if listing.sizes is None:
+        return check_all(listing.fetch(rows), with_prints=with_prints)
+    prints = (
+        Fingerprints.of(take_fingerprint(image) for image in listing.fetch(rows)) if with_prints else None
     )
+    return Checked(listing.sizes[rows], {}, contents, {}, {}, prints)

@@ -15,7 +15,7 @@ from torch import Tensor
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import EpochRecord, check_epochs
 from longtail.machine import pass_on
-from longtail.recipe import Recipe, difference, load_recipe, validate
+from longtail.recipe import Recipe, as_recorded, difference, load_recipe, validate
 from longtail.records import Record, check_record, short
 from longtail.types import InputError
 
@@ -90,7 +90,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
         raise InputError(f"{folder.checkpoint} is damaged ({_line(error)}); {folder.train_again}") from None
     found = check_record(state, State, str(folder.checkpoint), folder.train_again)
     try:
-        saved = validate(found.recipe)
+        saved = validate(as_recorded(found.recipe))
         _check(found, saved)
     except ValueError as error:
         raise InputError(f"{folder.checkpoint} is damaged ({error}); {folder.train_again}") from None

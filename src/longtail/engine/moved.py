@@ -12,7 +12,7 @@ from longtail.engine.job import Job, describe_job, image_rows
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Environment
 from longtail.engine.run_tables import read_splits
-from longtail.recipe import Recipe, load_recipe, validate
+from longtail.recipe import Recipe, as_recorded, load_recipe, validate
 from longtail.types import InputError
 
 PLACE = ("name", "path", "root")
@@ -33,7 +33,7 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
     """
     folder, epochs = job.folder, 0 if state is None else len(state["records"])
     before = load_recipe(str(folder.path / "recipe.toml"))[0]
-    known = [before] if state is None else [before, validate(state["recipe"])]
+    known = [before] if state is None else [before, validate(as_recorded(state["recipe"]))]
     moved = any(_place(recipe) != _place(job.recipe) for recipe in known)
     same = state is None or state["index_hash"] == job.data.index_hash
     began = state is not None or (folder.path / "splits.csv").is_file()

@@ -16,7 +16,16 @@ from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.lengths import too_short
-from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS, parse, read_text, shipped, toml_value
+from longtail.recipe.reading import (
+    DEFAULT_FOR_IMAGES,
+    OF_A_RUN,
+    SECTIONS,
+    as_recorded,
+    parse,
+    read_text,
+    shipped,
+    toml_value,
+)
 from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
@@ -26,6 +35,7 @@ __all__ = [
     "DEFAULT_FOR_IMAGES",
     "FINE_TUNING",
     "Recipe",
+    "as_recorded",
     "changed",
     "difference",
     "load_recipe",
@@ -208,6 +218,8 @@ def _read(target: str, base_for_images: str) -> dict[str, Any]:
     else:
         raise InputError(no_such(target, list(recipes)))
     sections = parse(text, origin)
+    if target not in recipes and (path.parent / OF_A_RUN).is_file():
+        return as_recorded(sections)
     base = sections.pop("base", None)
     if base is None:
         return sections

@@ -2,14 +2,16 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from longtail.data.options import OwnSource
 from longtail.records import decoded, parse_toml, read_bytes, short
 from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 MOST_BYTES = 2**16
+OF_A_RUN = "env.json"  # lies beside the recipe of a run
 REMEDY = "give a recipe.toml, such as a run folder holds, or a shipped recipe"
 
 
@@ -54,3 +56,14 @@ def toml_value(value: Any) -> Any:
         return parse_toml(f"value = {value}", "the value", "correct it")["value"]
     except InputError:
         return value
+
+
+def as_recorded(sections: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a run's own recipe, in which a key that is newer than the run says what the run did.
+
+    Before `data.group_copies` there was, images with the same bytes alone were held out together.
+    """
+    data = sections.get("data")
+    if isinstance(data, dict) and data.get("name") in get_args(OwnSource):
+        return sections | {"data": {"group_copies": "identical"} | data}
+    return sections

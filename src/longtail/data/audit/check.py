@@ -10,12 +10,14 @@ import numpy as np
 from longtail.data.audit.duplicates import find_duplicates
 from longtail.data.audit.findings import Audit, LeakingGroup, worst_first
 from longtail.data.audit.look import Look, look
-from longtail.data.copies import kept_together
 from longtail.data.depth import Depth, depth_of
+from longtail.data.fingerprint import Fingerprints
+from longtail.data.grouping import said_of_spanning
 from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
 from longtail.data.images import in_threads
 from longtail.data.listing import PARTS, Listing, Source
 from longtail.data.opening import UnreadableError
+from longtail.data.related import find_related
 from longtail.data.rows import ordered
 from longtail.data.source_kinds import options_of, read_source
 
@@ -138,21 +140,24 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
 
 
 def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, int], list[str]]:
-    """Images of each class that training would hold out, groups and copies together; and what groups do to them."""
+    """Images of each class that training would hold out, with what stays together; and what that does to them."""
     readable = set(seen.classes)
     position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
     if not position:
         return {}, []
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
     contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
-    groups = kept_together(None if train.groups is None else seen.groups, contents)
-    _, held = hold_out(targets, len(position), HELD_OUT, 0, groups)
+    groups = None if train.groups is None else seen.groups
+    together = find_related(
+        groups, contents, Fingerprints.of(one.fingerprint for one in seen.looks), seen.paths
+    )
+    _, held = hold_out(targets, len(position), HELD_OUT, 0, together.groups)
     got = np.bincount(targets[held], minlength=len(position))
-    lines: list[str] = []
-    if groups is not None:
+    lines = [*together.said(seen.paths), *said_of_spanning(groups or (), seen.classes if groups else ())]
+    if together.groups is not None:
         by = None if train.groups is None else source.grouped_by or "the set itself"
         sizes = np.bincount(targets, minlength=len(position))
-        lines = [line for said in said_of_groups(list(position), sizes, got, HELD_OUT, by) for line in said]
+        lines += [line for said in said_of_groups(list(position), sizes, got, HELD_OUT, by) for line in said]
     return dict(zip(position, got.tolist(), strict=True)), lines
 
 

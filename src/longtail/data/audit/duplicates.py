@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
-from longtail.data.audit.look import THUMB, Look
-from longtail.data.audit.near import alike, closest
+from longtail.data.audit.look import Look
 from longtail.data.copies import Duplicates, link
+from longtail.data.fingerprint import Fingerprints
+from longtail.data.near import alike, closest
 
 
 def find_duplicates(
@@ -34,8 +35,7 @@ def find_duplicates(
         return one, two, three
 
     found = [Duplicates.exact(*chosen(rows)) for rows in _together(same)]
-    hashes = np.array([one.hash for one in looks], dtype=np.uint64)
-    thumbs = np.array([one.thumb for one in looks], dtype=np.uint8).reshape(-1, THUMB**2)
+    hashes, thumbs, *_ = Fingerprints.of(one.fingerprint for one in looks)
     codes = [_codes(parts), _codes(classes)]
     for rows in alike(hashes, thumbs, codes):
         if len(np.unique(same[rows])) > 1:

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from longtail.data.depth import Reading
+from longtail.data.fingerprint import SIDE, Fingerprint, fingerprint
 from longtail.data.opening import Encoded, read_encoded, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
 
 SMALL = 32  # pixels of the shorter side below which an image is very small
 NARROW = 5  # times as long as wide, or wide as long
 HUGE = 2**25  # pixels
-THUMB = 16  # side of the thumbnail that near duplicates are compared by
-_SIDE, _KEPT = 32, 8  # the perceptual hash: pixels a side, and frequencies a side
-_WAVES = np.cos(np.pi * np.outer(np.arange(_KEPT), 2 * np.arange(_SIDE) + 1) / (2 * _SIDE))
 
 
 class Look(NamedTuple):
@@ -26,8 +24,7 @@ class Look(NamedTuple):
     Attributes:
         content: digest of the file's bytes.
         pixels: digest of the upright RGB pixels where all were decoded, else as `content`.
-        hash: 64 bits that change little when the image does.
-        thumb: (256,) uint8, the image as 16 x 16 grey values.
+        fingerprint: what it is compared by.
         odd: what is suspicious about it, as "kind" or "kind (detail)".
         ignored: what is damaged beside its pixels and was ignored; "" where it is sound.
         largest: largest value of an image of 16 bits, see `Reading`.
@@ -35,8 +32,7 @@ class Look(NamedTuple):
 
     content: bytes
     pixels: bytes
-    hash: int
-    thumb: NDArray[np.uint8]
+    fingerprint: Fingerprint
     odd: tuple[str, ...]
     ignored: str
     largest: int | None
@@ -55,38 +51,20 @@ def look(image: Encoded) -> Look:
         data = read_encoded(image)
     content = _digest(data)
 
-    (pixels, values, odd), reading = with_image(data, partial(_seen, content))
-    thumb = values.reshape(THUMB, 2, THUMB, 2).mean(axis=(1, 3)).round().astype(np.uint8).ravel()
-    return Look(content, pixels, perceptual_hash(values), thumb, tuple(odd), reading.said, reading.largest)
+    (pixels, found, odd), reading = with_image(data, partial(_seen, content))
+    return Look(content, pixels, found, tuple(odd), reading.said, reading.largest)
 
 
-def _seen(
-    content: bytes, opened: Image.Image, reading: Reading
-) -> tuple[bytes, NDArray[np.float32], list[str]]:
-    """Digest of the pixels (that of the file where not all are decoded), small grey values, and what is odd."""
+def _seen(content: bytes, opened: Image.Image, reading: Reading) -> tuple[bytes, Fingerprint, list[str]]:
+    """Digest of the pixels (that of the file where not all are decoded), fingerprint, and what is odd."""
     odd = _oddities(opened)
-    factor = shrink(opened, min(opened.size) // (2 * _SIDE))
+    factor = shrink(opened, min(opened.size) // (2 * SIDE))
     upright = turn_upright(opened, reading)
     if _is_transparent(opened):
         odd.append("with transparency, which is left out")
     complete = factor == 1 and opened.format not in ("JPEG", "MPO")
     pixels = _digest(np.asarray(upright)) if complete else content
-    grey = upright.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-    return pixels, np.asarray(grey, dtype=np.float32), odd
-
-
-def perceptual_hash(grey: NDArray[np.float32]) -> int:
-    """64 bits: which of the lowest 8 x 8 frequencies of an image lie above their median.
-
-    Scaling, compression and changes of brightness or contrast flip few of them.
-
-    Args:
-        grey: (32, 32) grey values.
-
-    Source: the DCT hash of C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
-    """
-    waves = _WAVES @ grey @ _WAVES.T
-    return int.from_bytes(np.packbits(waves > np.median(waves)).tobytes(), "big")
+    return pixels, fingerprint(opened, upright), odd
 
 
 def _digest(data: bytes | NDArray[np.uint8]) -> bytes:

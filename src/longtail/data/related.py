@@ -1,0 +1,117 @@
+"""Which images of a pool are not independent and stay in one part: groups, copies, look-alikes, bursts."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from longtail.data.bursts import find_bursts
+from longtail.data.copies import kept_together
+from longtail.data.dataset import counted
+from longtail.data.fingerprint import Fingerprints
+from longtail.data.near import alike
+
+LARGEST = 50  # images of a group that look-alikes may make
+WITHOUT = "--no-group-copies"
+
+
+class Related(NamedTuple):
+    """What belongs together among N images.
+
+    Attributes:
+        groups: N names, equal for images that stay in one part; None: each is by itself.
+        look_alikes: rows of each set of images that look alike and are kept together.
+        bursts: rows of each burst.
+        too_large: rows of the sets of look-alikes that would have made a group of more than LARGEST images.
+    """
+
+    groups: Sequence[str] | None
+    look_alikes: list[list[int]]
+    bursts: list[list[int]]
+    too_large: list[list[int]]
+
+    def said(self, names: Sequence[str]) -> list[str]:
+        """What to say of it, with an example each.
+
+        Args:
+            names: N names.
+        """
+        lines = [
+            f"{counted(len({row for rows in sets for row in rows}), 'image')} {what.format(counted(len(sets), noun))} "
+            f"({names[sets[0][0]]}{sign}{names[sets[0][-1]]}), kept in one part; to divide them too: {WITHOUT}"
+            for sets, noun, sign, what in (
+                (self.look_alikes, "set", " = ", "look alike, in {}"),
+                (self.bursts, "burst", " to ", "were taken in one go, in {} by time and name"),
+            )
+            if sets
+        ]
+        if self.too_large:
+            largest = max(self.too_large, key=len)
+            lines.append(
+                f"{counted(len(self.too_large), 'set')} of look-alikes would make groups of more than {LARGEST} images "
+                f"(such as {names[largest[0]]} = {names[largest[-1]]}, {len(largest):,} in all): not kept together"
+            )
+        return lines
+
+
+def find_related(
+    groups: Sequence[str] | None,
+    contents: NDArray[np.generic] | None,
+    prints: Fingerprints | None,
+    names: Sequence[str],
+) -> Related:
+    """What belongs together.
+
+    Groups and copies stay whole, whatever their size; bursts join them. A set of look-alikes has one image that all
+    others look like (see `alike`), and what it joins holds at most LARGEST images, so that no chain of sets becomes
+    one group.
+
+    Args:
+        groups: N names, "" for an image by itself; None where there are none.
+        contents: (N,) what each image is made of, equal for copies alone; None where that is not known.
+        prints: of the N images; None: neither look-alikes nor bursts are looked for.
+        names: N paths.
+    """
+    groups = kept_together(groups, contents)
+    if prints is None:
+        return Related(groups, [], [], [])
+    known: dict[str | int, int] = {}
+    labels = [known.setdefault((groups[row] if groups else "") or row, row) for row in range(len(names))]
+    union = _Union(np.array(labels, dtype=np.int64))
+    bursts = find_bursts(names, prints.taken, prints.cameras)
+    for rows in bursts:
+        union.join(rows, None)
+    same = np.arange(len(names)) if contents is None else np.unique(contents, return_inverse=True)[1]
+    near = [rows for rows in alike(prints.hashes, prints.thumbs) if len(np.unique(same[rows])) > 1]
+    kept = [union.join(rows, LARGEST) for rows in near]
+    joined = [str(label) for label in union.labels.tolist()] if bursts or any(kept) else groups
+    found = [
+        [rows for rows, fits in zip(near, kept, strict=True) if fits is wanted] for wanted in (True, False)
+    ]
+    return Related(joined, found[0], bursts, found[1])
+
+
+class _Union:
+    """Rows with labels, of which several become one."""
+
+    def __init__(self, labels: Int64[np.ndarray, " n"]) -> None:
+        self.labels = labels
+        order = np.argsort(labels, kind="stable")
+        edges = np.flatnonzero(np.diff(labels[order])) + 1
+        self.members = {int(labels[rows[0]]): rows for rows in np.split(order, edges) if len(rows)}
+
+    def join(self, rows: Sequence[int], most: int | None) -> bool:
+        """Give all images of these rows' labels one label, where these are not more than `most`; whether they have."""
+        found = sorted(set(self.labels[list(rows)].tolist()))
+        if len(found) == 1:
+            return True
+        together = np.concatenate([self.members[label] for label in found])
+        if most is not None and len(together) > most:
+            return False
+        for label in found[1:]:
+            del self.members[label]
+        self.members[found[0]] = together
+        self.labels[together] = found[0]
+        return True
