@@ -147,7 +147,7 @@ def test_a_set_that_is_too_large_makes_no_group(monkeypatch):
     monkeypatch.setattr(related_module, "LARGEST", 5)
     pictures = [photo(0).resize((60 + n, 50)) for n in range(7)] + [photo(1), photo(1).resize((50, 40))]
     names = [f"{n}.jpg" for n in range(9)]
-    found = find_related(None, np.arange(9), prints_of(pictures), names)
+    found = find_related(None, np.arange(9), prints_of(pictures), names, np.zeros(9, dtype=int))
     assert found.look_alikes == [[7, 8]]
     assert found.too_large == [[0, 1, 2, 3, 4, 5, 6]]
     assert len(set(found.groups)) == 8
@@ -159,18 +159,37 @@ def test_sets_do_not_chain_groups_beyond_the_limit(monkeypatch):
     groups = ["a", "a", "a", "b", "b", "b", "", ""]
     pictures = [photo(0), photo(1), photo(2), photo(0), photo(3), photo(4), photo(2), photo(5)]
     pictures[3], pictures[6] = pictures[3].resize((50, 40)), pictures[6].resize((50, 40))
-    found = find_related(groups, np.arange(8), prints_of(pictures), [str(n) for n in range(8)])
+    found = find_related(
+        groups, np.arange(8), prints_of(pictures), [str(n) for n in range(8)], np.zeros(8, dtype=int)
+    )
     assert found.too_large == [[0, 3]]  # would join two groups of three
     assert found.look_alikes == [[2, 6]]
     assert found.groups[0] != found.groups[3]
     assert found.groups[2] == found.groups[6] == found.groups[0]
 
 
+def test_a_class_that_looks_alike_throughout_is_divided():
+    pictures = [photo(0).resize((60 + n, 50)) for n in range(6)] + [photo(n) for n in range(1, 7)]
+    names, targets = [f"{n}.jpg" for n in range(12)], np.repeat([0, 1], 6)
+    found = find_related(None, np.arange(12), prints_of(pictures), names, targets)
+    assert found.too_large == [[0, 1, 2, 3, 4, 5]]
+    assert found.groups is None
+    wider = find_related(None, np.arange(12), prints_of(pictures), names, np.zeros(12, dtype=int))
+    assert wider.look_alikes == [[0, 1, 2, 3, 4, 5]]
+    few = find_related(None, np.arange(3), prints_of(pictures[:3]), names[:3], np.zeros(3, dtype=int))
+    assert few.look_alikes == [[0, 1, 2]]
+
+
 def test_nothing_related_leaves_groups_as_they_are():
     prints = prints_of([photo(n) for n in range(4)])
     names = [f"{n}.jpg" for n in range(4)]
-    assert find_related(None, np.arange(4), prints, names).groups is None
-    assert find_related(["x", "", "x", ""], np.arange(4), prints, names).groups == ["x", "", "x", ""]
+    assert find_related(None, np.arange(4), prints, names, np.zeros(4, dtype=int)).groups is None
+    assert find_related(["x", "", "x", ""], np.arange(4), prints, names, np.zeros(4, dtype=int)).groups == [
+        "x",
+        "",
+        "x",
+        "",
+    ]
 
 
 def bursts(*images, cameras=None):

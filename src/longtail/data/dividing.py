@@ -127,10 +127,10 @@ def divide(
     if len(names) < 2:
         raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
     groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
-    copies = same_files(pool.files)
-    together, alike = _related(pool, groups, copies, progress) if group_copies else (groups, [])
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
+    copies = same_files(pool.files)
+    together, alike = _related(pool, groups, copies, targets, progress) if group_copies else (groups, [])
     parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=together, seed=seed)
     table = np.stack(
         [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
@@ -201,6 +201,7 @@ def _related(
     pool: _Pool,
     groups: Sequence[str] | None,
     copies: Sequence[Sequence[int]],
+    targets: NDArray[np.int64],
     progress: Callable[[int, int], None],
 ) -> tuple[Sequence[str] | None, list[str]]:
     """Groups that keep together what is related, and what to say of that."""
@@ -214,7 +215,7 @@ def _related(
             bad.append(f"{pool.ids[row]} ({found})")
         prints.append(NO_FINGERPRINT if isinstance(found, UnreadableError) else found)
         progress(row + 1, len(pool.files))
-    related = find_related(groups, contents, Fingerprints.of(prints), pool.ids)
+    related = find_related(groups, contents, Fingerprints.of(prints), pool.ids, targets)
     lines = related.said(pool.ids)
     if bad:
         more = f" and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""

@@ -93,7 +93,7 @@ def related_in(pool: Split, options: DataOptions) -> Related:
     """What stays together of images that are divided; see `DataOptions.group_copies`."""
     if not options.is_own or not options.group_copies:
         return Related(pool.groups, [], [], [])
-    return find_related(pool.groups, pool.contents, pool.prints, pool.ids)
+    return find_related(pool.groups, pool.contents, pool.prints, pool.ids, pool.targets.numpy())
 
 
 def said_of_division(
@@ -107,7 +107,7 @@ def said_of_division(
     """Of what stayed together, and what that did to what was held out, see `said_of_groups`."""
     held = np.array([], dtype=np.int64) if val is None else val.targets.numpy()
     if options.validation == 0 or together.groups is None:
-        return [], []
+        return (together.said(pool.ids) if options.validation else []), []
     sizes, got = (np.bincount(c, minlength=len(names)) for c in (pool.targets.numpy(), held))
     by = None if pool.groups is None else source.grouped_by or "the set itself"
     said, blind = said_of_groups(names, sizes, got, options.validation, by)

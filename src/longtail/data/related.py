@@ -14,6 +14,7 @@ from longtail.data.fingerprint import Fingerprints
 from longtail.data.near import alike
 
 LARGEST = 50  # images of a group that look-alikes may make
+FEW = 3  # images of a group that may be more than half of a class; larger ones are what the class looks like
 WITHOUT = "--no-group-copies"
 
 
@@ -24,7 +25,7 @@ class Related(NamedTuple):
         groups: N names, equal for images that stay in one part; None: each is by itself.
         look_alikes: rows of each set of images that look alike and are kept together.
         bursts: rows of each burst.
-        too_large: rows of the sets of look-alikes that would have made a group of more than LARGEST images.
+        too_large: rows of the sets of look-alikes that would have made too large a group.
     """
 
     groups: Sequence[str] | None
@@ -49,9 +50,10 @@ class Related(NamedTuple):
         ]
         if self.too_large:
             largest = max(self.too_large, key=len)
+            such = f"{names[largest[0]]} = {names[largest[-1]]}, {len(largest):,} in all"
             lines.append(
                 f"{counted(len(self.too_large), 'set')} of look-alikes would make groups of more than {LARGEST} images "
-                f"(such as {names[largest[0]]} = {names[largest[-1]]}, {len(largest):,} in all): not kept together"
+                f"or half a class (such as {such}): not kept together"
             )
         return lines
 
@@ -61,31 +63,33 @@ def find_related(
     contents: NDArray[np.generic] | None,
     prints: Fingerprints | None,
     names: Sequence[str],
+    targets: NDArray[np.int64],
 ) -> Related:
     """What belongs together.
 
     Groups and copies stay whole, whatever their size; bursts join them. A set of look-alikes has one image that all
-    others look like (see `alike`), and what it joins holds at most LARGEST images, so that no chain of sets becomes
-    one group.
+    others look like (see `alike`), and what it joins holds at most LARGEST images and, of more than FEW, half of each
+    class: so no chain of sets becomes one group, and classes whose images all look alike are divided like others.
 
     Args:
         groups: N names, "" for an image by itself; None where there are none.
         contents: (N,) what each image is made of, equal for copies alone; None where that is not known.
         prints: of the N images; None: neither look-alikes nor bursts are looked for.
         names: N paths.
+        targets: (N,) classes, as numbers from 0.
     """
     groups = kept_together(groups, contents)
     if prints is None:
         return Related(groups, [], [], [])
     known: dict[str | int, int] = {}
     labels = [known.setdefault((groups[row] if groups else "") or row, row) for row in range(len(names))]
-    union = _Union(np.array(labels, dtype=np.int64))
+    union = _Union(np.array(labels, dtype=np.int64), targets)
     bursts = find_bursts(names, prints.taken, prints.cameras)
     for rows in bursts:
-        union.join(rows, None)
+        union.join(rows)
     same = np.arange(len(names)) if contents is None else np.unique(contents, return_inverse=True)[1]
     near = [rows for rows in alike(prints.hashes, prints.thumbs) if len(np.unique(same[rows])) > 1]
-    kept = [union.join(rows, LARGEST) for rows in near]
+    kept = [union.join_small(rows) for rows in near]
     joined = [str(label) for label in union.labels.tolist()] if bursts or any(kept) else groups
     found = [
         [rows for rows, fits in zip(near, kept, strict=True) if fits is wanted] for wanted in (True, False)
@@ -96,22 +100,26 @@ def find_related(
 class _Union:
     """Rows with labels, of which several become one."""
 
-    def __init__(self, labels: Int64[np.ndarray, " n"]) -> None:
-        self.labels = labels
+    def __init__(self, labels: Int64[np.ndarray, " n"], targets: Int64[np.ndarray, " n"]) -> None:
+        self.labels, self.targets, self.sizes = labels, targets, np.bincount(targets)
         order = np.argsort(labels, kind="stable")
         edges = np.flatnonzero(np.diff(labels[order])) + 1
         self.members = {int(labels[rows[0]]): rows for rows in np.split(order, edges) if len(rows)}
 
-    def join(self, rows: Sequence[int], most: int | None) -> bool:
-        """Give all images of these rows' labels one label, where these are not more than `most`; whether they have."""
-        found = sorted(set(self.labels[list(rows)].tolist()))
-        if len(found) == 1:
-            return True
+    def join(self, rows: Sequence[int]) -> None:
+        """Give all images of these rows' labels one label."""
+        first, *others = sorted(set(self.labels[list(rows)].tolist()))
+        together = np.concatenate([self.members[first], *(self.members.pop(label) for label in others)])
+        self.members[first] = together
+        self.labels[together] = first
+
+    def join_small(self, rows: Sequence[int]) -> bool:
+        """`join`, where that makes no group that is too large; whether they have one label now."""
+        found = set(self.labels[list(rows)].tolist())
         together = np.concatenate([self.members[label] for label in found])
-        if most is not None and len(together) > most:
-            return False
-        for label in found[1:]:
-            del self.members[label]
-        self.members[found[0]] = together
-        self.labels[together] = found[0]
+        if len(found) > 1 and len(together) > FEW:
+            shares = np.bincount(self.targets[together], minlength=len(self.sizes))
+            if len(together) > LARGEST or (2 * shares > self.sizes).any():
+                return False
+        self.join(rows)
         return True

@@ -148,9 +148,8 @@ def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, in
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
     contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
     groups = None if train.groups is None else seen.groups
-    together = find_related(
-        groups, contents, Fingerprints.of(one.fingerprint for one in seen.looks), seen.paths
-    )
+    prints = Fingerprints.of(one.fingerprint for one in seen.looks)
+    together = find_related(groups, contents, prints, seen.paths, targets)
     _, held = hold_out(targets, len(position), HELD_OUT, 0, together.groups)
     got = np.bincount(targets[held], minlength=len(position))
     lines = [*together.said(seen.paths), *said_of_spanning(groups or (), seen.classes if groups else ())]
