@@ -4,9 +4,14 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 from filelock import FileLock
+
+from shape_checks import jaxtyped
+
+jaxtyping.jaxtyped = jaxtyped  # before the package is imported
 
 if (
     not torch.cuda.is_available()

@@ -1,0 +1,60 @@
+"""Annotations are checked while the tests run: shapes by jaxtyping, everything by beartype, and each once a call.
+
+jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function and class of the package. Left to itself it checks
+arguments twice, and keeps axis sizes for functions that have no shapes too: training takes nearly twice the time.
+"""
+
+import dataclasses
+import inspect
+from functools import wraps
+from typing import Any, get_args
+
+import jaxtyping
+from beartype import beartype
+from jaxtyping import AbstractArray
+
+of_jaxtyping = jaxtyping.jaxtyped
+
+
+def parts(annotation: object) -> list[object]:
+    """The annotation and all that is in it."""
+    inside = (
+        annotation if isinstance(annotation, list) else get_args(annotation)
+    )  # a list: a Callable's arguments
+    return [annotation, *(part for one in inside for part in parts(one))]
+
+
+def checked(given: Any) -> Any:
+    """The function, checked; a dataclass is checked where it is made."""
+    if inspect.isclass(given):
+        if dataclasses.is_dataclass(given) and "__init__" in vars(given):
+            given.__init__ = checked(given.__init__)
+        return given
+    if isinstance(given, classmethod | staticmethod):
+        return type(given)(checked(given.__func__))
+    if isinstance(given, property):
+        return property(*(one and checked(one) for one in (given.fget, given.fset, given.fdel)))
+    found = [part for annotation in given.__annotations__.values() for part in parts(annotation)]
+    shapes = [part.dim_str for part in found if inspect.isclass(part) and issubclass(part, AbstractArray)]
+    special = inspect.isgeneratorfunction(given) or any("{" in shape for shape in shapes)
+    if any(isinstance(part, str) for part in found) or (shapes and special):
+        return of_jaxtyping(given, typechecker=beartype)
+    return with_axis_sizes(given) if shapes else beartype(given)
+
+
+def with_axis_sizes(given: Any) -> Any:
+    """The function, checked; an axis has one size in all arguments and what is returned."""
+    once = beartype(given)
+
+    @wraps(given)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with of_jaxtyping("context"):
+            return once(*args, **kwargs)
+
+    return wrapped
+
+
+def jaxtyped(*, typechecker: Any) -> Any:
+    """What the import hook calls in place of jaxtyping's."""
+    return checked

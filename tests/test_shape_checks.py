@@ -1,0 +1,98 @@
+"""What does not fit its annotation is noticed in the tests, whatever it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+import torch
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import Float, TypeCheckError
+from torch import Tensor
+
+from longtail.csv_text import csv_text
+from longtail.losses import expert_cross_entropy
+from shape_checks import checked
+
+WRONG = (BeartypeCallHintViolation, TypeCheckError)
+
+
+@checked
+def product(a: Float[Tensor, "m n"], b: Float[Tensor, "n k"]) -> Float[Tensor, "m k"]:
+    return a @ b if a.sum() else b
+
+
+@checked
+def quoted(a: "Float[Tensor, ' n']", b: "Float[Tensor, ' n']") -> "int":
+    return len(a) + len(b)
+
+
+@checked
+def plain(count: int, name: str = "") -> str:
+    return name * count or None  # type: ignore[return-value]
+
+
+@checked
+@dataclass
+class Pair:
+    a: Float[Tensor, " n"]
+    b: Float[Tensor, " n"]
+    name: str = ""
+
+    @classmethod
+    @checked
+    def of(cls, a: Float[Tensor, " n"]) -> "Pair":
+        return cls(a, a)
+
+    @property
+    @checked
+    def text(self) -> str:
+        return self.name or None  # type: ignore[return-value]
+
+
+def test_what_fits_passes() -> None:
+    two, three = torch.ones(2), torch.ones(3)
+    assert product(torch.ones(2, 3), torch.ones(3, 4)).shape == (2, 4)
+    assert product(torch.ones(4, 3), torch.ones(3, 2)).shape == (4, 2)  # sizes are those of one call
+    assert quoted(two, two) + quoted(three, three) == 10
+    assert plain(2, "a") == "aa"
+    assert Pair.of(three).b is three
+    assert Pair(two, two, "x").text == "x"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: product(torch.ones(2, 3), torch.ones(2, 4)),
+        lambda: product(torch.ones(2, 3), torch.ones(3, 4, dtype=torch.int64)),
+        lambda: product(torch.zeros(2, 3), torch.ones(3, 4)),
+        lambda: quoted(torch.ones(2), torch.ones(3)),
+        lambda: plain("2"),  # type: ignore[arg-type]
+        lambda: plain(2),
+        lambda: Pair(torch.ones(2), torch.ones(3)),
+        lambda: Pair(torch.ones(2), torch.ones(2), 3),  # type: ignore[arg-type]
+        lambda: Pair.of(torch.ones(2, 2)),
+        lambda: Pair(torch.ones(2), torch.ones(2)).text,
+    ],
+    ids=[
+        "size",
+        "kind",
+        "returned size",
+        "quoted",
+        "type",
+        "returned type",
+        "fields",
+        "field",
+        "method",
+        "property",
+    ],
+)
+def test_what_does_not_fit_is_noticed(wrong: Callable[[], object]) -> None:
+    with pytest.raises(WRONG):
+        wrong()
+
+
+def test_the_package_is_checked() -> None:
+    with pytest.raises(WRONG):
+        expert_cross_entropy(torch.ones(1, 2, 3), torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(WRONG):
+        csv_text(3)  # type: ignore[arg-type]
