@@ -1,7 +1,10 @@
 """A recipe's text: the files shipped with the package, one's own, and single values."""
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from longtail.data.options import OwnSource
@@ -15,11 +18,14 @@ OF_A_RUN = "env.json"  # lies beside the recipe of a run
 REMEDY = "give a recipe.toml, such as a run folder holds, or a shipped recipe"
 
 
-def shipped() -> dict[str, str]:
-    """The recipes that come with the package: name -> text of the file."""
+@cache
+def shipped() -> Mapping[str, str]:
+    """The recipes that come with the package: name -> text of the file. Read once a process."""
     folder = resources.files("longtail") / "recipes"
     files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files if f.name.endswith(".toml")}
+    return MappingProxyType(
+        {f.name.removesuffix(".toml"): f.read_text("utf-8") for f in files if f.name.endswith(".toml")}
+    )
 
 
 def read_text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,11 +71,16 @@ def _nearest(run: Run) -> tuple[str, tuple[tuple[str, str, str], ...]]:
     except InputError:  # of another version, or of a method that is not installed here
         return "", ()
     kind, found = mine["data.name"], []
-    for name in shipped():
-        theirs = _flat(load_recipe(name)[0])
+    for name, theirs in _shipped().items():
         if theirs["data.name"] == kind or not {theirs["data.name"], kind} & set(NAMED):
             found.append((name, tuple(_changes(theirs, mine))))
     return min(found, key=lambda one: len(one[1]), default=("", ()))
+
+
+@cache
+def _shipped() -> dict[str, dict[str, Any]]:
+    """Every shipped recipe, read once a process: there are dozens."""
+    return {name: _flat(load_recipe(name)[0]) for name in shipped()}
 
 
 def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
