@@ -159,16 +159,18 @@ def test_without_weights_it_begins_afresh_and_says_so(
 def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
     recipe, notes = planned(where, 3, data__image_size=64, model__name="test_resnet", optim__batch_size=8,
-                        model__pretrained=False, method__name="cross_entropy", model__num_experts=1)  # fmt: skip
+                        model__pretrained=False, method__name="cross_entropy", model__num_experts=1,
+                        data__fit="pad")  # fmt: skip
     assert (recipe.model.name, recipe.model.pretrained, recipe.model.num_experts) == ("test_resnet", False, 1)
     assert (recipe.data.image_size, recipe.optim.batch_size, recipe.optim.epochs) == (64, 8, 3)
-    assert recipe.method.name == "cross_entropy"
+    assert (recipe.method.name, recipe.data.fit) == ("cross_entropy", "pad")
     said = reasons(notes)
     assert [line.split(":")[0] for line in said] == ["no frozen stages", "learning rate 0.00375"]
     recipe, notes = planned(where, None, optim__epochs=12)
     assert recipe.optim.epochs == 12
     assert "chosen: image size 128: about 1 minute on" in notes
-    recipe, notes = planned(where, 60, model__name="resnet20", data__image_size=24, data__cutout_size=3)
+    recipe, notes = planned(where, 60, model__name="resnet20", data__image_size=24, data__cutout_size=3,
+                            data__fit="crop")  # fmt: skip
     assert recipe.model.name == "resnet20"
     assert (recipe.data.crop_padding, recipe.data.cutout_size) == (3, 3)
     said = reasons(notes)

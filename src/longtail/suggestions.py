@@ -5,15 +5,15 @@ Settings that belong together move together. The rules and what they rest on: do
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from longtail.data.images import in_threads, measure
 from longtail.data.listing import Listing
 from longtail.data.profiles import choose as cut
+from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
@@ -53,6 +53,7 @@ class Facts:
         threads: CPU threads that training has.
         has_gpu: whether training has a GPU.
         has_weights: whether pretrained weights of `BACKBONE` can be had.
+        shapes: of the training images; None where none could be measured.
     """
 
     side: int
@@ -60,6 +61,7 @@ class Facts:
     threads: int
     has_gpu: bool
     has_weights: bool
+    shapes: Shapes | None = None
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,14 @@ def find_facts(recipe: Recipe, given: Mapping[str, Any], read: ReadSource = read
     """
     source = read(recipe.data)
     train, asks = source.train, any(given.get(f"model.{key}") for key in ("name", "weights"))
-    side, number = (0, 0) if train is None else (_side(train), _number(train, recipe, source.max_count))
+    shapes = None if train is None else sample_shapes(train, LOOKED_AT)
     return Facts(
-        side,
-        number,
+        0 if shapes is None else shapes.short_side,
+        0 if train is None else _number(train, recipe, source.max_count),
         threads=cpu_threads(recipe.run.threads),
         has_gpu=recipe.run.device != "cpu" and torch.cuda.is_available(),
         has_weights=not asks and given.get("model.pretrained") is not False and can_begin(BACKBONE),
+        shapes=shapes,
     )
 
 
@@ -124,7 +127,19 @@ def suggest_settings(
     Raises:
         InputError: the set cannot be read, or does not have the images asked for.
     """
-    facts, asked = facts or find_facts(recipe, given, read), given.get("model.name")
+    facts = facts or find_facts(recipe, given, read)
+    found = _suggested(facts, recipe, given, epochs, seconds)
+    if facts.shapes is None or facts.shapes.are_square or "data.fit" in given:
+        return found
+    fit, why = suggest_fit(facts.shapes)
+    reason = f"fit {fit}: of {facts.shapes.images} images measured, {facts.shapes.said}; {why}"
+    return replace(found, settings={**found.settings, "data.fit": fit}, reasons=(*found.reasons, reason))
+
+
+def _suggested(
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], epochs: int | None, seconds: float
+) -> Suggestion:
+    asked = given.get("model.name")
     fixed = recipe.optim.epochs if "optim.epochs" in given else epochs
     fresh = given.get("model.pretrained") is False and not given.get("model.weights")
     if asked in FOR_SMALL_IMAGES:
@@ -278,12 +293,3 @@ def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:
     """Images that the training part keeps."""
     present, targets = np.unique(train.targets, return_inverse=True)
     return len(cut(targets, [train.class_names[c] for c in present], recipe.data, max_count))
-
-
-def _side(train: Listing) -> int:
-    """The median of the shorter sides of some images."""
-    rows = np.unique(np.linspace(0, len(train.targets) - 1, LOOKED_AT).astype(np.int64))
-    if train.sizes is not None:
-        return int(np.median(train.sizes[rows].min(axis=1)))
-    measured = [found for found in in_threads(measure, train.fetch(rows)) if isinstance(found, tuple)]
-    return int(np.median([min(size) for size in measured])) if measured else 0

@@ -232,7 +232,7 @@ def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = Non
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
     folder.write_csv("splits.csv", image_rows(data))
-    folder.write_json("audit.json", audit_loaded(data).contents())
+    folder.write_json("audit.json", audit_loaded(data, job.recipe.data.fit).contents())
     if data.notes.unreadable:
         folder.write_csv("unreadable.csv", [("path", "reason"), *data.notes.unreadable])
     folder.set_status("running", epoch=epochs, epochs=job.recipe.optim.epochs)

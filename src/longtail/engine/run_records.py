@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, RootModel, model_validator
 
 from longtail.data.options import Bits
 from longtail.records import Record, short, unique
+from longtail.types import Fit
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0)]
@@ -221,6 +222,20 @@ class LeakingGroupEntry(Record):
     images: Count
 
 
+class ShapesEntry(Record):
+    """See `longtail.data.shapes.Shapes`; `suggested` is what suits them."""
+
+    images: Count
+    short_side: Count
+    narrow: Annotated[float, Field(gt=0)]
+    wide: Annotated[float, Field(gt=0)]
+    hidden: Fraction
+    usually_hidden: Fraction
+    most_hidden: Fraction
+    example: str
+    suggested: Fit
+
+
 class AuditRecord(Record):
     """audit.json: what is known of the images before training."""
 
@@ -238,6 +253,7 @@ class AuditRecord(Record):
     left_out: list[LeftOutEntry] = Field(default_factory=list)
     files: FilesEntry | None = None
     bits: Bits = 16
+    shapes: ShapesEntry | None = None
     checked_near: bool = False
 
 

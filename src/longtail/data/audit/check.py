@@ -19,6 +19,7 @@ from longtail.data.listing import PARTS, Listing, Source
 from longtail.data.opening import UnreadableError
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
+from longtail.data.shapes import Shapes, shapes_of
 from longtail.data.source_kinds import options_of, read_source
 
 
@@ -59,7 +60,7 @@ def check(
     listings = source.parts
     groups = _groups(listings)
     seen = _see(listings, progress)
-    depth = _depth(seen)
+    depth, shapes = _depth(seen), _shapes(seen)
     held, shares = _held_out(seen, listings["train"], source) if list(listings) == ["train"] else ({}, [])
     return Audit(
         counts=_counts(listings, seen),
@@ -74,9 +75,16 @@ def check(
         duplicates=worst_first(find_duplicates(seen.looks, seen.paths, seen.parts, seen.classes)),
         leaking_groups=leaking(groups),
         num_groups=len({group for _, group in groups}) if groups else None,
-        remarks=(*source.reading, *source.remarks, *depth.lines(), *shares),
+        remarks=(
+            *source.reading,
+            *source.remarks,
+            *depth.lines(),
+            *shares,
+            *(shapes.lines() if shapes else ()),
+        ),
         left_out=source.left_out,
         bits=source.bits or depth.bits,
+        shapes=shapes,
     )
 
 
@@ -164,3 +172,10 @@ def _depth(seen: _Seen) -> Depth:
     """As training would find it, of the images to train on."""
     looks = [one for part, one in zip(seen.parts, seen.looks, strict=True) if part == "train"]
     return depth_of([one.largest for one in looks if one.largest is not None], None)
+
+
+def _shapes(seen: _Seen) -> Shapes | None:
+    """Of the images to train on, or of all where there are none."""
+    rows = [row for row, part in enumerate(seen.parts) if part == "train"] or range(len(seen.parts))
+    sizes = np.array([seen.looks[row].size for row in rows], dtype=np.int64).reshape(-1, 2)
+    return shapes_of(sizes, [seen.paths[row] for row in rows])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from longtail.data.copies import Duplicates
 from longtail.data.left_out import FileCounts, LeftOut
 from longtail.data.rows import natural, ordered
+from longtail.data.shapes import Shapes
 
 ENOUGH = 10  # test images of a class below which its accuracy says too little
 
@@ -40,6 +41,7 @@ class Audit:
         left_out: what was found and is not used, by reason.
         not_drawn: images that the long-tail profile does not take.
         bits: as how many the values of images of 16 bits are read.
+        shapes: of the training images; None where they are not known.
         checked_near: whether images that look alike were searched for.
     """
 
@@ -57,6 +59,7 @@ class Audit:
     left_out: tuple[LeftOut, ...] = ()
     not_drawn: int = 0
     bits: int = 16
+    shapes: Shapes | None = None
     checked_near: bool = True
 
     @cached_property
@@ -147,6 +150,7 @@ class Audit:
             "left_out": [one.contents() for one in self.left_out],
             "files": self.files.contents(),
             "bits": self.bits,
+            "shapes": None if self.shapes is None else self.shapes.contents(),
             "checked_near": self.checked_near,
         }
 

@@ -7,10 +7,19 @@ from longtail.data.audit.findings import Audit, worst_first
 from longtail.data.copies import copies_in
 from longtail.data.dataset import LongTailData, Split
 from longtail.data.listing import PARTS
+from longtail.data.shapes import shapes_of
+from longtail.types import Fit
 
 
-def audit_loaded(data: LongTailData) -> Audit:
-    """The counts and notes of loaded images, and which of them are copies; nothing is read again."""
+def audit_loaded(data: LongTailData, fit: Fit = "crop") -> Audit:
+    """The counts and notes of loaded images, and which of them are copies; nothing is read again.
+
+    Args:
+        data: the images.
+        fit: how they become squares.
+    """
+    sizes = data.train.sizes
+    shapes = None if sizes is None else shapes_of(sizes, data.train.ids)
     splits = {part: split for part in PARTS if (split := getattr(data, part)) is not None}
     counts = {part: _counts(split, data.class_names) for part, split in splits.items()}
     for part, split in splits.items():
@@ -21,10 +30,11 @@ def audit_loaded(data: LongTailData) -> Audit:
         repaired=data.notes.repaired,
         duplicates=worst_first(copies_in(splits, data.class_names)),
         leaking_groups=leaking(_groups(splits)),
-        remarks=(*data.notes.remarks, *data.depth.lines()),
+        remarks=(*data.notes.remarks, *data.depth.lines(), *(shapes.lines(fit) if shapes else ())),
         left_out=data.notes.left_out,
         not_drawn=data.files.not_drawn,
         bits=data.depth.bits,
+        shapes=shapes,
         checked_near=False,
     )
 

@@ -28,6 +28,7 @@ class Look(NamedTuple):
         odd: what is suspicious about it, as "kind" or "kind (detail)".
         ignored: what is damaged beside its pixels and was ignored; "" where it is sound.
         largest: largest value of an image of 16 bits, see `Reading`.
+        size: height and width upright.
     """
 
     content: bytes
@@ -36,6 +37,7 @@ class Look(NamedTuple):
     odd: tuple[str, ...]
     ignored: str
     largest: int | None
+    size: tuple[int, int]
 
 
 def look(image: Encoded) -> Look:
@@ -51,20 +53,23 @@ def look(image: Encoded) -> Look:
         data = read_encoded(image)
     content = _digest(data)
 
-    (pixels, found, odd), reading = with_image(data, partial(_seen, content))
-    return Look(content, pixels, found, tuple(odd), reading.said, reading.largest)
+    (pixels, found, odd, size), reading = with_image(data, partial(_seen, content))
+    return Look(content, pixels, found, tuple(odd), reading.said, reading.largest, size)
 
 
-def _seen(content: bytes, opened: Image.Image, reading: Reading) -> tuple[bytes, Fingerprint, list[str]]:
-    """Digest of the pixels (that of the file where not all are decoded), fingerprint, and what is odd."""
-    odd = _oddities(opened)
+def _seen(
+    content: bytes, opened: Image.Image, reading: Reading
+) -> tuple[bytes, Fingerprint, list[str], tuple[int, int]]:
+    """Digest of the pixels (that of the file where not all are decoded), fingerprint, what is odd, and the size."""
+    odd, (width, height) = _oddities(opened), opened.size
     factor = shrink(opened, min(opened.size) // (2 * SIDE))
     upright = turn_upright(opened, reading)
     if _is_transparent(opened):
         odd.append("with transparency, which is left out")
     complete = factor == 1 and opened.format not in ("JPEG", "MPO")
     pixels = _digest(np.asarray(upright)) if complete else content
-    return pixels, fingerprint(opened, upright), odd
+    turned = (upright.width < upright.height) != (width < height)
+    return pixels, fingerprint(opened, upright), odd, (width, height) if turned else (height, width)
 
 
 def _digest(data: bytes | NDArray[np.uint8]) -> bytes:
