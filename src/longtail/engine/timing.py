@@ -1,0 +1,113 @@
+"""How long a recipe takes on this machine, from a few of its own steps."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from longtail.data import LongTailData
+from longtail.engine.display import Display
+from longtail.engine.job import Job, build_job
+from longtail.engine.results import evaluate_split
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.step import StageTraining
+from longtail.machine import cpu_threads
+from longtail.recipe import Recipe
+from longtail.types import Progress
+
+STEPS = 4  # that are timed of each stage's first and last epoch, after one that is not
+LONGEST = 6.0  # seconds after which no further step of an epoch is timed
+LOOKED_AT = 2  # batches of images to evaluate
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that a recipe takes on this machine.
+
+    Attributes:
+        image: to train on one image once, reading it included; the mean over the stages.
+        evaluated: to evaluate one image.
+        images: of an epoch of training.
+        judged: images of one evaluation.
+        final: images of the evaluations after the last epoch, beside the one that ends it.
+        where: "2 threads", "cuda".
+    """
+
+    image: float
+    evaluated: float
+    images: int
+    judged: int
+    final: int
+    where: str
+
+    def run(self, epochs: int, every: int = 1) -> float:
+        """Seconds of a run of so many epochs, evaluated after every `every`th (0: the last alone)."""
+        evaluations = max(1, epochs // every if every else 1)
+        tested = evaluations * self.judged + self.final
+        return epochs * self.images * self.image + tested * self.evaluated
+
+    def epochs_within(self, seconds: float, every: int = 1) -> int:
+        """The most epochs whose run takes at most so long; 0 where one is too long."""
+        first, second = self.run(1, every), self.run(2, every)
+        return 0 if first > seconds else 1 + int((seconds - first) / max(1e-9, second - first))
+
+
+def time_steps(recipe: Recipe, data: LongTailData) -> Timing:
+    """Time a few real steps of a recipe, reading included, and the evaluation of some images; nothing is written.
+
+    Args:
+        recipe: what is timed.
+        data: its images.
+    """
+    job = build_job(recipe, RunFolder("."), Display(1, quiet=True), load=lambda *_: data)
+    total = 0.0
+    for position, stage in enumerate(job.stages):
+        first = sum(earlier.epochs for earlier in job.stages[:position])
+        epochs = sorted({0, stage.epochs - 1})
+        each = [_image_seconds(job, position, first, epoch) for epoch in epochs]
+        total += stage.epochs * sum(each) / len(each)
+    judged = data.val or data.test
+    final = 2 * len(data.val) + len(data.test) if data.val and data.test else len(data.val or ())
+    return Timing(
+        total / recipe.optim.epochs, _evaluated(job), len(data.train), len(judged or ()), final,
+        _where(job),
+    )  # fmt: skip
+
+
+def _where(job: Job) -> str:
+    if job.runtime.device.type != "cpu":
+        return job.runtime.device.type.upper()
+    threads = cpu_threads(job.recipe.run.threads)
+    return f"{threads} CPU thread{'s' * (threads != 1)}"
+
+
+def _image_seconds(job: Job, position: int, first: int, epoch: int) -> float:
+    """Seconds for each image of some steps of an epoch of a stage."""
+    training, stage = StageTraining(job, position), job.stages[position]
+    total = first + epoch
+    step = total * job.steps_per_epoch
+    progress = Progress(stage.name, epoch, stage.epochs, total, step, job.recipe.run.seed)
+    counted, times = [], [_now()]
+    for _ in training.epoch(progress):
+        times.append(_now())
+        counted.append(min(job.recipe.optim.batch_size, len(job.data.train)))
+        if len(counted) > STEPS or times[-1] - times[0] > LONGEST:
+            break
+    skipped = 1 if len(counted) > 1 else 0
+    return (times[-1] - times[skipped]) / sum(counted[skipped:])
+
+
+def _evaluated(job: Job) -> float:
+    """Seconds to evaluate one image, by some training images."""
+    size = min(len(job.data.train), LOOKED_AT * 64)
+    some = job.data.train.take(torch.arange(size, device=job.data.train.targets.device))
+    started = _now()
+    evaluate_split(job, replace(some, unreadable=()), job.stages[-1])
+    return (_now() - started) / size
+
+
+def _now() -> float:
+    """Seconds; what an accelerator was asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

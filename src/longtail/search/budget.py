@@ -1,0 +1,29 @@
+"""The time that a command may take, and what of it is left."""
+
+import time
+from collections.abc import Callable
+
+DEFAULT_MINUTES = 15.0  # of `longtail train FOLDER`; what one waits for at a desk
+MOST = 10 * 24 * 60.0  # minutes
+SEARCH = 1 / 3  # share of the time that is left once the images are read; no more of it is spent on a search
+RESERVE = 0.07  # share of the time that is left for what cannot be timed: saving, the report, a busy machine
+FEWEST = 120.0  # seconds that must be left for a search
+
+
+class Budget:
+    """Seconds that a command may take, from now on.
+
+    Args:
+        minutes: the time, > 0.
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, minutes: float, now: Callable[[], float] = time.monotonic) -> None:
+        self.minutes, self._now = minutes, now
+        self._end = now() + 60 * minutes
+
+    @property
+    def left(self) -> float:
+        """Seconds left, less a reserve; negative where more was spent."""
+        left = self._end - self._now()
+        return left * (1 - RESERVE)

@@ -1,0 +1,133 @@
+"""Short trainings on some of a run's training images, judged on others; nothing is written."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy import ndarray
+from torch import Tensor
+
+from longtail.data import LongTailData, batches
+from longtail.data.copies import kept_together
+from longtail.data.holdout import hold_out
+from longtail.engine.display import Display
+from longtail.engine.evaluate import evaluation_batch, infer
+from longtail.engine.features import survey
+from longtail.engine.job import Job, build_job
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.step import StageTraining
+from longtail.recipe import Recipe
+from longtail.types import Progress
+
+HELD_OUT = 0.25  # of the training images, to judge by;
+JUDGED = 60  # of each class at most
+KEPT = 20  # images of a class that a smaller training part keeps, where it has them
+_STREAM = 0x73656172  # keeps these draws apart from others that use the same seed
+Step = Callable[[int, int], None]
+
+
+class OutOfTimeError(Exception):
+    """A training takes longer than it may."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """Rows of the training images that short trainings see, and those that they are judged on.
+
+    Attributes:
+        rows: (K,) sorted.
+        held: (H,) sorted, of classes that have images in `rows`.
+    """
+
+    rows: Int64[ndarray, " k"]
+    held: Int64[ndarray, " h"]
+
+
+def divide(data: LongTailData, seed: int, *, together: bool) -> Division:
+    """Hold training images out, as a function of the seed alone.
+
+    Args:
+        data: of the run; its validation and test images are not looked at.
+        seed: of the draws.
+        together: whether copies of an image stay together, see `kept_together`.
+    """
+    targets = data.train.targets.cpu().numpy()
+    groups = kept_together(data.train.groups, data.train.contents) if together else data.train.groups
+    rows, held = hold_out(targets, len(data.class_names), HELD_OUT, seed, groups)
+    return Division(rows, _at_most(held, targets, JUDGED, seed))
+
+
+def fewer(division: Division, data: LongTailData, count: int, seed: int) -> Division:
+    """Some `count` of the rows to train on: of each class its share, but `KEPT` images where it has so many."""
+    if count >= len(division.rows):
+        return division
+    targets = data.train.targets.cpu().numpy()
+    share, kept = count / len(division.rows), []
+    for c in np.unique(targets[division.rows]).tolist():
+        own = division.rows[targets[division.rows] == c]
+        wanted = max(min(len(own), KEPT), round(share * len(own)))
+        kept.append(np.random.default_rng([_STREAM, seed, c]).permutation(own)[:wanted])
+    return replace(division, rows=np.sort(np.concatenate(kept)))
+
+
+def _at_most(
+    rows: Int64[ndarray, " n"], targets: Int64[ndarray, " m"], most: int, seed: int
+) -> Int64[ndarray, " k"]:
+    kept = [
+        np.random.default_rng([_STREAM, seed, c]).permutation(rows[targets[rows] == c])[:most]
+        for c in np.unique(targets[rows]).tolist()
+    ]
+    return np.sort(np.concatenate(kept)) if kept else rows
+
+
+def judged_logits(
+    recipe: Recipe, data: LongTailData, division: Division, most: float, step: Step
+) -> Float[Tensor, "h c"]:
+    """What a network that is trained on the rows of a division says of those held out.
+
+    Args:
+        recipe: with the length of the training.
+        data: of the run.
+        division: of its training images.
+        most: seconds that it may take.
+        step: told how many steps are done, and of how many.
+
+    Returns:
+        (H, C) joint logits, on the CPU.
+
+    Raises:
+        OutOfTimeError: it takes longer.
+    """
+    rows, held = (torch.from_numpy(part).to(data.train.targets.device) for part in (division.rows, division.held))
+    some = replace(data, train=data.train.take(rows), val=None, test=None)
+    job = build_job(recipe, RunFolder("."), Display(recipe.optim.epochs, quiet=True), load=lambda *_: some)
+    _train(job, time.monotonic() + most, step)
+    device, stage = job.runtime.device, job.stages[-1]
+    size = evaluation_batch(recipe.run.evaluate_batch_size, device, job.data.image_size)
+    split = data.train.take(held)
+    stream = batches(split, torch.arange(len(split)), size, device, workers=recipe.data.workers)
+    answers = infer(job.model, job.method, stream, job.augment, stage.bank)
+    return torch.cat([joint.float().cpu() for _, joint, _ in answers])
+
+
+def _train(job: Job, until: float, step: Step) -> None:
+    """All stages of a job, without a folder and without evaluation."""
+    first, seed, steps = 0, job.recipe.run.seed, job.recipe.optim.epochs * job.steps_per_epoch
+    for position, stage in enumerate(job.stages):
+        training = StageTraining(job, position)
+        for epoch in range(stage.epochs):
+            done = (first + epoch) * job.steps_per_epoch
+            progress = Progress(stage.name, epoch, stage.epochs, first + epoch, done, seed)
+            survey(job, stage, progress)
+            for _ in training.epoch(progress):
+                done += 1
+                step(done, steps)
+                if time.monotonic() > until:
+                    raise OutOfTimeError
+        training.average.settle()
+        first += stage.epochs
+    with torch.no_grad():
+        job.method.finalize(job.model, None)
