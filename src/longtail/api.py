@@ -1,18 +1,26 @@
 """What the command line and Python share: from a target and a few words to a finished run."""
 
+import functools
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from longtail.data.source_kinds import ReadSource, SourceReader
+from longtail.data.source_kinds import ReadSource, SourceReader, counting
+from longtail.engine.display import Display
+from longtail.engine.job import Load, load_on
 from longtail.engine.processes import join_processes
+from longtail.engine.run_folder import RunFolder
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
-from longtail.planning import Plan, given_keys, plan_seeds, prepare, whole_number
+from longtail.planning import Plan, given_keys, plan, plan_seeds, whole_number
+from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
 from longtail.report import Run, SeedRuns
+from longtail.search import Budget, Found, Search, begun, checked_minutes, fit_within, minutes_of, search
 from longtail.types import InputError
 
 
@@ -23,6 +31,7 @@ def train(
     method: str | None = None,
     model: str | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     seed: int | None = None,
     out: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
@@ -39,6 +48,8 @@ def train(
         method: `method.name` instead of the recipe's.
         model: `model.name` instead of the recipe's.
         epochs: length of the run; the recipe's epoch windows scale with it.
+        minutes: for images without a recipe and a length: what the command may take. At most a third of it goes into
+            comparing settings on training images that are held out for that. 0 takes the suggested settings.
         seed: `run.seed` instead of the recipe's.
         out: run folder, new or empty; default `runs/<data>-<method>-<model>`, numbered when that exists.
         set: further keys of the recipe, "section.key" -> value.
@@ -54,13 +65,39 @@ def train(
         InputError: something given cannot be used; unless an epoch was finished, nothing is left behind.
         KeyboardInterrupt: stopped by the user; the message says how to continue.
     """
-    epochs, seed = whole_number("epochs", epochs), whole_number("seed", seed)
+    epochs, seed, minutes = (
+        whole_number("epochs", epochs),
+        whole_number("seed", seed),
+        checked_minutes(minutes),
+    )
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
-    processes = join_processes()
-    read = SourceReader()
-    planned = processes.on_first(lambda: prepare(str(target), given, epochs, out, resume, read))
-    _fit(planned, planned.made if processes.is_first else (), read, quiet=quiet)
-    return Run(planned.place)
+    processes, read, began = join_processes(), SourceReader(), time.monotonic()
+    planned = processes.on_first(lambda: plan(str(target), given, epochs, resume, read))
+    granted = minutes_of(planned, minutes, str(target))
+    if (
+        granted
+        and resume
+        and (earlier := processes.on_first(lambda: begun(planned, given, granted, out, read)))
+    ):
+        planned, granted, out = earlier, 0.0, None
+    display = Display(planned.recipe.optim.epochs, quiet=quiet or not processes.is_first)
+    load = functools.lru_cache(1)(functools.partial(load_on, read=counting(read, display.work)))
+    found, budget = None, Budget(granted, began) if granted else None
+    if budget is not None:
+        with _nothing_written():
+            found = processes.on_first(lambda: search(planned, given, budget, out, display, load, read))
+        planned = replace(planned, recipe=found.recipe, notes=())
+        display.epochs = found.recipe.optim.epochs
+    settled = processes.on_first(lambda: settle_folder(planned, out, resume, str(target)))
+    with _tidied(settled.place, settled.made if processes.is_first else ()):
+        if found is None or budget is None:
+            fit(
+                settled.recipe, str(settled.place), resume=settled.goes_on, notes=settled.notes, display=display,
+                load=load,
+            )  # fmt: skip
+        else:
+            fit_within(found, RunFolder(settled.place), budget, display, settled.notes, load, processes)
+    return Run(settled.place)
 
 
 def train_seeds(
@@ -71,6 +108,7 @@ def train_seeds(
     method: str | None = None,
     model: str | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     out: str | Path | None = None,
     set: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -86,6 +124,7 @@ def train_seeds(
         method: `method.name`.
         model: `model.name`.
         epochs: length of the runs.
+        minutes: as for `train`, for all runs; settings are found once, with the first seed.
         out: folder of the run folders `seed-0`, `seed-1`, ... and of summary.json, new or empty; default
             `runs/<data>-<method>-<model>-seeds`, numbered when that exists.
         set: further keys of the recipe.
@@ -105,27 +144,72 @@ def train_seeds(
             "several seeds at once run in one process; start them without a launcher, or one by one"
         )
     given = given_keys(set, data=data, method=method, model=model, strict=strict)
-    read = SourceReader()
-    recipes, notes, runs, missing = plan_seeds(
-        str(target), seeds, given, whole_number("epochs", epochs), out, resume, read
+    number, read, began = whole_number("epochs", epochs), SourceReader(), time.monotonic()
+    display, minutes = Display(1, quiet=quiet), checked_minutes(minutes)
+    load = functools.lru_cache(max(1, len(seeds or ())))(
+        functools.partial(load_on, read=counting(read, display.work))
     )
+    chosen: list[Search] = []
+
+    def settle(planned: Plan) -> Plan:
+        granted = minutes_of(planned, minutes, str(target))
+        if not granted:
+            return planned
+        found = _search_once(
+            planned, given, Budget(granted, began), display, load, read, len(seeds or ()), resume
+        )
+        chosen.append(found.search)
+        return replace(planned, recipe=found.recipe, notes=())
+
+    recipes, notes, runs, missing = plan_seeds(str(target), seeds, given, number, out, resume, read, settle)
+    display.epochs, kept = recipes[0].optim.epochs, chosen[0].contents() if chosen else None
     going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]
     try:
         runs.write_plan()
-        fit_together(recipes, runs.folders, resume=going_on, quiet=quiet, notes=notes, read=read)
+        fit_together(
+            recipes,
+            runs.folders,
+            resume=going_on,
+            notes=notes,
+            display=display,
+            load=load,
+            chosen=kept,
+        )
     except (KeyboardInterrupt, InputError) as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        if not any(going_on) and not (runs.begun if stopped else runs.worth_keeping):
-            runs.clear()
-            _remove_empty(missing)
-            if stopped:
-                raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
-        if stopped:
-            again = f"longtail train {shlex.quote(str(runs.path))} --resume"
-            raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
-        raise
+        _clear_seeds(error, runs, missing, is_new=not any(going_on))
     runs.summarise()
     return runs
+
+
+def _search_once(
+    planned: Plan,
+    given: Mapping[str, Any],
+    budget: Budget,
+    display: Display,
+    load: Load,
+    read: ReadSource,
+    runs: int,
+    resume: bool,
+) -> Found:
+    """Settings for the runs of several seeds."""
+    if resume:
+        raise InputError("runs of several seeds go on by their folder: longtail train DIR --resume")
+    with _nothing_written():
+        return search(planned, given, budget, None, display, load, read, runs=runs)
+
+
+def _clear_seeds(error: BaseException, runs: SeedRuns, made: Sequence[Path], *, is_new: bool) -> NoReturn:
+    """Leave nothing behind of runs that have not begun, and say how those that have are continued."""
+    stopped = isinstance(error, KeyboardInterrupt)
+    if is_new and not (runs.begun if stopped else runs.worth_keeping):
+        runs.clear()
+        _remove_empty(made)
+        if stopped:
+            raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+    if stopped:
+        again = f"longtail train {shlex.quote(str(runs.path))} --resume"
+        raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
+    raise error
 
 
 def evaluate(
@@ -146,13 +230,19 @@ def evaluate(
     return load_run(run).evaluate(data, strict=strict, prior=prior)
 
 
-def _fit(planned: Plan, made: Sequence[Path], read: ReadSource, *, quiet: bool) -> None:
-    """Train; a run that is refused before its first finished epoch leaves no folder behind."""
-    folder = planned.place
+@contextmanager
+def _nothing_written() -> Iterator[None]:
     try:
-        fit(
-            planned.recipe, str(folder), resume=planned.goes_on, quiet=quiet, notes=planned.notes, read=read
-        )  # fmt: skip
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+
+
+@contextmanager
+def _tidied(folder: Path, made: Sequence[Path]) -> Iterator[None]:
+    """A run that is refused before its first finished epoch leaves no folder behind."""
+    try:
+        yield
     except KeyboardInterrupt:
         _remove_empty(made)
         if (folder / "recipe.toml").is_file():

@@ -111,6 +111,14 @@ def train(
         typer.Option(metavar="N", parser=whole_number, help="Length; the recipe's windows scale with it."),
     ] = None,
     fit: FitOption = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="For images without a recipe: find settings and train within N minutes; 0 takes the suggested ones. "
+            "[default: 15]",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Keys weights, order and augmentation."),
@@ -158,7 +166,7 @@ def train(
     if no_group_copies:
         given["data.group_copies"] = False
     options: dict[str, Any] = {
-        "data": data, "method": method, "model": model, "epochs": epochs, "out": out, "set": given,
+        "data": data, "method": method, "model": model, "epochs": epochs, "minutes": minutes, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,
     }  # fmt: skip
     if seeds is not None or report.planned_seeds(Path(target)) is not None:

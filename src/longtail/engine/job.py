@@ -117,6 +117,12 @@ def load_on(
     return replace(data, **{name: split and split.to(device) for name, split in splits.items()})
 
 
+def data_of(recipe: Recipe, device: torch.device, load: Load = load_on) -> LongTailData:
+    """The data of a recipe on a device."""
+    boxes = any("resized_crop" in options.augment for options in recipe.views().values())
+    return load(recipe.data, recipe.run.seed if recipe.data.validation else 0, device, boxes)
+
+
 def build_job(
     recipe: Recipe,
     folder: RunFolder,
@@ -134,8 +140,7 @@ def build_job(
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
     shown = recipe.views()
-    boxes = any("resized_crop" in options.augment for options in shown.values())
-    data = load(recipe.data, recipe.run.seed if recipe.data.validation else 0, runtime.device, boxes)
+    data = data_of(recipe, runtime.device, load)
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     with building_in(weight_dtype(recipe.optim.precision)):

@@ -64,19 +64,25 @@ def time_steps(recipe: Recipe, data: LongTailData) -> Timing:
     for position, stage in enumerate(job.stages):
         first = sum(earlier.epochs for earlier in job.stages[:position])
         epochs = sorted({0, stage.epochs - 1})
-        each = [_image_seconds(job, position, first, epoch) for epoch in epochs]
+        started, each = _now(), list[float]()
+        for epoch in epochs:
+            if not each or _now() - started < LONGEST:
+                each.append(_image_seconds(job, position, first, epoch))
         total += stage.epochs * sum(each) / len(each)
+    timing = Timing(total / recipe.optim.epochs, _evaluated(job), 0, 0, 0, _where(job))
+    return of_data(timing, data)
+
+
+def of_data(timing: Timing, data: LongTailData) -> Timing:
+    """The same speed for other images."""
     judged = data.val or data.test
     final = 2 * len(data.val) + len(data.test) if data.val and data.test else len(data.val or ())
-    return Timing(
-        total / recipe.optim.epochs, _evaluated(job), len(data.train), len(judged or ()), final,
-        _where(job),
-    )  # fmt: skip
+    return replace(timing, images=len(data.train), judged=len(judged or ()), final=final)
 
 
 def _where(job: Job) -> str:
     if job.runtime.device.type != "cpu":
-        return job.runtime.device.type.upper()
+        return str(job.runtime.device.type).upper()
     threads = cpu_threads(job.recipe.run.threads)
     return f"{threads} CPU thread{'s' * (threads != 1)}"
 

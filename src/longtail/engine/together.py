@@ -1,16 +1,15 @@
 """Several runs of one recipe at once in one process, which share the data."""
 
 import functools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 
-from longtail.data.source_kinds import ReadSource, counting, read_source
 from longtail.engine.checkpoint import random_state, set_random_state
 from longtail.engine.display import Display
-from longtail.engine.job import load_on
+from longtail.engine.job import Load, load_on
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import training
 from longtail.recipe import Recipe
@@ -23,7 +22,9 @@ def fit_together(
     resume: Sequence[bool],
     quiet: bool = False,
     notes: Sequence[str] = (),
-    read: ReadSource = read_source,
+    display: Display | None = None,
+    load: Load = load_on,
+    chosen: Mapping[str, Any] | None = None,
 ) -> None:
     """Train several runs, a step of each in turn; each ends as it would have ended alone.
 
@@ -37,20 +38,21 @@ def fit_together(
         resume: whether each goes on, see `fit`.
         quiet: print nothing.
         notes: what to tell, once.
-        read: lists the source of the images.
+        display: shows it; None: one that is made for it.
+        load: gives the data.
+        chosen: how the settings were chosen, see `training`.
 
     Raises:
         InputError: as `fit`, for the first run that has something; the others stop where they are and can be resumed.
         KeyboardInterrupt: the user stopped it; all can be resumed.
     """
-    display = Display(recipes[0].optim.epochs, quiet=quiet)
-    load = functools.cache(functools.partial(load_on, read=counting(read, display.work)))
+    load, display = functools.cache(load), display or Display(recipes[0].optim.epochs, quiet=quiet)
     runs: list[Generator[None, None, None]] = []
     turns: list[_Turn] = []
     for recipe, folder, going_on in zip(recipes, folders, resume, strict=True):
         told = None if runs else notes
         part = display.part(f"seed {recipe.run.seed}")
-        runs.append(training(recipe, folder, part, resume=going_on, notes=told, load=load))
+        runs.append(training(recipe, folder, part, resume=going_on, notes=told, load=load, chosen=chosen))
         turns.append(_Turn(recipe))
     try:
         with display:

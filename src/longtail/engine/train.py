@@ -4,12 +4,10 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
 
-from longtail.data.source_kinds import ReadSource, counting, read_source
 from longtail.engine.checkpoint import load_state, random_state, restoring, save_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation
@@ -32,7 +30,8 @@ def fit(
     resume: bool = False,
     quiet: bool = False,
     notes: Sequence[str] = (),
-    read: ReadSource = read_source,
+    display: Display | None = None,
+    load: Load = load_on,
 ) -> RunFolder:
     """Train, evaluate, and leave everything in a run folder.
 
@@ -42,16 +41,16 @@ def fit(
         resume: go on after the last finished epoch; a finished run is left as it is.
         quiet: print nothing.
         notes: what to tell about the recipe, once nothing is left that could be refused.
-        read: lists the source of the images.
+        display: shows it; None: one that is made for it.
+        load: gives the data.
 
     Raises:
         InputError: the data, the folder or the machine does not allow the run, or a loss term stopped being finite.
         KeyboardInterrupt: the user stopped it; the folder can be resumed.
     """
     folder = RunFolder(out)
-    display = Display(recipe.optim.epochs, quiet=quiet or not join_processes().is_first)
-    load = partial(load_on, read=counting(read, display.work))
-    for _ in training(recipe, folder, display, resume=resume, notes=notes, load=load):
+    shown = display or Display(recipe.optim.epochs, quiet=quiet or not join_processes().is_first)
+    for _ in training(recipe, folder, shown, resume=resume, notes=notes, load=load):
         pass
     return folder
 
@@ -64,6 +63,7 @@ def training(
     resume: bool = False,
     notes: Sequence[str] | None = (),
     load: Load = load_on,
+    chosen: Mapping[str, Any] | None = None,
 ) -> Generator[None, None, None]:
     """`fit` with a pause after each step, in which the caller may do something else.
 
@@ -74,6 +74,7 @@ def training(
         resume: go on.
         notes: see `fit`; None also leaves out what there is to tell about the data and the network.
         load: gives the data.
+        chosen: how the settings of a run that begins were chosen, kept as search.json.
     """
     processes = join_processes()
     with processes.interruptible(), ExitStack() as held:
@@ -93,7 +94,7 @@ def training(
             processes.on_first(folder.check_free)
             job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load))
             processes.on_first(lambda: _take(folder, held))
-            yield from _begin(job, notes)
+            yield from _begin(job, notes, chosen)
 
 
 def _is_done(folder: RunFolder, recipe: Recipe) -> bool:
@@ -111,10 +112,12 @@ def _take(folder: RunFolder, held: ExitStack) -> None:
     folder.check_free()
 
 
-def _begin(job: Job, notes: Sequence[str] | None) -> Iterator[None]:
+def _begin(job: Job, notes: Sequence[str] | None, chosen: Mapping[str, Any] | None) -> Iterator[None]:
     """Train from the start; what is refused before its first finished epoch leaves nothing behind."""
     try:
         job.processes.on_first(lambda: describe_job(job))
+        if chosen is not None:
+            job.processes.on_first(lambda: job.folder.write_json("search.json", chosen))
         yield from _train(job, None, notes)
     except InputError:
         if job.processes.is_first and not job.folder.checkpoint.is_file():

@@ -58,6 +58,7 @@ class Plan:
         folder: of the run; None where it is still to be found.
         goes_on: whether there is a run to go on with.
         made: the folders that are made for it, the deepest first.
+        is_open: whether its settings are suggested, and may be found within a budget instead.
     """
 
     recipe: Recipe
@@ -65,6 +66,7 @@ class Plan:
     folder: Path | None = None
     goes_on: bool = False
     made: tuple[Path, ...] = ()
+    is_open: bool = False
 
     @property
     def place(self) -> Path:
@@ -141,7 +143,14 @@ def plan(
     recipe, notes = _load(target, given, epochs, read)
     _refuse_frozen(recipe)
     recipe, notes = _settle(recipe, notes, given, read)
-    return Plan(recipe, tuple(notes))
+    is_open = epochs is None and "optim.epochs" not in given and not _is_recipe(target)
+    return Plan(recipe, tuple(notes), is_open=is_open)
+
+
+def _is_recipe(target: str) -> bool:
+    """Whether a target names a recipe, else images."""
+    path = Path(target)
+    return target in shipped() or (path.suffix == ".toml" and not path.is_dir())
 
 
 def _load(
@@ -149,8 +158,7 @@ def _load(
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a target; where it is images, with settings that fit them and this machine."""
     recipe, notes = load_recipe(target, given, epochs=epochs)
-    path = Path(target)
-    if target in shipped() or (path.suffix == ".toml" and not path.is_dir()):
+    if _is_recipe(target):
         return _filled(recipe), notes
     suggested = suggest_settings(_placed(recipe, given), given, epochs, read)
     length = epochs or suggested.epochs

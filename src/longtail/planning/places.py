@@ -1,12 +1,17 @@
 """Where runs lie: the default names of their folders, and the runs that are found there."""
 
 import glob
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 from longtail.data.options import data_name
 from longtail.engine.run_folder import next_free
 from longtail.recipe import Recipe, load_recipe
+from longtail.records import read_record
 from longtail.types import InputError
 
 RUNS = "runs"
@@ -39,6 +44,22 @@ def newest(recipe: Recipe) -> Path | None:
             if number.isdecimal() and load_recipe(str(folder / "recipe.toml"))[0] == recipe:
                 found.append((int(number), folder))
     return max(found)[1] if found else None
+
+
+def newest_asked(asked: Mapping[str, Any]) -> Path | None:
+    """The run of default name whose settings were found for the same question that was made last."""
+    found = []
+    for file in Path(RUNS).glob("*/search.json"):
+        with suppress(InputError):
+            if read_record(file, Asked, "").asked == asked and (file.parent / "recipe.toml").is_file():
+                found.append((file.stat().st_mtime, file.parent))
+    return max(found)[1] if found else None
+
+
+class Asked(BaseModel):
+    """What search.json says of the command."""
+
+    asked: dict[str, Any]
 
 
 def missing_folders(folder: Path) -> list[Path]:

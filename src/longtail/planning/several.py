@@ -1,7 +1,7 @@
 """Several seeds of one command: a recipe for each, and the folder of their runs."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from longtail.data.own_output import said_among_images
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.engine.run_folder import RunFolder
-from longtail.planning.command import plan, summary, whole_number
+from longtail.planning.command import Plan, plan, summary, whole_number
 from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.report import SeedRuns, planned_seeds
@@ -26,6 +26,7 @@ def plan_seeds(
     out: str | Path | None,
     resume: bool,
     read: ReadSource = read_source,
+    settle: Callable[[Plan], Plan] = lambda planned: planned,
 ) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
     """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
     planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
@@ -42,6 +43,7 @@ def plan_seeds(
     if "run.seed" in given:
         raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
     planned_one = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False, read=read)
+    planned_one = settle(planned_one)
     recipe, notes = planned_one.recipe, list(planned_one.notes)
     sections = recipe.model_dump()
     recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]

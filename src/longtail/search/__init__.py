@@ -1,7 +1,12 @@
-"""Settings found on the user's own images, within a budget of time: compared on images held out of the training part."""
+"""Settings found on the user's own images within a budget of time: compared on held-out training images."""
 
 from longtail.search.budget import DEFAULT_MINUTES, Budget
+from longtail.search.command import begun, checked_minutes, minutes_of, search
 from longtail.search.find import Found, find_settings
 from longtail.search.record import Search, Trial
+from longtail.search.within import fit_within
 
-__all__ = ["DEFAULT_MINUTES", "Budget", "Found", "Search", "Trial", "find_settings"]
+__all__ = [
+    "DEFAULT_MINUTES", "Budget", "Found", "Search", "Trial", "begun", "checked_minutes", "find_settings", "fit_within",
+    "minutes_of", "search",
+]  # fmt: skip

@@ -11,16 +11,17 @@ FEWEST = 120.0  # seconds that must be left for a search
 
 
 class Budget:
-    """Seconds that a command may take, from now on.
+    """Seconds that a command may take.
 
     Args:
         minutes: the time, > 0.
+        began: when the command began, by the clock.
         now: the clock, in seconds.
     """
 
-    def __init__(self, minutes: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, minutes: float, began: float, now: Callable[[], float] = time.monotonic) -> None:
         self.minutes, self._now = minutes, now
-        self._end = now() + 60 * minutes
+        self._end = began + 60 * minutes
 
     @property
     def left(self) -> float:

@@ -43,8 +43,8 @@ def candidates(recipe: Recipe, given: Mapping[str, Any]) -> Iterator[Candidate]:
         for factor, word in ((2.0, "double"), (0.5, "half")):
             rate = float(f"{o.peak_lr * factor:.3g}")
             start = float(f"{o.warmup_start_lr * factor:.3g}")
-            settings = {"optim.peak_lr": rate, "optim.warmup_start_lr": start}
-            yield Candidate(f"{word} the rate ({rate:g})", "rate", settings)
+            rates = {"optim.peak_lr": rate, "optim.warmup_start_lr": start}
+            yield Candidate(f"{word} the rate ({rate:g})", "rate", rates)
     if not _settled(given, "model.num_experts") and m.num_experts == 1:
         yield Candidate("three experts", "experts", {"model.num_experts": 3}, is_costly=True)
 

@@ -48,8 +48,8 @@ def difference(
 ) -> Difference:
     """Difference of two macro recalls on the same images: what both name alike adds nothing to its variance.
 
-    The variance of a class is that of the differences of its images, -1, 0 or 1, with half an image more on which the two
-    differ, so that a class in which they agree is not taken for certain.
+    The variance of a class is that of the differences of its images, -1, 0 or 1, with half an image more on which the
+    two differ, so that a class in which they agree is not taken for certain.
 
     Args:
         one: (N,) whether each image was named rightly.

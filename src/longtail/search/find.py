@@ -10,9 +10,10 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from longtail.data import LongTailData
+from longtail.data.dataset import counted
 from longtail.durations import duration
 from longtail.engine.display import Display
-from longtail.engine.timing import Timing, time_steps
+from longtail.engine.timing import Timing, of_data, time_steps
 from longtail.recipe import Recipe, changed, scaled
 from longtail.search.budget import FEWEST, SEARCH, Budget
 from longtail.search.candidates import Candidate, candidates
@@ -21,7 +22,9 @@ from longtail.search.record import Search, Trial
 from longtail.search.short_training import Division, OutOfTimeError, divide, fewer, judged_logits
 from longtail.types import InputError
 
-SMALLEST = 100  # training images below which nothing is compared: held-out images are too few to tell settings apart
+SMALLEST = (
+    100  # training images below which nothing is compared: held-out images are too few to tell settings apart
+)
 SHORT = 3  # epochs of a comparison at least;
 FEW = 300  # images of one at least
 BUILDING = 4.0  # seconds to build a network, and to judge it
@@ -61,6 +64,7 @@ def find_settings(
     given: Mapping[str, Any],
     budget: Budget,
     display: Display,
+    timing: Timing,
     *,
     runs: int = 1,
 ) -> Found:
@@ -72,11 +76,11 @@ def find_settings(
         given: what was asked for, which is not changed.
         budget: what is left of the time of the command.
         display: told what is done.
+        timing: of the suggested settings.
         runs: how many runs share the time, of several seeds.
     """
     started = time.monotonic()
-    display.say(f"timing a few steps: {recipe.model.name}, images of {data.image_size} pixels")
-    timing = time_steps(recipe, data)
+    timing = of_data(timing, data)
     speed = f"{1000 * timing.image:.3g} ms an image on {timing.where}"
     trials: tuple[Trial, ...] = ()
     chosen: list[Candidate] = []
@@ -87,10 +91,13 @@ def find_settings(
         trials, chosen, images = search.trials(), search.chosen, len(search.division.held)
     settings = {key: value for one in chosen for key, value in one.settings.items()}
     if any(one.is_costly for one in chosen):
-        timing = time_steps(changed(recipe, settings), data)
+        timing = of_data(time_steps(changed(recipe, settings), data), data)
     final, reasons = _fitted(changed(recipe, settings), timing, budget.left / runs, given, budget.minutes)
     reasons = [*_why(chosen, trials, why_not), *reasons]
-    spent, estimate = time.monotonic() - started, runs * timing.run(final.optim.epochs, final.run.evaluate_every)
+    spent, estimate = (
+        time.monotonic() - started,
+        runs * timing.run(final.optim.epochs, final.run.evaluate_every),
+    )
     record = Search(
         budget.minutes, round(spent, 1), speed, round(estimate, 1), final.optim.epochs, images, trials, tuple(reasons)
     )  # fmt: skip
@@ -124,7 +131,11 @@ def _fitted(
     wanted, reasons = recipe.optim.epochs, []
     every = recipe.run.evaluate_every
     evaluating = timing.run(wanted, every) - timing.run(wanted, 0)
-    if every and "run.evaluate_every" not in given and evaluating > EVALUATED * min(left, timing.run(wanted, 0)):
+    if (
+        every
+        and "run.evaluate_every" not in given
+        and evaluating > EVALUATED * min(left, timing.run(wanted, 0))
+    ):
         recipe, every = changed(recipe, {"run.evaluate_every": 0}), 0
         reasons.append("evaluated after the last epoch alone: more would take a good part of the time")
     fits = timing.epochs_within(left, every)
@@ -139,13 +150,17 @@ def _fitted(
     if epochs < wanted:
         recipe = scaled(recipe, epochs)
         whole = duration(timing.run(wanted, every))
-        reasons.append(f"cut: {epochs} epochs instead of {wanted}, which would take {whole}; --minutes gives it more")
+        reasons.append(
+            f"cut: {counted(epochs, 'epoch')} instead of {wanted}, which would take {whole}; --minutes gives it more"
+        )
     if fits < epochs:
         reasons.append(
-            f"{epochs} epoch{'s' * (epochs > 1)} take longer than is left of {minutes:g} min; fewer cannot be trained"
+            f"{counted(epochs, 'epoch')} will take longer than is left of {minutes:g} min; fewer cannot be trained"
         )
     speed = f"{1000 * timing.image:.3g} ms an image on {timing.where}, timed"
-    reasons.append(f"training takes about {duration(timing.run(epochs, every))} ({epochs} epochs, {speed})")
+    reasons.append(
+        f"training takes about {duration(timing.run(epochs, every))} ({counted(epochs, 'epoch')}, {speed})"
+    )
     return recipe, reasons
 
 
@@ -161,7 +176,13 @@ class _Comparing:
         seconds: float,
         display: Display,
     ) -> None:
-        self.recipe, self.data, self.timing, self.seconds, self.display = recipe, data, timing, seconds, display
+        self.recipe, self.data, self.timing, self.seconds, self.display = (
+            recipe,
+            data,
+            timing,
+            seconds,
+            display,
+        )
         self.seed, self.until = recipe.run.seed, time.monotonic() + seconds
         self.wanted = list(candidates(recipe, given))
         self.division = divide(data, self.seed, together=recipe.data.is_own)
@@ -205,7 +226,9 @@ class _Comparing:
         seconds = time.monotonic() - started
         counts = np.bincount(self.data.train.targets.cpu().numpy()[division.rows], minlength=logits.shape[1])
         for tau in candidate.adjusted or (None,):
-            values = logits.numpy() if tau is None else logits.numpy() + (1 - tau) * np.log(np.maximum(counts, 1))
+            values = (
+                logits.numpy() if tau is None else logits.numpy() + (1 - tau) * np.log(np.maximum(counts, 1))
+            )
             right = values.argmax(axis=1) == self.targets
             self.tried.append(_Tried(_of(candidate, tau), right, how, seconds))
         return True
@@ -240,13 +263,13 @@ class _Comparing:
             is_base = one.candidate is SUGGESTED
             gain = None if is_base else self._gain(one)
             named = one.candidate.name
-            rows.append(
-                Trial(
-                    named, one.candidate.settings, one.how, value, low, high,
-                    *((None,) * 3 if gain is None else (gain.value, gain.low, gain.high)),
-                    round(one.seconds, 1), chosen=named in taken or (is_base and not taken),
-                )  # fmt: skip
-            )
+            ends = [None] * 3 if gain is None else [gain.value, gain.low, gain.high]
+            is_chosen = named in taken or (is_base and not taken)
+            trial = Trial(
+                named, one.candidate.settings, one.how, value, low, high, ends[0], ends[1], ends[2],
+                round(one.seconds, 1), is_chosen,
+            )  # fmt: skip
+            rows.append(trial)
         return tuple(rows)
 
 
@@ -256,5 +279,8 @@ def _of(candidate: Candidate, tau: float | None) -> Candidate:
         return candidate
     if tau == 0:
         return replace(candidate, settings={"method.name": "cross_entropy"}, adjusted=())
-    name, settings = f"{candidate.name}, logits adjusted by {tau:g}", {**candidate.settings, "method.tau": tau}
+    name, settings = (
+        f"{candidate.name}, logits adjusted by {tau:g}",
+        {**candidate.settings, "method.tau": tau},
+    )
     return replace(candidate, name=name, settings=settings, adjusted=())

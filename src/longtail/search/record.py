@@ -91,7 +91,9 @@ class Search:
 
 
 def _row(trial: Trial, width: int) -> str:
-    own = f"{trial.name:<{width}}  {_per_cent(trial.macro)} ({_per_cent(trial.low)} to {_per_cent(trial.high)})"
+    own = (
+        f"{trial.name:<{width}}  {_per_cent(trial.macro)} ({_per_cent(trial.low)} to {_per_cent(trial.high)})"
+    )
     if trial.gain is not None and trial.gain_low is not None and trial.gain_high is not None:
         words = "within chance, a tie" if trial.verdict == "tie" else trial.verdict
         signed = [f"{100 * value:+.1f}" for value in (trial.gain, trial.gain_low, trial.gain_high)]

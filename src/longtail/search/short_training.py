@@ -101,7 +101,9 @@ def judged_logits(
     Raises:
         OutOfTimeError: it takes longer.
     """
-    rows, held = (torch.from_numpy(part).to(data.train.targets.device) for part in (division.rows, division.held))
+    rows, held = (
+        torch.from_numpy(part).to(data.train.targets.device) for part in (division.rows, division.held)
+    )
     some = replace(data, train=data.train.take(rows), val=None, test=None)
     job = build_job(recipe, RunFolder("."), Display(recipe.optim.epochs, quiet=True), load=lambda *_: some)
     _train(job, time.monotonic() + most, step)

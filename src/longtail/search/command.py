@@ -1,0 +1,109 @@
+"""`longtail train FOLDER --minutes N`: from the plan of a command to a run whose settings were found."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from longtail.data.source_kinds import ReadSource
+from longtail.engine.display import Display
+from longtail.engine.job import Load, data_of
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.runtime import start_runtime
+from longtail.planning import Plan, plan
+from longtail.planning.places import newest_asked
+from longtail.search.budget import DEFAULT_MINUTES, MOST, SEARCH, Budget
+from longtail.search.find import Found, find_settings
+from longtail.search.probing import affordable, probe
+from longtail.types import InputError
+
+
+def checked_minutes(minutes: Any) -> float | None:
+    """Minutes as given.
+
+    Raises:
+        InputError: they are no number of minutes.
+    """
+    if minutes is None:
+        return None
+    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= MOST:
+        raise InputError(
+            f"minutes = {minutes!r} does not fit: give a number from 0 (suggested settings, no search) to {MOST:,.0f}"
+        )
+    return float(minutes)
+
+
+def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
+    """The minutes that a command has to find settings in; 0 where they are settled.
+
+    Raises:
+        InputError: minutes are given for settings that are settled.
+    """
+    if planned.is_open:
+        return DEFAULT_MINUTES if minutes is None else minutes
+    if minutes is None:
+        return 0.0
+    if planned.folder is not None:
+        raise InputError(f"{target} goes on with the settings that it was begun with; leave out --minutes")
+    if Path(target).is_dir() or Path(target).suffix not in ("", ".toml"):
+        raise InputError(
+            "--epochs fixes the length of the run, which --minutes is to find; leave one of them out"
+        )
+    raise InputError(
+        f"{target} is a recipe, which settles settings and length; leave out --minutes, or give a folder of images"
+    )
+
+
+def question(planned: Plan, given: Mapping[str, Any], minutes: float) -> dict[str, Any]:
+    """What a command asks for, as search.json says it."""
+    return {"images": planned.recipe.data.path, "minutes": minutes, "given": dict(given)}
+
+
+def begun(
+    planned: Plan, given: dict[str, Any], minutes: float, out: str | Path | None, read: ReadSource
+) -> Plan | None:
+    """The plan of going on with the run that the same command began; None where there is none."""
+    folder = newest_asked(question(planned, given, minutes)) if out is None else Path(out)
+    if folder is None or not (folder / "recipe.toml").is_file():
+        return None
+    settled = {key: value for key, value in given.items() if key != "data.path"}
+    return plan(str(folder), settled, None, True, read)
+
+
+def search(
+    planned: Plan,
+    given: Mapping[str, Any],
+    budget: Budget,
+    out: str | Path | None,
+    display: Display,
+    load: Load,
+    read: ReadSource,
+    *,
+    runs: int = 1,
+) -> Found:
+    """Read the images, and find the settings of a plan.
+
+    Raises:
+        InputError: the images cannot be read, or the run folder is not free.
+    """
+    if out is not None:
+        RunFolder(out).check_free()
+    for note in planned.notes:
+        display.say(note)
+    display.say(
+        f"budget: {budget.minutes:g} min for all (--minutes), at most a third of it to compare settings"
+    )
+    recipe = planned.recipe
+    device = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads).device
+    with display:
+        display.say(f"timing a few steps of {recipe.model.name} at {recipe.data.image_size} pixels")
+        first = probe(recipe, read)
+        left = (1 - SEARCH) * budget.left / runs
+        recipe, timing, cuts = affordable(recipe, first, read, given, left)
+        data = data_of(recipe, device, load)
+        found = find_settings(recipe, data, given, budget, display, timing, runs=runs)
+    found = replace(found, search=replace(found.search, reasons=(*cuts, *found.search.reasons)))
+    for line in found.search.lines():
+        display.say(line)
+    asked = question(planned, given, budget.minutes)
+    return replace(found, search=replace(found.search, asked=asked))
