@@ -92,7 +92,7 @@ def find_settings(
     settings = {key: value for one in chosen for key, value in one.settings.items()}
     if any(one.is_costly for one in chosen):
         timing = of_data(time_steps(changed(recipe, settings), data), data)
-    final, reasons = _fitted(changed(recipe, settings), timing, budget.left / runs, given, budget.minutes)
+    final, reasons = fitted(changed(recipe, settings), timing, budget.left / runs, given, budget.minutes)
     reasons = [*_why(chosen, trials, why_not), *reasons]
     spent, estimate = (
         time.monotonic() - started,
@@ -124,7 +124,7 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
     return [f"chosen: the suggested settings; nothing that was tried is better{told}"]
 
 
-def _fitted(
+def fitted(
     recipe: Recipe, timing: Timing, left: float, given: Mapping[str, Any], minutes: float
 ) -> tuple[Recipe, list[str]]:
     """The recipe with as many of its epochs as fit into the time, and what to tell about it."""

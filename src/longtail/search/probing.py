@@ -15,6 +15,7 @@ from longtail.data.source_kinds import ReadSource
 from longtail.engine.timing import Timing, time_steps
 from longtail.models.backbone import image_multiple
 from longtail.recipe import Recipe, changed
+from longtail.types import InputError
 
 SAMPLE = 256  # images that are read for it
 SIZES = (224, 192, 160, 128, 96)  # to choose from, where the suggested one takes too long
@@ -22,9 +23,14 @@ GOOD = 8  # epochs that a run should have before its images are larger
 
 
 def probe(recipe: Recipe, read: ReadSource) -> Timing:
-    """Time some steps on some of the images; how many images there are is an upper bound."""
+    """Time some steps on some of the images; how many images there are is an upper bound.
+
+    Raises:
+        InputError: there are none to train on.
+    """
     source = read(recipe.data)
-    assert source.train is not None
+    if source.train is None:
+        raise InputError(f"no training images in {recipe.data.path}; add a part named train")
     rows = _rows(source.train.targets)
     plain: dict[str, Any] = {
         "validation": 0.0, "imbalance_factor": None, "strict": False, "group_by": None, "max_count": None

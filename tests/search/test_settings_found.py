@@ -1,0 +1,134 @@
+"""What is tried, what is taken, and what ties do."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from longtail.data import LongTailData, load_data
+from longtail.engine.display import Display
+from longtail.engine.timing import Timing
+from longtail.recipe import Recipe, load_recipe
+from longtail.search import Budget, Found, find_settings
+from longtail.search.short_training import Division, OutOfTimeError, divide, fewer
+
+TIMING = Timing(1e-3, 1e-4, images=1, judged=0, final=0, where="1 CPU thread")
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    given = {
+        "model.name": "resnet8", "model.num_experts": 1, "model.gates": None, "method.name": "balanced_softmax",
+        "run.device": "cpu",
+    }  # fmt: skip
+    return load_recipe("icl-digits", given, epochs=4)[0]
+
+
+@pytest.fixture(scope="module")
+def data(recipe: Recipe) -> LongTailData:
+    return load_data(recipe.data)
+
+
+class Trainings:
+    """In the place of short trainings: networks that are right as often as the settings say."""
+
+    def __init__(self, data: LongTailData, accuracy: Mapping[str, float]) -> None:
+        self.data, self.accuracy, self.seen = data, accuracy, list[str]()
+        self.recipes: list[Recipe] = []
+
+    def __call__(
+        self, recipe: Recipe, data: LongTailData, division: Division, most: float, step: Any
+    ) -> Tensor:
+        name = (
+            (f"rate {recipe.optim.peak_lr:g}" if recipe.model.num_experts == 1 else "experts")
+            if recipe.method.name == "balanced_softmax"
+            else recipe.method.name
+        )
+        self.seen.append(name)
+        self.recipes.append(recipe)
+        if self.accuracy.get(name) == -1:
+            raise OutOfTimeError
+        targets = data.train.targets[torch.from_numpy(division.held)]
+        rate = self.accuracy.get(name, 0.5)
+        rng = np.random.default_rng(7)
+        right = torch.from_numpy(rng.random(len(targets)) < rate)
+        said = torch.where(right, targets, (targets + 1) % 10)
+        return torch.nn.functional.one_hot(said, 10).float() * 100
+
+
+def found(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, data: LongTailData, accuracy: Mapping[str, float],
+    given: Mapping[str, Any] = {}, minutes: float = 10.0,
+) -> tuple[Found, Trainings]:  # fmt: skip
+    trainings = Trainings(data, accuracy)
+    monkeypatch.setattr("longtail.search.find.judged_logits", trainings)
+    monkeypatch.setattr("longtail.search.find.time_steps", lambda *_: TIMING)
+    budget = Budget(minutes, time.monotonic())
+    return find_settings(recipe, data, given, budget, Display(1, quiet=True), TIMING), trainings
+
+
+def test_equal_settings_are_a_tie_and_the_suggestion_stays(monkeypatch, recipe, data) -> None:
+    one, trainings = found(monkeypatch, recipe, data, {})
+    assert len(trainings.seen) == 5
+    assert one.recipe == recipe
+    assert {trial.verdict for trial in one.search.trials[1:]} == {"tie"}
+    assert [trial.chosen for trial in one.search.trials] == [True] + [False] * (len(one.search.trials) - 1)
+
+
+def test_what_is_better_beyond_chance_is_taken_once_of_each_kind(monkeypatch, recipe, data) -> None:
+    rate = recipe.optim.peak_lr
+    accuracy = {f"rate {2 * rate:g}": 0.8, f"rate {rate / 2:g}": 0.97, "experts": 0.97}
+    one, _ = found(monkeypatch, recipe, data, accuracy)
+    assert one.recipe.optim.peak_lr == pytest.approx(rate / 2)
+    assert one.recipe.model.num_experts == 3
+    assert one.recipe.method.name == "balanced_softmax"
+    assert sum(trial.chosen for trial in one.search.trials) == 2
+
+
+def test_what_was_asked_for_is_not_tried_otherwise(monkeypatch, recipe, data) -> None:
+    given = {"optim.peak_lr": 0.1, "method.name": "balanced_softmax", "model.num_experts": 1}
+    one, trainings = found(monkeypatch, recipe, data, {}, given)
+    assert trainings.seen == []
+    assert one.search.trials == ()
+    assert "asked for" in one.search.reasons[0]
+
+
+def test_what_takes_too_long_is_given_up_and_the_others_are_judged(monkeypatch, recipe, data) -> None:
+    one, trainings = found(monkeypatch, recipe, data, {"logit_adjustment": -1})
+    assert "logit_adjustment" in trainings.seen
+    assert len(one.search.trials) == 4
+
+
+def test_little_time_skips_the_search_and_says_so(monkeypatch, recipe, data) -> None:
+    one, trainings = found(monkeypatch, recipe, data, {}, minutes=1.0)
+    assert trainings.seen == []
+    assert "none compared" in one.search.reasons[0]
+
+
+def test_comparisons_are_no_longer_than_the_run(monkeypatch, recipe, data) -> None:
+    _, trainings = found(monkeypatch, recipe, data, {})
+    assert {one.optim.epochs for one in trainings.recipes} == {4}
+
+
+def test_held_out_images_are_training_images_and_not_trained_on(recipe, data) -> None:
+    division = divide(data, 0, together=False)
+    assert not set(division.rows) & set(division.held)
+    assert max(*division.rows, *division.held) < len(data.train)
+    targets = data.train.targets.numpy()
+    assert set(targets[division.held]) <= set(targets[division.rows])
+    again = divide(data, 0, together=False)
+    assert np.array_equal(division.held, again.held)
+
+
+def test_fewer_images_keep_the_rare_classes(data) -> None:
+    division = divide(data, 0, together=False)
+    some = fewer(division, data, len(division.rows) // 2, 0)
+    targets = data.train.targets.numpy()
+    before, after = (np.bincount(targets[d.rows], minlength=10) for d in (division, some))
+    assert len(some.rows) < len(division.rows)
+    assert np.array_equal(after[before <= 20], before[before <= 20])
+    assert after[before.argmax()] < before.max()
