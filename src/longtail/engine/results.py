@@ -1,11 +1,8 @@
 """What a stage leaves: evaluations, a temperature, and the weights that are shipped."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
-
-import safetensors.torch
 
 from longtail.data import Split
 from longtail.data.dataset import counted
@@ -14,6 +11,7 @@ from longtail.engine.evaluate import Evaluation, evaluate, evaluation_batch
 from longtail.engine.job import Job
 from longtail.engine.scores import write_evaluation
 from longtail.engine.temperature import temperature_entry, temperature_of
+from longtail.engine.weights_file import pack_weights
 from longtail.method import Stage
 
 
@@ -72,7 +70,7 @@ def write_weights(job: Job, stage: Stage, temperature: float | None = None) -> N
     tensors = {name: value.contiguous() for name, value in kept.items()}
     description = job.description(stage) | {"epoch": len(job.records)}
     description |= temperature_entry(temperature, "val")
-    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    packed = pack_weights(tensors, description)
     job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
     job.folder.write_json("weights/model.json", description)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from longtail.predict.onnx_file import sealed
 from longtail.types import InputError
 
 OPSET = 18
@@ -60,7 +61,7 @@ def onnx_bytes(program: torch.export.ExportedProgram, facts: Mapping[str, Any]) 
         _clean(function)
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=json.dumps(value))
-    return bytes(model.SerializeToString())
+    return sealed(bytes(model.SerializeToString()))
 
 
 def _clean(graph: Any) -> None:

@@ -1,5 +1,6 @@
 """An ONNX file, looked into before onnxruntime sees it."""
 
+import hashlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,9 @@ from longtail.types import InputError
 
 AGAIN = "export the run again"
 OUTPUTS = ["probabilities", "expert_probabilities"]
+
+
+_HEX = 64  # digits of a SHA-256
 
 
 class OnnxFile:
@@ -43,6 +47,7 @@ class OnnxFile:
         import onnxruntime
 
         content = path.read_bytes()
+        _check_seal(content)
         model = onnx.load_model_from_string(content)
         _check(model)
         about = {entry.key: entry.value for entry in model.metadata_props}
@@ -69,6 +74,30 @@ class OnnxFile:
         """Probabilities of all experts together and of each."""
         together, each = self.session.run(OUTPUTS, {"image": image.numpy()})
         return torch.from_numpy(together), torch.from_numpy(each)
+
+
+def sealed(content: bytes) -> bytes:
+    """An ONNX file with one more property at its end: the SHA-256 of all that stands before it.
+
+    Messages of protocol buffers that follow each other are read as one, so the property is one like others.
+    """
+    return content + _seal(content)
+
+
+def _seal(content: bytes) -> bytes:
+    import onnx
+
+    end = onnx.ModelProto()
+    end.metadata_props.add(key="sha256", value=hashlib.sha256(content).hexdigest())
+    return bytes(end.SerializeToString())
+
+
+def _check_seal(content: bytes) -> None:
+    """Refuse a file whose seal does not fit; older ones, and those that other programs wrote again, end without."""
+    length = len(_seal(b""))
+    start, known = content[-length:], _seal(content[:-length])
+    if start[:-_HEX] == known[:-_HEX] and start != known:
+        raise ValueError("its content was changed since it was written: the SHA-256 at its end does not fit")
 
 
 def _check(model: Any) -> None:

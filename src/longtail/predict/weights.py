@@ -1,18 +1,17 @@
 """A run's weights as a file: what rebuilds the network lies in it beside the tensors."""
 
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import plain
+from longtail.engine.weights_file import DESCRIPTION, DIGEST, digest, pack_weights
 from longtail.machine import pass_on
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.predict.description import WeightsDescription
@@ -48,10 +47,15 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Any], Tensors]:
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
-            said = (file.metadata() or {}).get("longtail")
+            metadata = file.metadata() or {}
+            said = metadata.get(DESCRIPTION)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if said is None:
             raise ValueError("it does not say what network it belongs to")
+        if metadata.get(DIGEST, known := digest(said, tensors)) != known:  # older files have none
+            raise ValueError(
+                "its content was changed since it was written: the SHA-256 stored in it does not fit"
+            )
     except Exception as error:  # of safetensors, torch and the file system, each with its own
         pass_on(error)
         raise InputError(f"cannot load {path} ({short(error)}); {remedy}") from None
@@ -65,7 +69,7 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Any], Tensors]:
 def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
     """Give a run's weights another description; the tensors stay as they are."""
     _, tensors = read_weights(folder.path)
-    packed = safetensors.torch.save(tensors, metadata={"longtail": json.dumps(description)})
+    packed = pack_weights(tensors, description)
     folder.write(RUN_WEIGHTS, lambda file: file.write(packed))
     folder.write_json("weights/model.json", description)
 

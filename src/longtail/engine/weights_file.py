@@ -1,0 +1,33 @@
+"""Weights as the bytes of a file: the tensors, what they belong to, and a digest of both."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+DESCRIPTION, DIGEST = "longtail", "sha256"
+
+
+def pack_weights(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
+    """A safetensors file.
+
+    Args:
+        tensors: contiguous, on any device.
+        description: what rebuilds the network; whatever JSON can hold.
+    """
+    said = json.dumps(description)
+    metadata = {DESCRIPTION: said, DIGEST: digest(said, tensors)}
+    return safetensors.torch.save(dict(tensors), metadata=metadata)
+
+
+def digest(said: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of the description and of the names, types, shapes and numbers of the tensors."""
+    found = hashlib.sha256(said.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
