@@ -193,3 +193,16 @@ def test_what_cannot_be_is_refused_before_anything_runs(
 ) -> None:
     assert said in refused("bench", study, *words)
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--workers", "2")])
+def test_missing_images_are_one_refusal(
+    refused: Callable[..., str], tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    (tmp_path / "images").mkdir()
+    study = tmp_path / "places.toml"
+    study.write_text('title = "t"\nrecipe = "icl-images"\n[rows.ce]\nmethod = "cross_entropy"\n[rows.icl]\n')
+    said = refused("bench", study, "--data", tmp_path / "images", "--out", tmp_path / "runs", *more)
+    assert "places: " in said
+    assert str(tmp_path / "images") in said
+    assert not list(tmp_path.glob("runs/**/*"))

@@ -8,6 +8,7 @@ from PIL import Image
 
 from longtail.data import DataOptions, load_data, load_test
 from longtail.data.content import content_hash, content_number, to_text
+from longtail.data.images import decode, decode_all, decode_box, measure
 from longtail.data.opening import UnreadableError
 from longtail.data.packing import pack
 
@@ -67,3 +68,17 @@ def test_what_cannot_be_read_has_no_hash(tmp_path):
     stream = io.BytesIO()
     Image.new("L", (2, 2)).save(stream, "PNG")
     assert len(content_hash(stream.getvalue())) == 16
+
+
+def test_what_cannot_be_read_is_named_with_its_file(tmp_path):
+    file = tmp_path / "torn\x1b.jpg"
+    file.write_bytes(b"torn")
+    for read in (lambda: decode(file, 8), lambda: decode_box(file, (0, 0, 1, 1), 8), lambda: measure(file)):
+        with pytest.raises(UnreadableError) as refused:
+            read()
+        assert str(refused.value) == f"{tmp_path}/torn\\x1b.jpg: not an image"
+        assert refused.value.reason == "not an image"
+    with pytest.raises(UnreadableError) as refused:
+        decode(b"torn", 8)
+    assert str(refused.value) == "not an image"
+    assert decode_all([file], 1, 8).bad == {0: "not an image"}

@@ -71,7 +71,9 @@ def bench(
         _tables(plan.plan_study(request))
         return
     if dry_run:
-        _forecast(plan.plan_study(request), workers)
+        planned = plan.plan_study(request)
+        plan.check_images(planned)
+        _forecast(planned, workers)
         return
     said = _silent if quiet else _said
     outcome = run.run_study(request, said, workers=workers, minutes=minutes, quiet=quiet)

@@ -212,7 +212,7 @@ def _related(
     bad = []
     for row, found in enumerate(in_threads(take_fingerprint, pool.files)):
         if isinstance(found, UnreadableError):
-            bad.append(f"{pool.ids[row]} ({found})")
+            bad.append(f"{pool.ids[row]} ({found.reason})")
         prints.append(NO_FINGERPRINT if isinstance(found, UnreadableError) else found)
         progress(row + 1, len(pool.files))
     related = find_related(groups, contents, Fingerprints.of(prints), pool.ids, targets)

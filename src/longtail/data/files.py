@@ -62,9 +62,11 @@ class ImageFiles:
                 return decode_box(image, inside, size, draft=self.draft, bits=self.bits)
 
             return box_on_borders(box, height, width, self.image_size, self.framing.fill, cut)
-        except UnreadableError as reason:
+        except UnreadableError as error:
             where = image.file if isinstance(image, StoredPixels) else image
-            raise LocalInputError(f"cannot read image {where} ({reason}); repair or remove it") from None
+            raise LocalInputError(
+                f"cannot read image {where} ({error.reason}); repair or remove it"
+            ) from None
 
     def take(self, rows: Int64[np.ndarray, " k"]) -> "ImageFiles":
         """The images at `rows`, in that order."""

@@ -215,7 +215,7 @@ def decode_all(
     results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
-            bad[row] = str(result)
+            bad[row] = result.reason
             continue
         place = row - len(bad)
         ((array[place], sizes[place], found), reading), contents[place] = result
@@ -234,7 +234,7 @@ def check_all(images: Iterable[Encoded], *, with_prints: bool = False) -> Checke
     work = partial(with_image, work=partial(_printed, lambda _: None, with_prints))
     for row, result in enumerate(in_threads(with_content(work), images)):
         if isinstance(result, UnreadableError):
-            bad[row] = str(result)
+            bad[row] = result.reason
             continue
         ((_, size, found), reading), content = result
         sizes.append(size)

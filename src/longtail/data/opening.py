@@ -21,6 +21,7 @@ from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.own_output import is_own
 from longtail.data.stored import StoredPixels
 from longtail.machine import lacks_resources
+from longtail.printable import printable
 from longtail.types import InputError
 
 Encoded = Path | bytes | NDArray[np.uint8] | Image.Image | StoredPixels
@@ -63,7 +64,15 @@ silence_pillow()
 
 
 class UnreadableError(Exception):
-    """An image could not be decoded; the message is the reason."""
+    """An image could not be decoded; the message is its file, where it has one, and the reason.
+
+    Attributes:
+        reason: without the file.
+    """
+
+    def __init__(self, reason: str, file: Path | None = None) -> None:
+        super().__init__(reason if file is None else f"{printable(str(file))}: {reason}")
+        self.reason = reason
 
 
 @contextmanager
@@ -148,7 +157,7 @@ def reasons(image: Encoded) -> Iterator[None]:
     except Exception as error:
         if lacks_resources(error):
             raise
-        raise UnreadableError(_reason(image, error)) from error
+        raise UnreadableError(_reason(image, error), image if isinstance(image, Path) else None) from error
 
 
 def read_encoded(image: Encoded, bits: int = 16) -> bytes | NDArray[np.uint8]:
@@ -195,6 +204,8 @@ def _reason(image: Encoded, error: Exception) -> str:
     with suppress(OSError):  # a name may be too long to ask for, a folder closed
         if isinstance(image, Path) and image.is_file() and image.stat().st_size == 0:
             return "empty"
+    if isinstance(error, UnreadableError):
+        return error.reason
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, LookupError | struct.error):  # what a decoder ran into, in words that say nothing

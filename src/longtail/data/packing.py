@@ -147,7 +147,7 @@ def _decoded(
     for identity, label, image in zip(listing.ids, listing.targets.tolist(), decoded, strict=True):
         tick()
         if isinstance(image, UnreadableError):
-            bad.append((identity, str(image)))
+            bad.append((identity, image.reason))
         else:
             (pixels, reading), content = image
             yield identity, label, pixels, content, reading

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from longtail.data.source_kinds import read_source
 from longtail.planning import given_keys
 from longtail.predict import Prior
 from longtail.recipe import Recipe, changed, load_recipe, validate
@@ -167,6 +168,25 @@ def plan_study(request: Request) -> Plan:
     for cell in cells:
         _check_settings(cell)
     return Plan(study, tuple(cells), folder, results)
+
+
+def check_images(plan: Plan) -> None:
+    """Look once at the images of what is left to run, so that missing ones are one refusal and not one for each cell.
+
+    Raises:
+        InputError: they are not there, or are of no form that is read.
+    """
+    seen = set()
+    for cell in plan.cells:
+        data = cell.recipe.data
+        place = (data.name, data.path, data.root)
+        if cell.done or place in seen:
+            continue
+        seen.add(place)
+        try:
+            read_source(data)
+        except InputError as error:
+            raise InputError(f"{plan.study.name}: {error}", error.details) from None
 
 
 def result_file(results: Path, study: str, key: str, seed: int) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from longtail.engine.run_folder import RunFolder
 from longtail.study import layout
 from longtail.study.layout import Table
-from longtail.study.plan import Cell, Plan, Request, plan_study, tokens
+from longtail.study.plan import Cell, Plan, Request, check_images, plan_study, tokens
 from longtail.study.pool import stop_after, work_together
 from longtail.study.result import Result, read_result
 from longtail.study.study_file import Study
@@ -43,10 +43,11 @@ def run_study(
         quiet: show no epochs.
 
     Raises:
-        InputError: see `plan_study`.
+        InputError: see `plan_study` and `check_images`.
         KeyboardInterrupt: stopped by the user; the same request goes on.
     """
     plan = plan_study(request)
+    check_images(plan)
     known = frozenset(tokens(plan.cells))
     seconds = None if minutes is None else 60 * minutes
     try:

@@ -120,7 +120,7 @@ def _see(listings: dict[str, Listing], progress: Callable[[int, int], None]) -> 
     seen, total = _Seen(), sum(len(listing.ids) for listing in listings.values())
     for done, (part, identity, name, group, one) in enumerate(_looked(listings), 1):
         if isinstance(one, UnreadableError):
-            seen.bad.append((identity, str(one)))
+            seen.bad.append((identity, one.reason))
         else:
             seen.paths.append(identity)
             seen.parts.append(part)
