@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test kernels check static golden bench docs lock
+.PHONY: help setup demo test test-fast kernels check static golden bench docs lock
 
 # Python keeps compiled files, whatever the environment says: else every process compiles the 4,000 it imports again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -16,7 +16,7 @@ export UV_HTTP_TIMEOUT ?= 300
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv with the locked packages and this one (the other targets do it when needed)
 	@echo "setup: ready, $$($(BIN)/python -V) in .venv"
@@ -26,6 +26,9 @@ demo: $(READY)  ## train ICL and plain cross-entropy on real digits and compare 
 
 test: $(READY)  ## run the tests
 	@$(PYTEST) -q -n 2 --dist worksteal
+
+test-fast: $(READY)  ## run the tests but those marked slow, while you work
+	@$(PYTEST) -q -n 2 --dist worksteal -m "not slow"
 
 kernels: $(READY)  ## run the tests of numbers once more with kernels for an older CPU, which round differently
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/other_kernels.py

@@ -17,6 +17,8 @@ from longtail.study.plan import Request
 from longtail.study.result import read_results
 from longtail.study.run import run_study
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from longtail.models import RESNETS
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 

@@ -18,6 +18,8 @@ from longtail.augment.operations import apply_operations, build_table
 from longtail.augment.policies import RANDAUGMENT_LEVELS, RANDAUGMENT_OPERATIONS, Operation, operation
 from longtail.augment.sampling import FIRST_STEP, Step
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 AUTOAUGMENT = ("crop", "flip", "autoaugment", "cutout")
 RANDAUGMENT = ("crop", "flip", "randaugment", "cutout")

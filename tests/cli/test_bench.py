@@ -17,6 +17,8 @@ from longtail.locks import locked
 from longtail.study.plan import Request, plan_study
 from longtail.study.worker import OutOfTimeError, Terms, work
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 STUDY = """
 title = "Three rows"

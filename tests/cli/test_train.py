@@ -18,6 +18,8 @@ import pytest
 import torch
 from photos import make_photos
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 SMALL = ("--model", "resnet8", "--set", "model.num_experts=1", "--method", "cross_entropy", "--epochs", "1")

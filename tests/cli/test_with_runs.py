@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from photos import make_photos
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
 PLOTS = ("plots/training.png", "plots/per_class.png")

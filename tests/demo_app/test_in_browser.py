@@ -17,6 +17,8 @@ from PIL import Image
 
 import longtail
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = Path("/usr/bin/chromium")
 WAIT = 60_000  # milliseconds
 

@@ -26,6 +26,8 @@ from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.types import InputError
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 PLUGINS = HERE / "plugins"
 DEADLINE = 600

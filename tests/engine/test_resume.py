@@ -22,6 +22,8 @@ from longtail.engine.train import fit
 from longtail.methods.icl import ICL
 from longtail.types import InputError, ModelOutput, Progress
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import json, os, signal, sys
 import torch._dynamo  # what the first step of each would import

@@ -27,6 +27,8 @@ from longtail.methods.cross_entropy import CrossEntropy
 from longtail.methods.icl import ICL
 from longtail.types import Batch, InputError, ModelOutput, Progress
 
+pytestmark = pytest.mark.slow
+
 Train = Callable[..., Path]
 FILES = {
     "recipe.toml", "env.json", "audit.json", "classes.json", "splits.csv", "log.jsonl", "status.json", "state/last.pt",

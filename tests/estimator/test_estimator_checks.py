@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from longtail import LongTailClassifier
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"model.num_experts": 1, "optim.batch_size": 64, "data.augment": ()}
 BYTES = "asks how numbers are taken, and images are bytes"
 LEFT_OUT = {

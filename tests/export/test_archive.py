@@ -18,6 +18,8 @@ from longtail.cli.main import main
 from longtail.predict.operators import OPERATORS
 from longtail.types import InputError
 
+pytestmark = pytest.mark.slow
+
 Entries = dict[str, bytes]
 MODEL, WEIGHTS, FACTS = "models/model.json", "data/weights/model_weights_config.json", "extra/longtail.json"
 CALL = "__import__('os').mkdir('harm')"

@@ -26,6 +26,8 @@ from longtail.export import export
 from longtail.export.check import IMAGES
 from longtail.types import InputError
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnxruntime_only.py"
 
 

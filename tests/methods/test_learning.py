@@ -11,6 +11,8 @@ from longtail.engine.train import fit
 from longtail.methods import available
 from longtail.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 CHANCE = 0.1  # ten classes, a balanced test part
 SHORT = {
     "data.max_count": 60, "data.imbalance_factor": 4.0, "data.augment": [], "model.name": "resnet8",

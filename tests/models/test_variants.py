@@ -10,6 +10,8 @@ from torch.nn import functional
 from longtail.models import ExpertModel, ModelOptions, build_model, count_parameters, fold_batch_norm
 from longtail.predict.operators import OPERATORS
 
+pytestmark = pytest.mark.slow
+
 
 def network(**options: object) -> ExpertModel:
     torch.manual_seed(0)

@@ -22,6 +22,8 @@ from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.run_parts import experts
 from report_runs import ODD_NAMES, made_up_run
 
+pytestmark = pytest.mark.slow
+
 Pages = Callable[[str], Path]
 PHOTOS = ("cat", "lynx", "owl")
 

@@ -10,6 +10,8 @@ import pytest
 
 from report_runs import KINDS, UNEVEN
 
+pytestmark = pytest.mark.slow
+
 Visit = Callable[..., Any]
 Pages = Callable[[str], Path]
 
