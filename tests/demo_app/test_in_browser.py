@@ -41,7 +41,7 @@ class Seen(NamedTuple):
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("app") / "my run"
     given = {"model.num_experts": 2, "data.max_count": 16, "data.imbalance_factor": 4.0}
-    longtail.train("icl-digits", epochs=2, out=out, set=given, quiet=True)
+    longtail.train("icl-digits", model="resnet8", epochs=2, out=out, set=given, quiet=True)
     return out
 
 

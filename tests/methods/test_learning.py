@@ -27,9 +27,9 @@ def fewest_experts(name: str) -> int:
 
 
 def epochs_of(name: str) -> int:
-    """Eight, and two for each further stage: a stage of features has two at least."""
+    """Five, and two for each further stage: a stage of features has two at least."""
     cls = available()[name]
-    return 6 + 2 * len(cls.stages(cls.Options(name=name), 200))
+    return 3 + 2 * len(cls.stages(cls.Options(name=name), 200))
 
 
 @pytest.mark.parametrize("name", list(available()))
