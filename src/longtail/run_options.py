@@ -115,7 +115,8 @@ class RunOptions(BaseModel):
             evaluation.
         reuse_features: K > 0 computes the features of a stage that trains classifiers alone in its first K epochs and
             uses them again in turn. Faster; equal to 0 up to the K-th epoch, of samplers that show each image once, and
-            not after it.
+            not after it. With `model.frozen` the number of augmented views of each training image whose features are
+            computed, beside those of the plain image; each showing draws one of all of these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -25,7 +25,8 @@ class Batch:
     """Images and what is known of them.
 
     Attributes:
-        image: (V*B, 3, H, W); uint8 in [0, 255] as loaded, float and normalised once augmented.
+        image: (V*B, 3, H, W); uint8 in [0, 255] as loaded, float and normalised once augmented. Where the backbone is
+            frozen, (V*B, D, 1, 1) of its features in the place of augmented images.
             With V > 1 views the views follow each other: all images of view 0, then of view 1, ...
             Where several processes train together, a process may hold its own part of the images alone.
         target: (B,) class indices in [0, C).
@@ -37,7 +38,7 @@ class Batch:
             `longtail.data.showings`; None where it does not.
     """
 
-    image: Num[Tensor, "vb 3 h w"]
+    image: Num[Tensor, "vb c h w"]
     target: Int[Tensor, " b"]
     index: Int[Tensor, " b"]
     aux: Mapping[str, Tensor] = field(default_factory=dict)

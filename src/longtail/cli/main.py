@@ -13,6 +13,7 @@ with loading():
     import typer
 
     from longtail.cli import (
+        caching,
         calibrating,
         data,
         demo,
@@ -43,6 +44,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(runs.train, runs.evaluate, predicting.predict, calibrating.calibrate, reporting.report, runs.compare),
     studying.bench,
     *(explaining.explain, exporting.export, demo.demo_app),
+    caching.cache,
     *(listing.methods, listing.models, listing.recipes, listing.datasets, listing.doctor),
 )
 for command in COMMANDS:

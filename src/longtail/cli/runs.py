@@ -106,6 +106,13 @@ def train(
         str | None,
         typer.Option(metavar="FILE", help="Begin with these weights: safetensors or a state dict."),
     ] = None,
+    frozen: Annotated[
+        bool,
+        typer.Option(
+            "--frozen",
+            help="Train classifiers alone, in seconds, on features that the network computes once.",
+        ),
+    ] = False,
     epochs: Annotated[
         int | None,
         typer.Option(metavar="N", parser=whole_number, help="Length; the recipe's windows scale with it."),
@@ -160,6 +167,8 @@ def train(
 
     if pretrained:
         given["model.pretrained"] = True
+    if frozen:
+        given["model.frozen"] = True
     given |= {
         key: value for key, value in (("model.weights", weights), ("data.fit", fit)) if value is not None
     }

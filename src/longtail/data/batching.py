@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Int64, UInt8
 from torch import Tensor
 
 from longtail.data.dataset import Split
@@ -93,7 +93,7 @@ def batches(
 
 
 def _images(
-    images: UInt8[Tensor, "n 3 h w"] | ImageFiles,
+    images: UInt8[Tensor, "n 3 h w"] | Int64[Tensor, "n 1 1 1"] | ImageFiles,
     chunks: Sequence[Chunk],
     workers: int,
     views: Sequence[Boxes | None],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,7 +26,7 @@ class Split:
 
     Attributes:
         images: (N, 3, H, W) uint8 in memory, or the files where that would be too large or `resized_crop` cuts boxes
-            out of the original images.
+            out of the original images; (N, 1, 1, 1) int64 rows of stored features in their place.
         targets: (N,) class indices in [0, C).
         ids: N names: the path relative to the data's root, or "train/123" (part and row).
         unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
@@ -40,7 +40,7 @@ class Split:
         prints: what the images are compared by; None where that was not asked for, and of a part of a part.
     """
 
-    images: UInt8[Tensor, "n 3 h w"] | ImageFiles
+    images: UInt8[Tensor, "n 3 h w"] | Int64[Tensor, "n 1 1 1"] | ImageFiles
     targets: Int[Tensor, " n"]
     ids: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()

@@ -15,6 +15,7 @@ from longtail.data.audit import audit_loaded
 from longtail.data.content import to_text
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.engine.display import Display
+from longtail.engine.feature_views import alone
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.probes import check_probes
 from longtail.engine.processes import ALONE, Processes
@@ -32,7 +33,8 @@ from longtail.types import InputError
 class Job:
     """The parts of a run. Functions of the engine take it whole; nothing below the engine sees it.
 
-    `augment` is the recipe's own augmentation, `views` that of each view that the method asks for.
+    `augment` is the recipe's own augmentation, `views` that of each view that the method asks for. `whole` is what is
+    shipped: `model` itself or, of a frozen backbone, the network whose neck and classifiers `model` is.
     """
 
     recipe: Recipe
@@ -40,6 +42,7 @@ class Job:
     runtime: Accelerator
     data: LongTailData
     model: ExpertModel
+    whole: ExpertModel
     method: Method
     augment: Augment
     views: tuple[Augment, ...]
@@ -47,6 +50,7 @@ class Job:
     display: Display
     processes: Processes = ALONE
     records: list[dict[str, Any]] = field(default_factory=list)
+    kept_at: float = 0.0  # when the last state was written, by `time.perf_counter`
 
     @cached_property
     def own_parameters(self) -> dict[str, nn.Parameter]:
@@ -70,7 +74,7 @@ class Job:
         line = (
             f"{len(counts)} classes, {int(counts.sum()):,} training images ({int(counts.max())} to {int(counts.min())} "
             f"a class), {0 if test is None else len(test):,} to evaluate on; "
-            f"{count_parameters(self.model) / 1e6:.2f} M weights, on {self.runtime.device.type}"
+            f"{count_parameters(self.whole) / 1e6:.2f} M weights{self._trained}, on {self.runtime.device.type}"
         )
         if self.processes.count > 1:
             line += f" in {self.processes.count} processes"
@@ -78,6 +82,11 @@ class Job:
             "nothing to evaluate on, so there will be no score: add a part named test, or more images a class"
         )
         return [line] if test else [line, blind]
+
+    @property
+    def _trained(self) -> str:
+        """How many of the weights are trained, where the others are frozen."""
+        return "" if self.whole is self.model else f", {count_parameters(self.model):,} of them trained"
 
     def description(self, stage: Stage) -> dict[str, Any]:
         """What is needed to rebuild the network for prediction after a stage."""
@@ -148,7 +157,8 @@ def build_job(
         method = recipe.build_method(data.class_counts, model.feature_dim)
     _check_size(data.image_size, recipe.model.name, model.image_multiple)
     check_probes(recipe.run.probes, model)
-    model = model.to(runtime.device).to(memory_format=torch.channels_last)
+    whole = model.to(runtime.device).to(memory_format=torch.channels_last)
+    model = alone(whole, recipe.model, banks) if recipe.model.frozen else whole
     if processes.count > 1:
         normalize_globally(model)
     method = method.to(runtime.device)
@@ -158,7 +168,18 @@ def build_job(
     augments = {name: build_augment(options, data, recipe.optim.precision) for name, options in shown.items()}
     views = tuple(augments[name] for name in method.view_names())
     return Job(
-        recipe, folder, runtime, data, model, method, augments["train"], views, stages, display, processes
+        recipe,
+        folder,
+        runtime,
+        data,
+        model,
+        whole,
+        method,
+        augments["train"],
+        views,
+        stages,
+        display,
+        processes,
     )
 
 

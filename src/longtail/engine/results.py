@@ -63,7 +63,7 @@ def write_weights(job: Job, stage: Stage, temperature: float | None = None) -> N
     model.json repeats it for people.
     """
     prefix = f"heads.{stage.bank}."
-    state = job.model.state_dict().items()
+    state = job.whole.state_dict().items()
     kept = {name: value for name, value in state if name.startswith(prefix) or not name.startswith("heads.")}
     if job.method.predicts_with_state:
         kept |= {f"method.{name}": value for name, value in job.method.state_dict().items()}

@@ -29,7 +29,7 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
         to be used.
     """
     stage, device = job.stages[position], job.runtime.device
-    if not job.recipe.run.reuse_features or not stage.trains_classifiers_alone:
+    if job.recipe.model.frozen or not job.recipe.run.reuse_features or not stage.trains_classifiers_alone:
         return None
     seed, first = job.recipe.run.seed, sum(earlier.epochs for earlier in job.stages[:position])
     split, classes, network = job.data.train, len(job.data.class_names), copy.deepcopy(job.model)

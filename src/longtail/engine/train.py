@@ -12,6 +12,7 @@ from longtail.engine.checkpoint import load_state, random_state, restoring, save
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation
 from longtail.engine.features import held_out, survey
+from longtail.engine.frozen import use_features
 from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.moved import check_there, settle_images
 from longtail.engine.processes import join_processes
@@ -21,6 +22,8 @@ from longtail.engine.step import StageTraining
 from longtail.method import Stage
 from longtail.recipe import Recipe
 from longtail.types import InputError, Progress
+
+KEEP_EVERY = 5.0  # seconds
 
 
 def fit(
@@ -133,6 +136,8 @@ def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str] | None) 
             else (*notes, *job.data.notes.reading, *job.data.notes.lines(), *_files(job), *job.headlines)
         ):
             (job.display.within or job.display).say(line)
+        if job.recipe.model.frozen:
+            use_features(job)
         yield from _run(job, state)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
@@ -204,12 +209,23 @@ def _run_epoch(
     record["seconds"] = round(time.perf_counter() - started, 3)
     _check_finite(job, record)
     records = [*job.records, record]
+    if not _is_kept(job, ends=ends):
+        job.records.append(record)
+        return {}
     job.processes.on_first(lambda: save_state(job.folder, _state(job, training, records)))
     job.records.append(record)
     with nullcontext() if ends else average.shown():
         job.processes.on_first(lambda: _publish(job, stage))
     job.display.epoch(record)
     return evaluated if ends else {}
+
+
+def _is_kept(job: Job, *, ends: bool) -> bool:
+    """Whether an epoch's state is written and told: on stored features, epochs pass faster than disks write."""
+    now = time.perf_counter()
+    kept = ends or not job.recipe.model.frozen or now - job.kept_at >= KEEP_EVERY
+    job.kept_at = now if kept else job.kept_at
+    return job.processes.on_first(lambda: kept)
 
 
 def _evaluate(job: Job, stage: Stage) -> dict[str, Evaluation]:

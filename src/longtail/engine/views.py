@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int, Int64, UInt8
+from jaxtyping import Float, Int, Int64, Num
 from torch import Tensor
 
 from longtail.augment import Augment
@@ -49,17 +49,18 @@ def view_boxes(
 
 def show(
     augments: Sequence[Augment],
-    image: UInt8[Tensor, "n 3 h w"],
+    image: Num[Tensor, "n c h w"],
     index: Int[Tensor, " b"],
     keys: Int64[Tensor, "v 2"],
     *,
     cropped: bool,
-) -> Float[Tensor, "vb 3 h w"]:
+) -> Float[Tensor, "vb d y x"]:
     """The augmented and normalised views of a batch, one after the other.
 
     Args:
         augments: V, the augmentation of each view.
-        image: (B, 3, H, W), or, where boxes were cut out as they were read, (V*B, 3, H, W).
+        image: (B, 3, H, W), or, where boxes were cut out as they were read, (V*B, 3, H, W); rows of stored
+            features (B, 1, 1, 1).
         index: (B,) position of each image in its split.
         keys: (V, 2) on the images' device.
         cropped: whether they were.

@@ -62,6 +62,10 @@ class Method(nn.Module, ABC):
     """Whether `prepare` makes an image out of others too, or more or fewer images, so that it has to see the whole
     batch in each process. A method that has its own `prepare` says which."""
 
+    needs_pixels: ClassVar[str] = ""
+    """What the method does to pixels that cannot be done to the features of a frozen backbone, in words that follow
+    "it"; empty: nothing. Mixing whole images is no such thing: features are mixed in their place."""
+
     predicts_with_state: ClassVar[bool] = False
     """Whether `logits` or `expert_logits` look at the method's own buffers or parameters, so that these have to lie
     beside the network's weights wherever it predicts. A method that has its own of the two says which."""

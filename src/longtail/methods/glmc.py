@@ -37,6 +37,7 @@ class GLMC(Method):
     paper += 'Recognitions", CVPR 2023, arXiv:2305.08661'
     views = 2
     mixes_images = True
+    needs_pixels = "pastes boxes of one image into another (CutMix)"
     share: Tensor
     weight: Tensor
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from longtail.models.experts import ExpertModel
+from longtail.models.feature_model import FeatureModel
 from longtail.models.layers import ExpertHeads, fold_batch_norm
 from longtail.models.options import ModelOptions
 from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, ExpertResNet
@@ -16,6 +17,7 @@ __all__ = [
     "ExpertHeads",
     "ExpertModel",
     "ExpertResNet",
+    "FeatureModel",
     "ModelOptions",
     "build_model",
     "count_parameters",
@@ -40,12 +42,12 @@ def build_model(
     more: dict[str, Any] = {
         "shared_stages": options.shared_stages, "head": options.head, "fresh_head": options.fresh_head,
         "cosine_scale": options.cosine_scale, "banks": banks, "shared_head": options.shared_head,
-        "detach_trunk": options.detach_trunk,
+        "detach_trunk": options.detach_trunk, "standardized": options.frozen, "hidden_units": options.hidden_units,
     }  # fmt: skip
     if options.is_backbone:
         return _backbone(options, num_classes, begin, more)
     layout = options.layout()
-    gates = layout.small_images if options.gates is None else options.gates
+    gates = layout.small_images and not options.frozen if options.gates is None else options.gates
     model = ExpertResNet(
         layout,
         num_classes,

@@ -153,6 +153,7 @@ class ExpertBackbone(ExpertModel):
         shared_head: each bank has one classifier for all experts.
         detach_trunk: for each expert whether its gradient stops before the stem and stages that are shared; empty: none
             does.
+        standardized, hidden_units: of the neck, see `add_heads`; before one that standardises, all stages are shared.
 
     Raises:
         InputError: the network has fewer stages than are to be shared, or is of no known family.
@@ -171,6 +172,8 @@ class ExpertBackbone(ExpertModel):
         banks: Sequence[str] = ("first",),
         shared_head: bool = False,
         detach_trunk: Sequence[bool] = (),
+        standardized: bool = False,
+        hidden_units: int = 0,
     ) -> None:
         super().__init__()
         dim = int(cast(Any, net).head_hidden_size)
@@ -180,7 +183,8 @@ class ExpertBackbone(ExpertModel):
         except ValueError as reason:
             raise InputError(f"this network cannot have experts ({reason}); choose another --model") from None
         self.num_stages = len(parts.stages)
-        shared = self.num_stages - parts.owned if shared_stages is None else shared_stages
+        usual = self.num_stages if standardized else self.num_stages - parts.owned
+        shared = usual if shared_stages is None else shared_stages
         if shared > self.num_stages:
             raise InputError(
                 f"model.shared_stages = {shared} does not fit: this network has {self.num_stages} stages"
@@ -193,9 +197,10 @@ class ExpertBackbone(ExpertModel):
         self.add_heads(
             num_classes, num_experts, dim,
             head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
+            standardized=standardized, hidden_units=hidden_units,
         )  # fmt: skip
 
-    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+    def backbone_features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
         """The experts' features h^m: what the network's own classifier would see."""
         shared = self.trunk(image)
         return self.stacked(
@@ -204,7 +209,7 @@ class ExpertBackbone(ExpertModel):
 
     def depth(self, name: str) -> int:
         parts = name.split(".")
-        if parts[0] == "heads":
+        if parts[0] in ("heads", "neck"):
             return self.num_stages + 1
         if parts[0] == "trunk":
             return 0 if parts[1] == "stem" else int(parts[2]) + 1

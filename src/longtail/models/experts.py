@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from longtail.models.layers import ExpertHeads
+from longtail.models.neck import Neck
 from longtail.models.streams import side_by_side
 from longtail.types import ModelOutput
 
@@ -26,8 +27,10 @@ class ExpertModel(nn.Module, ABC):
         feature_dim: D.
         banks: names of the classifier banks; the first is used unless another is asked for.
         detach_trunk: for each expert whether its gradient stops before the shared stages; empty: none does.
+        neck: what lies between the network's features and the classifiers; None: nothing.
     """
 
+    neck: Neck | None
     branch_streams: bool = False
     """Whether the experts' branches run side by side while a CUDA graph is recorded; changes no result."""
 
@@ -53,32 +56,47 @@ class ExpertModel(nn.Module, ABC):
         cosine_scale: float,
         banks: Sequence[str],
         shared_head: bool = False,
+        standardized: bool = False,
+        hidden_units: int = 0,
     ) -> None:
-        """Make the banks of classifiers.
+        """Make the banks of classifiers, and the neck before them where one is asked for.
 
         Args:
             num_classes: C.
             num_experts: M.
-            feature_dim: D.
+            feature_dim: D of the network itself.
             head: kind of classifier, see `ExpertHeads`.
             fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
             cosine_scale: s of the cosine classifier.
             banks: names, the first the one used by default.
             shared_head: each bank has one classifier for all experts.
+            standardized: the neck brings each channel of the features to mean 0 and deviation 1, see `Neck`.
+            hidden_units: width of each expert's hidden layer in the neck; 0: none.
         """
-        self.num_classes, self.num_experts, self.feature_dim = num_classes, num_experts, feature_dim
+        wanted = standardized or hidden_units > 0
+        self.neck = Neck(num_experts, feature_dim, hidden_units) if wanted else None
+        self.num_classes, self.num_experts, self.feature_dim = (
+            num_classes,
+            num_experts,
+            hidden_units or feature_dim,
+        )
         self.banks = tuple(banks)
         kinds = (head, *[fresh_head or head] * (len(self.banks) - 1))
         self.heads = nn.ModuleDict(
             {
-                name: ExpertHeads(num_experts, num_classes, feature_dim, kind, cosine_scale, shared_head)
+                name: ExpertHeads(num_experts, num_classes, self.feature_dim, kind, cosine_scale, shared_head)
                 for name, kind in zip(self.banks, kinds, strict=True)
             }
         )
 
     @abstractmethod
-    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
-        """The experts' features h^m."""
+    def backbone_features(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "n b d"]:
+        """What the network itself makes of images: features of each expert, or, where all are equal, n = 1 of them."""
+
+    def extract(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "m b d"]:
+        """The experts' features h^m: what their classifiers see."""
+        features = self.backbone_features(image)
+        return features if self.neck is None else self.neck(features)
 
     @abstractmethod
     def depth(self, name: str) -> int:
@@ -129,7 +147,7 @@ class ExpertModel(nn.Module, ABC):
         scale = head.weight.new_full((), head.scale if head.kind == "cosine" else 1.0)
         return ModelOutput(features, head(features), {"classifier": head.classifiers(), "scale": scale})
 
-    def forward(self, image: Float[Tensor, "b 3 h w"], bank: str | None = None) -> ModelOutput:
+    def forward(self, image: Float[Tensor, "b c h w"], bank: str | None = None) -> ModelOutput:
         """The experts' features, and what `classify` says of them."""
         return self.classify(self.extract(image), bank)
 

@@ -22,6 +22,8 @@ OURS = (
 """Keys that timm's networks do not have."""
 UNLIKE_IMAGENET = ("width_factor", "expert_width_factor", "shortcut")
 """Keys that make another network of one that there are ImageNet weights for."""
+NOT_FROZEN = ("shared_stages", "gates", "branch_norm", "zero_init_residual", "detach_trunk")
+"""Keys of layers that a frozen backbone does not train."""
 
 
 class ModelOptions(BaseModel):
@@ -44,6 +46,10 @@ class ModelOptions(BaseModel):
         shortcut: of our ResNets alone: B is a 1x1 convolution, A has nothing to learn (LDAM's code and its heirs).
         pretrained: begin with ImageNet weights: those of an installed package that holds them, else timm's download.
         weights: begin with the weights in this file (safetensors, or a state dict).
+        frozen: the backbone stays as it begins, statistics included, in every stage: its features of each image are
+            computed once, brought to mean 0 and deviation 1, and classifiers trained on them. All stages are shared.
+        hidden_units: width of a hidden layer (ReLU) of each expert's own between its features and its classifier, which
+            makes the classifier a small MLP; 0: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -67,6 +73,8 @@ class ModelOptions(BaseModel):
     shortcut: ShortcutKind = "B"
     pretrained: bool = False
     weights: str | None = None
+    frozen: bool = False
+    hidden_units: int = Field(0, ge=0, le=65_536)
 
     @property
     def is_backbone(self) -> bool:
@@ -99,6 +107,7 @@ class ModelOptions(BaseModel):
         if self.pretrained and self.weights:
             raise InputError("model.pretrained and model.weights both say where to begin; keep one of them")
         self._check_detached()
+        self._check_frozen()
         if self.is_backbone:
             alien = next((key for key in OURS if getattr(self, key) and self._differs(key)), None)
             if alien:
@@ -108,6 +117,17 @@ class ModelOptions(BaseModel):
         else:
             self._check_resnet()
         return self
+
+    def _check_frozen(self) -> None:
+        """Refuse what trains, or divides between experts, layers that are frozen."""
+        alien = next(
+            (key for key in NOT_FROZEN if self._differs(key) and getattr(self, key) is not False), None
+        )
+        if self.frozen and alien:
+            raise InputError(
+                f"model.frozen = true leaves every layer before the classifiers as it is, so that model.{alien} has no "
+                "use; leave one of them out"
+            )
 
     def _differs(self, key: str) -> bool:
         return bool(getattr(self, key) != type(self).model_fields[key].default)

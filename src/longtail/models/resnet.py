@@ -133,6 +133,7 @@ class ExpertResNet(ExpertModel):
         branch_norm: each expert has a batch norm of its own on the last map, before its gate (ResLT, where all stages
             are shared).
         detach_trunk: for each expert whether its gradient stops before the shared stages (ACE); empty: none does.
+        standardized, hidden_units: of the neck, see `add_heads`; before one that standardises, all stages are shared.
     """
 
     def __init__(
@@ -152,10 +153,12 @@ class ExpertResNet(ExpertModel):
         shared_head: bool = False,
         branch_norm: bool = False,
         detach_trunk: Sequence[bool] = (),
+        standardized: bool = False,
+        hidden_units: int = 0,
     ) -> None:
         super().__init__()
         self.num_stages = len(layout.widths)
-        shared = layout.shared(shared_stages)
+        shared = layout.shared(self.num_stages if standardized else shared_stages)
         self.shared_stages = shared
         self.trunk = _Path(layout, 0, shared, stem=shared > 0, zero_init=zero_init_residual)
         self.experts = nn.ModuleList(
@@ -171,9 +174,10 @@ class ExpertResNet(ExpertModel):
         self.add_heads(
             num_classes, num_experts, layout.widths[-1],
             head=head, fresh_head=fresh_head, cosine_scale=cosine_scale, banks=banks, shared_head=shared_head,
+            standardized=standardized, hidden_units=hidden_units,
         )  # fmt: skip
 
-    def extract(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
+    def backbone_features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "m b d"]:
         """The experts' features h^m: pooled last maps."""
         shared = self.trunk(image)
         branches = [partial(self._branch, expert, image, shared) for expert in range(self.num_experts)]
@@ -185,7 +189,7 @@ class ExpertResNet(ExpertModel):
             return 0 if parts[1] == "stem" else int(parts[2]) + 1
         if parts[0] == "experts":
             return 0 if parts[2] == "stem" else self.shared_stages + int(parts[3]) + 1
-        return self.num_stages + (parts[0] == "heads")
+        return self.num_stages + (parts[0] in ("heads", "neck"))
 
     def _branch(self, expert: int, image: Tensor, shared: list[Tensor]) -> Float[Tensor, "b d"]:
         if self.is_detached(expert):

@@ -39,7 +39,7 @@ def packaged_file(name: str) -> Path | None:
     return Path(getattr(module, entry).get_model_file_path())
 
 
-def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> None:
+def fit_weights(net: nn.Module, state: State, classifier: str | tuple[str, ...], origin: str) -> None:
     """Load a state dict into a single network, all but its classifier.
 
     Names decide. Where none of them is known but the tensors, in order, have the same shapes and the same last
@@ -48,7 +48,7 @@ def fit_weights(net: nn.Module, state: State, classifier: str, origin: str) -> N
     Args:
         net: the network.
         state: name -> tensor.
-        classifier: prefix of the network's classifier.
+        classifier: prefix of the network's classifier, or several of what follows its features.
         origin: the file, for messages.
 
     Raises:
@@ -81,7 +81,7 @@ def fit_experts(model: ExpertResNet, state: State, origin: str) -> None:
         InputError: the tensors do not fit; the message says which.
     """
     if model.state_dict().keys() & state.keys():
-        fit_weights(model, state, "heads", origin)
+        fit_weights(model, state, ("heads", "neck"), origin)
         return
     first, *others = model.experts
     single = nn.ModuleDict({"trunk": model.trunk, "expert": first})
@@ -142,8 +142,9 @@ def _counts(name: str) -> bool:
     return not name.endswith("num_batches_tracked")
 
 
-def _of(name: str, prefix: str) -> bool:
-    return bool(prefix) and name.startswith(f"{prefix}.")
+def _of(name: str, prefix: str | tuple[str, ...]) -> bool:
+    prefixes = (prefix,) if isinstance(prefix, str) else prefix
+    return any(one and name.startswith(f"{one}.") for one in prefixes)
 
 
 def pretrained_backbone(name: str) -> nn.Module:

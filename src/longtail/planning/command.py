@@ -13,6 +13,8 @@ from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
 from longtail.data.source_kinds import ReadSource, read_source, source_of
+from longtail.features.suggest import RECIPE as FEATURES
+from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
@@ -143,7 +145,9 @@ def plan(
     recipe, notes = _load(target, given, epochs, read)
     _refuse_frozen(recipe)
     recipe, notes = _settle(recipe, notes, given, read)
-    is_open = epochs is None and "optim.epochs" not in given and not _is_recipe(target)
+    is_open = (
+        epochs is None and "optim.epochs" not in given and not (_is_recipe(target) or recipe.model.frozen)
+    )
     return Plan(recipe, tuple(notes), is_open=is_open)
 
 
@@ -157,6 +161,8 @@ def _load(
     target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a target; where it is images, with settings that fit them and this machine."""
+    if given.get("model.frozen") is True and not _is_recipe(target):
+        return _on_features(target, given, epochs, read)
     recipe, notes = load_recipe(target, given, epochs=epochs)
     if _is_recipe(target):
         return _filled(recipe), notes
@@ -164,6 +170,19 @@ def _load(
     length = epochs or suggested.epochs
     recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
     return _filled(recipe), [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
+
+
+def _on_features(
+    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
+) -> tuple[Recipe, list[str]]:
+    """The same where the backbone is to be frozen: the recipe `features`."""
+    if given.get("model.weights"):
+        given = {"model.pretrained": False, **given}
+    recipe, _ = load_recipe(target, given, epochs=epochs, base=FEATURES)
+    suggested = suggest_features(_placed(recipe, given), given, epochs, read)
+    length = epochs or suggested.epochs
+    recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=FEATURES)
+    return recipe, [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
 
 
 def _filled(recipe: Recipe) -> Recipe:
@@ -193,6 +212,10 @@ def _refuse_frozen(recipe: Recipe) -> None:
         raise InputError(
             f"optim.frozen_stages = {o.frozen_stages} would keep the stem and as many stages of fresh weights as "
             "they are; give --pretrained or --weights FILE, or --set optim.frozen_stages=0"
+        )
+    if m.frozen and not (m.pretrained or m.weights):
+        raise InputError(
+            "model.frozen = true would keep a backbone of fresh weights as it is; give --pretrained or --weights FILE"
         )
 
 

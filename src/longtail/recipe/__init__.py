@@ -14,6 +14,7 @@ from longtail.data.dataset import counted
 from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
+from longtail.recipe.backbone import check_frozen
 from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.lengths import too_short
 from longtail.recipe.reading import (
@@ -95,7 +96,9 @@ class Recipe(BaseModel):
         method = find(self.method.name)
         check_needs(method, self.method.name, self.model)
         stages = method.stages(self.method, self.optim.epochs)
-        if self.run.reuse_features:
+        if self.model.frozen:
+            check_frozen(method, self.method.name, stages, self.model, self.optim)
+        if self.run.reuse_features and not self.model.frozen:
             self._check_reuse(method, stages)
         lengths = {stage.name: stage.epochs for stage in stages}
         if min(lengths.values()) < 1 or sum(lengths.values()) != self.optim.epochs:

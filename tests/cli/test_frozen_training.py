@@ -1,0 +1,92 @@
+"""`longtail train FOLDER --frozen`, what follows it, and `longtail cache`."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from longtail.features import cache_folder, entries, place, trim
+from longtail.features.suggest import suggest_features
+from longtail.models.backbone import build_backbone
+from longtail.planning.command import prepare
+from longtail.recipe import load_recipe
+from longtail.types import InputError
+
+SMALL = ("--model", "test_efficientnet", "--set", "data.image_size=32", "--epochs", 3)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LONGTAIL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache/features"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    torch.save(build_backbone("test_efficientnet").state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def test_a_folder_is_trained_on_its_features_and_the_run_is_like_any_other(
+    run: Callable[..., Any], photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    words = ("train", photos, "--frozen", "--weights", weights, *SMALL)
+    first = run(*words, "--out", "first")
+    assert first.code == 0, first.err
+    assert "features: " in first.err
+    assert "chosen: " in first.err
+    again = run(*words, "--out", "again", "--method", "cross_entropy", "--set", "model.hidden_units=8")
+    assert again.code == 0
+    assert "none to compute" in again.err
+    assert run("predict", "again", photos, "-o", "labels.csv").code == 0
+    assert run("report", "again").code == 0
+    shown = run("cache")
+    assert str(cache_folder()) in shown.out
+    assert "test_efficientnet at 32, view 4" in shown.out
+    assert run("cache", "--clear").code == 0
+    assert not entries()
+
+
+def test_weights_that_were_never_trained_are_not_frozen(refused: Callable[..., str], photos: Path) -> None:
+    said = refused("train", photos, "--frozen", *SMALL, "--set", "model.pretrained=false")
+    assert "trained weights" in said
+    assert "--weights" in said
+
+
+def test_settings_that_are_asked_for_stay(photos: Path, weights: Path) -> None:
+    given: dict[str, Any] = {
+        "model.frozen": True, "model.name": "test_efficientnet", "model.weights": str(weights),
+        "data.image_size": 48,
+    }  # fmt: skip
+    recipe = prepare(str(photos), given, 7, "out", resume=False).recipe
+    assert (recipe.data.image_size, recipe.optim.epochs, recipe.model.frozen) == (48, 7, True)
+    assert not recipe.model.pretrained
+
+
+def test_a_slow_machine_gets_smaller_images(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"model.frozen": True, "run.threads": 1}
+    recipe, _ = load_recipe(str(photos), given, base="features")
+    sizes = []
+    for seconds in (900.0, 1.0):
+        monkeypatch.setattr("longtail.features.suggest.SECONDS", seconds)
+        sizes.append(suggest_features(recipe, given, None).settings["data.image_size"])
+    assert sizes[0] == 224 > sizes[1]
+
+
+def test_what_was_not_used_for_longest_goes_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        folder = cache / str(number)
+        folder.mkdir(parents=True)
+        (folder / "rows.bin").write_bytes(bytes(1000))
+        place.touch(folder)
+        os.utime(folder / place.USED, (number, number))
+    monkeypatch.setenv("LONGTAIL_CACHE_GB", "2.5e-6")
+    assert [entry.folder.name for entry in trim(keep=[cache / "0"])] == ["1"]
+    monkeypatch.setenv("LONGTAIL_CACHE_GB", "much")
+    with pytest.raises(InputError, match="LONGTAIL_CACHE_GB"):
+        trim()

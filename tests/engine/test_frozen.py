@@ -1,0 +1,137 @@
+"""Runs on a frozen backbone: features once, then classifiers on these."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_runs import STEPS, state_of, stop_at, tiny
+
+from longtail.engine.display import Display
+from longtail.engine.frozen import use_features
+from longtail.engine.job import build_job
+from longtail.engine.run_folder import RunFolder
+from longtail.engine.train import fit
+from longtail.features import compute
+from longtail.predict import load_run
+from longtail.types import InputError
+
+FROZEN: dict[str, Any] = {"model__frozen": True, "run__reuse_features": 2}
+PLAIN = FROZEN | {"method__name": "balanced_softmax", "optim__epochs": 2}
+Train = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LONGTAIL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/features"
+
+
+def backbone_of(run: Path) -> dict[str, torch.Tensor]:
+    tensors = load_file(run / "weights/last.safetensors")
+    return {name: value for name, value in tensors.items() if not name.startswith(("heads.", "neck."))}
+
+
+def no_image_is_looked_at(*_: Any) -> torch.Tensor:
+    raise AssertionError("features were computed again")
+
+
+def test_classifiers_learn_and_the_backbone_stays(train: Train) -> None:
+    short, long = (
+        train("short", **PLAIN | {"optim__epochs": 1}),
+        train("long", **PLAIN | {"optim__epochs": 6}),
+    )
+    before, after = backbone_of(short), backbone_of(long)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    first, last = (json.loads((run / "eval/test/metrics.json").read_text()) for run in (short, long))
+    assert last["macro"] > first["macro"] + 0.1
+
+
+def test_the_run_predicts_from_images_what_it_was_scored_with(train: Train) -> None:
+    run = train("run", **PLAIN | {"model__hidden_units": 16})
+    scored = json.loads((run / "eval/test/metrics.json").read_text())
+    again = load_run(run).evaluate()
+    assert again["experts"] == scored["experts"]
+    assert again["nll"] == pytest.approx(scored["nll"], rel=1e-4)
+
+
+def test_another_method_computes_no_feature_again(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    train("first", **PLAIN)
+    monkeypatch.setattr(compute, "_computed", no_image_is_looked_at)
+    for name in ("crt", "bbn", "bcl"):
+        train(name, **PLAIN | {"method__name": name, "model__num_experts": 2, "model__head": "linear"})
+    with pytest.raises(AssertionError, match="again"):
+        train("more-views", **PLAIN | {"run__reuse_features": 3})
+    with pytest.raises(AssertionError, match="again"):
+        train("other-size", **PLAIN | {"data__image_size": 12})
+
+
+def test_features_that_a_stop_left_are_gone_on_with(
+    train: Train, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = state_of(train("whole", **PLAIN))
+    table = max(cache.glob("*/rows.bin"), key=lambda file: file.stat().st_size)
+    numbers = table.with_name("contents.bin")
+    count = numbers.stat().st_size // 8
+    kept = count // 2
+    row = table.stat().st_size // count
+    with table.open("r+b") as opened:  # a kill within a row, whose number was not written yet
+        opened.truncate(kept * row + row // 2)
+    with numbers.open("r+b") as opened:
+        opened.truncate(kept * 8)
+    computed = list[int]()
+    make = compute._computed
+
+    def counted(*given: Any) -> torch.Tensor:
+        computed.append(len(given[-1]))
+        return make(*given)
+
+    monkeypatch.setattr(compute, "_computed", counted)
+    again = state_of(train("again", **PLAIN))
+    assert sum(computed) == count - kept
+    for name, value in whole["model"].items():
+        torch.testing.assert_close(again["model"][name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_a_stopped_run_goes_on_and_ends_the_same(
+    train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longtail.engine.train.KEEP_EVERY", 0.0)
+    options = FROZEN | {"model__hidden_units": 8}
+    whole = state_of(train("whole", **options))
+    with monkeypatch.context() as patch:
+        stop_at(patch, STEPS + 1, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train("stopped", **options)
+    resumed = state_of(fit(tiny(**options), str(tmp_path / "stopped"), resume=True, quiet=True).path)
+    assert all(torch.equal(value, resumed["model"][name]) for name, value in whole["model"].items())
+
+
+def test_an_image_draws_the_plain_one_and_its_views() -> None:
+    job = build_job(tiny(**PLAIN), RunFolder("."), Display(2, quiet=True))
+    found = use_features(job)["train"]
+    rows, keys = job.data.train.images, torch.tensor([3, 4])
+    assert isinstance(rows, torch.Tensor)
+    shown = job.views[0].apply(rows, torch.arange(len(rows)), keys).flatten(1)
+    alike = torch.stack([(shown == found.view(number)).all(1) for number in range(3)])
+    assert (alike.sum(0) >= 1).all()
+    assert (alike.sum(1) > len(rows) / 6).all()
+    torch.testing.assert_close(job.augment.normalize(rows).flatten(1), found.view(0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"method__name": "glmc"}, "glmc does not go with model.frozen.*CutMix"),
+        ({"method__name": "tsc"}, "contrast stage of tsc.*hidden_units"),
+        ({"optim__frozen_stages": 1}, "frozen_stages"),
+        ({"model__shared_stages": 1}, "model.shared_stages has no use"),
+    ],
+)
+def test_what_needs_pixels_or_a_backbone_to_train_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        tiny(**PLAIN | changes)
