@@ -45,6 +45,10 @@ def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
         return 0.0
     if planned.folder is not None:
         raise InputError(f"{target} goes on with the settings that it was begun with; leave out --minutes")
+    if planned.recipe.model.frozen:
+        raise InputError(
+            "--frozen trains classifiers alone, in seconds, and looks for no settings; leave out --minutes"
+        )
     if Path(target).is_dir() or Path(target).suffix not in ("", ".toml"):
         raise InputError(
             "--epochs fixes the length of the run, which --minutes is to find; leave one of them out"
