@@ -20,7 +20,17 @@ from longtail.planning import Plan, given_keys, plan, plan_seeds, whole_number
 from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
 from longtail.report import Run, SeedRuns
-from longtail.search import Budget, Found, Search, begun, checked_minutes, fit_within, minutes_of, search
+from longtail.search import (
+    Budget,
+    Found,
+    Search,
+    begun,
+    checked_minutes,
+    fit_within,
+    minutes_of,
+    search,
+    training_seconds,
+)
 from longtail.types import InputError
 
 
@@ -72,7 +82,8 @@ def train(
     )
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
     processes, read, began = join_processes(), SourceReader(), time.monotonic()
-    planned = processes.on_first(lambda: plan(str(target), given, epochs, resume, read))
+    seconds = training_seconds(minutes)
+    planned = processes.on_first(lambda: plan(str(target), given, epochs, resume, read, seconds))
     granted = minutes_of(planned, minutes, str(target))
     if (
         granted
@@ -81,7 +92,7 @@ def train(
     ):
         planned, granted, out = earlier, 0.0, None
     display = Display(planned.recipe.optim.epochs, quiet=quiet or not processes.is_first)
-    load = functools.lru_cache(1)(functools.partial(load_on, read=counting(read, display.work)))
+    load = _loader(read, display)
     found, budget = None, Budget(granted, began) if granted else None
     if budget is not None:
         with _nothing_written():
@@ -146,39 +157,38 @@ def train_seeds(
     given = given_keys(set, data=data, method=method, model=model, strict=strict)
     number, read, began = whole_number("epochs", epochs), SourceReader(), time.monotonic()
     display, minutes = Display(1, quiet=quiet), checked_minutes(minutes)
-    load = functools.lru_cache(max(1, len(seeds or ())))(
-        functools.partial(load_on, read=counting(read, display.work))
-    )
+    runs_at_once = len(seeds or ())
+    load = _loader(read, display, max(1, runs_at_once))
     chosen: list[Search] = []
 
     def settle(planned: Plan) -> Plan:
         granted = minutes_of(planned, minutes, str(target))
         if not granted:
             return planned
-        found = _search_once(
-            planned, given, Budget(granted, began), display, load, read, len(seeds or ()), resume
-        )
+        budget = Budget(granted, began)
+        found = _search_once(planned, given, budget, display, load, read, runs_at_once, resume)
         chosen.append(found.search)
         return replace(planned, recipe=found.recipe, notes=())
 
-    recipes, notes, runs, missing = plan_seeds(str(target), seeds, given, number, out, resume, read, settle)
+    recipes, notes, runs, missing = plan_seeds(
+        str(target), seeds, given, number, out, resume, read, settle, training_seconds(minutes, runs_at_once)
+    )  # fmt: skip
     display.epochs, kept = recipes[0].optim.epochs, chosen[0].contents() if chosen else None
     going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]
     try:
         runs.write_plan()
         fit_together(
-            recipes,
-            runs.folders,
-            resume=going_on,
-            notes=notes,
-            display=display,
-            load=load,
-            chosen=kept,
-        )
+            recipes, runs.folders, resume=going_on, notes=notes, display=display, load=load, chosen=kept
+        )  # fmt: skip
     except (KeyboardInterrupt, InputError) as error:
         _clear_seeds(error, runs, missing, is_new=not any(going_on))
     runs.summarise()
     return runs
+
+
+def _loader(read: ReadSource, display: Display, sets: int = 1) -> Load:
+    """Gives data and remembers them, `sets` at once; shows how many images are read."""
+    return functools.lru_cache(sets)(functools.partial(load_on, read=counting(read, display.work)))
 
 
 def _search_once(

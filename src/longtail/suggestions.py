@@ -286,6 +286,8 @@ def _affordable(
         more = "; a GPU would allow more"
     took = max(1, round(taken(size, length) / 60))
     on = f"{threads} CPU thread{'s' * (threads != 1)}"
+    if seconds != SECONDS:  # a budget, in which steps are timed next
+        return size, length, f"what should fit into the time on {on}"
     return size, length, f"about {took} minute{'s' * (took != 1)} on {on}{more}"
 
 

@@ -115,17 +115,17 @@ def test_comparisons_are_no_longer_than_the_run(monkeypatch, recipe, data) -> No
 
 
 def test_held_out_images_are_training_images_and_not_trained_on(recipe, data) -> None:
-    division = divide(data, 0, together=False)
+    division = divide(data, recipe.data, 0)
     assert not set(division.rows) & set(division.held)
     assert max(*division.rows, *division.held) < len(data.train)
     targets = data.train.targets.numpy()
     assert set(targets[division.held]) <= set(targets[division.rows])
-    again = divide(data, 0, together=False)
+    again = divide(data, recipe.data, 0)
     assert np.array_equal(division.held, again.held)
 
 
-def test_fewer_images_keep_the_rare_classes(data) -> None:
-    division = divide(data, 0, together=False)
+def test_fewer_images_keep_the_rare_classes(recipe, data) -> None:
+    division = divide(data, recipe.data, 0)
     some = fewer(division, data, len(division.rows) // 2, 0)
     targets = data.train.targets.numpy()
     before, after = (np.bincount(targets[d.rows], minlength=10) for d in (division, some))

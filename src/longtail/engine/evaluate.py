@@ -1,6 +1,6 @@
 """One pass over a split with folded batch norm: counts for the metrics and, where asked, every image's prediction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,6 +121,7 @@ def evaluate(
     processes: Processes = ALONE,
     decision: Decision = PLAIN,
     probed: bool = False,
+    seen: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Evaluate a split whole; no statistic of the model or the method changes.
 
@@ -129,6 +130,7 @@ def evaluate(
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
         decision: temperature and class mix that predictions go by.
+        seen: told how many images are done.
         probed: whether to measure how far the experts' predictions lie apart.
 
     Returns:
@@ -140,7 +142,7 @@ def evaluate(
     nothing = torch.empty((model.num_experts, 0, model.num_classes), device=device)
     parts = [Predictions.of(nothing[0], nothing)]
     divergence = ExpertDivergence(model.num_classes, device) if probed else None
-    order = processes.part(torch.arange(len(split.targets)))
+    done, order = 0, processes.part(torch.arange(len(split.targets)))
     stream = batches(split, order, batch_size, device, workers=workers)
     for batch, logits, each in infer(model, method, stream, augment, bank):
         votes = decision.votes(each)
@@ -150,6 +152,9 @@ def evaluate(
         parts.append(Predictions.of(logits, each, decision=decision))
         if divergence is not None:
             divergence.add(each, batch.target)
+        if seen is not None:
+            done += len(batch.target)
+            seen(done)
     own = Predictions.joined(parts)
     for each_sum in (counts,) if calibrated is counts else (counts, calibrated):
         processes.total(each_sum)

@@ -19,9 +19,11 @@ def evaluate_split(
     job: Job, split: Split, stage: Stage, temperature: float = 1.0, *, probed: bool = False
 ) -> Evaluation:
     """One pass over a split by the network as it stands, with a stage's bank of classifiers."""
+    total = len(job.processes.part(split.targets))
     return evaluate(
         job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
         decision=Decision(temperature), probed=probed,
+        seen=lambda done: job.display.work("evaluating", done, total),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
-from longtail.suggestions import suggest_settings
+from longtail.suggestions import SECONDS, suggest_settings
 from longtail.types import InputError
 
 OWN = get_args(OwnSource)
@@ -121,9 +121,23 @@ def settle_folder(planned: Plan, out: str | Path | None, resume: bool, target: s
 
 
 def plan(
-    target: str, given: dict[str, Any], epochs: int | None, resume: bool, read: ReadSource = read_source
+    target: str,
+    given: dict[str, Any],
+    epochs: int | None,
+    resume: bool,
+    read: ReadSource = read_source,
+    seconds: float = SECONDS,
 ) -> Plan:
-    """The resolved recipe of a command, what to tell about it, and the run folder where the target is one."""
+    """The resolved recipe of a command, what to tell about it, and the run folder where the target is one.
+
+    Args:
+        target: see `longtail.train`, as are the next three.
+        given: see `given_keys`.
+        epochs: the length asked for.
+        resume: whether to go on.
+        read: lists the source of the images.
+        seconds: of training that suggestions aim at.
+    """
     path = Path(target)
     if path.is_dir() and (path / "recipe.toml").is_file():
         if not resume:
@@ -142,7 +156,7 @@ def plan(
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
-    recipe, notes = _load(target, given, epochs, read)
+    recipe, notes = _load(target, given, epochs, read, seconds)
     _refuse_frozen(recipe)
     recipe, notes = _settle(recipe, notes, given, read)
     is_open = (
@@ -158,7 +172,7 @@ def _is_recipe(target: str) -> bool:
 
 
 def _load(
-    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
+    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource, seconds: float
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a target; where it is images, with settings that fit them and this machine."""
     if given.get("model.frozen") is True and not _is_recipe(target):
@@ -166,7 +180,7 @@ def _load(
     recipe, notes = load_recipe(target, given, epochs=epochs)
     if _is_recipe(target):
         return _filled(recipe), notes
-    suggested = suggest_settings(_placed(recipe, given), given, epochs, read)
+    suggested = suggest_settings(_placed(recipe, given), given, epochs, read, seconds=seconds)
     length = epochs or suggested.epochs
     recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
     return _filled(recipe), [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]

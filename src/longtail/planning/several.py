@@ -13,6 +13,7 @@ from longtail.planning.command import Plan, plan, summary, whole_number
 from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.report import SeedRuns, planned_seeds
+from longtail.suggestions import SECONDS
 from longtail.types import InputError
 
 MOST_SEEDS = 1000  # at once
@@ -27,6 +28,7 @@ def plan_seeds(
     resume: bool,
     read: ReadSource = read_source,
     settle: Callable[[Plan], Plan] = lambda planned: planned,
+    seconds: float = SECONDS,
 ) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
     """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
     planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
@@ -42,7 +44,9 @@ def plan_seeds(
     seeds = _distinct(seeds)
     if "run.seed" in given:
         raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
-    planned_one = plan(target, given | {"run.seed": seeds[0]}, epochs, resume=False, read=read)
+    planned_one = plan(
+        target, given | {"run.seed": seeds[0]}, epochs, resume=False, read=read, seconds=seconds
+    )
     planned_one = settle(planned_one)
     recipe, notes = planned_one.recipe, list(planned_one.notes)
     sections = recipe.model_dump()

@@ -1,12 +1,22 @@
 """Settings found on the user's own images within a budget of time: compared on held-out training images."""
 
 from longtail.search.budget import DEFAULT_MINUTES, Budget
-from longtail.search.command import begun, checked_minutes, minutes_of, search
+from longtail.search.command import begun, checked_minutes, minutes_of, search, training_seconds
 from longtail.search.find import Found, find_settings
 from longtail.search.record import Search, Trial
 from longtail.search.within import fit_within
 
 __all__ = [
-    "DEFAULT_MINUTES", "Budget", "Found", "Search", "Trial", "begun", "checked_minutes", "find_settings", "fit_within",
-    "minutes_of", "search",
+    "DEFAULT_MINUTES",
+    "Budget",
+    "Found",
+    "Search",
+    "Trial",
+    "begun",
+    "checked_minutes",
+    "find_settings",
+    "fit_within",
+    "minutes_of",
+    "search",
+    "training_seconds",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from longtail.planning.places import newest_asked
 from longtail.search.budget import DEFAULT_MINUTES, MOST, SEARCH, Budget
 from longtail.search.find import Found, find_settings
 from longtail.search.probing import affordable, probe
+from longtail.suggestions import SECONDS
 from longtail.types import InputError
 
 
@@ -56,6 +57,12 @@ def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
     raise InputError(
         f"{target} is a recipe, which settles settings and length; leave out --minutes, or give a folder of images"
     )
+
+
+def training_seconds(minutes: float | None, runs: int = 1) -> float:
+    """Seconds of training that suggestions should aim at, where there are so many minutes for all of `runs` runs."""
+    granted = DEFAULT_MINUTES if minutes is None else minutes
+    return 60 * granted * (1 - SEARCH) / max(1, runs) if granted else SECONDS
 
 
 def question(planned: Plan, given: Mapping[str, Any], minutes: float) -> dict[str, Any]:

@@ -185,7 +185,7 @@ class _Comparing:
         )
         self.seed, self.until = recipe.run.seed, time.monotonic() + seconds
         self.wanted = list(candidates(recipe, given))
-        self.division = divide(data, self.seed, together=recipe.data.is_own)
+        self.division = divide(data, recipe.data, self.seed)
         self.targets = data.train.targets.cpu().numpy()[self.division.held]
         self.tried: list[_Tried] = []
 

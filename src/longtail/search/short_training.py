@@ -10,9 +10,8 @@ from jaxtyping import Float, Int64
 from numpy import ndarray
 from torch import Tensor
 
-from longtail.data import LongTailData, batches
-from longtail.data.copies import kept_together
-from longtail.data.holdout import hold_out
+from longtail.data import DataOptions, LongTailData, batches
+from longtail.data.holdout import hold_out, related_in
 from longtail.engine.display import Display
 from longtail.engine.evaluate import evaluation_batch, infer
 from longtail.engine.features import survey
@@ -46,16 +45,16 @@ class Division:
     held: Int64[ndarray, " h"]
 
 
-def divide(data: LongTailData, seed: int, *, together: bool) -> Division:
+def divide(data: LongTailData, options: DataOptions, seed: int) -> Division:
     """Hold training images out, as a function of the seed alone.
 
     Args:
         data: of the run; its validation and test images are not looked at.
+        options: of the data, which say whether related images stay together.
         seed: of the draws.
-        together: whether copies of an image stay together, see `kept_together`.
     """
     targets = data.train.targets.cpu().numpy()
-    groups = kept_together(data.train.groups, data.train.contents) if together else data.train.groups
+    groups = related_in(data.train, options).groups
     rows, held = hold_out(targets, len(data.class_names), HELD_OUT, seed, groups)
     return Division(rows, _at_most(held, targets, JUDGED, seed))
 

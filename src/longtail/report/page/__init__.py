@@ -5,7 +5,7 @@ from importlib import metadata
 from typing import Any
 
 from longtail.report.facts import Facts, collect
-from longtail.report.page import class_parts, error_parts, run_parts
+from longtail.report.page import class_parts, error_parts, run_parts, search_parts
 from longtail.report.page.build import render
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.parts import Part
@@ -76,6 +76,9 @@ def _parts(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> Iterato
     yield Part("audit", "Data", "What is in the data?", run_parts.data(facts.data, facts))
     if facts.next:
         yield Part("next", "Next", "What next?", {"steps": facts.next})
+    chosen = search_parts.search(run)
+    if chosen is not None:
+        yield Part("search", "Settings", "How were the settings chosen?", chosen)
     yield Part("repeat", "Repeat", "How is it repeated?", run_parts.repeat(facts.repeat))
 
 

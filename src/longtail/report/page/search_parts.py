@@ -1,0 +1,81 @@
+"""How the settings of a run were chosen, where they were found on its own images."""
+
+from typing import Any
+
+from longtail.durations import duration
+from longtail.records import Record
+from longtail.report.page.parts import Table
+from longtail.report.run import Run
+
+WORDS = {"suggested": "-", "better": "better", "tie": "a tie, within chance", "worse": "worse"}
+
+
+class Row(Record):
+    """One of the settings that were tried, as search.json has it."""
+
+    name: str
+    how: str
+    macro: float
+    low: float
+    high: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    seconds: float
+    chosen: bool
+    verdict: str
+
+
+class Searched(Record):
+    """What of search.json is shown."""
+
+    minutes: float
+    seconds: float
+    speed: str
+    images: int
+    trials: list[Row]
+    reasons: list[str]
+
+
+def search(run: Run) -> dict[str, Any] | None:
+    """The section's content; None where the settings of a run were not found by a search."""
+    found = run.record("search.json", Searched)
+    if found is None:
+        return None
+    said = [
+        f"The command had {found.minutes:g} minutes; choosing settings took {duration(found.seconds)}. "
+        f"Steps were timed: {found.speed}."
+    ]
+    table = None
+    if found.trials:
+        said.append(
+            "Each of these was trained for a short time on a part of the training images, and judged on the same "
+            f"{found.images:,} others. Test images were not looked at. A difference whose interval holds 0 is a tie, "
+            "and a tie goes to the suggested settings."
+        )
+        header = ("tried", "macro recall", "difference to the suggestion", "so it is", "trained", "taken")
+        table = Table(
+            "Macro recall in %, with 95 % intervals.",
+            header,
+            [_row(one) for one in found.trials],
+            (0, 3, 4, 5),
+        )
+    return {
+        "sentences": [*said, *(f"{line[:1].upper()}{line[1:]}." for line in found.reasons)],
+        "table": table,
+    }
+
+
+def _row(one: Row) -> list[str]:
+    gain = "-"
+    if one.gain is not None and one.gain_low is not None and one.gain_high is not None:
+        gain = f"{100 * one.gain:+.1f} ({100 * one.gain_low:+.1f} to {100 * one.gain_high:+.1f})"
+    value = f"{100 * one.macro:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+    return [
+        one.name,
+        value,
+        gain,
+        WORDS.get(one.verdict, one.verdict),
+        one.how,
+        "yes" if one.chosen else "no",
+    ]

@@ -1,0 +1,58 @@
+"""The section on how settings were chosen: what was tried, and what is said where nothing was."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from longtail.report.page.search_parts import search
+from longtail.report.run import Run
+from longtail.search import Search, Trial
+
+
+def trial(name: str, gain: float | None, half: float = 0.02, *, chosen: bool = False) -> Trial:
+    ends = (None, None, None) if gain is None else (gain, gain - half, gain + half)
+    return Trial(name, {}, "3 epochs of 300 images", 0.5, 0.4, 0.6, *ends, seconds=12.0, chosen=chosen)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "status.json").write_text('{"status": "running", "epoch": 1, "epochs": 2}')
+    return tmp_path
+
+
+def written(folder: Path, found: Search) -> Run:
+    (folder / "search.json").write_text(json.dumps(found.contents()))
+    return Run(folder)
+
+
+def test_each_trial_has_a_row_and_a_tie_is_called_one(folder: Path) -> None:
+    trials = (
+        trial("suggested settings", None),
+        trial("half the rate", 0.01),
+        trial("three experts", 0.1, chosen=True),
+    )
+    found = search(
+        written(folder, Search(15.0, 200.0, "7 ms an image", 400.0, 8, 240, trials, ("chosen: x",)))
+    )
+    assert found is not None
+    rows = found["table"].rows
+    assert [row[0] for row in rows] == ["suggested settings", "half the rate", "three experts"]
+    assert "tie" in rows[1][3]
+    assert rows[2][3] == "better"
+    assert [row[5] for row in rows] == ["no", "no", "yes"]
+    assert rows[2][2] == "+10.0 (+8.0 to +12.0)"
+    assert any("240" in line for line in found["sentences"])
+
+
+def test_without_comparisons_the_reason_is_said(folder: Path) -> None:
+    found = search(
+        written(folder, Search(1.0, 2.0, "7 ms an image", 4.0, 8, reasons=("none compared: few",)))
+    )
+    assert found is not None
+    assert found["table"] is None
+    assert found["sentences"][-1] == "None compared: few."
+
+
+def test_a_run_without_a_search_has_no_section(folder: Path) -> None:
+    assert search(Run(folder)) is None
