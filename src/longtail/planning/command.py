@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from longtail.data.dataset import counted
-from longtail.data.holdout import HELD_OUT
+from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
@@ -241,8 +241,10 @@ def _settle(
     if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
         return recipe, notes
     source = read(recipe.data)
-    if source.test is not None or source.val is not None:
+    if source.val is not None:
         return recipe, notes
+    if source.test is not None:
+        return recipe, [*notes, f"{recipe.data.path} {no_validation(recipe.data.path)}"]
     sections = recipe.model_dump()
     sections["data"]["validation"] = HELD_OUT
     note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"

@@ -10,7 +10,7 @@ import torch
 
 from longtail.data.audit import ENOUGH, Audit, Duplicates
 from longtail.data.dataset import counted
-from longtail.data.holdout import HELD_OUT
+from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.left_out import left_out_items
 from longtail.data.repairing import REPAIRED
 from longtail.data.rows import TORN
@@ -176,6 +176,8 @@ def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
     ]
     found = [f"{counted(len(names), 'class')} {text}: {wording.list(names)}" for names, text in said if names]
     yield from found or [f"Every class has at least {ENOUGH} images to test on."]
+    if "test" in audit.counts and "val" not in audit.counts:
+        yield f"The set {no_validation(wording.path, divisible=audit.is_divisible)}"
 
 
 def _groups(audit: Audit, wording: Wording) -> Iterator[str]:

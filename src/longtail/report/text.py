@@ -92,10 +92,25 @@ def result_lines(run: Run) -> list[str]:
             *lines,
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
-    told = [f"{counted(metrics['num_images'], f'{run.part} image')}", f"after epoch {metrics['epoch']}"]
+    told = [basis(run), f"after epoch {metrics['epoch']}"]
     untested = set(metrics.get("not_tested", ()))
     groups = [c["group"] for c in run.classes if c["name"] not in untested]
     return [*lines, ", ".join(told), "", *score_lines(metrics, groups)]
+
+
+def basis(run: Run) -> str:
+    """How many images the scores rest on, and of the class with the fewest where these are few."""
+    images = (run.metrics or {}).get("num_images", 0)
+    said, table = counted(images, f"{run.part} image"), run.table("per_class")
+    tested = None if table is None else table[table["test_images"] > 0]
+    if tested is None or tested.empty or tested["test_images"].min() >= ENOUGH:
+        return said
+    fewest = tested.loc[tested["test_images"].idxmin()]
+    few = int((tested["test_images"] < ENOUGH).sum())
+    return (
+        f"{said} ({counted(few, 'class')} with fewer than {ENOUGH}, the fewest {fewest['test_images']} of "
+        f"{printable(str(fewest['class']))})"
+    )
 
 
 def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:

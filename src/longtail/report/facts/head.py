@@ -1,13 +1,15 @@
 """What was run, and what a reader has to know before believing any number."""
 
 from collections.abc import Iterator
+from typing import get_args
 
-from longtail.data.options import data_name
+from longtail.data.holdout import no_validation
+from longtail.data.options import OwnSource, data_name
 from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
 from longtail.report.run import SPLITS, Run
-from longtail.report.text import trained_on_lines
+from longtail.report.text import basis, trained_on_lines
 
 
 def head(run: Run, found: Data) -> Head:
@@ -50,7 +52,10 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
         done = f"{run.status['epoch']} of {run.status['epochs']} epochs"
         yield f"Not finished ({run.status['status']}): {done}. Scores may still change."
     if metrics and run.split == "val":
-        yield "Scores are on validation images: whatever was chosen by them, they flatter."
+        yield f"Scores are on {basis(run)}: whatever was chosen by them, they flatter."
+    data = run.recipe["data"]
+    if metrics and run.split == "test" and data["name"] in get_args(OwnSource) and not _has_validation(run):
+        yield f"The set {no_validation(None)}."
     if metrics and run.split not in SPLITS:
         yield f"Scores are on images that were given with --data (eval/{run.split})."
     if metrics:
@@ -73,6 +78,10 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
     if metrics and found.not_tested:
         yield f"{classes(len(found.not_tested))} without {run.part} images are in no score: {listed(found.not_tested)}."
     yield from straddling(found)
+
+
+def _has_validation(run: Run) -> bool:
+    return run.splits is None or bool((run.splits["split"] == "val").any())
 
 
 def straddling(found: Data) -> Iterator[str]:
