@@ -43,13 +43,16 @@ def facts(path: Path, **made: Any) -> Facts:
     return collect(Run(made_up_run(path / "run", **made)))
 
 
+def is_advised(found: Facts, command: str) -> bool:
+    return any(step.command.startswith(command) for step in found.next)
+
+
 @pytest.mark.parametrize("made", EVERY.values(), ids=EVERY.keys())
 def test_every_kind_of_run_has_facts(tmp_path: Path, made: dict[str, Any]) -> None:
     found = facts(tmp_path, **made)
     evaluated = found.classes is not None
     assert evaluated == (not {"status", "evaluated"} & made.keys() and made.get("images") != 0)
     assert found.verdict.sentences
-    assert len(found.next) <= 5
     for sentence in (*found.verdict.sentences, *(step.text for step in found.next)):
         assert sentence.endswith(".")
         assert not re.search(r"\bnan\b", sentence)
@@ -177,10 +180,9 @@ def test_rare_classes_are_the_medium_ones_where_none_has_few(tmp_path: Path) -> 
 def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) -> None:
     for temperature in (None, 1.5):
         found = facts(tmp_path / str(temperature), images=100, temperature=temperature)
-        commands = [step.command for step in found.next]
-        assert ("longtail calibrate run --data FOLDER" in commands) == (temperature is None)
+        assert is_advised(found, "longtail calibrate") == (temperature is None)
     held_out = facts(tmp_path / "held out", images=100, overrides={"data.validation": 0.2})
-    assert "longtail calibrate run --data FOLDER" in [step.command for step in held_out.next]
+    assert is_advised(held_out, "longtail calibrate")
 
 
 def test_validation_is_called_validation(tmp_path: Path) -> None:
@@ -417,11 +419,11 @@ def test_images_from_elsewhere_are_told_where_the_run_has_none_of_its_own(tmp_pa
     assert "Scores are on images that were given with --data (eval/field)." in found.head.notices
     assert found.experts is not None
     assert report_lines(run)[1].startswith("200 evaluated images")
-    steps = [step.command for step in collect(Run(made_up_run(tmp_path / "thin", images=3))).next]
-    assert "longtail evaluate thin" in steps
+    assert is_advised(facts(tmp_path / "thin", images=3), "longtail evaluate")
 
 
-def test_changes_from_the_shipped_recipe(tmp_path: Path) -> None:
+def test_changes_from_the_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     found = facts(tmp_path, epochs=200, overrides={"optim.weight_decay": 0.001}).repeat
     assert found.shipped == "icl-cifar100-lt"
     assert [(key, new) for key, _, new in found.changes] == [("optim.weight_decay", "0.001")]

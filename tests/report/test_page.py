@@ -270,8 +270,11 @@ def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) 
 def test_the_commands_name_the_run_wherever_it_is_seen_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(made_up_run(tmp_path / "run", num_classes=7))
-    assert "longtail explain run" in build_page(Run("."))
+    monkeypatch.chdir(made_up_run(tmp_path / "my run", num_classes=7))
+    assert "<code>longtail explain .</code>" in build_page(Run("."))
+    monkeypatch.chdir(tmp_path)
+    assert "longtail explain &#39;my run&#39;" in build_page(Run("my run"))
+    assert str(tmp_path) not in build_page(Run(tmp_path / "my run"))
 
 
 def test_damaged_heat_maps_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

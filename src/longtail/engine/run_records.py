@@ -19,6 +19,7 @@ class StoredData(Record):
     name: str
     path: str | None = None
     root: str | None = None
+    image_size: Annotated[int, Field(ge=1)] | None = None
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     many_above: Count = 100
     few_below: Count = 20

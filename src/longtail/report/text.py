@@ -19,9 +19,10 @@ from longtail.report.chance import chance_lines
 from longtail.report.run import ENOUGH, SCORES, Run
 
 if TYPE_CHECKING:
-    from longtail.report.facts import Classes, Facts
+    from longtail.report.facts import Classes, Facts, Step
 
 SHOWN = 10
+FIRST = 5  # steps of "What next?" that are not folded
 
 
 def table_lines(
@@ -136,7 +137,18 @@ def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
     if metrics is not None:
         lines += _left_out(metrics)
     lines += _section("Too good to be true", [printable(said) for said in straddling(facts.data)])
-    return lines + _beside(facts.data.left_out, facts.data.files)
+    lines += _beside(facts.data.left_out, facts.data.files)
+    return lines + _section("What next", list(_next(facts.next)))
+
+
+def _next(steps: "Sequence[Step]") -> Iterator[str]:
+    """The first steps with their commands, and how many more the page has."""
+    for number, step in enumerate(steps[:FIRST], 1):
+        yield printable(f"{number}. {step.text}")
+        if step.command:
+            yield f"   {printable(step.command)}"
+    if len(steps) > FIRST:
+        yield f"{len(steps) - FIRST} more in report.html"
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:

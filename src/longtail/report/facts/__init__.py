@@ -94,7 +94,7 @@ def collect(run: Run) -> Facts:
     if e is None:
         nothing = (None,) * 5
         return Facts(top, unseen_verdict(run), *nothing, curves, found, unseen_steps(run, found), again)
-    ranked, mixed, sure = class_rows(e), confusions(e), confidence(run, e)
+    ranked, mixed, sure, every = class_rows(e), confusions(e), confidence(run, e), experts(run, e)
     return Facts(
         head=top,
         verdict=verdict(run, e, ranked),
@@ -102,9 +102,9 @@ def collect(run: Run) -> Facts:
         classes=ranked,
         confusions=mixed,
         confidence=sure,
-        experts=experts(run, e),
+        experts=every,
         training=curves,
         data=found,
-        next=next_steps(run, e, ranked, mixed, sure, found),
+        next=next_steps(run, e, ranked, mixed, sure, every, found),
         repeat=again,
     )

@@ -6,6 +6,7 @@ from typing import Any
 from longtail.data.left_out import FileCounts, left_out_of
 from longtail.engine.run_records import AuditRecord
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
+from longtail.report.places import images_of
 from longtail.report.run import Run
 
 FILE = "audit.json"
@@ -27,6 +28,7 @@ def data(run: Run) -> Data:
         imbalance_factor=counts[0] / counts[-1] if counts and counts[-1] else None,
         audited=found is not None,
         unknown_classes=tuple(metrics.get("unknown_classes", {}).items()),
+        check=f"longtail data check {images}" if (images := images_of(run)) else "",
         **_audited(found or AuditRecord(), metrics, unreadable),
     )
 

@@ -8,6 +8,7 @@ from longtail.data.options import OwnSource, data_name
 from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
+from longtail.report.places import from_here
 from longtail.report.run import SPLITS, Run
 from longtail.report.text import basis, trained_on_lines
 
@@ -67,8 +68,8 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
     if run.new_temperature is not None:
         yield (
             f"The temperature was fitted again since this evaluation: {run.new_temperature:.3g} in the weights, "
-            f"{metrics.get('temperature') or 1.0:.3g} here. Confidences are those of before; `longtail evaluate` "
-            "brings them up to date."
+            f"{metrics.get('temperature') or 1.0:.3g} here. Confidences are those of before; `longtail evaluate "
+            f"{from_here(run.path)}` brings them up to date."
         )
     if found.unknown_classes:
         images = sum(number for _, number in found.unknown_classes)

@@ -1,107 +1,112 @@
-"""What next? At most five lines, each a count and a command."""
+"""What next? First what makes the scores untrue, then what would raise them, then what makes answers trustworthy."""
 
-import shlex
 from collections.abc import Iterator
-from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from longtail.metrics.groups import GROUPS
+from longtail.report.facts.accuracy_steps import accuracy_steps
 from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.run_sections import Confidence, Data, Step
+from longtail.report.facts.run_sections import Confidence, Data, Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, of_hundred, whole
+from longtail.report.places import from_here, images_of, recipe_of
 from longtail.report.run import ENOUGH, SPLITS, Run
 
-MOST = 5
-SURE = 0.9
-CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 WORTH = 0.9  # share of the errors that a threshold may leave
+HELD_OUT = 0.1
+YOURS = "labelled images that it was not trained on, in place of FOLDER"
 
 
 def unseen_steps(run: Run, found: Data) -> tuple[Step, ...]:
     """Where nothing is evaluated: finish, evaluate, repair the data."""
-    return tuple(islice((*_finish(run), *_evaluate(run), *_repair(found)), MOST))
+    return (*_finish(run), *_evaluate(run), *_repair(run, found))
 
 
 def next_steps(
-    run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, sure: Confidence, found: Data
+    run: Run,
+    e: Evaluation,
+    ranked: Classes,
+    pairs: Confusions,
+    sure: Confidence,
+    every: Experts | None,
+    found: Data,
 ) -> tuple[Step, ...]:
-    """The most useful things to do, most urgent first."""
-    first = (*_finish(run), *_repair(found), *_review(e), *_merge(pairs))
-    return (*first, *_collect(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))[:MOST]
-
-
-def _name(run: Run) -> str:
-    return shlex.quote(run.name)
+    """Everything worth doing, what matters most first."""
+    first = (*_finish(run), *_repair(run, found), *accuracy_steps(run, e, ranked, pairs, every))
+    last = (*_validate(run, e), *_test(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))
+    return first + last
 
 
 def _finish(run: Run) -> Iterator[Step]:
     if not run.finished:
         left = int(run.status["epochs"]) - int(run.status["epoch"])
-        yield Step(f"Finish the run: {count(left, 'epoch')} to go.", f"longtail train --resume {_name(run)}")
+        told = f"Finish the run: {count(left, 'epoch')} to go."
+        yield Step(told, f"longtail train {from_here(run.path)} --resume")
 
 
 def _evaluate(run: Run) -> Iterator[Step]:
     """Where no single image's answer is in the folder; scores of the log say that the run has a part of its own."""
-    if run.finished:
-        images = "" if run.metrics else " --data FOLDER"
-        yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {_name(run)}{images}")
+    if run.finished and run.metrics:
+        yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {from_here(run.path)}")
+    elif run.finished:
+        told = f"Evaluate it: 0 images are recorded. Give {YOURS}."
+        yield Step(told, f"longtail evaluate {from_here(run.path)} --data FOLDER")
 
 
-def _repair(found: Data) -> Iterator[Step]:
+def _repair(run: Run, found: Data) -> Iterator[Step]:
+    images = images_of(run)
     straddling = sum(len(set(entry.splits)) > 1 for entry in found.duplicates) + len(found.leaking_groups)
     if straddling:
         told = f"Split the data again: {count(straddling, 'set')} of related images straddle the splits."
-        yield Step(told, "longtail data split FOLDER -o splits.csv --group-by folder:1")
+        yield Step(told, _split_again(run, images))
     if found.unreadable:
         told = f"Repair or remove {count(len(found.unreadable), 'unreadable file')}."
-        yield Step(told, "longtail data check FOLDER")
+        yield Step(told, f"longtail data check {images} --all" if images else "")
 
 
-def _review(e: Evaluation) -> Iterator[Step]:
-    surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
-    if surely_wrong:
-        images = count(surely_wrong, "image")
-        told = f"Review the labels of {images} that it names otherwise and is {100 * SURE:.0f} % sure of."
-        yield Step(told, "", "surest")
+def _split_again(run: Run, images: str | None) -> str:
+    if images is None or run.recipe["data"]["name"] in ("parquet", "packed"):
+        return ""
+    number = 1
+    while Path(name := f"splits{f'-{number}' * (number > 1)}.csv").exists():
+        number += 1
+    return f"longtail data split {images} -o {name} --again"
 
 
-def _merge(pairs: Confusions) -> Iterator[Step]:
-    mixed = [
-        pair for pair in pairs.pairs if pair.both_ways and pair.share is not None and pair.share >= CONFUSED
-    ]
-    if mixed:
-        pair = mixed[0]
-        told = (
-            f"{pair.name} and {pair.label} are taken for each other ({pair.count + pair.reverse} images): agree on "
-            "their labels, or put both into one folder and train again."
-        )
-        yield Step(told, "longtail train FOLDER")
+def _validate(run: Run, e: Evaluation) -> Iterator[Step]:
+    """Where nothing but the test images could settle a choice."""
+    data = run.recipe["data"]
+    if (
+        run.split != "test"
+        or data.get("validation")
+        or images_of(run) is None
+        or any("val" in r for r in run.log)
+    ):
+        return
+    told = (
+        f"Hold out validation images before you compare settings: there are none, and a choice by these "
+        f"{count(len(e.right), 'test image')} makes their scores too good."
+    )
+    yield Step(told, f"longtail train {recipe_of(run)} --set data.validation={HELD_OUT}")
 
 
-def _collect(run: Run, ranked: Classes) -> Iterator[Step]:
+def _test(run: Run, ranked: Classes) -> Iterator[Step]:
     if ranked.too_few or ranked.not_tested:
         thin = (*ranked.not_tested, *ranked.too_few)
         told = f"Label more test images: {classes(len(thin))} have fewer than {ENOUGH} ({listed(thin, 3)})."
-        yield Step(told, _tested_again(run))
-    weak = [row.name for row in ranked.rows if row.standing == "weak" and row.group == GROUPS[2]]
-    rare = weak or [
-        row.name for row in ranked.rows if row.group == GROUPS[2] and row.certainty in ("", "rough")
-    ]
-    if rare:
-        told = (
-            f"Collect training images of {classes(len(rare))} with few, the weakest first: {listed(rare, 3)}."
-        )
-        yield Step(told, "longtail data check FOLDER")
+        yield _tested_again(run, told)
 
 
-def _tested_again(run: Run) -> str:
+def _tested_again(run: Run, told: str) -> Step:
     """What evaluates a run on more images than before."""
+    place, images = from_here(run.path), images_of(run)
     if run.split not in SPLITS:
-        return f"longtail evaluate {_name(run)} --data FOLDER"
+        return Step(f"{told} Give {YOURS}.", f"longtail evaluate {place} --data FOLDER")
     held_out = run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0
-    return "longtail data split FOLDER -o splits.csv" if held_out else f"longtail evaluate {_name(run)}"
+    if held_out:
+        return Step(told, _split_again(run, images))
+    return Step(told, f"longtail evaluate {place}")
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
@@ -110,9 +115,9 @@ def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
         return
     told = (
         f"Fit a temperature: on {count(len(e.right), 'image')} it says {whole(sure.before.confidence)} % and is right "
-        f"on {whole(sure.before.accuracy)} %."
+        f"on {whole(sure.before.accuracy)} %. Give {YOURS}."
     )
-    yield Step(told, f"longtail calibrate {_name(run)} --data FOLDER")
+    yield Step(told, f"longtail calibrate {from_here(run.path)} --data FOLDER")
 
 
 def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
@@ -127,8 +132,7 @@ def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
         return
     told = (
         f"Leave the {whole(1 - float(answered.mean()))} % of images below {100 * threshold:.0f} % to a person: errors "
-        f"fall from {of_hundred(every)} to {of_hundred(error)} of 100."
+        f"fall from {of_hundred(every)} to {of_hundred(error)} of 100. Give your photographs in place of PHOTOS."
     )
-    yield Step(
-        told, f"longtail predict {_name(run)} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}"
-    )
+    place = from_here(run.path)
+    yield Step(told, f"longtail predict {place} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}")

@@ -1,6 +1,5 @@
 """Everything needed to repeat the run, and the words of the report."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
+from longtail.report.places import recipe_of
 from longtail.report.run import Run
 from longtail.types import InputError
 
@@ -46,7 +46,7 @@ def repeat(run: Run, e: Evaluation | None) -> Repeat:
     name, changes = _nearest(run)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(
-        command=f"longtail train {shlex.quote(run.name + '/recipe.toml')}",
+        command=f"longtail train {recipe_of(run)}",
         shipped=name,
         changes=changes,
         seed=int(run.recipe.get("run", {}).get("seed", 0)),

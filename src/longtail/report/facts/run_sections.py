@@ -203,6 +203,7 @@ class Data:
         left_out: what lay among the images and is not used, by reason.
         files: what became of all that was found, where that was counted.
         remarks: what else is odd about the set, a line each.
+        check: the command that looks at all images; "" of a published set.
     """
 
     counts: tuple[RankedCount, ...]
@@ -221,15 +222,24 @@ class Data:
     repaired: tuple[tuple[str, str], ...] = ()
     files: FileCounts | None = None
     remarks: tuple[str, ...] = ()
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something worth doing: a sentence with its count, and the command, or the place in the page that helps."""
+    """Something worth doing.
+
+    Attributes:
+        text: what, and the evidence for it, with its numbers.
+        command: to be run in the folder in which the report is made; "" where there is none.
+        place: the section of the page that helps, or "".
+        points: macro points that the evidence puts at stake; it only sorts.
+    """
 
     text: str
     command: str
     place: str = ""
+    points: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +247,7 @@ class Repeat:
     """Everything needed to repeat the run.
 
     Attributes:
-        command: what trains it again, seen from beside the run folder.
+        command: what trains it again, seen from the folder in which the report is made.
         shipped: name of the nearest shipped recipe on such data, "" if none is, or the run's own cannot be read here.
         changes: (key, shipped value, this run's value) against it.
         seed: of all randomness.

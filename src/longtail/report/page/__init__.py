@@ -75,7 +75,7 @@ def _parts(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> Iterato
     yield Part("training", "Training", "Did training go well?", run_parts.training(facts.training))
     yield Part("audit", "Data", "What is in the data?", run_parts.data(facts.data, facts))
     if facts.next:
-        yield Part("next", "Next", "What next?", {"steps": facts.next})
+        yield Part("next", "Next", "What next?", run_parts.next_steps(facts.next))
     chosen = search_parts.search(run)
     if chosen is not None:
         yield Part("search", "Settings", "How were the settings chosen?", chosen)

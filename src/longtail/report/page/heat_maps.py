@@ -1,6 +1,5 @@
 """The heat maps that `longtail explain` left in the run folder."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from longtail.records import Record, read_record, short
 from longtail.report.page.error_parts import Card
 from longtail.report.page.parts import Thumb, shown
 from longtail.report.page.thumbnails import Thumbnail, encoded
+from longtail.report.places import from_here
 from longtail.report.run import Run
 from longtail.types import InputError
 
@@ -51,7 +51,7 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
     Raises:
         InputError: explain.json or a picture beside it is damaged.
     """
-    command = f"longtail explain {shlex.quote(run.name)}"
+    command = f"longtail explain {from_here(run.path)}"
     if not run.has(FILE):
         return {
             "cards": [],

@@ -6,12 +6,12 @@ from typing import Any
 from longtail.data.dataset import counted
 from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
-from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Training
+from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Step, Training
 from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
 from longtail.report.run import SCORES
-from longtail.report.text import epoch_range
+from longtail.report.text import FIRST, epoch_range
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
 
@@ -187,7 +187,13 @@ def data(found: Data, facts: Facts) -> Mapping[str, Any]:
         "tables": tables,
         "audited": found.audited,
         "checked_near": found.checked_near,
+        "check": found.check,
     }
+
+
+def next_steps(steps: Sequence[Step]) -> Mapping[str, Any]:
+    """The first steps, and the rest to be unfolded."""
+    return {"steps": steps[:FIRST], "rest": steps[FIRST:]}
 
 
 def _list(noun: str, text: str, names: Sequence[str]) -> str:

@@ -1,0 +1,168 @@
+"""What would raise accuracy? Each with this run's own evidence, the most macro points at stake first."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from longtail.data.options import data_name
+from longtail.metrics.groups import GROUPS
+from longtail.models import FOR_SMALL_IMAGES
+from longtail.models.map_size import map_side
+from longtail.recipe import load_recipe
+from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.run_sections import Experts, Step
+from longtail.report.facts.sections import Classes, Confusions
+from longtail.report.facts.words import classes, count, listed, whole
+from longtail.report.places import from_here, recipe_of
+from longtail.report.run import Run
+from longtail.types import InputError
+
+SURE = 0.9
+CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
+RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
+LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
+PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
+GAINS = {
+    1: 4.0,
+    2: 4.0,
+    3: 2.0,
+}  # macro points by places a side; of 46 px enlarged to 96 px, see docs/fine-tuning.md
+
+
+def accuracy_steps(
+    run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts | None
+) -> list[Step]:
+    """The steps that hold, most points at stake first."""
+    steps = (
+        *_longer(run), *_larger(run), *_fewer_experts(run, found), *_collect(run, e, ranked),
+        *_review(run, e), *_merge(run, e, pairs),
+    )  # fmt: skip
+    return sorted(steps, key=lambda step: -step.points)
+
+
+def _longer(run: Run) -> Iterator[Step]:
+    """Where validation, or without it the training loss, still moved at the end; test images say nothing of it."""
+    if not run.finished:
+        return
+    epochs = int(run.status["epochs"])
+    command = f"longtail train {recipe_of(run)} --epochs {2 * epochs}"
+    scored = [float(r["val"]["macro"]) for r in run.log if r.get("val", {}).get("macro") is not None]
+    if len(scored) >= 3:
+        before, last, span = _ends(scored)
+        if last - before >= RISE:
+            told = f"macro on validation images rose from {whole(before, 1000)} to {whole(last, 1000)} %"
+            over = f"the last {count(span, 'evaluation')}" if span > 1 else "the last evaluation"
+            yield Step(f"Train longer: with {over}, {told}.", command, points=100 * (last - before))
+        return
+    log = _longest_stage(run.log)
+    losses, right = [sum(r["loss"].values()) for r in log], [r["train_accuracy"] for r in log]
+    if len(log) < 2 or right[-1] >= LEARNED:
+        return
+    (before, last, span), (less, more, _) = _ends(losses), _ends(right)
+    if before > 0 and last <= (1 - FALL) * before:
+        over = f"the last {span} of {epochs} epochs" if span > 1 else "the last epoch"
+        told = (
+            f"Train longer: over {over} the training loss fell from {before:.3g} to {last:.3g}, and it names "
+            f"{whole(right[-1])} % of its training images."
+        )
+        yield Step(told, command, points=100 * max(0.0, more - less))
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float, int]:
+    """The means of the last quarter and of that before it, the earlier one first, and how many are in a quarter."""
+    span = max(1, len(values) // 4)
+    return float(np.mean(values[-2 * span : -span])), float(np.mean(values[-span:])), span
+
+
+def _longest_stage(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    stages = [[r for r in log if r["stage"] == name] for name in dict.fromkeys(r["stage"] for r in log)]
+    return max(stages, key=len, default=[])
+
+
+def _larger(run: Run) -> Iterator[Step]:
+    """Where the network's last map is so small that it hardly says where."""
+    name, size = run.recipe["model"]["name"], run.recipe["data"].get("image_size")
+    if name in FOR_SMALL_IMAGES or size is None:
+        return
+    side = map_side(name, int(size))
+    if side is None or side >= PLACES:
+        return
+    wanted = -(-size * PLACES // side)
+    told = (
+        f"Train on larger images: of {size} pixels the last map has {side} x {side} places; {wanted} pixels make it "
+        f"{PLACES} x {PLACES}, also where the images are smaller and are enlarged. A step takes about "
+        f"{(wanted / size) ** 2:.0f} times as long."
+    )
+    command = f"longtail train {recipe_of(run)} --set data.image_size={wanted}"
+    yield Step(told, command, points=GAINS[side])
+
+
+def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
+    """Where all together do not even reach the best one; whether the method can do with one is asked first."""
+    gain = next((gain for gain in found.gains if gain.score == "macro"), None) if found else None
+    if found is None or gain is None or gain.value > 0:
+        return
+    try:
+        load_recipe(str(run.path / "recipe.toml"), {"model.num_experts": 1})
+    except InputError:
+        return
+    low, high = (f"{100 * end:+.1f}" for end in gain.interval)
+    told = (
+        f"Train with one expert: all {len(found.rows) - 1} together are {100 * gain.value:+.1f} points in macro from "
+        f"{gain.best} alone (95 %: {low} to {high}), and one needs less time. Compare on validation images."
+    )
+    command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
+    yield Step(told, command, points=-100 * gain.value)
+
+
+def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
+    """Training images of rare classes, by what macro would be if these were named as well as the others are."""
+    rare = [row for row in ranked.rows if row.group == GROUPS[2] and row.certainty in ("", "rough")]
+    weak = [row for row in rare if row.standing == "weak"] or rare
+    others = e.recall[e.tested & (e.group != GROUPS.index("few"))]
+    if not weak:
+        return
+    names = [f"{row.name} ({row.train_images}, {row.correct} of {row.test_images} right)" for row in weak]
+    what = f"{classes(len(weak))} with few, the weakest first: {listed(names, 3)}"
+    lost = float(np.sum([others.mean() - (row.recall or 0.0) for row in weak])) if len(others) else 0.0
+    points = max(0.0, 100 * lost / int(e.tested.sum()))
+    worth = (
+        f" Named as well as larger classes are, macro would be {points:.1f} points higher." if points else ""
+    )
+    own = run.recipe["data"].get("path") is not None
+    yield Step(
+        f"Collect training images of {what}.{worth}",
+        f"longtail train {recipe_of(run)}" if own else "",
+        points=points,
+    )
+
+
+def _review(run: Run, e: Evaluation) -> Iterator[Step]:
+    surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
+    if surely_wrong:
+        images = count(surely_wrong, "image")
+        told = (
+            f"Review the labels of {images} of {len(e.right):,} that it names otherwise and is {100 * SURE:.0f} % "
+            "sure of."
+        )
+        command = f"longtail explain {from_here(run.path)}"
+        yield Step(told, command, "surest", 100 * surely_wrong / len(e.right))
+
+
+def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
+    mixed = [
+        pair for pair in pairs.pairs if pair.both_ways and pair.share is not None and pair.share >= CONFUSED
+    ]
+    if not mixed:
+        return
+    pair, images = mixed[0], dict(zip(e.names, e.images, strict=True))
+    lost = pair.count / images[pair.name] + pair.reverse / max(1, images[pair.label])
+    data = run.recipe["data"]
+    into = " or put both into one folder" if data_name(data["name"], data.get("path")) != data["name"] else ""
+    told = (
+        f"{pair.name} and {pair.label} are taken for each other ({pair.count + pair.reverse} images): agree on their "
+        f"labels,{into} and train again."
+    )
+    points = 100 * lost / int(e.tested.sum())
+    yield Step(told, f"longtail train {recipe_of(run)}", points=points)

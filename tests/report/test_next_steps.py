@@ -1,0 +1,197 @@
+"""What next? Each step has its evidence, and every command of the report does what it says when it is pasted."""
+
+import html
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from longtail import train
+from longtail.cli.main import main
+from longtail.report import Run, report_lines, write_page
+from longtail.report.facts import Experts, Gain, Step, collect, read_evaluation
+from longtail.report.facts.accuracy_steps import accuracy_steps
+from longtail.report.facts.next_steps import next_steps
+from longtail.report.places import from_here
+from report_runs import made_up_run
+
+CLASSES = {"a cat": 8, "dog": 6, "rare_owl": 4}
+
+
+def photographs(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name, images in CLASSES.items():
+            (folder / part / name).mkdir(parents=True)
+            for number in range(images if part == "train" else 4):
+                pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / part / name / f"{number}.png")
+    return folder
+
+
+def steps(path: Path, log: list[dict[str, Any]] | None = None, **made: Any) -> tuple[Step, ...]:
+    """Those of a made-up run, some keys of whose epochs are exchanged."""
+    folder = made_up_run(path, **made)
+    if log is not None:
+        file = folder / "log.jsonl"
+        records = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        changed = [record | more for record, more in zip(records, log, strict=True)]
+        file.write_text("".join(json.dumps(record) + "\n" for record in changed), "utf-8")
+    return collect(Run(folder)).next
+
+
+def advised(found: tuple[Step, ...], words: str) -> list[Step]:
+    return [step for step in found if words in step.command]
+
+
+def scored(values: list[float]) -> list[dict[str, Any]]:
+    same = {"overall": 0.5, "many": None, "medium": None, "few": None}
+    more = {"num_images": 9, "experts": [same | {"macro": 0.5}], "ece": 0.1, "nll": 1.0, "not_tested": []}
+    return [{"val": same | more | {"macro": value}} for value in values]
+
+
+def test_longer_training_is_advised_by_validation_first(tmp_path: Path) -> None:
+    rising, level = [0.1 * n for n in range(8)], [0.5] * 8
+    for name, values in (("rising", rising), ("level", level)):
+        found = advised(steps(tmp_path / name, scored(values), epochs=8), "--epochs")
+        assert bool(found) == (name == "rising")  # the training loss falls in both
+    (step,) = advised(steps(tmp_path / "again", scored(rising), epochs=8), "--epochs")
+    assert "--epochs 16" in step.command
+    assert {"45.0", "65.0"} <= set(re.findall(r"\d+\.\d", step.text))
+    assert step.points == pytest.approx(20)
+
+
+def test_longer_training_is_advised_by_the_loss_where_nothing_is_validated(tmp_path: Path) -> None:
+    assert advised(steps(tmp_path / "falling", epochs=8), "--epochs 16")
+    done = [{"train_accuracy": 0.99}] * 8
+    assert not advised(steps(tmp_path / "learned", done, epochs=8), "--epochs")
+    flat = [{"loss": {"parallel": 1.0}}] * 8
+    assert not advised(steps(tmp_path / "flat", flat, epochs=8), "--epochs")
+    assert not advised(steps(tmp_path / "stopped", epochs=8, status="interrupted"), "--epochs")
+
+
+@pytest.mark.parametrize(("size", "wanted"), [(64, 128), (96, 128), (128, None), (224, None)])
+def test_larger_images_are_advised_where_the_last_map_is_small(
+    tmp_path: Path, size: int, wanted: int | None
+) -> None:
+    backbone = {
+        "model.name": "mobilenetv3_small_050", "model.shared_stages": None, "model.gates": None,
+        "data.image_size": size,
+    }  # fmt: skip
+    found = advised(steps(tmp_path / "run", overrides=backbone), "data.image_size")
+    assert [step.command.rpartition("=")[2] for step in found] == ([] if wanted is None else [str(wanted)])
+
+
+@pytest.mark.parametrize("gain", [-0.02, 0.02])
+def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, gain: float) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    facts, e = collect(run), read_evaluation(run)
+    assert None not in (facts.experts, facts.classes, facts.confusions, e)
+    gains = (Gain("macro", "expert 2", gain, (gain - 0.01, gain + 0.01), True),)
+    experts = Experts(facts.experts.rows, gains, (), ())
+    found = advised(tuple(accuracy_steps(run, e, facts.classes, facts.confusions, experts)), "num_experts=1")
+    assert len(found) == (gain < 0)
+    assert all("-2.0 points" in step.text for step in found)
+
+
+def test_steps_are_ranked_by_the_points_at_stake(tmp_path: Path) -> None:
+    found = steps(tmp_path / "run", scored([0.1 * n for n in range(8)]), epochs=8, images=60)
+    points = [step.points for step in found if step.points]
+    assert len(points) >= 3
+    assert points == sorted(points, reverse=True)
+
+
+def test_images_of_named_classes_are_wanted_for_what_they_would_bring(tmp_path: Path) -> None:
+    found = steps(tmp_path / "run", num_classes=4, images=50, rates=[0.8, 0.8, 0.8, 0.2], data="photos")
+    (step,) = [step for step in found if step.text.startswith("Collect")]
+    assert "class 3 (5, " in step.text
+    assert step.points == pytest.approx(15, abs=4)
+
+
+def test_the_terminal_says_the_steps_of_the_page(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    lines, found = report_lines(run), collect(run).next
+    start = lines.index("What next") + 1
+    told = [line.strip() for line in lines[start:]]
+    assert [step.text for step in found[:5]] == [
+        line[3:] for line in told if line[:2] in ("1.", "2.", "3.", "4.", "5.")
+    ]
+    assert [step.command for step in found[:5] if step.command] == [
+        line for line in told if line.startswith("longtail")
+    ]
+
+
+def test_places_are_seen_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b").mkdir()
+    monkeypatch.chdir(tmp_path / "a b")
+    assert [from_here(tmp_path / word) for word in ("a b", "a b/x;y", "c")] == [".", "'x;y'", "../c"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to work in, with runs/it: two epochs, three experts, images of which the last map has one place."""
+    place = tmp_path_factory.mktemp("work here")
+    images = photographs(place / "my photos")
+    settings = {"data.image_size": 32, "model.num_experts": 3, "optim.batch_size": 16}
+    train(
+        images, model="mobilenetv3_small_050", epochs=2, method="balanced_softmax", out=place / "runs" / "it",
+        set=settings | {"model.pretrained": False, "optim.frozen_stages": 0}, quiet=True,
+    )  # fmt: skip
+    log = place / "runs" / "it" / "log.jsonl"
+    first, last = (json.loads(line) for line in log.read_text("utf-8").splitlines())
+    last |= {"loss": {key: value / 2 for key, value in first["loss"].items()}, "train_accuracy": 0.9}
+    log.write_text("".join(json.dumps(record) + "\n" for record in (first, last)), "utf-8")
+    return place
+
+
+def every_step(run: Run, made: Run) -> tuple[Step, ...]:
+    """The steps of a run as if it were as another is, and had every fault."""
+    facts, e = collect(made), read_evaluation(made)
+    assert None not in (facts.experts, facts.classes, facts.confusions, facts.confidence, e)
+    worse = (Gain("macro", "expert 1", -0.1, (-0.2, -0.01), True),)
+    experts = Experts(facts.experts.rows, worse, (), ())
+    return next_steps(run, e, facts.classes, facts.confusions, facts.confidence, experts, facts.data)
+
+
+def test_every_command_runs_from_where_the_report_is_made(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = trained / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    run = Run("../runs/it")
+    audit = {
+        "duplicates": [
+            {"kind": "exact", "paths": ["a", "b"], "splits": ["train", "test"], "classes": ["dog"]}
+        ],
+        "unreadable": [{"path": "c.jpg", "reason": "empty"}],
+    }
+    rates = [0.9, 0.9, 0.5, 0.5, 0.5, 0.5]
+    made = Run(
+        made_up_run(tmp_path / "run", num_classes=6, images=[60, 60, 60, 60, 60, 3], rates=rates, audit=audit)
+    )
+    page = (run.path / write_page(run)).read_text("utf-8")
+    shown = [html.unescape(code) for code in re.findall(r"<pre><code>(.*?)</code></pre>", page)]
+    commands = {step.command for step in every_step(run, made) if step.command} | set(shown)
+    kinds = {tuple(word for word in shlex.split(command)[1:3] if word.isalpha()) for command in commands}
+    assert kinds >= {
+        ("train",),
+        ("data", "split"),
+        ("data", "check"),
+        ("explain",),
+        ("evaluate",),
+        ("predict",),
+    }
+    for option in ("--epochs", "data.image_size", "data.validation", "model.num_experts", "--abstain-below"):
+        assert any(option in command for command in commands), option
+    for command in sorted(commands):
+        words = shlex.split(
+            command.replace("FOLDER", "'../my photos/test'").replace("PHOTOS", "'../my photos/test'")
+        )
+        status, said = main(words[1:]), capsys.readouterr().err
+        assert status == 0 or "settle no temperature" in said, command  # of noise, whatever it is given
