@@ -96,7 +96,7 @@ def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, g
     experts = Experts(facts.experts.rows, gains, (), ())
     found = advised(tuple(accuracy_steps(run, e, facts.classes, facts.confusions, experts)), "num_experts=1")
     assert len(found) == (gain < 0)
-    assert all("-2.0 points" in step.text for step in found)
+    assert all("2.0 points below" in step.text for step in found)
 
 
 def test_steps_are_ranked_by_the_points_at_stake(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from report_runs import KINDS, UNEVEN
+from longtail.report import Run, write_page
+from report_runs import KINDS, UNEVEN, made_up_run
 
 pytestmark = pytest.mark.slow
 
@@ -210,3 +211,55 @@ def test_a_stranger_in_the_page_cannot_run_or_send(pages: Pages, visit: Visit) -
     watched = visit(harmed)
     assert watched.page.title() != "run"
     assert [fault for fault in watched.faults if "Content Security Policy" in fault]
+
+
+def test_a_narrow_screen_shows_the_worst_ten_and_unfolds_the_rest(pages: Pages, visit: Visit) -> None:
+    def visible() -> int:
+        return sum(watched.page.locator("#class-table tbody tr").nth(row).is_visible() for row in range(100))
+
+    watched = visit(pages("hundred"), width=360)
+    assert visible() == 10
+    assert watched.texts("#rest summary") == ["90 more classes"]
+    height = watched.page.evaluate("document.documentElement.scrollHeight")
+    assert height < 11_000
+    watched.page.fill("#find", "class 99")
+    assert watched.texts("#class-table tbody th") == ["class 99"]
+    assert not watched.page.locator("#rest").is_visible()
+    watched.page.fill("#find", "")
+    watched.page.locator("#rest summary").click()
+    assert visible() == 100
+    watched.page.locator("#rest summary").click()
+    watched.page.emulate_media(media="print")
+    assert visible() == 100
+
+
+def test_what_a_narrow_screen_folds_is_opened_when_it_is_wide_or_pointed_at(
+    pages: Pages, visit: Visit
+) -> None:
+    watched, folded = visit(pages("hundred"), width=360), "details.fold:not([open])"
+    assert watched.page.locator(folded).count() >= 4
+    closed = watched.page.locator(folded).count()
+    watched.page.evaluate("location.hash = '#surest'")
+    watched.page.wait_for_function(f"document.querySelectorAll('{folded}').length === {closed - 1}")
+    watched.page.set_viewport_size({"width": 1280, "height": 800})
+    watched.page.wait_for_function(f"document.querySelectorAll('{folded}').length === 0")
+    assert visit(pages("hundred"), width=360, script=False).page.locator(folded).count() == 0
+
+
+def test_class_names_are_not_broken_within_words(tmp_path: Path, visit: Visit) -> None:
+    names = ("Cylindrotheca_closterium", "aquarium_fish", "Proteobacteria unknown", "x" * 60)
+    run = made_up_run(tmp_path / "run", names=names, images=40)
+    watched = visit(run / write_page(Run(run)), width=768)
+    lines = """() => [...document.querySelectorAll("#class-table tbody th")].flatMap((cell) => {
+      const range = document.createRange(), words = [];
+      for (const node of cell.childNodes) if (node.data) for (const found of node.data.matchAll(/[^\\s_]+_?/g)) {
+        range.setStart(node, found.index); range.setEnd(node, found.index + found[0].length);
+        words.push([found[0], new Set([...range.getClientRects()].map((box) => box.top)).size]);
+      }
+      return words;
+    })"""
+    found = dict(watched.page.evaluate(lines))
+    assert found.pop("x" * 60) > 1
+    assert set(found.values()) == {1}
+    assert {"Cylindrotheca_", "fish", "Proteobacteria"} <= set(found)
+    assert watched.page.evaluate("document.documentElement.scrollWidth") == 768

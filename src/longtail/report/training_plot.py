@@ -33,10 +33,11 @@ Record = dict[str, Any]
 
 
 def plot_training(run: Run) -> str | None:
-    """Draw the log into plots/training.png; None where no epoch is finished yet."""
-    if not run.log:
+    """Draw the log into plots/training.png; None where fewer than two epochs are finished: a point is no curve."""
+    if len(run.log) < 2:
         return None
-    terms = list(dict.fromkeys(name for record in run.log for name in record["loss"]))
+    every = [name for record in run.log for name in record["loss"]]
+    terms = [name for name in dict.fromkeys(every) if every.count(name) > 1]
     rows = math.ceil((3 + len(terms)) / COLUMNS)
     with styled():
         figure = new_figure(COLUMNS * PANEL[0], rows * PANEL[1] + 0.5)
@@ -73,21 +74,21 @@ def _curve(axes: Axes, title: str, log: Sequence[Record], value: Any) -> None:
 
 
 def _scores(axes: Axes, log: Sequence[Record]) -> None:
-    """Overall, many, medium and few of whichever part was evaluated as epochs passed."""
+    """Macro, many, medium and few of whichever part was evaluated as epochs passed."""
     split = next((name for name in SPLITS if any(name in record for record in log)), None)
-    axes.set_title("not evaluated yet" if split is None else f"{PART_NAMES[split]} accuracy")
+    axes.set_title("not evaluated yet" if split is None else f"macro on {PART_NAMES[split]} images")
     percent_axis(axes)
     if split is None:
         return
     scored, ends = [record for record in log if split in record], []
-    for key in ("overall", *GROUPS):
+    for key in ("macro", *GROUPS):
         epochs, values = _points(scored, lambda record, k=key: record[split][k])
         if not values:
             continue
         color = GROUP_COLORS.get(key, INK)
         axes.plot(
             epochs, [100 * value for value in values], color=color,
-            linewidth=2.6 if key == "overall" else 1.6, markersize=4,
+            linewidth=2.6 if key == "macro" else 1.6, markersize=4,
             marker=GROUP_MARKS.get(key, "s") if len(epochs) <= MARKED else None,
         )  # fmt: skip
         ends.append((100 * values[-1], key, color))

@@ -56,7 +56,8 @@ def _longer(run: Run) -> Iterator[Step]:
             yield Step(f"Train longer: with {over}, {told}.", command, points=100 * (last - before))
         return
     log = _longest_stage(run.log)
-    losses, right = [sum(r["loss"].values()) for r in log], [r["train_accuracy"] for r in log]
+    terms = set.intersection(*(set(r["loss"]) for r in log)) if log else set()  # some begin later than others
+    losses, right = [sum(r["loss"][t] for t in terms) for r in log], [r["train_accuracy"] for r in log]
     if len(log) < 2 or right[-1] >= LEARNED:
         return
     (before, last, span), (less, more, _) = _ends(losses), _ends(right)
@@ -109,8 +110,9 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
     told = (
-        f"Train with one expert: all {len(found.rows) - 1} together are {100 * gain.value:+.1f} points in macro from "
-        f"{gain.best} alone (95 %: {low} to {high}), and one needs less time. Compare on validation images."
+        f"Train with one expert: all {len(found.rows) - 1} together are {-100 * gain.value:.1f} points below {gain.best} "
+        f"alone in macro (95 % of the difference: {low} to {high}), and one needs less time. Compare on validation "
+        "images."
     )
     command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
     yield Step(told, command, points=-100 * gain.value)

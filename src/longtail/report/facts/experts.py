@@ -68,7 +68,10 @@ def _worth(e: Evaluation, gains: tuple[Gain, ...]) -> Iterator[str]:
         yield f"Too few {e.part} images to compare the experts."
         return
     macro = next(gain for gain in gains if gain.score == "macro")
-    for gain, where in ((macro, "in macro"), *((g, "on rare classes") for g in gains if g.score == "few")):
+    for gain, where in (
+        (macro, "in macro"),
+        *((g, "in macro of rare classes") for g in gains if g.score == "few"),
+    ):
         low, high = (f"{100 * end:+.1f}" for end in gain.interval)
         told = f"{abs(100 * gain.value):.1f} points {'better' if gain.value > 0 else 'worse'} {where} than {gain.best}"
         if gain.measurable:

@@ -105,7 +105,7 @@ def _rare(e: Evaluation, rows: Sequence[ScoreRow], few_below: int, many_above: i
         total = int(errors.sum())
         share = f"{whole(common / total)} % of their" if total >= ENOUGH else f"{common} of their {total}"
         where = f" {share} errors name a common class."
-    yield f"{who}: {of_hundred(row.value or 0.0)} %{_range(row)}.{where}"
+    yield f"{who}: macro {of_hundred(row.value or 0.0)} %{_range(row)}.{where}"
 
 
 def _outliers(e: Evaluation, ranked: Classes) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -13,6 +14,8 @@ from markupsafe import Markup
 
 from longtail.printable import printable
 from longtail.report.page.parts import Part
+
+LONGEST = 24  # letters of a word that is kept whole; as in script.js
 
 
 def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
@@ -47,7 +50,19 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["whole_words"] = whole_words
+    environment.tests["long"] = is_long
     return environment.get_template("page.html.jinja")
+
+
+def whole_words(text: str) -> Markup:
+    """Text that may be broken after what joins words, and so nowhere within them."""
+    return Markup("<wbr>").join(part for part in re.split(r"(?<=[_/-])", printable(text)) if part)
+
+
+def is_long(text: str) -> bool:
+    """Whether a word of the text is so long that it has to be broken all the same."""
+    return any(len(word) > LONGEST for word in re.split(r"[\s_/-]", printable(text)))
 
 
 def _printable(value: Any) -> Any:

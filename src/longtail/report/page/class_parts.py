@@ -14,6 +14,7 @@ from longtail.report.run import ENOUGH
 IN_HTML = 300  # up to that many classes every row is in the page without script
 WITHOUT_SCRIPT = 200  # rows in the page where there are more
 STEP = 100  # rows drawn at a time
+UNFOLDED = 10  # rows that a narrow screen shows before the rest is asked for
 COLUMNS = (
     ("class", "class", False), ("group", "group", False), ("train", "train", True), ("test", "test", True),
     ("right", "right", True), ("recall", "recall", False), ("precision", "precision", True),
@@ -80,6 +81,8 @@ def class_size(found: ClassSize) -> Mapping[str, Any]:
             whiskers = f"Upright lines: 95 % intervals.{beside}"
         band = " Line: running median; grey: the middle half." if found.band else ""
         caption = f"{whiskers}{band}{ends}"
+    if len(found.points) == 1:
+        return {"pictures": (), "groups": ()}
     svg = to_svg(figure, "size", heading, f"{caption} The numbers are in the table of classes.")
     numbers = _deciles(found) if found.form == "shares" else None
     marks = () if found.form in ("shares", "bins") else _groups(found)
@@ -134,6 +137,7 @@ def classes(found: Classes, facts: Facts) -> Mapping[str, Any]:
         "empty": EMPTY,
         "columns": COLUMNS,
         "total": total,
+        "rest": max(0, total - UNFOLDED),
         "step": STEP,
         "macro": f"{found.macro:.3f}" if found.macro is not None else "-1",
         "mean": cent(found.macro),
@@ -186,7 +190,12 @@ def class_data(found: Classes) -> Mapping[str, Any]:
     """The table for the script: lists in the order that `script.js` names."""
     places = {row.name: place for place, row in enumerate(found.rows)}
     rows = [_values(row, places) for row in found.rows]
-    return {"groups": GROUPS, "step": STEP if len(rows) > IN_HTML else IN_HTML, "rows": rows}
+    return {
+        "groups": GROUPS,
+        "step": STEP if len(rows) > IN_HTML else IN_HTML,
+        "unfolded": UNFOLDED,
+        "rows": rows,
+    }
 
 
 def _values(row: ClassRow, places: Mapping[str, int]) -> list[Any]:

@@ -11,7 +11,7 @@ from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
 from longtail.report.page.thumbnails import Thumbnails
 from longtail.report.run import ENOUGH
 
-FIRST = 6  # pairs shown at once; the others open
+FIRST = 4  # pairs shown at once; the others open
 NUMBERS = 50  # errors told as numbers beside the matrix
 
 

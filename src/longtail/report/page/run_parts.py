@@ -6,7 +6,17 @@ from typing import Any
 from longtail.data.dataset import counted
 from longtail.data.repairing import REPAIRED
 from longtail.metrics.groups import GROUPS
-from longtail.report.facts import Confidence, Data, Experts, Facts, Reliability, Repeat, Step, Training
+from longtail.report.facts import (
+    Confidence,
+    Data,
+    Experts,
+    Facts,
+    Reliability,
+    Repeat,
+    Series,
+    Step,
+    Training,
+)
 from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
@@ -23,19 +33,20 @@ def confidence(found: Confidence) -> Mapping[str, Any]:
     if found.after is not None:
         stages.append(("after", found.after, f"Divided by the temperature {found.temperature:.2f}"))
     for name, part, heading in stages:
-        if part.bins:
+        if len(part.bins) > 1:
             title = heading if found.after is not None else "How often is it right when it is this sure?"
             caption = "Each mark: as many images. Grey: where it would lie if the model were as sure as it is right."
             svg = to_svg(curve_figures.reliability(part), f"reliability-{name}", title, caption)
             pictures.append(Picture(title, svg, caption, _reliability(part)))
-    if found.risk:
+    risk = [line for line in found.risk if len(line.coverage) > 1]
+    if risk:
         title = "What does leaving out the least certain bring?"
-        several = len(found.risk) > 1
+        several = len(risk) > 1
         caption = ""
         if several:
             caption = "One line a group, all at the same thresholds: abstaining may help one and not another."
         svg = to_svg(
-            curve_figures.risk_coverage(found.risk), "risk", title, caption or "Errors over share answered."
+            curve_figures.risk_coverage(risk), "risk", title, caption or "Errors over share answered."
         )
         pictures.append(Picture(title, svg, caption))
     return {"sentences": found.sentences, "pictures": pictures, "table": _answered(found)}
@@ -117,19 +128,37 @@ def _points(value: float) -> str:
 def training(found: Training) -> Mapping[str, Any]:
     """Did training go well?"""
     pictures = []
-    scores = [series for series in found.series if series.kind == "score" and series.values]
+    drawn = [series for series in found.series if len(series.values) > 1]  # a single point is no curve
+    scores = [series for series in drawn if series.kind == "score"]
     if scores:
-        title = f"{found.scores_on.capitalize()} accuracy".strip()
+        title = f"Macro on {found.scores_on} images" + ", and within each group" * (len(scores) > 1)
         svg = to_svg(curve_figures.score_curves(scores, found), "scores", title, "Per cent over epochs.")
         pictures.append(Picture(title, svg, "", _series(scores)))
-    others = [series for series in found.series if series.kind != "score" and series.values]
+    others = [series for series in drawn if series.kind != "score"]
     for number, series in enumerate(others):
         name = series.name.replace("_", " ")
         title = {"loss": f"Loss: {name}", "rate": "Learning rate"}.get(series.kind, name)
         svg = to_svg(curve_figures.curve(series, found), f"curve-{number}", title, "Value over epochs.")
         pictures.append(Picture(title, svg, "", _series([series])))
     stages = [f"{name.capitalize()} stage: {epoch_range(first, last)}." for name, first, last in found.stages]
-    return {"sentences": stages, "pictures": pictures, "empty": not pictures, "edges": bool(found.edges)}
+    single = [series for series in found.series if len(series.values) == 1]
+    return {
+        "sentences": stages,
+        "pictures": pictures,
+        "single": _single(single),
+        "empty": not (pictures or single),
+        "edges": bool(found.edges) and bool(pictures),
+    }
+
+
+def _single(found: Sequence[Series]) -> Table | None:
+    """What has one value alone, which is not drawn."""
+    rows = []
+    for series in found:
+        name = series.name.replace("_", " ")
+        value = cent(series.values[0]) if series.kind == "score" else _number(series.values[0])
+        rows.append((f"loss: {name}" if series.kind == "loss" else name, str(series.epochs[0]), value))
+    return Table("Known of one epoch alone", ("what", "epoch", "value"), rows) if rows else None
 
 
 def _series(found: Sequence[Any]) -> Table:

@@ -11,6 +11,26 @@
   });
   addEventListener("afterprint", () => { for (const part of opened) part.open = false; });
 
+  // On a narrow screen what lies beside the answers is folded; what an address points into is opened.
+  const narrow = matchMedia("(max-width: 599px)");
+  function fold() {
+    for (const part of document.querySelectorAll(".fold")) part.open = !narrow.matches;
+    show();
+  }
+  function show() {
+    const place = location.hash.startsWith("#classes:") ? null : $(decoded(location.hash.slice(1)));
+    const part = place?.closest("details");
+    if (!part || part.open) return;
+    part.open = true;
+    place.scrollIntoView();
+  }
+  function decoded(word) {
+    try { return decodeURIComponent(word); } catch { return ""; }
+  }
+  narrow.addEventListener("change", fold);
+  addEventListener("hashchange", show);
+  fold();
+
   // What is wider than the screen can be scrolled with the keyboard.
   function reach() {
     for (const box of document.querySelectorAll(".scroll")) {
@@ -28,7 +48,7 @@
   if (data.classes) classTable(data.classes);
   if (data.matrix) matrix(data.matrix);
 
-  function classTable({ rows, groups, step }) {
+  function classTable({ rows, groups, step, unfolded }) {
     const [NAME, GROUP, TRAIN, TEST, RIGHT, LOW, HIGH, SAID, TAKEN, CONFIDENCE, REMARK] = Array(11).keys();
     const table = $("class-table"), body = table.tBodies[0], heads = [...table.querySelectorAll("thead th")];
     const find = $("find"), group = $("group"), hide = $("hide"), more = $("more");
@@ -71,11 +91,16 @@
         if (head.dataset.sort === state.sort) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
         else head.removeAttribute("aria-sort");
       }
-      const name = heads.find((head) => head.dataset.sort === state.sort).textContent.trim();
+      const column = heads.find((head) => head.dataset.sort === state.sort).textContent.trim();
       const drawn = Math.min(shown, order.length), number = (n) => n.toLocaleString("en");
       const part = drawn < order.length ? `first ${number(drawn)} of ${number(order.length)}` : number(order.length);
-      say(`${part} ${order.length === 1 ? "class" : "classes"}, sorted by ${name}, ${state.down ? "largest" : "smallest"} first`);
+      say(`${part} ${order.length === 1 ? "class" : "classes"}, sorted by ${column}, ${state.down ? "largest" : "smallest"} first`);
       more.hidden = drawn === order.length;
+      const folded = $("rest"), rest = order.length - unfolded;
+      if (folded) {
+        folded.hidden = rest <= 0;
+        folded.firstElementChild.textContent = `${number(rest)} more ${rest === 1 ? "class" : "classes"}`;
+      }
     }
 
     const say = (text) => { $("sorted").textContent = text; };
@@ -86,6 +111,12 @@
       return `${(Math.round(10 * Math.min(Math.max(100 * share, 0.1), 99.9)) / 10).toFixed(1)} %`;
     }
 
+    function name(cell, text) { // broken after what joins words, and within them only where they are long
+      const parts = text.split(/(?<=[_/-])/);
+      cell.replaceChildren(...parts.flatMap((part, place) => (place ? [document.createElement("wbr"), part] : [part])));
+      if (text.split(/[\s_/-]/).some((word) => [...word].length > 24)) cell.className = "long-words";
+    }
+
     function element(place) {
       if (!elements.has(place)) elements.set(place, build(place));
       return elements.get(place);
@@ -94,7 +125,7 @@
     function build(place) {
       const row = rows[place], copy = $("class-row").content.firstElementChild.cloneNode(true), cells = copy.cells;
       const number = (n) => n.toLocaleString("en");
-      cells[0].textContent = row[NAME];
+      name(cells[0], row[NAME]);
       cells[1].firstElementChild.textContent = groups[row[GROUP]];
       cells[1].firstElementChild.className = `g ${groups[row[GROUP]]}`;
       cells[2].textContent = number(row[TRAIN]);
@@ -114,7 +145,7 @@
       }
       cells[6].textContent = !row[SAID] ? (row[TEST] ? "never said" : "")
         : row[SAID] < ENOUGH ? `${row[RIGHT]} of ${row[SAID]}` : cent(precision(row));
-      cells[7].textContent = taken(place) ?? "";
+      name(cells[7], taken(place) ?? "");
       cells[8].textContent = row[CONFIDENCE] === null || few(place) ? "" : cent(row[CONFIDENCE]);
       return copy;
     }
