@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 
@@ -96,6 +97,7 @@ def test_a_sheet_with_awkward_names_is_drawn_twice_alike(tmp_path: Path) -> None
     explanation = Explanation(
         path="caf\udce9.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=odd, confidence=0.5,
         votes=(odd, "b"), probabilities=torch.tensor([0.5, 0.5]), shown="b", maps=torch.zeros(2, 2, 2), actual="b",
+        layer="here",
         chosen="experts disagree",
     )  # fmt: skip
     files = [tmp_path / "1.png", tmp_path / "2.png"]
@@ -112,9 +114,25 @@ def test_a_vote_for_a_long_name_is_told_from_another() -> None:
     explanation = Explanation(
         path="a.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=votes[0], confidence=0.5, votes=votes,
         probabilities=torch.tensor([0.5, 0.5]), shown=votes[0], maps=torch.zeros(2, 2, 2),
+        layer="here",
     )  # fmt: skip
     captions = [text.get_text() for text in _draw([explanation], "").texts]
-    assert [text for text in captions if text.startswith("expert")] == [
-        "expert 1: S…is_leucotis",
-        "expert 2: S…s_fuscoater",
-    ]
+    told = [text for text in captions if text.startswith("expert")]
+    assert [text[-9:] for text in told] == ["_leucotis", "fuscoater"]
+
+
+@pytest.mark.parametrize("experts", [1, 3])
+def test_every_word_of_a_sheet_lies_within_it(experts: int) -> None:
+    name = "WIDE WORDS OF A CLASS WITH A LONG NAME " * 3
+    explanation = Explanation(
+        path=f"{name}.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=name, confidence=0.5,
+        votes=(name,) * experts, probabilities=torch.tensor([0.5, 0.5]), shown="b", maps=torch.ones(experts, 7, 7),
+        layer="the map after stage 3 of 7, since the last has 2 x 2 places", actual="b",
+    )  # fmt: skip
+    figure = _draw([explanation], f"What the experts of {name} look at")
+    right = figure.bbox.width
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.texts}
+    assert not {text: box.x1 for text, box in boxes.items() if box.x0 < 0 or box.x1 > right}
+    title = next(box for text, box in boxes.items() if text.startswith("What the"))
+    assert title.x1 < next(box for text, box in boxes.items() if text == "less").x0
+    assert "since the last has 2 x 2 places." in " ".join(boxes)

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from longtail.explain import brightest_is_one, grad_cam
+from longtail.explain import brightest_is_one, grad_cam, shown_layers
+from longtail.explain.shown_layers import attached
 from longtail.models import ModelOptions, build_model
 from longtail.types import InputError
 
@@ -122,3 +123,38 @@ def test_without_captum_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     model = Corners()
     with pytest.raises(InputError, match=r"pip install captum$"):
         grad_cam(model, list(model.maps), torch.ones(1, 3, SIZE, SIZE), torch.tensor([0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "places"),
+    [
+        ("resnet20", 32, 8),
+        ("resnet20", 16, 8),
+        ("test_resnet", 64, 8),
+        ("test_resnet", 8, 2),
+        ("test_vit", 64, 4),
+    ],
+)
+def test_maps_are_taken_where_they_have_places_enough(name: str, size: int, places: int) -> None:
+    torch.manual_seed(0)
+    model = build_model(ModelOptions(name=name, num_experts=2), 5, ("first",)).eval()
+    image, target = torch.randn(1, 3, size, size), torch.tensor([3])
+    found = shown_layers(model, lambda: model(image))
+    maps = grad_cam(lambda x: model(x).logits, found.layers, image, target)
+    assert maps.shape[-2:] == (places, places)
+    for expert, layer in enumerate(found.layers):
+        torch.testing.assert_close(maps[expert], by_hand(model, layer, image, expert, target).relu().detach())
+    assert (found.layers == tuple(model.last_maps())) == found.name.startswith("each expert's last map")
+    assert not any(part._forward_hooks for part in model.modules())
+
+
+def test_an_earlier_map_is_reached_where_training_detaches_the_trunk() -> None:
+    torch.manual_seed(0)
+    options = ModelOptions(name="resnet20", num_experts=2, detach_trunk=(False, True))
+    model = build_model(options, 5, ("first",)).eval()
+    image, target = torch.randn(1, 3, 16, 16), torch.tensor([3])
+    found = shown_layers(model, lambda: model(image))
+    with attached(model):
+        maps = grad_cam(lambda x: model(x).logits, found.layers, image, target)
+    assert bool(maps.flatten(1).any(dim=1).all())
+    assert model.detach_trunk == (False, True)

@@ -215,8 +215,9 @@ def test_a_page_that_would_be_too_large_has_no_images(
     assert "larger than 8 MB" in page
 
 
-def test_nothing_tells_the_machine(tmp_path: Path) -> None:
+def test_nothing_tells_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the recipe's paths nor images that a table names by their whole path."""
+    monkeypatch.chdir(tmp_path)
     elsewhere = {"data.root": str(tmp_path / "root"), "model.weights": str(tmp_path / "begin.safetensors")}
     image = str(tmp_path / "photos/cat/1.jpg")
     audit = {
@@ -244,7 +245,7 @@ def test_nothing_tells_the_machine(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) -> None:
-    assert "longtail explain run" in pages("perfect").read_text("utf-8")
+    assert "<code>longtail explain " in pages("perfect").read_text("utf-8")
     run = made_up_run(tmp_path / "run", num_classes=7)
     (run / "explain").mkdir()
     for name in ("00.webp", "00-1.webp"):

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from longtail.explain import Explanation
     from longtail.predict import Classifier
 
-FEW_PLACES = 4  # a side of a map, below which it hardly says where
-
 
 def explain(
     run: RunArgument,
@@ -106,13 +104,16 @@ def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None)
 
 
 def _note_of_few_places(found: "list[Explanation]") -> None:
+    from longtail.explain import LEAST
+
     height, width = found[0].maps.shape[-2:]
-    if min(height, width) < FEW_PLACES:
+    if min(height, width) < LEAST:
         typer.echo(
             f"maps of {height} x {width} places show little: the run's images are small; train on larger ones with "
             "--set data.image_size=N",
             err=True,
         )
+    typer.echo(f"maps: {found[0].layer}, {height} x {width} places", err=True)
 
 
 def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:

@@ -6,8 +6,10 @@ from longtail.explain.folder import explain_chosen, write_explanations
 from longtail.explain.grad_cam import NEEDS_CAPTUM, brightest_is_one, grad_cam
 from longtail.explain.picture import fit, overlay
 from longtail.explain.sheet import write_sheet
+from longtail.explain.shown_layers import LEAST, shown_layers
 
 __all__ = [
+    "LEAST",
     "NEEDS_CAPTUM",
     "PICTURE",
     "RULE",
@@ -19,6 +21,7 @@ __all__ = [
     "fit",
     "grad_cam",
     "overlay",
+    "shown_layers",
     "write_explanations",
     "write_sheet",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor
 from longtail.data import read_images
 from longtail.engine.evaluate import Predictions
 from longtail.explain.grad_cam import brightest_is_one, grad_cam
+from longtail.explain.shown_layers import attached, shown_layers
 from longtail.predict import Classifier
 from longtail.types import InputError
 
@@ -32,6 +33,7 @@ class Explanation:
         votes: (M) the class that each expert would choose alone.
         probabilities: (C,) calibrated.
         shown: the class that the maps are for.
+        layer: where in the network the maps are taken, see `shown_layers`.
         maps: (M, h, w) in [0, 1], each divided by its own maximum; zero where nothing speaks for `shown`.
         actual: the image's class, where it is known.
         chosen: why this image was chosen, where a rule chose it.
@@ -45,6 +47,7 @@ class Explanation:
     probabilities: Float[Tensor, " c"]
     shown: str
     maps: Float[Tensor, "m h w"]
+    layer: str
     actual: str | None = None
     chosen: str | None = None
 
@@ -109,8 +112,12 @@ def _explain(
     said = Predictions.joined([Predictions.of(logits, each)])
     labels, names = said.labels[:, 0], classifier.classes
     target = labels if wanted is None else torch.full_like(labels, wanted)
-    layers = classifier.model.last_maps()
-    found = grad_cam(lambda x: classifier.logits(x)[1], layers, images.to(classifier.device), target)
+    model = classifier.model
+    places = shown_layers(model, lambda: classifier.logits(images[:1]))
+    with attached(model):
+        found = grad_cam(
+            lambda x: classifier.logits(x)[1], places.layers, images.to(classifier.device), target
+        )
     maps = brightest_is_one(found).cpu()
     for row, path in enumerate(paths):
         yield Explanation(
@@ -122,6 +129,7 @@ def _explain(
             probabilities=logits[row].softmax(dim=-1).cpu(),
             shown=names[int(target[row])],
             maps=maps[:, row],
+            layer=places.name,
         )
 
 

@@ -23,7 +23,6 @@ from longtail.types import InputError
 from longtail.whole import whole
 
 NAME, SIDE = "explain", 160
-LAYER = "each expert's last map"
 
 
 def explain_chosen(classifier: Classifier, class_name: str | None = None) -> list[Explanation]:
@@ -65,7 +64,7 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
         made = RunFolder(partial)
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
         made.write("sheet.png", lambda file: write_sheet(explanations, title, file))
-        made.write_json("explain.json", {"rule": RULE, "layer": LAYER, "images": entries})
+        made.write_json("explain.json", {"rule": RULE, "layer": explanations[0].layer, "images": entries})
     return target
 
 

@@ -13,20 +13,20 @@ NEEDS_CAPTUM = "heat maps need captum; install it with: pip install captum"
 
 def grad_cam(
     expert_logits: Callable[[Tensor], Tensor],
-    last_maps: Sequence[nn.Module],
+    layers: Sequence[nn.Module],
     image: Num[Tensor, "b 3 height width"],
     target: Int[Tensor, " b"],
 ) -> Float[Tensor, "m b h w"]:
-    """Each expert's Grad-CAM for one class an image, on that expert's last map.
+    """Each expert's Grad-CAM for one class an image, on a map of that expert, by the paper its last one.
 
-    With A (D, h, w) the last map and z the expert's logit of the class, the map is
+    With A (D, h, w) the map and z the expert's logit of the class, the map is
     ReLU(sum_d a_d A_d), a_d the mean of dz / dA_d over the h*w places. Where a cosine classifier follows the mean of A,
     z does not change with the length of that mean, so sum_d a_d A_d averages to zero over the places: such a map
     shows where the evidence is above the image's average.
 
     Args:
         expert_logits: from images to the logits (M, B, C) that are explained; no statistic of it may change.
-        last_maps: for each expert the module whose output (B, D, h, w) is its last map; all of one size.
+        layers: for each expert the module whose output (B, D, h, w) is its map; all of one size.
         image: what `expert_logits` is given.
         target: class indices.
 
@@ -42,7 +42,7 @@ def grad_cam(
         raise InputError(NEEDS_CAPTUM) from None
 
     maps = []
-    for expert, layer in enumerate(last_maps):
+    for expert, layer in enumerate(layers):
         explained = LayerGradCam(lambda x, m=expert: expert_logits(x)[m], layer)
         found = explained.attribute(image, target.to(image.device), relu_attributions=True)
         maps.append(found.detach().float().squeeze(1))

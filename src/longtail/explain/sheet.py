@@ -1,6 +1,7 @@
 """A contact sheet: a row an image, with the image, a heat map for each expert, and what is said of it."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 INK, QUIET = "#16191D", "#4A525C"
 DOTS = 150  # an inch
-CELL, GAP, WORDS, EDGE, CAPTION, HEAD = 1.6, 0.14, 2.5, 0.3, 0.3, 0.85  # inches
+CELL, GAP, WORDS, EDGE, CAPTION, HEAD, LINE = 1.6, 0.14, 2.5, 0.3, 0.3, 0.69, 0.17  # inches
+LEGEND = 1.7  # inches beside the title
 PIXELS = 240  # side of an image on the sheet
 
 
@@ -53,23 +55,32 @@ def _draw(explanations: Sequence[Explanation], title: str) -> "Figure":
     columns = max(experts + 1, 3)
     width = 2 * EDGE + WORDS + columns * CELL + (columns - 1) * GAP
     row = CAPTION + CELL + GAP
-    height = HEAD + len(explanations) * row + EDGE
-    figure = Figure(figsize=(width, height), facecolor="white")
+    figure = Figure(figsize=(width, 1), facecolor="white", dpi=DOTS)
     FigureCanvasAgg(figure)
-    _head(figure, title, explanations[0].maps.shape[-2:], width, height)
+    note = _lines(_note(explanations[0]), width - 2 * EDGE, 9.0)
+    head = HEAD + len(note) * LINE
+    height = head + len(explanations) * row + EDGE
+    figure.set_size_inches(width, height)
+    _head(figure, title, note, width, height)
     for number, explanation in enumerate(explanations):
-        top = height - HEAD - number * row
+        top = height - head - number * row
         _row(figure, explanation, top, width, height)
     return figure
 
 
-def _head(figure: "Figure", title: str, places: Sequence[int], width: float, height: float) -> None:
-    figure.text(EDGE / width, 1 - 0.3 / height, _short(title, 60), size=13, weight="bold", va="center")
-    note = (
+def _note(e: Explanation) -> str:
+    height, width = e.maps.shape[-2:]
+    return (
         "Bright: where this expert sees evidence for the class. "
-        f"Each map has {places[0]} x {places[1]} places and is scaled to its brightest."
+        f"Each map has {height} x {width} places and is scaled to its brightest. Taken from {e.layer}."
     )
-    figure.text(EDGE / width, 1 - 0.58 / height, note, color=QUIET, va="center")
+
+
+def _head(figure: "Figure", title: str, note: Sequence[str], width: float, height: float) -> None:
+    kept = _fitting(title, width - 2 * EDGE - LEGEND, 13.0, "bold")
+    figure.text(EDGE / width, 1 - 0.3 / height, kept, size=13, weight="bold", va="center")
+    for number, line in enumerate(note):
+        figure.text(EDGE / width, 1 - (0.58 + number * LINE) / height, line, size=9, color=QUIET, va="center")
     left, length, y = width - EDGE - 1.1, 0.7, height - 0.3
     bar = figure.add_axes((left / width, (y - 0.06) / height, length / width, 0.12 / height))
     bar.imshow(colors()[None], aspect="auto")
@@ -91,7 +102,7 @@ def _row(figure: "Figure", e: Explanation, top: float, width: float, height: flo
         axes = figure.add_axes((left / width, bottom / height, CELL / width, CELL / height))
         _show(axes, pixels)
         figure.text(
-            left / width, (bottom + CELL + 0.07) / height, _short(caption, 24), size=8,
+            left / width, (bottom + CELL + 0.07) / height, _fitting(caption, CELL, 8.0, "bold"), size=8,
             color=INK if differs else QUIET, weight="bold" if differs else "normal",
         )  # fmt: skip
         if column and not bool(e.maps[column - 1].any()):
@@ -103,14 +114,15 @@ def _words(figure: "Figure", e: Explanation, left: float, top: float, line: floa
     right = "" if e.actual is None else ("right" if e.actual == e.label else f"labelled {e.actual}")
     agree = sum(vote == e.label for vote in e.votes)
     said = [
-        (_short(e.label, 26), INK, "bold", 10.5),
-        (f"confidence {e.confidence:.2f}, {agree} of {len(e.votes)} votes", INK, "normal", 9),
-        (_short(right, 34), INK, "normal", 9),
-        ("" if e.shown == e.label else _short(f"maps for {e.shown}", 34), INK, "normal", 9),
-        (e.chosen or "", QUIET, "normal", 8),
-        (_short(PurePath(e.path).name, 36), QUIET, "normal", 8),
+        (e.label, INK, "bold", 10.5),
+        (f"confidence {e.confidence:.2f}, {agree} of {len(e.votes)} votes", INK, "normal", 9.0),
+        (right, INK, "normal", 9.0),
+        ("" if e.shown == e.label else f"maps for {e.shown}", INK, "normal", 9.0),
+        (e.chosen or "", QUIET, "normal", 8.0),
+        (PurePath(e.path).name, QUIET, "normal", 8.0),
     ]
-    for number, (text, color, weight, size) in enumerate(entry for entry in said if entry[0]):
+    for number, (whole, color, weight, size) in enumerate(entry for entry in said if entry[0]):
+        text = _fitting(whole, WORDS - 2 * GAP, size, weight)
         figure.text(left, top - number * line * 1.1, text, color=color, weight=weight, size=size, va="top")
 
 
@@ -119,8 +131,38 @@ def _show(axes: "Axes", pixels: torch.Tensor) -> None:
     axes.set_axis_off()
 
 
-def _short(text: str, length: int) -> str:
-    """The text in one line, its middle left out where it is long."""
-    text = " ".join(text.split()).encode("utf-8", "replace").decode()
-    half = (length - 1) // 2
-    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
+def _fitting(text: str, inches: float, size: float, weight: str) -> str:
+    """The text in one line of that width, its middle left out where it is longer."""
+    whole = " ".join(text.split()).encode("utf-8", "replace").decode()
+    shown, half = whole, len(whole) // 2
+    while half and _inches(shown, size, weight) > inches:
+        half -= 1
+        shown = f"{whole[:half]}…{whole[-half:]}" if half else "…"
+    return shown
+
+
+def _lines(text: str, inches: float, size: float) -> list[str]:
+    """The words of a text in lines of that width."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _inches(longer, size, "normal") > inches:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _inches(text: str, size: float, weight: str) -> float:
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size, weight=weight)
+    wide, *_ = _renderer().get_text_width_height_descent(text, font, False)
+    return float(wide) / DOTS
+
+
+@cache
+def _renderer() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, DOTS)  # type: ignore[no-untyped-call]

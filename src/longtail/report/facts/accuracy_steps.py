@@ -110,9 +110,9 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
     told = (
-        f"Train with one expert: all {len(found.rows) - 1} together are {-100 * gain.value:.1f} points below {gain.best} "
-        f"alone in macro (95 % of the difference: {low} to {high}), and one needs less time. Compare on validation "
-        "images."
+        f"Train with one expert: all {len(found.rows) - 1} together are {-100 * gain.value:.1f} points below "
+        f"{gain.best} alone in macro (95 % of the difference: {low} to {high}), and one needs less time. Compare on "
+        "validation images."
     )
     command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
     yield Step(told, command, points=-100 * gain.value)

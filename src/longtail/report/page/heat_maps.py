@@ -42,6 +42,7 @@ class Explained(Record):
     """explain/explain.json, as `longtail.explain` writes it."""
 
     rule: str
+    layer: str = ""
     images: list[ExplainedImage]
 
 
@@ -72,6 +73,8 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
     )
     rule = f"{found.rule[:1].upper()}{found.rule[1:].removesuffix('.')}."
+    if found.layer:
+        rule += f" Maps: {found.layer}."
     return {"cards": cards, "rule": rule, "missing": missing, "command": ""}
 
 
