@@ -60,6 +60,7 @@ spent, epoch = time.process_time(), seconds_of_an_epoch(learner)
 epochs = round(min(args.epochs, max(1, (args.cpu_seconds - spent) / epoch - 1)))
 with learner.no_bar(), learner.no_logging():
     learner.fine_tune(epochs)
+    learner.remove_cb(NoValidation)  # predictions are a validation to fastai
     files = sorted(args.folder.glob("test/*/*"))
     probabilities, _ = learner.get_preds(dl=loaders.test_dl(files))
 np.savez(args.out, probabilities=probabilities.numpy(), epochs=epochs + 1)

@@ -12,8 +12,8 @@ afresh. fastai is installed into an environment beside the sets (--work), never 
 """
 
 import argparse
+import json
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -94,18 +94,34 @@ def run(words, threads, log):
     }
 
 
-def longtail(side, folder, seed, threads, work, counts):
-    """One run of the command with its defaults."""
+def longtail(side, folder, seed, threads, work, *, minutes):
+    """One run of the command with its defaults, but for the minutes that are given."""
     out = work / f"{folder.name}-{side.replace(' ', '')}-{seed}-{time.time_ns()}"
     words = [sys.executable, "-m", "longtail", "train", folder, *OPTIONS[side], "--out", out, "--seed", seed]
-    log = Path(f"{out}.log")
-    spent = run(words, threads, log)
-    text = log.read_text("utf-8")
+    if minutes is not None and side == "longtail":
+        words += ["--minutes", f"{minutes:g}"]
+    spent = run(words, threads, Path(f"{out}.log"))
     rows = pq.read_table(out / "eval" / "test" / "predictions.parquet").to_pydict()
-    return spent | {
-        "said": [line.strip() for line in text.splitlines() if line.strip()][:12],
-        "estimate_s": estimate(text),
-        "named": {"": scoring.packed(named_by_file(rows, folder))},
+    epochs = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    return (
+        spent
+        | {"minutes": minutes, "epochs": len(epochs), "needed_s": round(sum(e["seconds"] for e in epochs), 1)}
+        | searched(out / "search.json")
+        | {"named": {"": scoring.packed(named_by_file(rows, folder))}}
+    )
+
+
+def searched(path):
+    """What a run kept of its search: seconds that training was said to take, and why its settings were chosen."""
+    if not path.exists():
+        return {"estimate_s": None, "reasons": []}
+    kept = json.loads(path.read_text("utf-8"))
+    trials = [f"{t['name']}: {100 * t['macro']:.1f}" for t in kept["trials"]]
+    return {
+        "estimate_s": kept["estimate"],
+        "search_s": kept["seconds"],
+        "trials": trials,
+        "reasons": kept["reasons"],
     }
 
 
@@ -115,12 +131,6 @@ def named_by_file(rows, folder):
     named = {tuple(Path(p).parts[-2:]): label for p, label in zip(rows["path"], rows["label"], strict=True)}
     files = sorted((folder / "test").glob("*/*"))
     return [classes.index(named[file.parts[-2:]]) for file in files]
-
-
-def estimate(text):
-    """The seconds that longtail said it would take, None where it said nothing."""
-    found = re.search(r"about (\d+(?:\.\d+)?) (second|minute|hour)", text)
-    return float(found[1]) * {"second": 1, "minute": 60, "hour": 3600}[found[2]] if found else None
 
 
 def opponent(side, folder, seed, threads, work, counts, *, budget):
@@ -167,7 +177,7 @@ def measure(name, args, path, work):
 
 def one(side, seed, folder, work, counts, args, result):
     if side in OPTIONS:
-        return longtail(side, folder, seed, args.threads, work, counts)
+        return longtail(side, folder, seed, args.threads, work, minutes=args.minutes)
     spent = [run["cpu_s"] for run in result["runs"] if run["side"] == "longtail"]
     budget = args.cpu_seconds or (round(sum(spent) / len(spent)) if spent else 300)
     return opponent(side, folder, seed, args.threads, work, counts, budget=budget)
@@ -183,6 +193,7 @@ def main():
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="for longtail, instead of its default")
     parser.add_argument("--cpu-seconds", type=float, help="for the opponents, instead of longtail's own")
     parser.add_argument(
         "--small", action="store_true", help="small forms of the sets; figures for a first look"

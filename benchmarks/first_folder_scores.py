@@ -90,16 +90,16 @@ def _mean(values):
 
 
 def estimates(result):
-    """A line for each run of longtail that gave an estimate: minutes said and needed."""
+    """A line for each run of longtail that said how long training would take: seconds said and needed."""
     return [
         [result["set"], run["side"], str(run["seed"]), str(result["threads"]), f"{run['estimate_s']:.0f}",
-         f"{run['wall_s']:.0f}", f"{run['cpu_s']:.0f}", f"{run['wall_s'] / run['estimate_s']:.2f}"]
+         f"{run['needed_s']:.0f}", f"{run['needed_s'] / run['estimate_s']:.2f}", f"{run['wall_s']:.0f}"]
         for run in result["runs"]
         if run.get("estimate_s")
     ]  # fmt: skip
 
 
-ESTIMATES_HEAD = ["set", "", "seed", "threads", "said, s", "needed, s", "CPU s", "needed / said"]
+ESTIMATES_HEAD = ["set", "", "seed", "threads", "training said, s", "needed, s", "needed / said", "all, s"]
 
 
 def read(paths):

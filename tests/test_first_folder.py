@@ -78,7 +78,8 @@ def result(load: Callable[[str], ModuleType]) -> dict[str, Any]:
                 "side": "longtail",
                 "seed": seed,
                 "cpu_s": 20.0,
-                "wall_s": 30.0,
+                "wall_s": 90.0,
+                "needed_s": 30.0,
                 "estimate_s": 60.0,
                 "named": ours,
             }
@@ -111,12 +112,18 @@ def test_seeds_of_the_same_image_are_not_counted_as_more_images(load: Callable[[
     assert both[2] - both[1] > 0.85 * (one[2] - one[1])  # as of twice the images: 0.71
 
 
-def test_estimates_are_read_and_set_beside_what_was_needed(load: Callable[[str], ModuleType]) -> None:
+def test_what_training_was_said_to_take_stands_beside_what_it_took(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
     program = load("first_folder")
-    assert program.estimate("chosen: 8 epochs: about 2 minutes on 1 core") == 120
-    assert program.estimate("chosen: network resnet32") is None
+    assert program.searched(tmp_path / "search.json")["estimate_s"] is None
+    trial = {"name": "three experts", "macro": 0.5}
+    kept = {"estimate": 60.0, "seconds": 9.0, "trials": [trial], "reasons": ["a tie"]}
+    (tmp_path / "search.json").write_text(json.dumps(kept), "utf-8")
+    found = program.searched(tmp_path / "search.json")
+    assert (found["estimate_s"], found["search_s"], found["trials"]) == (60.0, 9.0, ["three experts: 50.0"])
     rows = load("first_folder_scores").estimates(result(load))
-    assert rows[0][-1] == "0.50"
+    assert rows[0][-4:] == ["60", "30", "0.50", "90"]
 
 
 def test_predictions_follow_the_order_of_the_files(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
