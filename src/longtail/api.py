@@ -223,7 +223,12 @@ def _clear_seeds(error: BaseException, runs: SeedRuns, made: Sequence[Path], *, 
 
 
 def evaluate(
-    run: str | Path, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    strict: bool = False,
+    prior: Prior | None = None,
+    views: int = 1,
 ) -> dict[str, Any]:
     """Evaluate a run and write `eval/<split>/` into its folder.
 
@@ -233,11 +238,13 @@ def evaluate(
             it where it has no parts; default: the run's own test part, or its validation part where it has none.
         strict: refuse unreadable images, unknown classes and classes without images.
         prior: class mix expected in use: "uniform", "train", a file, or class -> weight; default: the method's own.
+        views: of each image, over which probabilities are averaged: 1, 2, 5 or 10, see `Predictor.predict`; of several
+            the scores lie in `eval/<split>-views-<N>/`.
 
     Returns:
         The content of metrics.json.
     """
-    return load_run(run).evaluate(data, strict=strict, prior=prior)
+    return load_run(run).evaluate(data, strict=strict, prior=prior, views=views)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longtail.cli.output import data_out, say
-from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, note
+from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, ViewsOption, note
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def predict(
         typer.Option(metavar="P", min=0, max=1, help="Leave the label empty below this confidence."),
     ] = None,
     prior: PriorOption = None,
+    views: ViewsOption = 1,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the FILE of a command that was stopped.")
     ] = False,
@@ -55,7 +56,7 @@ def predict(
         from longtail.predict import ImageSources, load
 
     file = None if out in (None, "-") else PredictionsFile(Path(str(out)))
-    options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior}
+    options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
     if file is None and resume:
         raise typer.BadParameter("--resume goes on with a file; name it with -o FILE")
     if file is not None:
@@ -254,9 +255,9 @@ class Tally:
 
 def _words(options: dict[str, Any], strict: bool) -> list[str]:
     """Options as they are given on the command line."""
-    words = ["--top-k", str(options["top_k"])] if options["top_k"] != 1 else []
-    for name in ("abstain_below", "prior"):
-        if options[name] is not None:
+    usual, words = {"top_k": 1, "views": 1, "abstain_below": None, "prior": None}, list[str]()
+    for name, value in usual.items():
+        if options[name] != value:
             words += [f"--{name.replace('_', '-')}", str(options[name])]
     return [*words, "--strict"] if strict else words
 

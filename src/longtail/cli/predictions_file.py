@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 AGAIN = "then repeat the command with --resume, or choose another -o"
 NUMBERS = ("confidence", "agreement")
-_CELLS = {None: str | None, "bool": bool | None, "float32": int | float | None}  # types in JSON
+_CELLS = {None: str | None, "bool": bool | None, "float32": int | float | None, "int64": int}  # types in JSON
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
 
@@ -261,12 +261,14 @@ def _is_empty(row: Sequence[Any]) -> bool:
 
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The settings that differ, by name."""
-    return ", ".join(key for key in now if before.get(key) != now[key])
+    """The settings that differ, by name; older files are of one view without saying so."""
+    return ", ".join(key for key in now if {"views": 1, **before}.get(key) != now[key])
 
 
 def _kind(column: str) -> str | None:
     """The type of a column that is no text."""
+    if column == "views":
+        return "int64"
     return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
 
 
@@ -286,7 +288,7 @@ def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"float32": pa.float32(), "bool": pa.bool_(), None: pa.string()}
+    kinds = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_(), None: pa.string()}
     with out.open("wb") as file:
         writer = None
         for table in tables:

@@ -74,6 +74,14 @@ FitOption = Annotated[
         help="What a network sees of an image that is not square. [default: chosen for a folder of images]",
     ),
 ]
+ViewsOption = Annotated[
+    int,
+    typer.Option(
+        "--views",
+        metavar="1|2|5|10",
+        help="Average over views of each image: 2, its mirror image too; 5, its corners too; 10, both.",
+    ),
+]
 PriorOption = Annotated[
     str | None,
     typer.Option(
@@ -208,6 +216,7 @@ def evaluate(
         ),
     ] = None,
     prior: PriorOption = None,
+    views: ViewsOption = 1,
     strict: Strict = False,
 ) -> None:
     """Score a run on its own test part or on other images."""
@@ -217,7 +226,7 @@ def evaluate(
 
     classifier = load_run(run)
     note(classifier)
-    metrics = classifier.evaluate(data, strict=strict, prior=prior)
+    metrics = classifier.evaluate(data, strict=strict, prior=prior, views=views)
     place = classifier.folder.path
     say(*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"]))
 

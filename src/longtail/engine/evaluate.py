@@ -12,6 +12,7 @@ from longtail.data import Split, batches
 from longtail.engine.decision import PLAIN, Decision
 from longtail.engine.probes import ExpertDivergence
 from longtail.engine.processes import ALONE, Processes
+from longtail.engine.several_views import Answers, averaged
 from longtail.method import Method
 from longtail.metrics import EvaluationCounts
 from longtail.models import ExpertModel, fold_batch_norm
@@ -122,6 +123,7 @@ def evaluate(
     decision: Decision = PLAIN,
     probed: bool = False,
     seen: Callable[[int], None] | None = None,
+    views: int = 1,
 ) -> Evaluation:
     """Evaluate a split whole; no statistic of the model or the method changes.
 
@@ -132,6 +134,7 @@ def evaluate(
         decision: temperature and class mix that predictions go by.
         seen: told how many images are done.
         probed: whether to measure how far the experts' predictions lie apart.
+        views: how many of each image to average over, see `VIEWS`.
 
     Returns:
         The counts of the whole split, and its predictions (on other processes than the first, their part's alone).
@@ -144,7 +147,11 @@ def evaluate(
     divergence = ExpertDivergence(model.num_classes, device) if probed else None
     done, order = 0, processes.part(torch.arange(len(split.targets)))
     stream = batches(split, order, batch_size, device, workers=workers)
-    for batch, logits, each in infer(model, method, stream, augment, bank):
+
+    def ask(shown: Iterator[Batch]) -> Answers:
+        return infer(model, method, shown, augment, bank)
+
+    for batch, logits, each in averaged(ask, stream, views, decision.temperature):
         votes = decision.votes(each)
         counts.add(decision.uncalibrated(logits), votes, batch.target)
         if calibrated is not counts:

@@ -178,6 +178,7 @@ class Metrics(Scores):
     data: str | None = None
     trained_on: Count | None = None
     prior: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    views: Count = 1
 
 
 class WeightsRecord(Record):

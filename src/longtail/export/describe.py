@@ -34,7 +34,8 @@ def describe(classifier: Classifier) -> dict[str, Any]:
     """The facts that are written into an exported file; whatever JSON can hold.
 
     Returns:
-        longtail_version, recipe, method, model, epoch, epochs, num_experts, classes (C names, as outputs are ordered),
+        longtail_version, recipe, method, model, epoch, epochs, num_experts, flips (whether
+        training showed mirror images), classes (C names, as outputs are ordered),
         class_counts (C), prior (C, what the probabilities assume; they sum to 1), temperature, image_size, fit, bits
         (of images of 16 bits a value, how many are used: white is 2**bits - 1), mean, std, input, outputs, resize,
         licence.
@@ -48,6 +49,7 @@ def describe(classifier: Classifier) -> dict[str, Any]:
         "epoch": about["epoch"],
         "epochs": recipe.optim.epochs,
         "num_experts": classifier.num_experts,
+        "flips": classifier.flips,
         "classes": list(classifier.classes),
         "class_counts": classifier.class_counts.tolist(),
         "prior": classifier.assumed_log_prior().exp().tolist(),

@@ -15,11 +15,12 @@ from longtail.data import Split
 from longtail.engine.evaluate import evaluate, evaluation_batch, infer
 from longtail.engine.runtime import start_runtime
 from longtail.engine.scores import Classes, write_evaluation
+from longtail.engine.several_views import Answers, check_views
 from longtail.engine.temperature import Fit, temperature_entry, temperature_of
 from longtail.method import Stage
 from longtail.models import build_model, fold_batch_norm
 from longtail.predict.evaluated import Evaluated
-from longtail.predict.predictor import Answers, Predictor
+from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior, prior_name
 from longtail.predict.stored import Stored
 from longtail.predict.weights import Tensors, misfit, read_weights, rebuild, weights_digest, write_description
@@ -97,6 +98,10 @@ class Classifier(Predictor):
         )
 
     @property
+    def flips(self) -> bool:
+        return any("flip" in options.augment for options in self.recipe.views().values())
+
+    @property
     def batch_size(self) -> int:
         size = self.description["image_size"]
         return evaluation_batch(self.recipe.run.evaluate_batch_size, self.device, size)
@@ -115,17 +120,25 @@ class Classifier(Predictor):
         return self.method.logits(output) / self.temperature, self.method.expert_logits(output)
 
     def evaluate(
-        self, data: str | Path | None = None, *, strict: bool = False, prior: Prior | None = None
+        self,
+        data: str | Path | None = None,
+        *,
+        strict: bool = False,
+        prior: Prior | None = None,
+        views: int = 1,
     ) -> dict[str, Any]:
         """Evaluate and write `eval/<split>/` into the run folder; see `longtail.evaluate`."""
         self._need_run("evaluate its run")
+        check_views(views, flips=self.flips)
         decision, mix = self.decision(prior), self.mix(prior)
         place = None if data is None else str(Path(data).resolve())
         name, split, notes = (
             self._images.own(strict) if data is None else self._images.other(Path(data), strict)
         )
         name = name if prior is None else f"{name}-prior-{prior_name(prior)}"
-        evaluation = evaluate(self.model, self.method, split, self._augment, **self._how, decision=decision)
+        name = name if views == 1 else f"{name}-views-{views}"
+        how = {**self._how, "decision": decision, "views": views}
+        evaluation = evaluate(self.model, self.method, split, self._augment, **how)
         more = {
             "split": self._images.free_name(name, place, mix),
             "epoch": self.description["epoch"],
@@ -139,6 +152,8 @@ class Classifier(Predictor):
             more |= {"data": place, "trained_on": None if known is None else int(known.sum())}
         if mix is not None:
             more["prior"] = mix
+        if views > 1:
+            more["views"] = views
         return write_evaluation(self.folder, str(more["split"]), split, self._known, evaluation, more)
 
     def calibrate(self, data: str | Path | None = None, *, strict: bool = False) -> float:

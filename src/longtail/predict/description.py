@@ -68,13 +68,18 @@ class WeightsDescription(Description):
 
 
 class ExportedDescription(Description):
-    """What an exported file or folder says of itself, see `longtail.export.describe`."""
+    """What an exported file or folder says of itself, see `longtail.export.describe`.
+
+    Attributes:
+        flips: whether training showed mirror images too; older ones do not say, and none are shown to them.
+    """
 
     longtail_version: str
     method: str
     model: str
     epochs: Annotated[int, Field(ge=1, lt=2**53)]
     num_experts: Annotated[int, Field(ge=1, le=64)]
+    flips: bool = False
     class_counts: list[Count]
     prior: list[Share]
     input: str

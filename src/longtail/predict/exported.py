@@ -10,12 +10,13 @@ from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
 from longtail.engine.run_records import plain
+from longtail.engine.several_views import Answers
 from longtail.machine import pass_on
 from longtail.predict.archive import read_archive
 from longtail.predict.description import FileDescription
 from longtail.predict.graph import Graph, UnsafeFileError
 from longtail.predict.onnx_file import OnnxFile
-from longtail.predict.predictor import Answers, Predictor
+from longtail.predict.predictor import Predictor
 from longtail.predict.weights import weights_digest
 from longtail.records import check_record, parse_json, short
 from longtail.types import Batch, InputError
@@ -69,6 +70,10 @@ class ExportedClassifier(Predictor):
         if epoch == epochs:
             return None
         return f"{self.path} was exported from a run that was not finished: after epoch {epoch} of {epochs}"
+
+    @property
+    def flips(self) -> bool:
+        return bool(self.facts.get("flips", False))
 
     @property
     def batch_size(self) -> int:

@@ -19,14 +19,12 @@ from longtail.data.images import decode_all
 from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
+from longtail.engine.several_views import Answers, averaged, check_views
 from longtail.predict.inputs import named_images
 from longtail.predict.prior import Prior, class_mix
 from longtail.predict.tables import Part, Tabling, finite
 from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_warning
 from longtail.types import Batch, InputError
-
-Answers = Iterator[tuple[Batch, Tensor, Tensor]]
-"""Batches with the joint logits (B, C) and each expert's logits (M, B, C)."""
 
 
 class Predictor(ABC):
@@ -55,6 +53,11 @@ class Predictor(ABC):
     @abstractmethod
     def batch_size(self) -> int:
         """How many images to ask about at once."""
+
+    @property
+    @abstractmethod
+    def flips(self) -> bool:
+        """Whether training showed mirror images, so that they may be shown in prediction too."""
 
     @property
     @abstractmethod
@@ -111,6 +114,7 @@ class Predictor(ABC):
         top_k: int = 1,
         prior: Prior | None = None,
         abstain_below: float | None = None,
+        views: int = 1,
     ) -> pd.DataFrame:
         """What each image shows.
 
@@ -120,11 +124,15 @@ class Predictor(ABC):
             top_k: classes named for each image, >= 1; all of them where there are fewer.
             prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
             abstain_below: leave `label` empty where the confidence is below this, in [0, 1].
+            views: how many views of each image are asked about and their probabilities averaged: 1, the image; 2, and
+                its mirror image; 5, the image and its corners; 10, these and their mirror images. Mirror images only
+                where training showed some.
 
         Returns:
             One row an image, in the order given, however often it is given: path (`image N` for what lies in memory),
             label, confidence, agreement (share of the experts that choose the best class), expert_1 ... expert_M, then
-            label_2, confidence_2, ...; with `abstain_below` also abstained and best_label. Probabilities are in [0, 1]
+            label_2, confidence_2, ...; with `abstain_below` also abstained and best_label; with several views
+            also views, their number. Probabilities are in [0, 1]
             and calibrated, where the run has a temperature. No image gives no row.
 
         Raises:
@@ -136,8 +144,10 @@ class Predictor(ABC):
         bad: Unreadable = []
         repaired: Unreadable = []
         beside = Collector()
-        named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below)
-        tables = [tabling(part) for part in self._infer(named, bad, repaired)] or [tabling(self._nothing())]
+        named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below, views)
+        tables = [tabling(part) for part in self._infer(named, bad, repaired, views)] or [
+            tabling(self._nothing())
+        ]
         table = pd.concat(tables, ignore_index=True)
         if bad:
             if len(bad) == len(table):
@@ -148,23 +158,24 @@ class Predictor(ABC):
         _warn_of_left_out(beside)
         return table
 
-    def predict_proba(self, images: Any, *, prior: Prior | None = None) -> Float[np.ndarray, "n c"]:
+    def predict_proba(
+        self, images: Any, *, prior: Prior | None = None, views: int = 1
+    ) -> Float[np.ndarray, "n c"]:
         """Calibrated probabilities (N, C), a row an image as in `predict`; one that cannot be read is refused."""
         beside = Collector()
-        found = self.probabilities(named_images(images, beside), prior=prior)
+        found = self.probabilities(named_images(images, beside), prior=prior, views=views)
         _warn_of_left_out(beside)
         return found
 
     def probabilities(
-        self, images: Iterable[tuple[str, Encoded]], *, prior: Prior | None = None
+        self, images: Iterable[tuple[str, Encoded]], *, prior: Prior | None = None, views: int = 1
     ) -> Float[np.ndarray, "n c"]:
         """`predict_proba` of named images, in files or in memory."""
         bad: Unreadable = []
         repaired: Unreadable = []
         decision = self.decision(prior)
-        parts = [
-            finite(decision(part.logits).softmax(dim=-1)).cpu() for part in self._infer(images, bad, repaired)
-        ]
+        said = self._infer(images, bad, repaired, views)
+        parts = [finite(decision(part.logits).softmax(dim=-1)).cpu() for part in said]
         if bad:
             raise unreadable_error(bad)
         _warn_of_repaired(repaired)
@@ -179,6 +190,7 @@ class Predictor(ABC):
         top_k: int = 1,
         prior: Prior | None = None,
         abstain_below: float | None = None,
+        views: int = 1,
     ) -> Iterator[pd.DataFrame]:
         """`predict` in pieces, so that any number of images takes the same memory.
 
@@ -189,17 +201,18 @@ class Predictor(ABC):
             top_k: see `predict`, as are the others.
             prior: the class mix.
             abstain_below: least confidence.
+            views: of each image.
         """
-        tabling = self._tabling(top_k, prior, abstain_below)
+        tabling = self._tabling(top_k, prior, abstain_below, views)
         named = ((str(path), Path(path)) for path in paths)
-        return (tabling(part) for part in self._infer(named, unreadable, repaired))
+        return (tabling(part) for part in self._infer(named, unreadable, repaired, views))
 
-    def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None) -> Tabling:
+    def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None, views: int) -> Tabling:
         if top_k < 1:
             raise InputError(f"top_k is {top_k}; give 1 or more")
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
-        return Tabling(self.classes, self.decision(prior), top_k, abstain_below)
+        return Tabling(self.classes, self.decision(prior), top_k, abstain_below, views)
 
     def _nothing(self) -> Part:
         """A part without images."""
@@ -207,9 +220,10 @@ class Predictor(ABC):
         return Part((), [], none[0], none)
 
     def _infer(
-        self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable, repaired: Unreadable
+        self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable, repaired: Unreadable, views: int
     ) -> Iterator[Part]:
         """The images in their order, a part at a time."""
+        check_views(views, flips=self.flips)
         remaining, size, waiting = iter(images), self.batch_size, deque[tuple[tuple[str, ...], list[int]]]()
         nothing = self._nothing()
 
@@ -228,7 +242,7 @@ class Predictor(ABC):
                     index = torch.arange(len(pixels), device=self.device)
                     yield Batch(pixels.to(self.device), torch.zeros_like(index), index)
 
-        for _, logits, each in self.infer(loaded()):
+        for _, logits, each in averaged(self.infer, loaded(), views, self.temperature):
             while not waiting[0][1]:
                 yield Part(*waiting.popleft(), nothing.logits, nothing.each)
             yield Part(*waiting.popleft(), logits, each)

@@ -37,9 +37,14 @@ class Tabling:
     decision: Decision
     top_k: int
     abstain_below: float | None
+    views: int
 
     def __call__(self, part: Part) -> pd.DataFrame:
-        """A row for each name, empty but for the name where the image could not be read."""
+        """A row for each name, empty but for the name and the views where the image could not be read."""
+        table = self._rows(part)
+        return table if self.views == 1 else table.assign(views=self.views)
+
+    def _rows(self, part: Part) -> pd.DataFrame:
         predictions = Predictions.joined([Predictions.of(part.logits, part.each, self.top_k, self.decision)])
         finite(predictions.confidences)
         table = prediction_table([part.names[row] for row in part.rows], predictions, self.classes)
