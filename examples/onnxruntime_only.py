@@ -11,6 +11,7 @@ import csv
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
@@ -40,10 +41,12 @@ FORMATS = [  # those of longtail that this Pillow reads; none runs a program
 ]
 
 
-def read_square(path: str, size: int, bits: int = 16) -> np.ndarray:
-    """The centre square of an image as uint8 (3, size, size), turned upright; nothing is normalised.
+def read_square(
+    path: str, size: int, bits: int = 16, fit: str = "crop", mean: Sequence[float] = (0, 0, 0)
+) -> np.ndarray:
+    """An image as uint8 (3, size, size), turned upright; nothing is normalised.
 
-    Of images of 16 bits a value, `bits` count, as in training; white is 2**bits - 1.
+    `fit` crop: its centre square; pad: all of it between borders of the mean colour; squash: all of it. Of images of 16 bits a value, `bits` count, as in training; white is 2**bits - 1.
     """
     with Image.open(path, formats=FORMATS) as opened:
         tile = opened.tile[0] if opened.tile else ("", (), 0, "")
@@ -63,10 +66,16 @@ def read_square(path: str, size: int, bits: int = 16) -> np.ndarray:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     image = image.convert("RGB")
+    if fit == "pad":
+        color = tuple(round(255 * value) for value in mean)
+        return planes(ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR, color=color))
     side = min(image.size)
     left, top = ((length - side) / 2 for length in image.size)
-    box = (left, top, left + side, top + side)
-    square = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    box = (left, top, left + side, top + side) if fit == "crop" else None
+    return planes(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def planes(square: Image.Image) -> np.ndarray:
     return np.asarray(square).transpose(2, 0, 1)
 
 
@@ -93,7 +102,9 @@ def main(model: str, paths: list[str]) -> int:
         images = {}
         for path in chunk:
             try:
-                images[path] = read_square(path, about["image_size"], about.get("bits", 16))
+                images[path] = read_square(
+                    path, about["image_size"], about.get("bits", 16), about.get("fit", "crop"), about["mean"]
+                )
             except Exception as error:  # Pillow raises whatever a damaged file leads it into
                 left_out += 1
                 print(f"left out: {path} ({str(error) or type(error).__name__})", file=sys.stderr)
