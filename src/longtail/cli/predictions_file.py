@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AGAIN = "then repeat the command with --resume, or choose another -o"
-NUMBERS = ("confidence", "agreement")
+NUMBERS, UNSAID = ("confidence", "agreement"), {"views": 1}
 _CELLS = {None: str | None, "bool": bool | None, "float32": int | float | None, "int64": int}  # types in JSON
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
@@ -262,7 +262,7 @@ def _is_empty(row: Sequence[Any]) -> bool:
 
 def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The settings that differ, by name; older files are of one view without saying so."""
-    return ", ".join(key for key in now if {"views": 1, **before}.get(key) != now[key])
+    return ", ".join(key for key in now if before.get(key, UNSAID.get(key)) != now[key])
 
 
 def _kind(column: str) -> str | None:
