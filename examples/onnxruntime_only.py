@@ -46,7 +46,8 @@ def read_square(
 ) -> np.ndarray:
     """An image as uint8 (3, size, size), turned upright; nothing is normalised.
 
-    `fit` crop: its centre square; pad: all of it between borders of the mean colour; squash: all of it. Of images of 16 bits a value, `bits` count, as in training; white is 2**bits - 1.
+    `fit` crop: its centre square; pad: all of it between borders of the mean colour; squash: all of it.
+    Of images of 16 bits a value, `bits` count, as in training; white is 2**bits - 1.
     """
     with Image.open(path, formats=FORMATS) as opened:
         tile = opened.tile[0] if opened.tile else ("", (), 0, "")
