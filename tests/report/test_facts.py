@@ -174,7 +174,9 @@ def test_rare_classes_are_the_medium_ones_where_none_has_few(tmp_path: Path) -> 
     assert found.verdict.rows[-1].value is None
     (said,) = [s for s in found.verdict.sentences if s.startswith("Rare classes")]
     medium = found.verdict.rows[3]
-    assert said.startswith(f"Rare classes (20 to 100 training images): {100 * (medium.value or 0):.0f} % (")
+    assert said.startswith(
+        f"Rare classes (20 to 100 training images): macro {100 * (medium.value or 0):.0f} % ("
+    )
 
 
 def test_boasting_leads_to_a_temperature_unless_one_is_fitted(tmp_path: Path) -> None:
