@@ -57,7 +57,9 @@ def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> No
     assert (recipe.model.name, recipe.model.pretrained) == ("tf_efficientnet_lite0", True)
     assert recipe.data.image_size == 128
     assert recipe.data.mean == (0.5, 0.5, 0.5)
-    assert (recipe.optim.batch_size, recipe.optim.peak_lr) == (16, 0.0075)
+    assert (recipe.optim.batch_size, recipe.optim.peak_lr) == (16, 3e-4)
+    assert (recipe.optim.optimizer, recipe.optim.fitted_heads) == ("adamw", True)
+    assert recipe.optim.frozen_statistics
     assert recipe.optim.epochs == 30  # few images: many epochs
     said = "\n".join(reasons(notes))
     for fact in (
@@ -65,7 +67,7 @@ def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> No
         "size 128",
         "30 epochs",
         "batches of 16",
-        "0.0075",
+        "0.0003",
         "2 CPU threads",
     ):
         assert fact in said
@@ -79,28 +81,33 @@ def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("number", "batch", "rate"),
     [
-        (9, 16, 0.0075),
-        (582, 16, 0.0075),
-        (640, 32, 0.015),
-        (1_279, 32, 0.015),
-        (1_280, 64, 0.03),
-        (10**6, 64, 0.03),
+        (9, 16, 3e-4),
+        (582, 16, 3e-4),
+        (640, 32, 4.24e-4),
+        (1_279, 32, 4.24e-4),
+        (1_280, 64, 6e-4),
+        (10**6, 64, 6e-4),
     ],
 )
 def test_the_rate_goes_with_the_batch(number: int, batch: int, rate: float) -> None:
     settings = suggested(number=number).settings
     assert (settings["optim.batch_size"], settings["optim.peak_lr"]) == (batch, rate)
+    assert settings["optim.frozen_statistics"] is (batch < 64)  # too few images for batch norm's own
     fresh = suggested(32, number, has_weights=False).settings
     assert (fresh["optim.batch_size"], fresh["optim.peak_lr"]) == (batch, pytest.approx(0.1 * batch / 64))
     assert fresh["optim.warmup_start_lr"] == pytest.approx(fresh["optim.peak_lr"] / 5)
 
 
 def test_the_rate_goes_with_a_batch_and_an_optimizer_that_were_asked_for() -> None:
-    assert suggested(optim__batch_size=128).settings["optim.peak_lr"] == 0.06
-    settings = suggested(optim__optimizer="adamw").settings
-    assert settings["optim.peak_lr"] == pytest.approx(2.5e-4)  # a quarter of the batch, half the rate
-    assert settings["optim.nesterov"] is False
-    assert suggested(optim__optimizer="adamw", optim__batch_size=256).settings["optim.peak_lr"] == 1e-3
+    assert (
+        suggested(optim__batch_size=256).settings["optim.peak_lr"] == 1.2e-3
+    )  # four times the batch, twice the rate
+    settings = suggested(optim__optimizer="sgd").settings
+    assert settings["optim.peak_lr"] == 0.0075  # a quarter of the batch, a quarter of the rate
+    assert (settings["optim.nesterov"], settings["optim.weight_decay"]) == (True, 1e-4)
+    settings = suggested(optim__optimizer="adamw", method__name="icl").settings
+    assert (settings["optim.peak_lr"], settings["optim.nesterov"]) == (3e-4, False)
+    assert suggested(model__head="cosine").settings["optim.fitted_heads"] is False
     fresh = suggested(32, has_weights=False, optim__peak_lr=0.5)
     assert fresh.settings["optim.warmup_start_lr"] == pytest.approx(0.1)
     assert not any("learning rate" in reason for reason in fresh.reasons)
@@ -165,7 +172,7 @@ def test_what_is_asked_for_is_kept(tmp_path: Path) -> None:
     assert (recipe.data.image_size, recipe.optim.batch_size, recipe.optim.epochs) == (64, 8, 3)
     assert (recipe.method.name, recipe.data.fit) == ("cross_entropy", "pad")
     said = reasons(notes)
-    assert [line.split(":")[0] for line in said] == ["no frozen stages", "learning rate 0.00375"]
+    assert [line.split(":")[0] for line in said] == ["no frozen stages", "learning rate 0.000212"]
     recipe, notes = planned(where, None, optim__epochs=12)
     assert recipe.optim.epochs == 12
     assert "chosen: image size 128: about 1 minute on" in notes
@@ -188,6 +195,7 @@ def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
     where = photos(tmp_path / "p", 130, {"a": 5, "b": 4})
     recipe, notes = planned(where, model__pretrained=False)
     assert (recipe.model.name, recipe.optim.frozen_stages) == ("tf_efficientnet_lite0", 0)
+    assert (recipe.optim.fitted_heads, recipe.optim.frozen_statistics) == (False, False)
     assert "no frozen stages" in notes
     assert "pretrained weights" not in notes
     for target, name, more in (

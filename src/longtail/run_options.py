@@ -36,6 +36,10 @@ class OptimOptions(BaseModel):
             gives all the same rate. Pretrained layers want less than fresh ones.
         frozen_stages: this many of the network's first stages, and its stem, keep their weights and statistics.
         frozen_epochs: they do so in the first epochs of each of the run's stages alone; 0: always.
+        frozen_statistics: batch norm keeps the statistics that its weights came with, where batches are too small for
+            its own; its scales and shifts learn. For pretrained weights alone.
+        fitted_heads: the linear classifiers of the first stage begin fitted to features of the training images, as the
+            network stands, and not at random numbers; for pretrained weights, see `longtail.engine.fitted_heads`.
         precision: arithmetic of the forward and backward pass. With "bf16" and "fp16" losses and weights stay in fp32;
             with "fp64" all of it is double precision, several times slower: for comparing runs of different machines
             or programs, whose fp32 rounding a dozen steps multiply into visible differences.
@@ -64,6 +68,8 @@ class OptimOptions(BaseModel):
     layer_decay: float = Field(1.0, gt=0, le=1)
     frozen_stages: int = Field(0, ge=0, le=1000)
     frozen_epochs: Window = 0
+    frozen_statistics: bool = False
+    fitted_heads: bool = False
     precision: Literal["fp32", "fp64", "bf16", "fp16"] = "fp32"
 
     def milestones_of(self, stage: Stage, *, first: bool) -> tuple[int, ...]:

@@ -38,7 +38,8 @@ STEPS = 20  # of an epoch, which small sets get by smaller batches
 SHOWN = 20_000  # images that fine-tuning shows in all its epochs,
 EPOCHS = (8, 30)  # which are at least and at most so many
 FRESH_EPOCHS = (60, 40, 20)  # from fresh weights: as many as a CPU can do
-ADAMW_RATE, ADAMW_DECAY = 5e-4, 0.02  # at the batch of the recipe
+# of an optimizer that the recipe does not have: rate at the recipe's batch, and weight decay
+OTHERWISE = {"adamw": (6e-4, 0.02), "sgd": (0.03, 1e-4)}
 SECONDS = 2400.0  # of training on a CPU that suggestions aim at
 SPEED = 1.2e10  # operations of forward passes a second and CPU thread while training; rough
 
@@ -190,7 +191,9 @@ def _fine_tuning(
     known = backbone_input(network)
     settings, reasons = _begin(network, given, fresh=fresh)
     more, how = _optimizer(facts.number, base.optim, recipe, given)
-    settings |= more | {"data.mean": known.mean, "data.std": known.std}
+    small = not fresh and more["optim.batch_size"] < BATCHES[1]
+    settings |= {"optim.fitted_heads": False} if given.get("model.head") == "cosine" else {}
+    settings |= more | {"data.mean": known.mean, "data.std": known.std, "optim.frozen_statistics": small}
     asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
     limit = min(known.size, facts.side if fresh else max(facts.side, ENLARGED))
     sizes = [asked] if asked else _sizes(limit, image_multiple(network))
@@ -216,7 +219,7 @@ def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[st
         return settings, [f"{network} with pretrained weights: they help most where classes are rare"]
     reasons = [] if "model.name" in given else [f"{network}: the images are larger than {SMALL} pixels"]
     if fresh:
-        settings["optim.frozen_stages"] = 0
+        settings |= {"optim.frozen_stages": 0, "optim.fitted_heads": False}
         if "optim.frozen_stages" not in given:
             reasons.append("no frozen stages: fresh weights have to learn in all of them")
     return settings, reasons
@@ -234,11 +237,11 @@ def _optimizer(
     batch = recipe.optim.batch_size if "optim.batch_size" in given else fits
     ratio = batch / base.batch_size
     settings: dict[str, Any] = {"optim.batch_size": batch}
-    if given.get("optim.optimizer") == "adamw":
-        rate = ADAMW_RATE * math.sqrt(ratio)
-        settings |= {"optim.nesterov": False, "optim.weight_decay": ADAMW_DECAY}
-    else:
-        rate = base.peak_lr * ratio
+    optimizer, at = given.get("optim.optimizer", base.optimizer), base.peak_lr
+    if optimizer != base.optimizer and optimizer in OTHERWISE:
+        at, settings["optim.weight_decay"] = OTHERWISE[optimizer]
+        settings["optim.nesterov"] = optimizer == "sgd"
+    rate = at * (math.sqrt(ratio) if optimizer == "adamw" else ratio)
     start = base.warmup_start_lr / base.peak_lr
     settings["optim.peak_lr"] = float(f"{rate:.3g}")
     peak = recipe.optim.peak_lr if "optim.peak_lr" in given else rate

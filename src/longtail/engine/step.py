@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from longtail.data import batches, epoch_order, showings
 from longtail.engine.averaging import statistics_kept, statistics_taken_again, weight_average
+from longtail.engine.fitted_heads import fit_heads
 from longtail.engine.graph import CudaRecorder, RecordedStep
 from longtail.engine.job import Job
 from longtail.engine.meter import Meter
@@ -27,7 +28,9 @@ from longtail.types import Batch, Progress, Sampler
 SECOND = 32  # which of the 64 order streams of a seed are those of second samplers
 
 
-def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
+def freeze(
+    model: ExpertModel, stage: Stage, frozen_stages: int = 0, *, frozen_statistics: bool = False
+) -> None:
     """Let only the stage's parameters, and its bank of classifiers, take gradients; put batch norm into its mode.
 
     Args:
@@ -35,6 +38,7 @@ def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
         stage: the run's stage.
         frozen_stages: so many of the network's first stages, and its stem, are left as they are whatever the stage
             trains, statistics of batch norm included.
+        frozen_statistics: batch norm uses the statistics that it has, in all stages of the network.
     """
     frozen = set()
     for name, parameter in model.named_parameters():
@@ -45,7 +49,11 @@ def freeze(model: ExpertModel, stage: Stage, frozen_stages: int = 0) -> None:
         parameter.requires_grad_(wanted and not spare and parameter not in frozen)
     model.train()
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) and not module.weight.requires_grad:
+        if not isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+            continue
+        if frozen_statistics:
+            module.eval()
+        elif not module.weight.requires_grad:
             module.train(stage.batch_norm == "train" and module.weight not in frozen)
 
 
@@ -60,6 +68,8 @@ class StageTraining:
 
     def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:
         self.job, self.position, self.stage = job, position, job.stages[position]
+        if position == 0 and state is None and job.recipe.optim.fitted_heads:
+            fit_heads(job, self.stage)
         self._freeze(epoch=None)
         self.optimizer = build_optimizer(job, self.stage)
         self.average = weight_average(job.model, job.own_parameters, job.recipe.optim, self.stage)
@@ -196,7 +206,8 @@ class StageTraining:
         """Freeze what is not trained in an epoch of the stage; None: what is not trained in any."""
         o = self.job.recipe.optim
         thawed = o.frozen_epochs > 0 and (epoch is None or epoch >= o.frozen_epochs)
-        freeze(self.job.model, self.stage, 0 if thawed else o.frozen_stages)
+        stages = 0 if thawed else o.frozen_stages
+        freeze(self.job.model, self.stage, stages, frozen_statistics=o.frozen_statistics)
         for name, parameter in self.job.own_parameters.items():
             parameter.requires_grad_(self.stage.trains(name))
 

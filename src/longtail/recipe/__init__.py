@@ -100,6 +100,11 @@ class Recipe(BaseModel):
             check_frozen(method, self.method.name, stages, self.model, self.optim)
         if self.run.reuse_features and not self.model.frozen:
             self._check_reuse(method, stages)
+        if self.optim.fitted_heads and self.model.head != "linear":
+            raise InputError(
+                f"optim.fitted_heads fits linear classifiers, and model.head = {self.model.head!r}; "
+                "set model.head=linear, or leave it out"
+            )
         lengths = {stage.name: stage.epochs for stage in stages}
         if min(lengths.values()) < 1 or sum(lengths.values()) != self.optim.epochs:
             raise InputError(
