@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from longtail.errors import InputError
 from longtail.machine import pass_on
 from longtail.text_file import decode, encoding_of
-from longtail.types import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

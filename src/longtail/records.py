@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.types import InputError
 
 MOST_BYTES = 64 * 2**20  # of one file
 MOST_DEPTH = 32  # lists and objects within each other

@@ -4,8 +4,8 @@ import codecs
 import re
 from pathlib import Path
 
+from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.types import InputError
 
 MARKS = {  # the longer first: that of UTF-16 begins that of UTF-32
     codecs.BOM_UTF32_LE: "utf-32",

@@ -1,21 +1,19 @@
-"""The values that travel between the layers: batch, model output, place in a run, and the error a user can correct."""
+"""The values that travel between the layers: batch, model output, place in a run; and those that need no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float, Int, Int64, Num
 from torch import Tensor
 
-from longtail.printable import shortened
+from longtail.choices import Fit as Fit
+from longtail.choices import Sampler as Sampler
+from longtail.errors import InputError as InputError
+from longtail.errors import LocalInputError as LocalInputError
 
 NOTHING: Mapping[str, Tensor] = MappingProxyType({})
-Sampler = Literal["instance", "class_balanced", "square_root", "progressive", "reverse", "effective", "power"]
-"""How an epoch's images are drawn, see `longtail.data.epoch_order`."""
-Fit = Literal["crop", "pad", "squash"]
-"""How an image that is not square becomes so: its largest centred square, the whole image between borders of one
-colour, or the whole image with both sides brought to one length."""
 EFFECTIVE_BETA = 0.9999
 """Of the sampler "effective" (Cui et al. 2019)."""
 
@@ -86,22 +84,3 @@ class Progress:
     total_epoch: int
     step: int
     seed: int
-
-
-class InputError(ValueError):
-    """Something the user gave cannot be used; the message says what, what is valid, and what to do.
-
-    Args:
-        message: one line without the word "error"; the middle of a very long one is left out, as of the next.
-        details: further lines, only where a list is the message (classes, files, changed keys).
-    """
-
-    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
-        super().__init__(shortened(message))
-        self.details = tuple(map(shortened, details))
-        for line in self.details:
-            self.add_note(line)  # for who sees the exception itself
-
-
-class LocalInputError(InputError):
-    """One that, where several processes train together, only the process that raises it knows of."""

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from longtail.errors import InputError
 from longtail.locks import HeldError, locked
 from longtail.machine import WRITTEN, cure_of
-from longtail.types import InputError
 
 PARTIAL = ".partial"
 LOCK, OLD = ".lock", ".old"

@@ -11,6 +11,7 @@ import pytest
 
 from longtail.report import Run, report_lines
 from longtail.report.facts import Facts, collect
+from longtail.report.page.nearest_recipe import nearest_recipe
 from longtail.types import InputError
 from report_runs import ODD_NAMES, made_up_run
 
@@ -333,7 +334,7 @@ def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
     assert found.data.unreadable == (("a.jpg", "empty"),)
     assert "1 group of images (patients, cameras, bursts) straddle" in " ".join(found.head.notices)
     assert found.next[0].text == "Split the data again: 2 sets of related images straddle the splits."
-    assert found.repeat.shipped == "icl-images"
+    assert nearest_recipe(Run(tmp_path / "run")).shipped == "icl-images"
 
 
 def test_unreadable_images_of_the_audit_and_the_evaluation_are_told_once(tmp_path: Path) -> None:
@@ -427,10 +428,11 @@ def test_images_from_elsewhere_are_told_where_the_run_has_none_of_its_own(tmp_pa
 def test_changes_from_the_shipped_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = facts(tmp_path, epochs=200, overrides={"optim.weight_decay": 0.001}).repeat
-    assert found.shipped == "icl-cifar100-lt"
-    assert [(key, new) for key, _, new in found.changes] == [("optim.weight_decay", "0.001")]
+    nearest = nearest_recipe(Run(tmp_path / "run"))
+    assert nearest.shipped == "icl-cifar100-lt"
+    assert [(key, new) for key, _, new in nearest.changes] == [("optim.weight_decay", "0.001")]
     assert found.command == "longtail train run/recipe.toml"
-    assert str(tmp_path) not in repr(found)
+    assert str(tmp_path) not in repr((found, nearest))
 
 
 def test_training_is_told_unsmoothed(tmp_path: Path) -> None:

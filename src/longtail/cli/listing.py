@@ -15,12 +15,12 @@ ROOM = 2 * 2**30  # bytes on disk below which doctor complains
 
 def methods() -> None:
     """List the methods."""
-    from longtail.methods import find, names
-    from longtail.types import InputError
+    from longtail.errors import InputError
+    from longtail.methods import describe, names
 
     def told(name: str) -> str:
         try:
-            return (find(name).__doc__ or "").strip().split("\n")[0]
+            return describe(name).sentence
         except InputError as error:
             return f"BROKEN: {error}"
 
@@ -136,12 +136,21 @@ def _downloaded() -> str:
 
 
 def _plugins() -> str:
-    from longtail.methods import names
+    from longtail.errors import InputError
+    from longtail.methods import find, names
 
     folders = [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
     lost = [folder for folder in folders if not Path(folder).is_dir()]
     told = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
-    return f"{len(names())} methods; folders: {told}" + (f"; MISSING: {', '.join(lost)}" if lost else "")
+    said = [f"{len(names())} methods", f"folders: {told}"]
+    if lost:
+        said.append(f"MISSING: {', '.join(lost)}")
+    for name in names():
+        try:
+            find(name)
+        except InputError as error:
+            said.append(f"BROKEN: {error}")
+    return "; ".join(said)
 
 
 def _disk() -> str:

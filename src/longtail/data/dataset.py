@@ -18,6 +18,7 @@ from longtail.data.fingerprint import Fingerprints
 from longtail.data.left_out import FileCounts, LeftOut, left_out_lines
 from longtail.data.options import Triple
 from longtail.data.repairing import REPAIRED
+from longtail.plurals import counted as counted
 
 
 @dataclass(frozen=True)
@@ -181,16 +182,6 @@ class LongTailData:
         unreadable, unknown = len(self.notes.unreadable), sum(self.notes.unknown_classes.values())
         not_drawn = self.notes.listed - used - unreadable - unknown
         return FileCounts(used, unreadable, unknown, not_drawn, sum(one.count for one in self.notes.left_out))
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "class"), counted(2, "class"), counted(3, "image")
-    ('1 class', '2 classes', '3 images')
-    """
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def look_alike(names: Collection[str]) -> list[str]:

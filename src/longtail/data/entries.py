@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from longtail.data.formats import SUFFIXES, UNDECODABLE, is_heif
+from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.types import InputError
 
 _FOREIGN_FOLDERS = frozenset({
     "__macosx", "@eadir", "@synoresource", "@synoeastream", "@tmp", "@recycle", "@recently-snapshot", "@__thumb",

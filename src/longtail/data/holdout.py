@@ -1,8 +1,6 @@
 """The validation part: images of each class held out of training."""
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +9,11 @@ from longtail.data.assigning import SHOWN, VAL, assign, far_from_wanted, wanted_
 from longtail.data.dataset import Split, counted
 from longtail.data.grouping import said_of_spanning
 from longtail.data.listing import Source
+from longtail.data.no_validation import no_validation as no_validation
 from longtail.data.options import DataOptions
 from longtail.data.related import WITHOUT, Related, find_related
 
 HELD_OUT = 0.2  # of each class, where a set of the user's own has nothing to test on
-SUGGESTED = 0.1  # of each class, where there is a test part and validation images are missed
 _STREAM = 0x686F6C64  # keeps these draws apart from others that use the same seed
 
 
@@ -118,21 +116,3 @@ def said_of_division(
         pool.groups or (), [names[c] for c in pool.targets.tolist()] if pool.groups else ()
     )
     return [*together.said(pool.ids), *spanning, *said], blind
-
-
-def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
-    """What to say of a set with a test part and no validation part, and how it gets one.
-
-    Args:
-        path: where the images lie.
-        divisible: whether `data split` takes them.
-
-    >>> no_validation("my photos").partition("or for good: ")[2]
-    "longtail data split 'my photos' -o splits.csv --again --val 0.1"
-    """
-    way = f"longtail data split {shlex.quote(str(path))} -o splits.csv --again --val {SUGGESTED}"
-    return (
-        "has a test part and no validation part, so no temperature is fitted and nothing (thresholds, settings) can be "
-        f"chosen but on test images; to hold out images of each class: --set data.validation={SUGGESTED}"
-        + (f", or for good: {way}" if divisible and path is not None else "")
-    )

@@ -20,9 +20,9 @@ from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.own_output import is_own
 from longtail.data.stored import StoredPixels
+from longtail.errors import InputError
 from longtail.machine import lacks_resources
 from longtail.printable import printable
-from longtail.types import InputError
 
 Encoded = Path | bytes | NDArray[np.uint8] | Image.Image | StoredPixels
 MAX_PIXELS = 2**27  # of an image: 134 million, 0.4 GB as RGB

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from longtail.choices import Fit
 from longtail.data.policies import (
     MOST_PIXELS,
     CropFill,
@@ -23,7 +24,7 @@ from longtail.data.policies import (
     check_names,
     settings,
 )
-from longtail.types import Fit, InputError
+from longtail.errors import InputError
 
 MOST_IMAGES = 10**9  # of a class
 Triple = tuple[float, float, float]

@@ -16,8 +16,8 @@ from longtail.data.entries import (
     lies_among,
     scanned,
 )
+from longtail.errors import InputError
 from longtail.records import decoded, parse_json, parse_toml, read_bytes
-from longtail.types import InputError
 
 _MARKS = (  # names that are together in a folder that longtail wrote; the first file proves it
     ("recipe.toml", "classes.json"), ("recipe.toml", "status.json"), ("recipe.toml", "env.json"),

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
+from longtail.errors import InputError
 from longtail.records import short
-from longtail.types import InputError
 
 MOST_PIXELS = 4096  # of a side
 TRAIN = "train"  # the recipe's own data.augment

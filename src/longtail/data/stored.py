@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from longtail.errors import LocalInputError
 from longtail.records import short
-from longtail.types import LocalInputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 from longtail.csv_text import csv_text
 from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
+from longtail.errors import InputError
 from longtail.locks import locked
 from longtail.machine import cure_of
 from longtail.records import Form, read_record
 from longtail.text_file import encode
-from longtail.types import InputError
 from longtail.whole import is_left_over, whole, writing
 
 LOCK = ".lock"

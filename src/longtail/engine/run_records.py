@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
+from longtail.choices import Fit
 from longtail.data.options import Bits
 from longtail.records import Record, short, unique
-from longtail.types import Fit
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0)]

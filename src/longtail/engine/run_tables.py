@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from longtail.csv_text import read_csv
+from longtail.errors import InputError
 from longtail.machine import pass_on
 from longtail.metrics.groups import GROUPS
 from longtail.records import short
-from longtail.types import InputError
 
 SPLITS = ("train", "val", "test")
 ROUNDING = 1e-5  # of a float32 probability

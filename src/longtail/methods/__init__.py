@@ -11,9 +11,14 @@ import os
 import pkgutil
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from longtail.method import Method
-from longtail.types import InputError
+from longtail.errors import InputError
+from longtail.method_text import MethodText, method_text
+
+if TYPE_CHECKING:
+    from longtail.method import Method
 
 ENTRY_POINT = "longtail.methods"
 
@@ -21,7 +26,7 @@ __path__ += [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(o
 
 
 @cache
-def available() -> dict[str, type[Method]]:
+def available() -> dict[str, type["Method"]]:
     """Every method found, by name.
 
     Raises:
@@ -47,7 +52,7 @@ def names() -> list[str]:
     return found
 
 
-def find(name: str) -> type[Method]:
+def find(name: str) -> type["Method"]:
     """The method of that name.
 
     Raises:
@@ -59,6 +64,24 @@ def find(name: str) -> type[Method]:
         hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
         raise InputError(f"unknown method {name!r}; methods are {', '.join(known)}: {hint}")
     return _load(name)
+
+
+def describe(name: str) -> MethodText:
+    """What a method of `names()` says of itself, from the text of its file where that settles it, so without torch.
+
+    Raises:
+        InputError: the file cannot be read or is no method.
+    """
+    found = importlib.util.find_spec(f"{__name__}.{name}")
+    if found is not None and found.origin and found.origin.endswith(".py"):
+        try:
+            said = method_text(Path(found.origin))
+        except (OSError, SyntaxError, ValueError):
+            said = None
+        if said is not None:
+            return said
+    method = find(name)  # imports it, and says what is wrong with it
+    return MethodText((method.__doc__ or "").strip().split("\n")[0], method.paper)
 
 
 @cache
@@ -82,7 +105,9 @@ def _folders(entry: EntryPoint) -> list[str]:
 
 
 @cache
-def _load(name: str) -> type[Method]:
+def _load(name: str) -> type["Method"]:
+    from longtail.method import Method  # torch: only where a method is used
+
     try:
         module = importlib.import_module(f"{__name__}.{name}")
     except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is

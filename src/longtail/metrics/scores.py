@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from longtail.metrics.counts import EvaluationCounts
-from longtail.metrics.groups import GROUPS, class_groups
+from longtail.metrics.counts import EvaluationCounts, class_groups
+from longtail.metrics.groups import GROUPS
 from longtail.types import InputError
 
 

@@ -1,15 +1,36 @@
 """Networks with M experts. They know no loss; whatever they are, they answer with `ModelOutput` (M, B, ...)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from longtail.models.experts import ExpertModel
-from longtail.models.feature_model import FeatureModel
-from longtail.models.layers import ExpertHeads, fold_batch_norm
-from longtail.models.options import ModelOptions
-from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, ExpertResNet
-from longtail.models.state_file import read_weights
+from longtail.on_demand import on_demand
+
+if TYPE_CHECKING:
+    from longtail.models.build import build_model as build_model
+    from longtail.models.build import count_parameters as count_parameters
+    from longtail.models.experts import ExpertModel as ExpertModel
+    from longtail.models.feature_model import FeatureModel as FeatureModel
+    from longtail.models.layers import ExpertHeads as ExpertHeads
+    from longtail.models.layers import fold_batch_norm as fold_batch_norm
+    from longtail.models.map_size import FOR_SMALL_IMAGES as FOR_SMALL_IMAGES
+    from longtail.models.options import ModelOptions as ModelOptions
+    from longtail.models.resnet import RESNETS as RESNETS
+    from longtail.models.resnet import ExpertResNet as ExpertResNet
+else:
+    __getattr__ = on_demand(
+        __name__,
+        {
+            "ExpertHeads": "longtail.models.layers",
+            "ExpertModel": "longtail.models.experts",
+            "ExpertResNet": "longtail.models.resnet",
+            "FOR_SMALL_IMAGES": "longtail.models.map_size",
+            "FeatureModel": "longtail.models.feature_model",
+            "ModelOptions": "longtail.models.options",
+            "RESNETS": "longtail.models.resnet",
+            "build_model": "longtail.models.build",
+            "count_parameters": "longtail.models.build",
+            "fold_batch_norm": "longtail.models.layers",
+        },
+    )
 
 __all__ = [
     "FOR_SMALL_IMAGES",
@@ -23,69 +44,3 @@ __all__ = [
     "count_parameters",
     "fold_batch_norm",
 ]
-
-
-def build_model(
-    options: ModelOptions, num_classes: int, banks: Sequence[str], *, begin: bool = False
-) -> ExpertModel:
-    """A network; its fresh weights are drawn from torch's global generator.
-
-    Args:
-        options: which network.
-        num_classes: C >= 2.
-        banks: names of its banks of classifiers, one for each that a method's stages train.
-        begin: bring it to the weights that `options` name to begin with; else these are not looked at.
-
-    Raises:
-        InputError: those weights cannot be had, or do not fit.
-    """
-    more: dict[str, Any] = {
-        "shared_stages": options.shared_stages, "head": options.head, "fresh_head": options.fresh_head,
-        "cosine_scale": options.cosine_scale, "banks": banks, "shared_head": options.shared_head,
-        "detach_trunk": options.detach_trunk, "standardized": options.frozen, "hidden_units": options.hidden_units,
-    }  # fmt: skip
-    if options.is_backbone:
-        return _backbone(options, num_classes, begin, more)
-    layout = options.layout()
-    gates = layout.small_images and not options.frozen if options.gates is None else options.gates
-    model = ExpertResNet(
-        layout,
-        num_classes,
-        options.num_experts,
-        gates=gates,
-        gate_init=options.gate_init,
-        zero_init_residual=options.zero_init_residual,
-        branch_norm=options.branch_norm,
-        **more,
-    )
-    if begin and (options.weights or options.pretrained):
-        from longtail.models import weights  # timm takes a second to load
-
-        if options.weights:
-            weights.fit_experts(model, read_weights(Path(options.weights)), options.weights)
-        else:
-            weights.fit_experts(model, weights.pretrained_backbone(options.name).state_dict(), options.name)
-    return model
-
-
-def _backbone(options: ModelOptions, num_classes: int, begin: bool, more: Mapping[str, Any]) -> ExpertModel:
-    from longtail.models import backbone, weights  # timm takes a second to load
-
-    file = Path(options.weights) if options.weights else None
-    if begin and options.pretrained:
-        file = weights.packaged_file(options.name)
-    if begin and options.pretrained and file is None:
-        net = weights.pretrained_backbone(options.name)
-    else:
-        net = backbone.build_backbone(options.name)
-    if begin and file is not None:
-        weights.fit_weights(net, read_weights(file), backbone.classifier_prefix(net), str(file))
-    return backbone.ExpertBackbone(net, num_classes, options.num_experts, **more)
-
-
-def count_parameters(model: ExpertModel) -> int:
-    """Trainable numbers in a model with one bank of classifiers (further banks replace the first, they do not add)."""
-    spare = [head for name, head in model.heads.items() if name != model.banks[0]]
-    return sum(p.numel() for p in model.parameters()) - sum(
-        p.numel() for head in spare for p in head.parameters()
-    )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.families import TAKE_APART, take_apart
 from longtail.models.layers import LastMap
-from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS
+from longtail.models.map_size import FOR_SMALL_IMAGES
+from longtail.models.resnet import RESNETS
 from longtail.types import InputError
 
 POOLED_BY_ATTENTION = re.compile(r"siglip_\d|_map_|^test_vit3$")  # transformers that are not taken apart

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from longtail.models.layers import GateInit, ShortcutKind
-from longtail.models.resnet import FOR_SMALL_IMAGES, RESNETS, Layout
+from longtail.models.map_size import FOR_SMALL_IMAGES
+from longtail.models.resnet import RESNETS, Layout
 from longtail.types import InputError
 
 OURS = (

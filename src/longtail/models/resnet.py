@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from longtail.models.experts import ExpertModel, HeadKind
 from longtail.models.layers import BasicBlock, Bottleneck, ConvBN, FusionGate, GateInit, LastMap, ShortcutKind
+from longtail.models.map_size import DEPTHS
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,11 @@ def _cifar(depth: int) -> Layout:
 
 PHOTOGRAPHS = ((3, 4, 6, 3), (256, 512, 1024, 2048), 64)
 RESNETS = {
-    "resnet8": _cifar(8),  # for trials
-    "resnet20": _cifar(20),
-    "resnet32": _cifar(32),
-    "resnet44": _cifar(44),
-    "resnet56": _cifar(56),
+    **{f"resnet{depth}": _cifar(depth) for depth in DEPTHS},
     "resnet34-small": Layout((3, 4, 6, 3), (64, 128, 256, 512), 64, small_images=True),
     "resnet50": Layout(*PHOTOGRAPHS, narrowing=4),
     "resnext50_32x4d": Layout(*PHOTOGRAPHS, narrowing=2, groups=32),
 }
-FOR_SMALL_IMAGES = tuple(name for name, layout in RESNETS.items() if layout.small_images)
 
 
 class _Path(nn.Module):

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from longtail.data.options import OwnSource
+from longtail.errors import InputError
 from longtail.records import decoded, parse_toml, read_bytes, short
-from longtail.types import InputError
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights

@@ -6,17 +6,15 @@ from typing import Any
 import numpy as np
 
 from longtail.data.options import data_name
+from longtail.errors import InputError
 from longtail.metrics.groups import GROUPS
-from longtail.models import FOR_SMALL_IMAGES
-from longtail.models.map_size import map_side
-from longtail.recipe import load_recipe
+from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.places import from_here, recipe_of
 from longtail.report.run import Run
-from longtail.types import InputError
 
 SURE = 0.9
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
@@ -104,6 +102,8 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
     gain = next((gain for gain in found.gains if gain.score == "macro"), None) if found else None
     if found is None or gain is None or gain.value > 0:
         return
+    from longtail.recipe import load_recipe  # the method's own options need PyTorch
+
     try:
         load_recipe(str(run.path / "recipe.toml"), {"model.num_experts": 1})
     except InputError:

@@ -1,21 +1,14 @@
-"""Everything needed to repeat the run, and the words of the report."""
+"""What is needed to repeat the run, and the words of the report."""
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
-from typing import Any, get_args
+from collections.abc import Iterator
 
-from longtail.data.options import NamedSet
 from longtail.engine.run_records import Environment, plain
-from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.places import recipe_of
 from longtail.report.run import Run
-from longtail.types import InputError
 
-NAMED = get_args(NamedSet)  # data with a recipe of their own
 MACHINE = (
     ("device", "device"), ("device_name", "device name"), ("cpu_count", "processor cores"), ("threads", "threads"),
     ("processes", "processes"), ("system", "system"),
@@ -43,12 +36,9 @@ def repeat(run: Run, e: Evaluation | None) -> Repeat:
     """The section, from recipe.toml, env.json and the log."""
     stored = run.record("env.json", Environment)
     environment = {} if stored is None else plain(stored)
-    name, changes = _nearest(run)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(
         command=f"longtail train {recipe_of(run)}",
-        shipped=name,
-        changes=changes,
         seed=int(run.recipe.get("run", {}).get("seed", 0)),
         index_hash=str(environment.get("index_hash", "")),
         versions=tuple((key, str(value)) for key, value in environment.get("versions", {}).items()),
@@ -57,46 +47,6 @@ def repeat(run: Run, e: Evaluation | None) -> Repeat:
         limits=tuple(_limits(e)),
         glossary=GLOSSARY,
     )
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    sections = recipe.model_dump(mode="json")
-    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
-
-
-def _nearest(run: Run) -> tuple[str, tuple[tuple[str, str, str], ...]]:
-    """The shipped recipe on the same kind of data with the fewest changes; where the images lie is none."""
-    try:
-        mine = _flat(load_recipe(str(run.path / "recipe.toml"))[0])
-    except InputError:  # of another version, or of a method that is not installed here
-        return "", ()
-    kind, found = mine["data.name"], []
-    for name, theirs in _shipped().items():
-        if theirs["data.name"] == kind or not {theirs["data.name"], kind} & set(NAMED):
-            found.append((name, tuple(_changes(theirs, mine))))
-    return min(found, key=lambda one: len(one[1]), default=("", ()))
-
-
-@cache
-def _shipped() -> dict[str, dict[str, Any]]:
-    """Every shipped recipe, read once a process: there are dozens."""
-    return {name: _flat(load_recipe(name)[0]) for name in shipped()}
-
-
-def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    foreign = {"data.path", "data.root"} | (set() if mine["data.name"] in NAMED else {"data.name"})
-    if theirs["method.name"] != mine["method.name"]:
-        foreign |= {key for key in theirs if key.startswith("method.") and key not in mine}
-    for key in sorted((theirs.keys() | mine.keys()) - foreign):
-        if theirs.get(key) != mine.get(key):
-            yield key, _told(key, theirs.get(key)), _told(key, mine.get(key))
-
-
-def _told(key: str, value: Any) -> str:
-    """A value without the folders of a machine."""
-    if key == "model.weights" and value is not None:
-        return Path(value).name
-    return "-" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _limits(e: Evaluation | None) -> Iterator[str]:

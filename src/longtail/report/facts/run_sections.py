@@ -244,12 +244,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """Everything needed to repeat the run.
+    """What is needed to repeat the run; against which shipped recipe, see `page.nearest_recipe`.
 
     Attributes:
         command: what trains it again, seen from the folder in which the report is made.
-        shipped: name of the nearest shipped recipe on such data, "" if none is, or the run's own cannot be read here.
-        changes: (key, shipped value, this run's value) against it.
         seed: of all randomness.
         index_hash: of the training images, "" if unknown.
         versions: (package, version).
@@ -260,8 +258,6 @@ class Repeat:
     """
 
     command: str
-    shipped: str
-    changes: tuple[tuple[str, str, str], ...]
     seed: int
     index_hash: str
     versions: tuple[tuple[str, str], ...]

@@ -8,6 +8,7 @@ from longtail.report.facts import Facts, collect
 from longtail.report.page import class_parts, error_parts, run_parts, search_parts
 from longtail.report.page.build import render
 from longtail.report.page.heat_maps import heat_maps
+from longtail.report.page.nearest_recipe import nearest_recipe
 from longtail.report.page.parts import Part
 from longtail.report.page.svg import drawing
 from longtail.report.page.thumbnails import Thumbnails, load_thumbnails
@@ -79,7 +80,8 @@ def _parts(run: Run, facts: Facts, pictures: Thumbnails, images: str) -> Iterato
     chosen = search_parts.search(run)
     if chosen is not None:
         yield Part("search", "Settings", "How were the settings chosen?", chosen)
-    yield Part("repeat", "Repeat", "How is it repeated?", run_parts.repeat(facts.repeat))
+    again = run_parts.repeat(facts.repeat, nearest_recipe(run))
+    yield Part("repeat", "Repeat", "How is it repeated?", again)
 
 
 def _experts(run: Run, facts: Facts, images: str) -> Part:

@@ -18,6 +18,7 @@ from longtail.report.facts import (
     Training,
 )
 from longtail.report.page import class_figures, curve_figures
+from longtail.report.page.nearest_recipe import Nearest
 from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
 from longtail.report.run import SCORES
@@ -259,7 +260,7 @@ def _leaks(found: Data) -> Table | None:
     return Table(f"Groups in more than one part{some}", ("group", "parts", "images"), rows, (0, 1))
 
 
-def repeat(found: Repeat) -> Mapping[str, Any]:
+def repeat(found: Repeat, nearest: Nearest) -> Mapping[str, Any]:
     """Everything needed to repeat the run."""
     facts = [("Seed", str(found.seed))]
     if found.index_hash:
@@ -269,13 +270,13 @@ def repeat(found: Repeat) -> Mapping[str, Any]:
     facts += [(what.replace("_", " ").capitalize(), value) for what, value in found.machine]
     facts.append(("Versions", ", ".join(f"{name} {version}" for name, version in found.versions)))
     changes = None
-    if found.changes:
-        caption = f"What differs from the shipped recipe {found.shipped}"
-        changes = Table(caption, ("key", "shipped", "here"), found.changes, (0, 1, 2))
+    if nearest.changes:
+        caption = f"What differs from the shipped recipe {nearest.shipped}"
+        changes = Table(caption, ("key", "shipped", "here"), nearest.changes, (0, 1, 2))
     return {
         "command": found.command,
         "changes": changes,
-        "shipped": found.shipped,
+        "shipped": nearest.shipped,
         "facts": facts,
         "limits": found.limits,
         "glossary": found.glossary,

@@ -1,0 +1,24 @@
+"""What to say of a set that has no validation part."""
+
+import shlex
+from pathlib import Path
+
+SUGGESTED = 0.1  # of each class, where there is a test part and validation images are missed
+
+
+def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
+    """What to say of a set with a test part and no validation part, and how it gets one.
+
+    Args:
+        path: where the images lie.
+        divisible: whether `data split` takes them.
+
+    >>> no_validation("my photos").partition("or for good: ")[2]
+    "longtail data split 'my photos' -o splits.csv --again --val 0.1"
+    """
+    way = f"longtail data split {shlex.quote(str(path))} -o splits.csv --again --val {SUGGESTED}"
+    return (
+        "has a test part and no validation part, so no temperature is fitted and nothing (thresholds, settings) can be "
+        f"chosen but on test images; to hold out images of each class: --set data.validation={SUGGESTED}"
+        + (f", or for good: {way}" if divisible and path is not None else "")
+    )
