@@ -32,7 +32,7 @@ EXPLAINED = {"rule": "all.", "images": [
      "maps": ["1.webp"]}
 ]}  # fmt: skip
 FACTS = {"classes": list(NAMES), "recipe": "r", "method": "icl", "model": "resnet32", "num_experts": 2,
-         "image_size": 32, "longtail_version": "0", "epoch": 4}  # fmt: skip
+         "image_size": 32, "fit": "crop", "longtail_version": "0", "epoch": 4}  # fmt: skip
 JSON = {
     "status.json": lambda path: Run(path).status,
     "classes.json": lambda path: training_counts(RunFolder(path), NAMES),

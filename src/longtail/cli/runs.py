@@ -168,7 +168,7 @@ def train(
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
     given: dict[str, Any] = dict(pairs(set_ or []))
-    if not quiet and is_first():
+    if not quiet and is_first() and Path(target).exists():
         say(_first_line(target), err=True)
     with loading():
         from longtail import api, report
