@@ -5,7 +5,7 @@ import pytest
 from longtail.engine.timing import Timing
 from longtail.recipe import Recipe, changed, load_recipe
 from longtail.search.budget import Budget
-from longtail.search.find import fitted
+from longtail.search.lengths import fitted
 from longtail.search.probing import affordable
 
 

@@ -65,8 +65,9 @@ def found(
     given: Mapping[str, Any] = {}, minutes: float = 10.0,
 ) -> tuple[Found, Trainings]:  # fmt: skip
     trainings = Trainings(data, accuracy)
-    monkeypatch.setattr("longtail.search.find.judged_logits", trainings)
-    monkeypatch.setattr("longtail.search.find.time_steps", lambda *_: TIMING)
+    monkeypatch.setattr("longtail.search.comparing.judged_logits", trainings)
+    for module in ("comparing", "find"):
+        monkeypatch.setattr(f"longtail.search.{module}.time_steps", lambda *_: TIMING)
     budget = Budget(minutes, time.monotonic())
     return find_settings(recipe, data, given, budget, Display(1, quiet=True), TIMING), trainings
 

@@ -28,17 +28,21 @@ class Candidate:
     adjusted: tuple[float, ...] = ()
 
 
-def candidates(recipe: Recipe, given: Mapping[str, Any]) -> Iterator[Candidate]:
+def candidates(recipe: Recipe, given: Mapping[str, Any], tau: float | None = None) -> Iterator[Candidate]:
     """What to try, the most promising first.
 
     Args:
         recipe: the suggested settings.
         given: what was asked for, which is not changed.
+        tau: the strength of the class counts that is best on features.
     """
     m, o = recipe.model, recipe.optim
     if not _settled(given, "method.") and recipe.method.name == "balanced_softmax":
         settings = {"method.name": "logit_adjustment"}
         yield Candidate("cross-entropy", "method", settings, adjusted=(0.0, 0.5, 1.0))
+        if tau not in (None, 0.0, 1.0):
+            name = f"balanced softmax with tau {tau:g}, as on features"
+            yield Candidate(name, "method", {"method.tau": tau})
     if "optim.peak_lr" not in given:
         for factor, word in ((2.0, "double"), (0.5, "half")):
             rate = float(f"{o.peak_lr * factor:.3g}")

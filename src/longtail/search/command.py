@@ -1,21 +1,28 @@
 """`longtail train FOLDER --minutes N`: from the plan of a command to a run whose settings were found."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from longtail.data.source_kinds import ReadSource
 from longtail.engine.display import Display
 from longtail.engine.job import Load, data_of
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
+from longtail.engine.timing import Timing
 from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
-from longtail.search.budget import DEFAULT_MINUTES, MOST, SEARCH, Budget
+from longtail.recipe import Recipe, changed
+from longtail.search.budget import DEFAULT_MINUTES, FEWEST, MOST, SEARCH, Budget
+from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings
+from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
 from longtail.search.probing import affordable, probe
-from longtail.suggestions import SECONDS
+from longtail.suggestions import SECONDS, suggest_settings
 from longtail.types import InputError
 
 
@@ -109,12 +116,45 @@ def search(
     with display:
         display.say(f"timing a few steps of {recipe.model.name} at {recipe.data.image_size} pixels")
         first = probe(recipe, read)
-        left = (1 - SEARCH) * budget.left / runs
-        recipe, timing, cuts = affordable(recipe, first, read, given, left)
+        until, started = budget.left * (1 - SEARCH), budget.left
+        heads, said = _heads(recipe, given, first, budget, display, load, read, device)
+        left, cuts = min(until, budget.left) / runs, list[str]()
+        if heads is None or left >= FEWEST:
+            recipe, first, cuts = affordable(recipe, first, read, given, left)
         data = data_of(recipe, device, load)
-        found = find_settings(recipe, data, given, budget, display, timing, runs=runs)
-    found = replace(found, search=replace(found.search, reasons=(*cuts, *found.search.reasons)))
+        most = max(0.0, budget.left - until)
+        found = find_settings(
+            recipe, data, given, budget, display, first, runs=runs, heads=heads, seconds=most
+        )
+    reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
+    spent = round(started - budget.left, 1)
+    found = replace(found, search=replace(found.search, reasons=reasons, seconds=spent))
     for line in found.search.lines():
         display.say(line)
     asked = question(planned, given, budget.minutes)
     return replace(found, search=replace(found.search, asked=asked))
+
+
+def _heads(
+    recipe: Recipe,
+    given: Mapping[str, Any],
+    timing: Timing,
+    budget: Budget,
+    display: Display,
+    load: Load,
+    read: ReadSource,
+    device: torch.device,
+) -> tuple[Heads | None, list[str]]:
+    """The best classifiers on features, and what was cut for them; None, and why, where there are none."""
+    on_features = frozen(recipe, given)
+    if isinstance(on_features, str):
+        return None, [f"no {FEATURES}: {on_features}"]
+    if "data.image_size" not in given:
+        own = suggest_settings(recipe, given, recipe.optim.epochs, read, seconds=math.inf).settings
+        on_features = changed(on_features, {"data.image_size": own["data.image_size"]})
+        timing = replace(
+            timing, evaluated=timing.evaluated * (own["data.image_size"] / recipe.data.image_size) ** 2
+        )
+    on_features, compute, cuts = at_size(on_features, timing, given, SHARE * budget.left)
+    data = data_of(on_features, device, load)
+    return compare_heads(on_features, data, compute, COMPARED * budget.left, display), cuts

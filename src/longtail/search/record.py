@@ -4,7 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from jaxtyping import Bool, Int
+from numpy import ndarray
+
 from longtail.durations import duration
+from longtail.search.comparison import difference, macro
 
 FORMAT = 1
 
@@ -39,6 +43,32 @@ class Trial:
     seconds: float
     chosen: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        named: tuple[str, Mapping[str, Any], str],
+        right: Bool[ndarray, " n"],
+        base: Bool[ndarray, " n"] | None,
+        truth: Int[ndarray, " n"],
+        seconds: float,
+        *,
+        chosen: bool,
+    ) -> "Trial":
+        """What was tried, with its score.
+
+        Args:
+            named: its name, settings, and how it was trained.
+            right: (N,) whether each image was named rightly.
+            base: (N,) the same of what it is compared with; None: nothing.
+            truth: (N,) classes.
+            seconds: that it took.
+            chosen: whether the run has it.
+        """
+        gain = None if base is None else difference(right, base, truth)
+        low, high = (None, None) if gain is None else (gain.low, gain.high)
+        value = None if gain is None else gain.value
+        return cls(*named, *macro(right, truth), value, low, high, round(seconds, 1), chosen)
+
     @property
     def verdict(self) -> str:
         """What the difference to the suggested settings says."""
@@ -60,6 +90,8 @@ class Search:
         images: training images that were held out to judge by; 0 where nothing was compared.
         trials: what was tried.
         reasons: what was chosen and why, what was cut, and why nothing was compared where that is so.
+        heads: classifiers on features that were compared by cross-validation; gains are over the best.
+        head_images: training images that these were judged by, each by classifiers that did not see it.
         asked: what the command asked for, by which a run that was interrupted is found again.
     """
 
@@ -71,15 +103,28 @@ class Search:
     images: int = 0
     trials: tuple[Trial, ...] = ()
     reasons: tuple[str, ...] = ()
+    heads: tuple[Trial, ...] = ()
+    head_images: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
 
     def contents(self) -> dict[str, Any]:
         """The content of search.json."""
-        rows = [asdict(trial) | {"verdict": trial.verdict} for trial in self.trials]
-        return {"format": FORMAT} | asdict(self) | {"trials": rows}
+        tables = {"trials": self.trials, "heads": self.heads}
+        rows = {
+            name: [asdict(trial) | {"verdict": trial.verdict} for trial in trials]
+            for name, trials in tables.items()
+        }
+        return {"format": FORMAT} | asdict(self) | rows
 
     def lines(self) -> Iterator[str]:
         """What to tell about it."""
+        if self.heads:
+            yield (
+                f"classifiers on features compared on {self.head_images:,} training images, each judged by one that "
+                "did not see it (macro recall in %, 95 % intervals, difference to the best):"
+            )
+            width = max(len(trial.name) for trial in self.heads)
+            yield from (f"  {_row(trial, width)}" for trial in self.heads)
         if self.trials:
             yield (
                 f"compared on {self.images:,} training images that were held out for this "

@@ -44,7 +44,8 @@ def fit_within(
     Raises:
         InputError: see `longtail.engine.train.fit`.
     """
-    epochs = _train(found, folder, budget, display, notes, load, processes)
+    limit = None if found.recipe.model.frozen else budget
+    epochs = _train(found, folder, limit, display, notes, load, processes)
     if epochs is None:
         return
     wanted = found.recipe.optim.epochs

@@ -1,0 +1,194 @@
+"""Short trainings of the suggested settings and of some changes, compared on the same held-out training images."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from numpy import ndarray
+
+from longtail.data import LongTailData
+from longtail.durations import duration
+from longtail.engine.display import Display
+from longtail.engine.timing import Timing, time_steps
+from longtail.recipe import Recipe, changed, scaled
+from longtail.search.candidates import Candidate, candidates
+from longtail.search.comparison import Difference, difference, macro
+from longtail.search.heads import Heads
+from longtail.search.record import Trial
+from longtail.search.short_training import Division, OutOfTimeError, divide, fewer, judged_logits
+
+SHORT = 3  # epochs of a comparison at least;
+FEW = 300  # images of one at least
+BUILDING = 4.0  # seconds to build a network, and to judge it
+SLOWER = 2.0  # times its expected length after which a comparison is given up
+SUGGESTED = Candidate("suggested settings", "", {})
+FEATURES = "classifiers on features"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was tried.
+
+    Attributes:
+        candidate: the change.
+        right: (H,) whether each held-out image was named rightly.
+        how: how it was trained, in words.
+        seconds: that it took.
+    """
+
+    candidate: Candidate
+    right: Bool[ndarray, " h"]
+    how: str
+    seconds: float
+
+
+class Comparing:
+    """Short trainings of the suggested settings and of some changes, one after the other.
+
+    Args:
+        recipe: the suggested settings.
+        data: of the run.
+        given: what was asked for, which is not changed.
+        timing: of the suggested settings.
+        seconds: that all may take.
+        display: told what is done.
+        heads: the best classifiers on features; where these are better than the suggested settings beyond chance,
+            no change of the latter is tried.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: LongTailData,
+        given: Mapping[str, Any],
+        timing: Timing,
+        seconds: float,
+        display: Display,
+        heads: Heads | None = None,
+    ) -> None:
+        self.recipe, self.data, self.timing, self.display = recipe, data, timing, display
+        self.seed, self.seconds, self.heads = recipe.run.seed, seconds, heads
+        self.until = time.monotonic() + seconds
+        self.wanted = list(candidates(recipe, given, None if heads is None else heads.best.tau))
+        self.division = divide(data, recipe.data, self.seed) if heads is None else heads.division
+        self.targets = data.train.targets.cpu().numpy()[self.division.held]
+        self.tried: list[Tried] = []
+
+    def run(self) -> str | None:
+        """Try what there is time for; returns why nothing was compared, where that is so."""
+        held, least = len(self.division.held), min(FEW, len(self.division.rows))
+        if not self.wanted and self.heads is None:
+            return "all that would be compared was asked for"
+        if held == 0:
+            return "no class has images to spare"
+        most = self.seconds / (SHORT * least * self.timing.image + BUILDING + held * self.timing.evaluated)
+        fewest = 2 if self.heads is None else 1
+        if most < fewest:
+            trainings = "two short trainings" if fewest == 2 else "a short training"
+            return f"the {duration(max(0.0, self.seconds))} that are left to compare in are too few for {trainings}"
+        self.wanted = self.wanted[: int(most) - 1]
+        each = self.seconds / (len(self.wanted) + 1)
+        for candidate in (SUGGESTED, *self.wanted):
+            if not self._try(candidate, each):
+                return "the machine is slower than the timed steps said" if candidate is SUGGESTED else None
+            if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
+                break
+        return None
+
+    def _try(self, candidate: Candidate, each: float) -> bool:
+        """Train and judge; False where the time is over."""
+        started = time.monotonic()
+        recipe = changed(self.recipe, candidate.settings)
+        timing = time_steps(recipe, self.data) if candidate.is_costly else self.timing
+        division, epochs = self._length(timing, each)
+        name = f"comparing: {candidate.name}"
+        left = self.until - started
+        try:
+            logits = judged_logits(
+                scaled(recipe, epochs), self.data, division, max(left, 1.0) if candidate is SUGGESTED else
+                min(SLOWER * each, max(left, 1.0)), lambda done, total: self.display.work(name, done, total),
+            )  # fmt: skip
+        except OutOfTimeError:
+            self.display.say(f"{candidate.name}: given up, slower than the timed steps said")
+            return candidate is not SUGGESTED and time.monotonic() < self.until
+        how = f"{epochs} epochs of {len(division.rows):,} images"
+        seconds = time.monotonic() - started
+        counts = np.bincount(self.data.train.targets.cpu().numpy()[division.rows], minlength=logits.shape[1])
+        for tau in candidate.adjusted or (None,):
+            values = (
+                logits.numpy() if tau is None else logits.numpy() + (1 - tau) * np.log(np.maximum(counts, 1))
+            )
+            right = values.argmax(axis=1) == self.targets
+            self.tried.append(Tried(_of(candidate, tau), right, how, seconds))
+        return True
+
+    def _length(self, timing: Timing, each: float) -> tuple[Division, int]:
+        """Which images a training of so many seconds sees, and how often."""
+        rows, wanted = len(self.division.rows), self.recipe.optim.epochs
+        shown = max(0.0, each - BUILDING - len(self.division.held) * timing.evaluated) / timing.image
+        fewest = max(1, min(wanted, SHORT), len(self.recipe.stages()))
+        if shown >= fewest * rows:
+            return self.division, int(min(wanted, shown // rows))
+        return fewer(self.division, self.data, int(shown / fewest), self.seed), fewest
+
+    @property
+    def chosen(self) -> list[Candidate]:
+        """Of each factor the change that is best, where it is better than the suggested settings beyond chance."""
+        best: dict[str, tuple[float, Candidate]] = {}
+        for one in self.tried[1:]:
+            found = self._gain(one)
+            if found.is_better and found.value > best.get(one.candidate.factor, (0.0, SUGGESTED))[0]:
+                best[one.candidate.factor] = found.value, one.candidate
+        return [candidate for _, candidate in best.values()]
+
+    def _gain(self, one: Tried) -> Difference:
+        return difference(one.right, self.tried[0].right, self.targets)
+
+    @property
+    def best(self) -> Tried | None:
+        """The best of the fine-tunings: of those that are taken, else of the suggested settings."""
+        taken = [one for one in self.tried if one.candidate in self.chosen] or self.tried[:1]
+        return max(taken, key=lambda one: macro(one.right, self.targets)[0], default=None)
+
+    @property
+    def heads_gain(self) -> Difference | None:
+        """Of the classifiers on features over the best of the fine-tunings; None where either is missing."""
+        best = self.best
+        if self.heads is None or best is None:
+            return None
+        return difference(self.heads.right, best.right, self.targets)
+
+    def trials(self, *, frozen: bool) -> tuple[Trial, ...]:
+        """What was tried, for the record.
+
+        Args:
+            frozen: whether the classifiers on features are taken.
+        """
+        chosen, tried = self.chosen, list(self.tried)
+        if self.heads is not None and tried:
+            own = Candidate(f"{FEATURES}: {self.heads.best.name}", "", {"model.frozen": True})
+            tried.append(Tried(own, self.heads.right, self.heads.how, self.heads.seconds))
+        rows = []
+        for one in tried:
+            is_base, is_frozen = one.candidate is SUGGESTED, one.candidate.name.startswith(FEATURES)
+            base = None if is_base else self.tried[0].right
+            is_chosen = is_frozen if frozen else one.candidate in chosen or (is_base and not chosen)
+            named = one.candidate.name, one.candidate.settings, one.how
+            rows.append(Trial.of(named, one.right, base, self.targets, one.seconds, chosen=is_chosen))
+        return tuple(rows)
+
+
+def _of(candidate: Candidate, tau: float | None) -> Candidate:
+    """The candidate as judged with this strength of logit adjustment."""
+    if tau is None:
+        return candidate
+    if tau == 0:
+        return replace(candidate, settings={"method.name": "cross_entropy"}, adjusted=())
+    name, settings = (
+        f"{candidate.name}, logits adjusted by {tau:g}",
+        {**candidate.settings, "method.tau": tau},
+    )
+    return replace(candidate, name=name, settings=settings, adjusted=())

@@ -1,0 +1,123 @@
+"""Linear classifiers on features, compared by cross-validation: strength of the class counts, and weight decay."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from numpy import ndarray
+from torch import Tensor
+
+from longtail.engine.display import Display
+from longtail.engine.trials import FrozenTrials
+from longtail.search.comparison import macro
+from longtail.search.linear import coordinates, cross_validated
+from longtail.search.record import Trial
+
+FOLDS = 4  # so that each classifier sees as large a part as a short training does
+BEGUN_AT = 0.1  # weight decay that is tried first
+DECAYS = (0.3, 1.0, 3.0, 0.03, 0.01)
+TAUS = (0.5, 1.5)  # strengths of the class counts that are tried beside 0 and 1
+AFTER = (0.0, 0.5, 1.0, 1.5)  # the same after plain training
+Right = Bool[ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    name: str
+    settings: Mapping[str, Any]
+    tau: float
+    decay: float
+    right: Right
+    seconds: float
+
+    @property
+    def kind(self) -> str:
+        """What it is but for the decay."""
+        return self.name.rpartition(",")[0]
+
+
+class Fits:
+    """Classifiers of several strengths of class counts and decay, cross-validated while there is time."""
+
+    def __init__(self, trials: FrozenTrials, fold: Int[Tensor, " n"], until: float, display: Display) -> None:
+        self.x = coordinates(trials.features["train"].view(0))
+        self.targets, self.fold, self.classes = trials.targets.cpu(), fold, trials.num_classes
+        self.until, self.display = until, display
+        counts = torch.bincount(self.targets, minlength=self.classes)
+        self.judged: Right = (counts[self.targets] > 1).numpy()
+        self.truth = self.targets.numpy()[self.judged]
+        self.fits: list[Fit] = []
+
+    def run(self) -> Fit:
+        """The best of what there is time for: first the strength of class counts, then the decay, then both."""
+        wanted = list(self._wanted())
+        for done, (tau, decay) in enumerate(wanted):
+            if self.fits and time.monotonic() > self.until:
+                break
+            self.display.work("comparing classifiers", done, len(wanted))
+            self._fit(tau, decay)
+        else:
+            best = self.best
+            for tau in TAUS:
+                if "tau" in best.name or time.monotonic() > self.until:
+                    break
+                self._fit(tau, best.decay)
+        return self.best
+
+    @staticmethod
+    def _wanted() -> Iterator[tuple[float, float]]:
+        for decay in (BEGUN_AT, *DECAYS):
+            yield 1.0, decay
+            yield 0.0, decay
+
+    def _fit(self, tau: float, decay: float) -> None:
+        started = time.monotonic()
+        after = AFTER if tau == 0 else (0.0,)
+        said = cross_validated(self.x, self.targets, self.fold, self.classes, tau, decay, after)
+        seconds = time.monotonic() - started
+        for strength, logits in zip(after, said, strict=True):
+            right = (logits.argmax(1) == self.targets).numpy()
+            name, settings = _named(tau, strength)
+            whole = settings | {"optim.weight_decay": decay}
+            self.fits.append(Fit(f"{name}, decay {decay:g}", whole, tau or strength, decay, right, seconds))
+
+    def value(self, one: Fit) -> float:
+        """Macro recall; 0 where no class has two images."""
+        return macro(one.right[self.judged], self.truth)[0] if self.judged.any() else 0.0
+
+    @property
+    def best(self) -> Fit:
+        """That of the highest macro recall, the first of equal ones."""
+        return max(self.fits, key=self.value)
+
+    def trials(self, best: Fit) -> tuple[Trial, ...]:
+        """Of each method and strength the best decay, the best first; differences are to that."""
+        if not self.judged.any():
+            return ()
+        shown: dict[str, Fit] = {}
+        for one in sorted(self.fits, key=self.value, reverse=True):
+            shown.setdefault(one.kind, one)
+        return tuple(self._trial(one, best) for one in shown.values())
+
+    def _trial(self, one: Fit, best: Fit) -> Trial:
+        kind = one.kind
+        decays = len({fit.decay for fit in self.fits if fit.kind == kind})
+        how = f"{FOLDS} folds, the best of {decays} decays" if decays > 1 else f"{FOLDS} folds"
+        base = None if one is best else best.right[self.judged]
+        named = one.name, one.settings, how
+        return Trial.of(named, one.right[self.judged], base, self.truth, one.seconds, chosen=one is best)
+
+
+def _named(tau: float, after: float) -> tuple[str, dict[str, Any]]:
+    if tau == 0 and after == 0:
+        return "cross-entropy", {"method.name": "cross_entropy"}
+    if tau == 0:
+        return f"cross-entropy, logits adjusted by {after:g}", {
+            "method.name": "logit_adjustment",
+            "method.tau": after,
+        }
+    name = "balanced softmax" if tau == 1 else f"balanced softmax with tau {tau:g}"
+    return name, {"method.name": "balanced_softmax", "method.tau": tau}
