@@ -18,9 +18,9 @@ DRAW = np.random.default_rng(0)
 SETS = {
     "crop": [(100, 100), (100, 104), (95, 100)] * 7,
     "squash": [(36, 64)] * 20 + [(40, 64)],
-    "pad": [(20, 100), (100, 30), (60, 60), (50, 100)] * 5,
 }
 SETS["crop with one panorama"] = [*SETS["crop"], (10, 90)]
+SETS["squash many shapes"] = [(20, 100), (100, 30), (60, 60), (50, 100)] * 5
 SETS["squash upright and lying photographs"] = [(75, 100), (100, 75)] * 9
 
 

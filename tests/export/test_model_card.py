@@ -30,6 +30,13 @@ def card_of(run: Path) -> str:
     return model_card(run, describe(load_run(run)), ["..."])
 
 
+def test_a_description_that_names_no_fit_is_of_crops(run: Path) -> None:
+    facts = describe(load_run(run))
+    older = {key: value for key, value in facts.items() if key != "fit"}
+    assert model_card(run, older, ["..."]) == model_card(run, {**facts, "fit": "crop"}, ["..."])
+    assert model_card(run, older, ["..."]) != model_card(run, {**facts, "fit": "pad"}, ["..."])
+
+
 def test_a_folder_needs_no_run(run: Path, folder: Path, paths: list[Path]) -> None:
     expected = longtail.load(run).predict(paths, top_k=2)
     proba = longtail.load(run).predict_proba(paths)

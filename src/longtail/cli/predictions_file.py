@@ -224,7 +224,9 @@ class PredictionsFile:
     def _parsed(self, line: bytes) -> Any:
         return parse_json(line, str(self.partial), "start again with --overwrite", file_names=True)
 
-    def _check_settings(self, before: Mapping[str, Any]) -> None:
+    def _check_settings(self, before: object) -> None:
+        if not isinstance(before, Mapping):
+            raise TypeError("settings are no object")
         if changed := _changed(before, self._settings):
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "

@@ -12,9 +12,6 @@ from longtail.data.listing import Listing
 from longtail.types import Fit
 
 HARDLY = 0.1  # share of an image that a centred square may hide, of nine images in ten, with nothing lost
-VARIED = (
-    4 / 3
-) ** 2  # how far the ratios of `resized_crop` lie apart: a shape that training varies is no evidence
 
 
 @dataclass(frozen=True)
@@ -116,9 +113,9 @@ def sample_shapes(listing: Listing, count: int) -> Shapes | None:
 def suggest_fit(shapes: Shapes) -> tuple[Fit, str]:
     """Which `data.fit` suits images of these shapes, and why.
 
-    Where a centred square hides next to nothing: `crop`, which changes nothing. Where all images have about one shape:
-    `squash`, which shows all of each and treats all alike. Where shapes differ by more than `resized_crop` varies them
-    anyway: `pad`, which keeps proportions, for long and round things squashed would look alike.
+    Where a centred square hides next to nothing: `crop`, which changes nothing. Else `squash`, which shows all of each
+    image, as large as it can be. `pad` is not suggested: it scored lowest on the four sets that it was tried on, see
+    docs/data.md; where proportions tell classes apart, validation images have to show that it is better.
 
     >>> frames = shapes_of(np.array([[36, 64]] * 3), ("a", "b", "c"))
     >>> suggest_fit(frames)[0]
@@ -126,9 +123,10 @@ def suggest_fit(shapes: Shapes) -> tuple[Fit, str]:
     """
     if shapes.usually_hidden <= HARDLY:
         return "crop", "for a centred square hides next to nothing of nearly all images"
-    if shapes.wide <= VARIED * shapes.narrow:
-        return "squash", "for all have about one shape, so that squashing changes all alike and hides nothing"
-    return "pad", "for their shapes differ, and squashed to a square long and round things would look alike"
+    return (
+        "squash",
+        "which hides nothing; where proportions tell classes apart, compare with pad on validation images",
+    )
 
 
 def _span(narrow: float, wide: float) -> str:

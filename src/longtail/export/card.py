@@ -114,9 +114,10 @@ def _front_matter(facts: Mapping[str, Any], found: Evaluation | None) -> list[st
 def _introduction(facts: Mapping[str, Any]) -> list[str]:
     experts = f"{facts['num_experts']} expert" + "s" * (facts["num_experts"] > 1)
     size, epoch = facts["image_size"], facts["epoch"]
+    shown = SHAPES[facts.get("fit", "crop")]  # descriptions that do not say it are of crops
     return [
         f"# {plain(facts['recipe'])}",
-        f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart{SHAPES[facts['fit']]}. "
+        f"Tells {len(facts['classes'])} classes of images of {size} x {size} pixels apart{shown}. "
         f"A {facts['model']} with {experts}, trained for {counted(epoch, 'epoch')} by the method {facts['method']} of "
         f"longtail {facts['longtail_version']}.",
     ]
