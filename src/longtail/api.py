@@ -92,7 +92,7 @@ def train(
     ):
         planned, granted, out = earlier, 0.0, None
     display = Display(planned.recipe.optim.epochs, quiet=quiet or not processes.is_first)
-    load = _loader(read, display)
+    load = _loader(read, display, divided_later=granted > 0)
     found, budget = None, Budget(granted, began) if granted else None
     if budget is not None:
         with _nothing_written():
@@ -158,7 +158,7 @@ def train_seeds(
     number, read, began = whole_number("epochs", epochs), SourceReader(), time.monotonic()
     display, minutes = Display(1, quiet=quiet), checked_minutes(minutes)
     runs_at_once = len(seeds or ())
-    load = _loader(read, display, max(1, runs_at_once))
+    load = _loader(read, display, max(1, runs_at_once), divided_later=minutes != 0 and number is None)
     chosen: list[Search] = []
 
     def settle(planned: Plan) -> Plan:
@@ -186,9 +186,17 @@ def train_seeds(
     return runs
 
 
-def _loader(read: ReadSource, display: Display, sets: int = 1) -> Load:
-    """Gives data and remembers them, `sets` at once; shows how many images are read."""
-    return functools.lru_cache(sets)(functools.partial(load_on, read=counting(read, display.work)))
+def _loader(read: ReadSource, display: Display, sets: int = 1, *, divided_later: bool) -> Load:
+    """Gives data and remembers them, `sets` at once; shows how many images are read.
+
+    Args:
+        read: lists the source.
+        display: told how many are read.
+        sets: how many are remembered.
+        divided_later: whether a search will hold some of the training images out.
+    """
+    counted = counting(read, display.work)
+    return functools.lru_cache(sets)(functools.partial(load_on, read=counted, divided_later=divided_later))
 
 
 def _search_once(

@@ -16,6 +16,7 @@ from longtail.data.fingerprint import Fingerprints, take_fingerprint
 from longtail.data.holdout import hold_out
 from longtail.data.related import find_related
 from longtail.recipe import load_recipe
+from longtail.search.short_training import divide as divide_for_search
 
 NONE = float("nan")
 
@@ -86,6 +87,22 @@ def test_look_alikes_are_held_out_together_and_counted(twins, monkeypatch, limit
     for fact in ("72 images", "24 sets", "fox/0.png = ", "--no-group-copies"):
         assert fact in said
     assert data.notes.lines() == []
+
+
+@pytest.mark.parametrize("limit", [2**30, 0])
+def test_a_search_holds_look_alikes_out_together_also_of_what_is_left_of_a_division(
+    twins, monkeypatch, limit
+):
+    monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", limit)
+    for validation in (0.0, 0.25):
+        options = DataOptions(name="folder", path=str(twins), image_size=8, validation=validation)
+        data = load_data(options, divided_later=True)
+        division = divide_for_search(data, options, seed=0)
+        parts = np.repeat("train", len(data.train))
+        parts[division.held] = "held"
+        assert torn(data.train.ids, parts.tolist()) == []
+        assert len(division.held) in (12, 18)
+    assert load_data(options.model_copy(update={"validation": 0.0})).train.prints is None
 
 
 @pytest.mark.parametrize("kept", [False, "identical"])

@@ -38,7 +38,7 @@ class Split:
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
         sizes: (N, 2) height and width of the images as they came, upright; None where it is not known.
-        prints: what the images are compared by; None where that was not asked for, and of a part of a part.
+        prints: what the images are compared by; None where that was not asked for.
     """
 
     images: UInt8[Tensor, "n 3 h w"] | Int64[Tensor, "n 1 1 1"] | ImageFiles
@@ -69,7 +69,10 @@ class Split:
         groups = None if self.groups is None else tuple(self.groups[i] for i in chosen)
         contents, sizes = (None if known is None else known[at] for known in (self.contents, self.sizes))
         ids = tuple(self.ids[i] for i in chosen)
-        return Split(images, self.targets[rows], ids, groups=groups, contents=contents, sizes=sizes)
+        prints = None if self.prints is None else self.prints.take(at)
+        return Split(
+            images, self.targets[rows], ids, groups=groups, contents=contents, sizes=sizes, prints=prints
+        )
 
     def digest(self) -> str:
         """sha256 (hex) over the ids, the targets, and the pixels or, for images on disk, their stamps."""

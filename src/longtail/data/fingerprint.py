@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, UInt8, UInt64
+from jaxtyping import Float64, Int64, UInt8, UInt64
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -65,6 +65,11 @@ class Fingerprints(NamedTuple):
             np.array([one.taken for one in known], dtype=np.float64),
             tuple(one.camera for one in known),
         )
+
+    def take(self, rows: Int64[np.ndarray, " k"]) -> "Fingerprints":
+        """Those at `rows`, in that order."""
+        cameras = tuple(self.cameras[row] for row in rows.tolist())
+        return Fingerprints(self.hashes[rows], self.thumbs[rows], self.taken[rows], cameras)
 
 
 def take_fingerprint(image: Encoded) -> Fingerprint:

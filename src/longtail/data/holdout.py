@@ -86,15 +86,18 @@ def said_of_groups(
 
 
 def looks_for_alike(options: DataOptions) -> bool:
-    """Whether images are to be compared before some are held out; a published set is left as it was published."""
-    return options.is_own and options.validation > 0 and options.group_copies is True
+    """Whether images that are divided are compared; a published set is left as it was published."""
+    return options.is_own and options.group_copies is True
 
 
 def related_in(pool: Split, options: DataOptions) -> Related:
-    """What stays together of images that are divided; see `DataOptions.group_copies`."""
+    """What stays together of images that are divided; see `DataOptions.group_copies`.
+
+    Without `pool.prints` these are groups and copies alone.
+    """
     if not options.is_own or not options.group_copies:
         return Related(pool.groups, [], [], [])
-    return find_related(pool.groups, pool.contents, pool.prints, pool.ids, pool.targets.numpy())
+    return find_related(pool.groups, pool.contents, pool.prints, pool.ids, pool.targets.cpu().numpy())
 
 
 def said_of_division(

@@ -15,13 +15,19 @@ from longtail.data.matching import absent, by_name, present, with_one_image
 from longtail.data.options import DataOptions
 from longtail.data.profiles import choose
 from longtail.data.reading import read_split
+from longtail.data.related import NOTHING_DIVIDED
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.text_file import as_windows
 from longtail.types import InputError
 
 
 def load_data(
-    options: DataOptions, *, seed: int = 0, boxes: bool | None = None, read: ReadSource = read_source
+    options: DataOptions,
+    *,
+    seed: int = 0,
+    boxes: bool | None = None,
+    read: ReadSource = read_source,
+    divided_later: bool = False,
 ) -> LongTailData:
     """Load a long-tailed image set.
 
@@ -33,6 +39,7 @@ def load_data(
         seed: draws the validation part, >= 0.
         boxes: whether boxes are cut out of training images as they are read; None: if `augment` has `resized_crop`.
         read: lists the source; one that remembers saves listing it again.
+        divided_later: whether training images will be divided further, so that what they are compared by is kept.
 
     Raises:
         InputError: nothing to train on, an impossible request, or, with `strict`, anything to note.
@@ -43,8 +50,8 @@ def load_data(
     if source.val is not None and options.validation > 0:
         raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
     options = _settled(options, source)
-    class_names, pool = _load_train(source.train, options, source.max_count, boxes)
-    together = related_in(pool, options)
+    class_names, pool = _load_train(source.train, options, source.max_count, boxes, divided_later)
+    together = related_in(pool, options) if options.validation else NOTHING_DIVIDED
     train, val = _divide(pool, len(class_names), options, seed, together.groups)
     read_alike = options.model_copy(update={"bits": pool.depth.bits})
     shares, blind = said_of_division(pool, val, class_names, options, source, together)
@@ -119,7 +126,7 @@ def _settled(options: DataOptions, source: Source) -> DataOptions:
 
 
 def _load_train(
-    listing: Listing, options: DataOptions, default_max: int | None, boxes: bool | None
+    listing: Listing, options: DataOptions, default_max: int | None, boxes: bool | None, divided_later: bool
 ) -> tuple[tuple[str, ...], Split]:
     names = present(listing.class_names, listing.targets)
     _refuse_few(names, options)
@@ -127,7 +134,7 @@ def _load_train(
     targets = by_name(listing, names)
     rows = choose(targets, names, options, default_max)
     kept = "resized_crop" in options.augment if boxes is None else boxes
-    alike = looks_for_alike(options)
+    alike = looks_for_alike(options) and (options.validation > 0 or divided_later)
     split = read_split(listing, targets, rows, options, keep_on_disk=kept, with_prints=alike)
     readable = present(names, split.targets.numpy())
     if readable != names:  # every image of a class was unreadable

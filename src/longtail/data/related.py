@@ -58,6 +58,9 @@ class Related(NamedTuple):
         return lines
 
 
+NOTHING_DIVIDED = Related(None, [], [], [])
+
+
 def find_related(
     groups: Sequence[str] | None,
     contents: NDArray[np.generic] | None,

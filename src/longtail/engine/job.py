@@ -110,7 +110,12 @@ Load = Callable[[DataOptions, int, torch.device, bool], LongTailData]
 
 
 def load_on(
-    options: DataOptions, seed: int, device: torch.device, boxes: bool, read: ReadSource = read_source
+    options: DataOptions,
+    seed: int,
+    device: torch.device,
+    boxes: bool,
+    read: ReadSource = read_source,
+    divided_later: bool = False,
 ) -> LongTailData:
     """The data on a device.
 
@@ -120,8 +125,9 @@ def load_on(
         device: where targets and, if they are in memory, images go.
         boxes: whether boxes are cut out of training images as they are read.
         read: lists the source.
+        divided_later: whether training images will be divided further, see `load_data`.
     """
-    data = load_data(options, seed=seed, boxes=boxes, read=read)
+    data = load_data(options, seed=seed, boxes=boxes, read=read, divided_later=divided_later)
     splits = {name: getattr(data, name) for name in ("train", "val", "test")}
     return replace(data, **{name: split and split.to(device) for name, split in splits.items()})
 
