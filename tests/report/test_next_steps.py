@@ -13,6 +13,7 @@ from PIL import Image
 
 from longtail import train
 from longtail.cli.main import main
+from longtail.data.shapes import shapes_of
 from longtail.report import Run, report_lines, write_page
 from longtail.report.facts import Experts, Gain, Step, collect, read_evaluation
 from longtail.report.facts.accuracy_steps import accuracy_steps
@@ -85,6 +86,20 @@ def test_larger_images_are_advised_where_the_last_map_is_small(
     }  # fmt: skip
     found = advised(steps(tmp_path / "run", overrides=backbone), "data.image_size")
     assert [step.command.rpartition("=")[2] for step in found] == ([] if wanted is None else [str(wanted)])
+
+
+@pytest.mark.parametrize(
+    ("height", "fit", "is_told"),
+    [(36, "crop", True), (36, "pad", False), (60, "crop", False), (None, "crop", False)],
+)
+def test_the_whole_picture_is_advised_where_a_crop_hides_much(
+    tmp_path: Path, height: int | None, fit: str, is_told: bool
+) -> None:
+    shapes = None if height is None else shapes_of(np.array([[height, 64]] * 3), ("a.jpg", "b.jpg", "c.jpg"))
+    audit = {"shapes": None if shapes is None else shapes.contents()}
+    found = advised(steps(tmp_path / "run", audit=audit, overrides={"data.fit": fit}), "--fit squash")
+    assert bool(found) == is_told
+    assert all({"44", "3"} <= set(re.findall(r"\d+", step.text)) and "a.jpg" in step.text for step in found)
 
 
 @pytest.mark.parametrize("gain", [-0.02, 0.02])

@@ -60,6 +60,25 @@ def test_small_images_keep_their_pixels() -> None:
     assert np.array_equal(np.asarray(opened(picture)), pixels)
 
 
+@pytest.mark.parametrize(("fit", "ends", "above"), [("crop", 90, 90), ("squash", 250, 90), ("pad", 250, 51)])
+def test_pictures_are_the_squares_that_the_network_sees(run: Run, fit: str, ends: int, above: int) -> None:
+    photos = Path(run.recipe["data"]["path"])
+    pixels = np.full((100, 300, 3), 90, np.uint8)
+    pixels[:, :60] = pixels[:, -60:] = 250
+    Image.fromarray(pixels).save(photos / "test/a/wide.png")
+    settings = {
+        "data.name": "folder",
+        "data.path": str(photos),
+        "data.fit": fit,
+        "data.mean": [0.2, 0.2, 0.2],
+    }
+    (run.path / "recipe.toml").write_text(load_recipe("icl-digits", settings)[0].to_toml())
+    shown = np.asarray(opened(load_thumbnails(Run(run.path), ["test/a/wide.png"]).found["test/a/wide.png"]))
+    assert shown.shape == (SIDE, SIDE, 3)
+    assert abs(int(shown[SIDE // 2, 4, 0]) - ends) < 6
+    assert abs(int(shown[4, SIDE // 2, 0]) - above) < 6
+
+
 def test_what_cannot_be_found_is_said(run: Run) -> None:
     pictures = load_thumbnails(run, ["test/a/1 ü\n.jpg", "test/a/gone.jpg"])
     assert len(pictures.found) == 1

@@ -224,9 +224,7 @@ class PredictionsFile:
     def _parsed(self, line: bytes) -> Any:
         return parse_json(line, str(self.partial), "start again with --overwrite", file_names=True)
 
-    def _check_settings(self, before: object) -> None:
-        if not isinstance(before, Mapping):
-            raise TypeError("settings are no object")
+    def _check_settings(self, before: Any) -> None:
         if changed := _changed(before, self._settings):
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
@@ -262,8 +260,8 @@ def _is_empty(row: Sequence[Any]) -> bool:
     return row[1] is None  # a label that was withheld is ""
 
 
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The settings that differ, by name; older files are of one view without saying so."""
+def _changed(before: Any, now: Mapping[str, Any]) -> str:
+    """The settings that differ, by name; older files are of one view without saying so. `before` is not checked yet."""
     return ", ".join(key for key in now if before.get(key, UNSAID.get(key)) != now[key])
 
 

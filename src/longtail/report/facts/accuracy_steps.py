@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 
 from longtail.data.options import data_name
+from longtail.data.shapes import HARDLY
+from longtail.engine.run_records import AuditRecord
 from longtail.errors import InputError
 from longtail.metrics.groups import GROUPS
 from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
+from longtail.printable import printable
+from longtail.report.facts.data import AGAIN
+from longtail.report.facts.data import FILE as AUDIT
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
@@ -17,6 +22,7 @@ from longtail.report.places import from_here, recipe_of
 from longtail.report.run import Run
 
 SURE = 0.9
+HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
 LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
@@ -33,7 +39,7 @@ def accuracy_steps(
 ) -> list[Step]:
     """The steps that hold, most points at stake first."""
     steps = (
-        *_longer(run), *_larger(run), *_fewer_experts(run, found), *_collect(run, e, ranked),
+        *_longer(run), *_larger(run), *_whole_picture(run), *_fewer_experts(run, found), *_collect(run, e, ranked),
         *_review(run, e), *_merge(run, e, pairs),
     )  # fmt: skip
     return sorted(steps, key=lambda step: -step.points)
@@ -95,6 +101,22 @@ def _larger(run: Run) -> Iterator[Step]:
     )
     command = f"longtail train {recipe_of(run)} --set data.image_size={wanted}"
     yield Step(told, command, points=GAINS[side])
+
+
+def _whole_picture(run: Run) -> Iterator[Step]:
+    """Where images are cropped and the square hides much of them."""
+    found = run.record(AUDIT, AuditRecord, AGAIN)
+    shapes = found.shapes if found else None
+    if shapes is None or shapes.usually_hidden <= HARDLY or run.recipe["data"].get("fit", "crop") != "crop":
+        return
+    told = (
+        f"Show the whole picture: of each image the model sees the centred square alone, which hides "
+        f"{whole(shapes.hidden)} % of an image (median of {count(shapes.images, 'training image')}) and "
+        f"{whole(shapes.most_hidden)} % of {printable(shapes.example)}. Squashed to a square, all is seen. Compare on "
+        "validation images."
+    )
+    command = f"longtail train {recipe_of(run)} --fit squash"
+    yield Step(told, command, points=HIDDEN * shapes.hidden)
 
 
 def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:

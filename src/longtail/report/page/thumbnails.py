@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from longtail.data import DataOptions
+from longtail.data.framing import CROP, Framing, framed, framing_of
 from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.opening import UnreadableError
@@ -76,14 +77,14 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     if run.split not in (None, *SPLITS):
         return Thumbnails(trouble="Images that were given with --data are not shown.")
     try:
-        listings = _listings(run)
+        listings, framing = _listings(run)
     except (InputError, OSError) as error:
         pass_on(error)
         return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
     audit = run.record(FILE, AuditRecord, AGAIN) or AuditRecord()
     for listing in listings:
-        _add(found, listing, wanted.keys(), audit.bits)
+        _add(found, listing, wanted.keys(), audit.bits, framing)
     missing = len(wanted) - len(found.found)
     if missing:
         noun = "image" if missing == 1 else "images"
@@ -91,9 +92,17 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
     return found
 
 
-def thumbnail(pixels: np.ndarray) -> Thumbnail:
-    """The centre square of an upright image (H, W, 3) as WebP, without anything that was stored beside the pixels."""
+def thumbnail(pixels: np.ndarray, framing: Framing = CROP) -> Thumbnail:
+    """The square that the network sees of an upright image (H, W, 3), as WebP, with nothing but pixels.
+
+    Args:
+        pixels: uint8.
+        framing: how an image becomes a square.
+    """
     height, width = pixels.shape[:2]
+    if framing.fit != "crop":
+        side = min(SIDE, max(height, width))
+        return encoded(framed(Image.fromarray(pixels), side, framing), side)
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return encoded(Image.fromarray(pixels[top : top + side, left : left + side]), side)
@@ -106,17 +115,18 @@ def encoded(image: Image.Image, side: int) -> Thumbnail:
     return Thumbnail("data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii"), side)
 
 
-def _listings(run: Run) -> list[Listing]:
-    """The parts of the run's source; nothing is fetched from the network."""
+def _listings(run: Run) -> tuple[list[Listing], Framing]:
+    """The parts of the run's source, and how an image becomes a square; nothing is fetched from the network."""
     options = check_record(run.recipe["data"], DataOptions, f"[data] of {run.path / 'recipe.toml'}", RESTORE)
     if options.path is None and options.name != "digits":
         cache = Path.home() / ".cache" / "longtail"
         options = options.model_copy(update={"path": str(cache)})
     source = read_source(options)
-    return [part for part in (source.test, source.val, source.train) if part is not None]
+    parts = [part for part in (source.test, source.val, source.train) if part is not None]
+    return parts, framing_of(options.fit, options.mean or source.mean)
 
 
-def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int) -> None:
+def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int, framing: Framing) -> None:
     names = set(wanted) - found.found.keys()
     rows = np.array([row for row, name in enumerate(listing.ids) if _told(name) in names], dtype=np.int64)
     if not len(rows):
@@ -126,7 +136,7 @@ def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int) 
     )
     for row, pixels in zip(rows.tolist(), pictures, strict=True):
         if not isinstance(pixels, UnreadableError):
-            found.found.setdefault(_told(listing.ids[row]), thumbnail(np.asarray(pixels)))
+            found.found.setdefault(_told(listing.ids[row]), thumbnail(np.asarray(pixels), framing))
 
 
 def _told(name: str) -> str:
