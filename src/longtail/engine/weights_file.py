@@ -13,7 +13,7 @@ DESCRIPTION, DIGEST = "longtail", "sha256"
 
 
 def pack_weights(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
-    """A safetensors file.
+    """A safetensors file, the same bytes for the same content.
 
     Args:
         tensors: contiguous, on any device.
@@ -21,7 +21,17 @@ def pack_weights(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) 
     """
     said = json.dumps(description)
     metadata = {DESCRIPTION: said, DIGEST: digest(said, tensors)}
-    return safetensors.torch.save(dict(tensors), metadata=metadata)
+    return _in_order(safetensors.torch.save(dict(tensors), metadata=metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its metadata in one order; safetensors writes them in any, other in each call."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def digest(said: str, tensors: Mapping[str, Tensor]) -> str:
