@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import tiny
+from safetensors.torch import load_file
+from tiny_runs import state_of, tiny
 
 from longtail.engine.display import Display
 from longtail.engine.features import split_features
@@ -12,6 +13,7 @@ from longtail.engine.fitted_heads import LEAST, MOST, _some, fit_linear
 from longtail.engine.job import Job, build_job
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
+from longtail.engine.train import fit
 from longtail.types import InputError, Progress
 
 HEADS = {
@@ -39,7 +41,12 @@ def recall(job: Job) -> list[float]:
 def test_fitted_classifiers_know_the_training_images_before_the_first_step(tmp_path: Path) -> None:
     fitted, fresh = recall(begun(tmp_path, optim__fitted_heads=True)), recall(begun(tmp_path))
     assert sum(fitted) / 10 > 0.8 > sum(fresh) / 10
-    plain = begun(tmp_path, optim__fitted_heads=True, method__name="cross_entropy")
+
+
+@pytest.mark.parametrize("method", ["cross_entropy", "logit_adjustment"])
+def test_fitted_classifiers_have_the_class_prior_that_the_loss_sees(tmp_path: Path, method: str) -> None:
+    """Where a method takes the prior out when it predicts, the logits that it trains have it."""
+    plain = begun(tmp_path, optim__fitted_heads=True, method__name=method)
     balanced = begun(tmp_path, optim__fitted_heads=True)
     away = (plain.model.heads["first"].bias - balanced.model.heads["first"].bias)[0, 0]
     expected = plain.data.class_counts.log()  # the class prior, which a balanced head does not have
@@ -82,3 +89,23 @@ def test_frozen_statistics_stay_as_the_weights_came(tmp_path: Path) -> None:
     after = job.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before if "running" in name)
     assert not torch.equal(before["heads.first.weight"], after["heads.first.weight"])
+
+
+def test_classifiers_of_a_finished_stage_are_not_fitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(**HEADS, optim__fitted_heads=True)
+    fit(recipe, str(tmp_path / "whole"), quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("longtail.engine.train.find_temperature", _interrupt)  # after the last epoch's state
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, str(tmp_path / "stopped"), quiet=True)
+    fit(recipe, str(tmp_path / "stopped"), resume=True, quiet=True)
+    whole, stopped = (state_of(tmp_path / name)["model"] for name in ("whole", "stopped"))
+    shipped = load_file(tmp_path / "stopped/weights/last.safetensors")
+    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+    assert all(torch.equal(whole[name], shipped[name]) for name in shipped if name in whole)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

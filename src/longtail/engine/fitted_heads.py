@@ -23,7 +23,8 @@ def fit_heads(job: Job, stage: Stage) -> None:
 
     Each is a multinomial logistic regression on features of mean 0 and deviation 1, with the logarithm of the class
     counts added to its logits and an L2 penalty, so that the bare logits suit balanced classes; then it gets the class
-    prior that the method's logits stand for. What is fitted depends on no random number.
+    prior that the method's predictions stand for, less what the method adds to the logits when it predicts. What is
+    fitted depends on no random number.
 
     Args:
         job: the run, whose classifiers of the stage are written.
@@ -34,12 +35,21 @@ def fit_heads(job: Job, stage: Stage) -> None:
     with torch.no_grad():
         features = split_features(job, job.data.train.take(rows.to(job.data.train.targets.device)))
     heads = cast(ExpertHeads, job.model.heads[stage.bank])
-    prior = job.method.assumed_log_prior(stage).to(features)
+    priors = job.method.assumed_log_prior(stage).to(features) - _added(job, stage, features)
     for expert in range(len(heads.weight)):
+        prior = priors[expert]
         weight, bias = fit_linear(features[expert], targets[rows].to(features.device), len(prior))
         with torch.no_grad():
             heads.weight[expert].copy_(weight)
             heads.bias[expert, 0].copy_(bias + prior - prior.mean())
+
+
+@torch.no_grad()
+def _added(job: Job, stage: Stage, features: Float[Tensor, "m n d"]) -> Float[Tensor, "m c"]:
+    """What the method adds to the logits when it predicts: what it makes of none."""
+    output = job.model.classify(features[:, :1], stage.bank)
+    none = output._replace(logits=torch.zeros_like(output.logits))
+    return job.method.expert_logits(none)[:, 0].to(features)
 
 
 def fit_linear(

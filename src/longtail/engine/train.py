@@ -168,7 +168,10 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
     evaluated: Mapping[str, Evaluation] = {}
     for position, stage in enumerate(job.stages):
         start, stop = max(done, first), first + stage.epochs
-        goes_on = state is not None and first < start < stop
+        if start >= stop:  # finished before the run was stopped
+            first = stop
+            continue
+        goes_on = state is not None and first < start
         with restoring(job.folder) if goes_on else nullcontext():
             training = StageTraining(job, position, state if goes_on else None)
         for total_epoch in range(start, stop):
