@@ -28,6 +28,7 @@ IN_SOURCE = {
     r"\btorch\.load\((?!.*weights_only=True)": "may run code; use safetensors or weights_only=True",
     r"^\s*print\(": "printing below the command line; return it or log it",
 }
+LOADS_FOR_SECONDS = {"torch", "torchvision", "timm", "sklearn", "matplotlib"}
 NO_WAITING = {r"\.(item|tolist|cpu|numpy)\(": "waiting for the device"}
 
 
@@ -77,6 +78,13 @@ def test_pages_tell_the_layers_that_hold() -> None:
             line for line in (ROOT / page).read_text("utf-8").splitlines() if re.match("`?cli +>", line)
         )
         assert re.split(" +> +", told.strip("`")) == layers, page
+
+
+def test_what_only_reads_imports_no_torch() -> None:
+    modules = "longtail.cli.main, longtail.recipe.reading, longtail.methods, longtail.report.facts"
+    program = f"import sys, {modules}; sys.exit(' '.join({LOADS_FOR_SECONDS!r} & sys.modules.keys()) or 0)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"import {result.stderr.strip()} in the function that needs it"
 
 
 def too_long(file: Path) -> Iterator[str]:

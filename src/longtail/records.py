@@ -31,7 +31,8 @@ class Record(BaseModel):
     Keys that a model does not name are kept and not checked, so that a later version can add some.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+    # a form is made ready when it is first used: a command that reads a run uses few
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False, defer_build=True)
 
 
 def read_record(file: Path, form: type[Form], remedy: str, *, most: int = MOST_BYTES) -> Form:

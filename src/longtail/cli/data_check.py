@@ -9,7 +9,7 @@ import typer
 
 from longtail.cli.data_split import Root
 from longtail.cli.output import say
-from longtail.cli.runs import counting
+from longtail.cli.runs import counting, first_line
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def check(
     show_all: Annotated[bool, typer.Option("--all", help="Shorten no list.")] = False,
 ) -> None:
     """Count the classes, and find unreadable, odd and duplicate images and what cannot be tested."""
+    say(first_line(path), err=True)
     with loading():
         from longtail.data.audit import check
         from longtail.engine.run_folder import RunFolder
@@ -85,7 +86,7 @@ def _all_or_nothing(folder: "RunFolder") -> Iterator[None]:
 def _check_free(path: Path, out: Path) -> None:
     """Refuse a folder that holds something, or that a later look at the images would take for one of theirs."""
     from longtail.data.entries import refuse_among_images
-    from longtail.types import InputError
+    from longtail.errors import InputError
 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give -o a folder that is new or empty")

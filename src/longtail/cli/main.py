@@ -27,6 +27,7 @@ with loading():
         studying,
     )
     from longtail.cli.output import say, screens
+    from longtail.errors import InputError, LocalInputError
     from longtail.printable import shortened
 
 REFUSED, INTERRUPTED = 2, 130
@@ -147,8 +148,6 @@ def _refuse_processes(words: Sequence[str]) -> None:
     command = next((word for word in words if not word.startswith("-")), "train")
     count = runs.launched_processes()
     if command != "train" and count > 1:
-        from longtail.types import InputError
-
         raise InputError(
             f"{count} processes were started, and {command} runs in one; start it without a launcher"
         )
@@ -156,18 +155,13 @@ def _refuse_processes(words: Sequence[str]) -> None:
 
 def _is_known_to_all(error: Exception) -> bool:
     """Whether every process has met this error, so that one line is enough."""
-    refused = isinstance(error, _kind("InputError")) or hasattr(error, "format_message")
-    return refused and not isinstance(error, _kind("LocalInputError"))
-
-
-def _kind(name: str) -> Any:
-    """A kind of error of longtail.types; none while that is not imported, for it imports torch."""
-    return getattr(sys.modules.get("longtail.types"), name, ())
+    refused = isinstance(error, InputError) or hasattr(error, "format_message")
+    return refused and not isinstance(error, LocalInputError)
 
 
 def explain(error: Exception) -> list[str]:
     """What to say of an error that the user can do something about, first the message; empty for a fault of our own."""
-    if isinstance(error, _kind("InputError")):
+    if isinstance(error, InputError):
         return [" ".join(str(error).split()), *error.details]
     if hasattr(error, "format_message"):
         return [_usage(error)]

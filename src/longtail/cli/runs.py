@@ -169,7 +169,7 @@ def train(
     """Train a recipe, or on your own folder of images, and evaluate."""
     given: dict[str, Any] = dict(pairs(set_ or []))
     if not quiet and is_first() and Path(target).exists():
-        say(_first_line(target), err=True)
+        say(first_line(target), err=True)
     with loading():
         from longtail import api, report
 
@@ -243,7 +243,7 @@ def compare(
     say(*comparison_lines([Run(run) for run in runs]))
 
 
-def _first_line(target: str) -> str:
+def first_line(target: str) -> str:
     """What is said before PyTorch is loaded, which takes seconds: what is looked at, and how much of it there is."""
     files, until = 0, time.monotonic() + COUNTING
     for _, _, names in os.walk(target):

@@ -81,7 +81,7 @@ def describe(name: str) -> MethodText:
         if said is not None:
             return said
     method = find(name)  # imports it, and says what is wrong with it
-    return MethodText((method.__doc__ or "").strip().split("\n")[0], method.paper)
+    return MethodText((method.__doc__ or "").strip().split("\n")[0], method.paper, method.needs)
 
 
 @cache

@@ -9,6 +9,7 @@ from longtail.data.options import data_name
 from longtail.data.shapes import HARDLY
 from longtail.engine.run_records import AuditRecord
 from longtail.errors import InputError
+from longtail.methods import describe
 from longtail.metrics.groups import GROUPS
 from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
 from longtail.printable import printable
@@ -122,13 +123,7 @@ def _whole_picture(run: Run) -> Iterator[Step]:
 def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
     """Where all together do not even reach the best one; whether the method can do with one is asked first."""
     gain = next((gain for gain in found.gains if gain.score == "macro"), None) if found else None
-    if found is None or gain is None or gain.value > 0:
-        return
-    from longtail.recipe import load_recipe  # the method's own options need PyTorch
-
-    try:
-        load_recipe(str(run.path / "recipe.toml"), {"model.num_experts": 1})
-    except InputError:
+    if found is None or gain is None or gain.value > 0 or not _takes_one_expert(run):
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
     told = (
@@ -138,6 +133,17 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
     )
     command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
     yield Step(told, command, points=-100 * gain.value)
+
+
+def _takes_one_expert(run: Run) -> bool:
+    """Whether nothing that the recipe says of single experts, and nothing that the method needs, stands against it."""
+    try:
+        needs = describe(run.recipe["method"]["name"]).needs
+    except InputError:  # it is not installed here
+        return False
+    wanted = needs.get("num_experts", 1)
+    one = 1 in (wanted if isinstance(wanted, tuple) else (wanted,))
+    return one and not run.recipe["model"].get("detach_trunk")
 
 
 def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
