@@ -13,7 +13,7 @@ from longtail.data.left_out import LeftOut
 from longtail.data.opening import Encoded
 from longtail.data.options import Triple
 from longtail.data.stored import StoredPixels
-from longtail.types import InputError
+from longtail.errors import InputError
 
 SPLITS = {  # part -> what its folders, files and rows may be called
     "train": ("train", "training"),

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from longtail.data.images import in_threads, measure
+from longtail.choices import Fit
 from longtail.data.listing import Listing
-from longtail.types import Fit
 
 HARDLY = 0.1  # share of an image that a centred square may hide, of nine images in ten, with nothing lost
 
@@ -102,6 +101,8 @@ def sample_shapes(listing: Listing, count: int) -> Shapes | None:
         listing: the images; those whose size it does not know are decoded.
         count: how many.
     """
+    from longtail.data.images import in_threads, measure  # torch: only where images are read
+
     rows = np.unique(np.linspace(0, len(listing.targets) - 1, count).astype(np.int64))
     if listing.sizes is not None:
         return shapes_of(listing.sizes[rows], [listing.ids[row] for row in rows])
