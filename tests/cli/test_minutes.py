@@ -72,12 +72,13 @@ def test_a_machine_that_gets_slower_cuts_epochs_and_says_so(
 ) -> None:
     Path("photos").mkdir()
     write_digits(Path("photos"), 10)
-    monkeypatch.setattr("longtail.search.within._fewer", lambda *_: 3)
+    cuts = [3]
+    monkeypatch.setattr("longtail.search.within.Watch.fits", lambda _: cuts.pop() if cuts else None)
     code, _, err = run(
         "train", "photos", *SMALL, "--method", "cross_entropy", "--minutes", "5", "--out", "out"
     )
     assert code == 0
-    assert re.search(r"cut: 3 epochs instead of \d+", err)
+    assert re.search(r"cut: 3 epochs instead of \d+.* from epoch 2 with a shorter schedule", err)
     assert load_recipe("out/recipe.toml")[0].optim.epochs == 3
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 3
     assert json.loads(Path("out/search.json").read_text())["epochs"] == 3

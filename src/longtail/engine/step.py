@@ -68,7 +68,7 @@ class StageTraining:
 
     def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:
         self.job, self.position, self.stage = job, position, job.stages[position]
-        if position == 0 and state is None and job.recipe.optim.fitted_heads:
+        if position == 0 and not job.records and job.recipe.optim.fitted_heads:
             fit_heads(job, self.stage)
         self._freeze(epoch=None)
         self.optimizer = build_optimizer(job, self.stage)

@@ -20,11 +20,11 @@ class Budget:
     """
 
     def __init__(self, minutes: float, began: float, now: Callable[[], float] = time.monotonic) -> None:
-        self.minutes, self._now = minutes, now
+        self.minutes, self.now = minutes, now
         self._end = began + 60 * minutes
 
     @property
     def left(self) -> float:
         """Seconds left, less a reserve; negative where more was spent."""
-        left = self._end - self._now()
+        left = self._end - self.now()
         return left * (1 - RESERVE)

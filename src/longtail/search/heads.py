@@ -137,7 +137,8 @@ def compare_heads(
     """
     whole = divide(data, recipe.data, recipe.run.seed)
     division = fewer(whole, data, MOST, recipe.run.seed)
-    rows = np.sort(np.concatenate([division.rows, division.held]))
+    is_small = len(data.train) <= MOST
+    rows = np.arange(len(data.train)) if is_small else np.sort(np.concatenate([division.rows, division.held]))
     where = torch.from_numpy(rows)
     train = data.train.take(where.to(data.train.targets.device))
     some = replace(data, train=train, val=None, test=None)

@@ -1,24 +1,29 @@
 """Training within a budget, on a machine that may be slower than the timed steps said."""
 
+import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 from longtail.data import batch_sizes
-from longtail.durations import duration
+from longtail.data.dataset import counted
 from longtail.engine.display import Display
 from longtail.engine.job import Load
 from longtail.engine.processes import Processes
 from longtail.engine.run_folder import RunFolder
+from longtail.engine.shortening import finished_epochs, shorten
 from longtail.engine.train import training
 from longtail.recipe import scaled
 from longtail.search.budget import Budget
 from longtail.search.find import Found
-from longtail.types import InputError
 
-LOOKED_AT = 0.12  # share of the steps after which the time is looked at
+EVERY = 2.0  # seconds between two looks at the time, at least
+FIRST = 0.12  # share of the steps after which the time is looked at, where no epoch has ended before
+RECENT = 0.2  # share of the epochs that are done, by which the speed of the rest is judged
 FEWEST = 8  # steps by which the speed is judged
-OVER = 1.08  # times the time that is left; less than this is not worth beginning again for
+BEYOND = 0.1  # share of the budget that one more epoch, at the end of the schedule, may take beyond it
+OVER = 1.05  # times the time that is left; less than this is not worth a cut
 
 
 def fit_within(
@@ -30,7 +35,9 @@ def fit_within(
     load: Load,
     processes: Processes,
 ) -> None:
-    """Train into a new folder; begins again with fewer epochs where the first steps say that the time is too short.
+    """Train into a new folder; whenever the time that is left is too short for all epochs, some are cut.
+
+    Where an epoch is finished, the run goes on from there with a shorter schedule; where none is, it begins again.
 
     Args:
         found: the settings.
@@ -44,74 +51,109 @@ def fit_within(
     Raises:
         InputError: see `longtail.engine.train.fit`.
     """
-    limit = None if found.recipe.model.frozen else budget
-    epochs = _train(found, folder, limit, display, notes, load, processes)
-    if epochs is None:
-        return
-    wanted = found.recipe.optim.epochs
-    said = (
-        f"cut: {epochs} epochs instead of {wanted}, for the machine is slower than the timed steps said; "
-        "the run begins again"
-    )
-    search = replace(found.search, epochs=epochs, reasons=(*found.search.reasons, said))
-    display.epochs = epochs
-    _train(
-        replace(found, recipe=scaled(found.recipe, epochs), search=search), folder, None, display, [said], load,
-        processes,
-    )  # fmt: skip
+    done, said = 0, list(notes)
+    while (cut := _train(found, folder, budget, display, said, load, processes, done)) is not None:
+        done, found, line = processes.on_first(partial(_shortened, found, folder, cut))
+        said, display.epochs = [line], found.recipe.optim.epochs
 
 
 def _train(
     found: Found,
     folder: RunFolder,
-    budget: Budget | None,
+    budget: Budget,
     display: Display,
     notes: Sequence[str],
     load: Load,
     processes: Processes,
+    done: int,
 ) -> int | None:
-    """Train; with a budget, returns with how many epochs to begin again, where the time is too short for all."""
+    """Train; returns to how many epochs the run should be cut, where the time is too short for all."""
     recipe = found.recipe
     steps_per_epoch = len(batch_sizes(found.timing.images, recipe.optim.batch_size))
-    looked_at = max(FEWEST, int(LOOKED_AT * recipe.optim.epochs * steps_per_epoch))
-    epochs = None
-    steps = training(recipe, folder, display, notes=notes, load=load, chosen=found.search.contents())
-    with closing(steps):
-        for done, _ in enumerate(steps, 1):
-            if done == looked_at and budget is not None:
-                epochs = processes.on_first(
-                    lambda: _fewer(found, budget, display, looked_at / steps_per_epoch)
-                )
-                if epochs is not None:
-                    break
-    if epochs is not None and processes.is_first:
-        folder.clear()
-    return epochs
-
-
-def _fewer(found: Found, budget: Budget, display: Display, done: float) -> int | None:
-    """How many epochs fit, where all of them do not and a shorter run is possible."""
-    recipe, timing = found.recipe, found.timing
-    epochs = recipe.optim.epochs
-    if display.left is None or done >= epochs:
-        return None
-    each = display.left / (epochs - done)
-    slower = each / (timing.images * timing.image)
-    as_measured = replace(timing, image=slower * timing.image, evaluated=slower * timing.evaluated)
-    whole = as_measured.run(epochs, recipe.run.evaluate_every)
-    if whole - done * each <= OVER * budget.left:
-        return None
-    fits = max(len(recipe.stages()), as_measured.epochs_within(budget.left, recipe.run.evaluate_every))
-    while fits < epochs:
-        try:
-            scaled(recipe, fits).stages()
-        except InputError:
-            fits += 1
-        else:
-            break
-    if fits >= epochs:
-        return None
-    display.say(
-        f"{epochs} epochs would take {duration(whole)}, and {duration(max(0.0, budget.left))} are left"
+    pace = Watch(found, budget, done, steps_per_epoch)
+    steps = training(
+        recipe, folder, display, resume=done > 0, notes=notes, load=load, chosen=found.search.contents()
     )
-    return fits
+    with closing(steps):
+        for _ in steps:
+            if pace.looks() and (epochs := processes.on_first(pace.fits)) is not None:
+                return epochs
+    return None
+
+
+def _shortened(found: Found, folder: RunFolder, epochs: int) -> tuple[int, Found, str]:
+    """How many epochs are kept, the settings with fewer epochs, and what to tell about it."""
+    wanted, is_one = found.recipe.optim.epochs, len(found.recipe.stages()) == 1
+    done = finished_epochs(folder, found.recipe) if is_one else 0
+    epochs = max(epochs, done)
+    how = f"from epoch {done + 1} with a shorter schedule" if done else "from the start"
+    line = (
+        f"cut: {counted(epochs, 'epoch')} instead of {wanted}, for the machine is slower than the timed steps said; "
+        f"the run goes on {how}"
+    )
+    recipe = shorten(folder, found.recipe, epochs) if done else scaled(found.recipe, epochs)
+    search = replace(found.search, epochs=epochs, reasons=(*found.search.reasons, line))
+    if done:
+        folder.write_json("search.json", search.contents())
+    else:
+        folder.clear()
+    return done, replace(found, recipe=recipe, search=search), line
+
+
+@dataclass
+class Watch:
+    """Whether the epochs of a run fit into the time that is left, looked at again and again.
+
+    Args:
+        found: the run.
+        budget: what is left of the time.
+        finished: epochs before.
+        steps: of an epoch.
+    """
+
+    found: Found
+    budget: Budget
+    finished: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        self.taken, self.looked, self.ends = 0, -math.inf, list[float]()
+        self.epochs, self.stages = self.found.recipe.optim.epochs, len(self.found.recipe.stages())
+
+    def looks(self) -> bool:
+        """Told of each step; whether it is one after which the time is looked at, alike in all processes."""
+        begins = self.taken % self.steps == 0
+        if begins:  # the epoch before is over, its evaluation and what is kept of it included
+            self.ends.append(self.budget.now())
+        self.taken += 1
+        if self.taken == self._first:
+            return self.stages > 1 or self.taken <= self.steps
+        return begins and self.taken > 1 and self.stages == 1
+
+    @property
+    def _first(self) -> int:
+        """The step after which the time is looked at where no epoch has ended before, or stages cannot be divided."""
+        return max(FEWEST, math.ceil(FIRST * self.steps * self.epochs))
+
+    def fits(self) -> int | None:
+        """To how many epochs the run should be cut; None where all fit, or it can be no shorter."""
+        timing, now, ended = self.found.timing, self.budget.now(), len(self.ends) - 1
+        goes_on = ended > 0 and self.stages == 1
+        if goes_on and now - self.looked < EVERY:
+            return None
+        self.looked = now
+        if goes_on:
+            recent = max(1, round(RECENT * ended))
+            each = (self.ends[-1] - self.ends[-1 - recent]) / recent
+        else:
+            each = (now - self.ends[0]) * self.steps / (self.taken - 1)
+        slower = each / max(1e-9, timing.images * timing.image)
+        left = self.budget.left - slower * timing.final * timing.evaluated
+        done = self.finished + ended if goes_on else 0
+        rest = self.epochs - (done or (self.taken - 1) / self.steps)
+        if rest * each <= OVER * max(0.0, left):
+            return None
+        room = left + BEYOND * 60 * self.budget.minutes
+        more = max(int(max(0.0, left) / each), int(each <= room) if done else 1)
+        fits = max(done + more, self.stages)
+        return fits if fits < self.epochs else None

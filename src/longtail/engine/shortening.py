@@ -1,0 +1,32 @@
+"""A run that is to end earlier than its recipe says."""
+
+from longtail.engine.checkpoint import load_state, save_state
+from longtail.engine.run_folder import RunFolder
+from longtail.recipe import Recipe, scaled
+
+
+def finished_epochs(folder: RunFolder, recipe: Recipe) -> int:
+    """How many epochs of a stopped run are kept."""
+    state = load_state(folder, recipe)
+    return 0 if state is None else len(state["records"])
+
+
+def shorten(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
+    """Give a stopped run fewer epochs, so that it goes on with a schedule of that length; returns its recipe.
+
+    What is finished stays as it was trained; the windows of the recipe and the learning rate of the epochs that follow
+    are those of the shorter run.
+
+    Args:
+        folder: of the run, which nothing trains into.
+        recipe: what it was begun with, of one stage.
+        epochs: at least as many as are finished.
+
+    Raises:
+        InputError: the folder holds no such run.
+    """
+    shorter, state = scaled(recipe, epochs), load_state(folder, recipe)
+    if state is not None:
+        save_state(folder, state | {"recipe": shorter.model_dump(mode="json")})
+    folder.write_text("recipe.toml", shorter.to_toml())
+    return shorter
