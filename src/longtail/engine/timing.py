@@ -41,7 +41,7 @@ class Timing:
     where: str
 
     def run(self, epochs: int, every: int = 1) -> float:
-        """Seconds of a run of so many epochs, evaluated after every `every`th (0: the last alone)."""
+        """Seconds of a run of so many epochs, evaluated each `every` epochs (0: after the last alone)."""
         evaluations = max(1, epochs // every if every else 1)
         tested = evaluations * self.judged + self.final
         return epochs * self.images * self.image + tested * self.evaluated
