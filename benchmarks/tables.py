@@ -143,7 +143,7 @@ def pages():
             full.append("\n".join([text, *each, "", *commands]))
         if name in IN_README:
             short.append(text)
-    for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes"):
+    for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes", "start"):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     if paths := sorted(RESULTS.glob("first_folder-*.json")):
         full.append(first_folder(paths))
