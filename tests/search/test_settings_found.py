@@ -102,6 +102,18 @@ def test_what_takes_too_long_is_given_up_and_the_others_are_judged(monkeypatch, 
     one, trainings = found(monkeypatch, recipe, data, {"logit_adjustment": -1})
     assert "logit_adjustment" in trainings.seen
     assert len(one.search.trials) == 4
+    assert any(line.startswith("not tried") and "cross-entropy" in line for line in one.search.reasons)
+
+
+def test_where_nothing_else_was_tried_that_is_said_by_name(monkeypatch, recipe, data) -> None:
+    rates = {f"rate {factor * recipe.optim.peak_lr:g}": -1 for factor in (2, 0.5)}
+    one, _ = found(monkeypatch, recipe, data, {"logit_adjustment": -1, "experts": -1, **rates})
+    assert len(one.search.trials) == 1
+    assert not any("is better" in line for line in one.search.reasons)
+    named = next(line for line in one.search.reasons if line.startswith("not tried"))
+    assert all(word in named for word in ("cross-entropy", "double the rate", "half the rate", "experts"))
+    whole, _ = found(monkeypatch, recipe, data, {})
+    assert not any(line.startswith("not tried") for line in whole.search.reasons)
 
 
 def test_little_time_skips_the_search_and_says_so(monkeypatch, recipe, data) -> None:

@@ -76,6 +76,7 @@ class Comparing:
         self.division = divide(data, recipe.data, self.seed) if heads is None else heads.division
         self.targets = data.train.targets.cpu().numpy()[self.division.held]
         self.tried: list[Tried] = []
+        self.untried = [one.name for one in self.wanted]
 
     def run(self) -> str | None:
         """Try what there is time for; returns why nothing was compared, where that is so."""
@@ -114,6 +115,7 @@ class Comparing:
         except OutOfTimeError:
             self.display.say(f"{candidate.name}: given up, slower than the timed steps said")
             return candidate is not SUGGESTED and time.monotonic() < self.until
+        self.untried = [one for one in self.untried if one != candidate.name]
         how = f"{epochs} epochs of {len(division.rows):,} images"
         seconds = time.monotonic() - started
         counts = np.bincount(self.data.train.targets.cpu().numpy()[division.rows], minlength=logits.shape[1])

@@ -83,7 +83,7 @@ def find_settings(
         chosen = [] if search is None else search.chosen
         final, timing = _changed(recipe, chosen, timing, data)
         final, reasons = fitted(final, timing, budget.left / runs, given, budget.minutes)
-        reasons = [*_why(chosen, trials, why_not), *_over_heads(heads, search), *reasons]
+        reasons = [*_why(chosen, trials, why_not), *_untried(search), *_over_heads(heads, search), *reasons]
         estimate = timing.run(final.optim.epochs, final.run.evaluate_every)
     record = Search(
         budget.minutes, round(time.monotonic() - started, 1), speed, round(runs * estimate, 1), final.optim.epochs,
@@ -121,6 +121,12 @@ def _frozen(
     )
 
 
+def _untried(search: Comparing | None) -> list[str]:
+    """What would have been tried, had there been time."""
+    missing = [] if search is None else search.untried
+    return [f"not tried, for want of time: {', '.join(missing)}"] if missing else []
+
+
 def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:
     """Why the run fine-tunes although classifiers on features could be had."""
     gain = None if heads is None or search is None else search.heads_gain
@@ -154,6 +160,8 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
         return [f"suggested settings, none compared: {why_not}"]
     if chosen:
         return [f"chosen: {one.name}, better than the suggested settings beyond chance" for one in chosen]
+    if len(trials) == 1:
+        return ["chosen: the suggested settings; there was no time to try others"]
     ties = sum(trial.verdict == "tie" for trial in trials)
     told = f" ({ties} within chance of them: a tie goes to the simpler, suggested ones)" if ties else ""
     return [f"chosen: the suggested settings; nothing that was tried is better{told}"]
