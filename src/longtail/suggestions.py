@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
-from longtail.data.listing import Listing
-from longtail.data.profiles import choose as cut
+from longtail.data.profiles import count_chosen
 from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.machine import cpu_threads
@@ -98,7 +96,7 @@ def find_facts(recipe: Recipe, given: Mapping[str, Any], read: ReadSource = read
     shapes = None if train is None else sample_shapes(train, LOOKED_AT)
     return Facts(
         0 if shapes is None else shapes.short_side,
-        0 if train is None else _number(train, recipe, source.max_count),
+        0 if train is None else count_chosen(train, recipe.data, source.max_count),
         threads=cpu_threads(recipe.run.threads),
         has_gpu=recipe.run.device != "cpu" and torch.cuda.is_available(),
         has_weights=not asks and given.get("model.pretrained") is not False and can_begin(BACKBONE),
@@ -292,9 +290,3 @@ def _affordable(
     if seconds != SECONDS:  # a budget, in which steps are timed next
         return size, length, f"what should fit into the time on {on}"
     return size, length, f"about {took} minute{'s' * (took != 1)} on {on}{more}"
-
-
-def _number(train: Listing, recipe: Recipe, max_count: int | None) -> int:
-    """Images that the training part keeps."""
-    present, targets = np.unique(train.targets, return_inverse=True)
-    return len(cut(targets, [train.class_names[c] for c in present], recipe.data, max_count))

@@ -2,11 +2,13 @@
 
 import pytest
 
+from longtail.data import load_data
+from longtail.data.source_kinds import read_source
 from longtail.engine.timing import Timing
 from longtail.recipe import Recipe, changed, load_recipe
 from longtail.search.budget import Budget
 from longtail.search.lengths import fitted
-from longtail.search.probing import affordable
+from longtail.search.probing import affordable, probe
 
 
 def timing(image: float = 0.01, judged: int = 100) -> Timing:
@@ -74,3 +76,10 @@ def test_a_budget_runs_from_when_the_command_began_and_keeps_a_reserve() -> None
     assert 0.9 * 110 < budget.left < 110
     clock[0] = 220.0
     assert budget.left < 0
+
+
+def test_time_is_reckoned_for_the_images_that_the_tail_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longtail.search.probing.time_steps", lambda *_: timing())
+    given = {"data.max_count": 40, "data.imbalance_factor": 10.0}
+    tailed = load_recipe("icl-digits", given)[0]
+    assert probe(tailed, read_source).images == len(load_data(tailed.data).train)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from longtail.data.dataset import counted
+from longtail.data.listing import Listing
 from longtail.data.options import DataOptions
 from longtail.types import InputError
 
@@ -90,6 +91,12 @@ def choose(
         _refuse_too_many(asked, available, class_names)
     orders = _orders(targets, len(class_names), options)
     return np.sort(np.concatenate([order[:n] for order, n in zip(orders, asked, strict=True)]))
+
+
+def count_chosen(train: Listing, options: DataOptions, default_max: int | None) -> int:
+    """How many images of a listing the training part keeps, before some are held out; see `choose`."""
+    present, targets = np.unique(train.targets, return_inverse=True)
+    return len(choose(targets, [train.class_names[c] for c in present], options, default_max))
 
 
 def _share(c: int, num_classes: int, ratio: float, profile: Profile) -> float:

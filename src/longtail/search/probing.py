@@ -11,6 +11,7 @@ from numpy import ndarray
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import load_data
 from longtail.data.options import DataOptions
+from longtail.data.profiles import count_chosen
 from longtail.data.source_kinds import ReadSource
 from longtail.engine.timing import Timing, time_steps
 from longtail.models.backbone import image_multiple
@@ -40,7 +41,7 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
     boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
     some = Source(_some(source.train, rows), image_size=source.image_size, mean=source.mean, std=source.std)
     data = load_data(options, boxes=boxes, read=lambda _: some)
-    number = round(len(source.train.targets) * (1 - recipe.data.validation))
+    number = round(count_chosen(source.train, recipe.data, source.max_count) * (1 - recipe.data.validation))
     return replace(time_steps(recipe, data), images=number)
 
 
