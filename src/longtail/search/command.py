@@ -21,6 +21,7 @@ from longtail.search.budget import DEFAULT_MINUTES, FEWEST, MOST, SEARCH, Budget
 from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
+from longtail.search.picture_fits import choose_fit
 from longtail.search.probing import affordable, probe
 from longtail.suggestions import SECONDS, suggest_settings
 from longtail.types import InputError
@@ -117,7 +118,7 @@ def search(
         display.say(f"timing a few steps of {recipe.model.name} at {recipe.data.image_size} pixels")
         first = probe(recipe, read)
         until, started = budget.left * (1 - SEARCH), budget.left
-        heads, said = _heads(recipe, given, first, budget, display, load, read, device)
+        recipe, heads, said = _heads(recipe, given, first, budget, display, load, read, device)
         left, cuts = min(until, budget.left) / runs, list[str]()
         if heads is None or left >= FEWEST:
             recipe, first, cuts = affordable(recipe, first, read, given, left)
@@ -144,11 +145,14 @@ def _heads(
     load: Load,
     read: ReadSource,
     device: torch.device,
-) -> tuple[Heads | None, list[str]]:
-    """The best classifiers on features, and what was cut for them; None, and why, where there are none."""
+) -> tuple[Recipe, Heads | None, list[str]]:
+    """The best classifiers on features, and what was cut for them; None, and why, where there are none.
+
+    The recipe is returned with the `data.fit` that is best by such features.
+    """
     on_features = frozen(recipe, given)
     if isinstance(on_features, str):
-        return None, [f"no {FEATURES}: {on_features}"]
+        return recipe, None, [f"no {FEATURES}: {on_features}"]
     if "data.image_size" not in given:
         own = suggest_settings(recipe, given, recipe.optim.epochs, read, seconds=math.inf).settings
         on_features = changed(on_features, {"data.image_size": own["data.image_size"]})
@@ -157,4 +161,10 @@ def _heads(
         )
     on_features, compute, cuts = at_size(on_features, timing, given, SHARE * budget.left)
     data = data_of(on_features, device, load)
-    return compare_heads(on_features, data, compute, COMPARED * budget.left, display), cuts
+    if "data.fit" not in given:
+        fit, said = choose_fit(on_features, data, read, compute, COMPARED * budget.left, display)
+        cuts = [*cuts, *said]
+        if fit != recipe.data.fit:
+            recipe, on_features = (changed(one, {"data.fit": fit}) for one in (recipe, on_features))
+            data = data_of(on_features, device, load)
+    return recipe, compare_heads(on_features, data, compute, COMPARED * budget.left, display), cuts

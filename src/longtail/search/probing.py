@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
+from longtail.data.dataset import LongTailData
 from longtail.data.listing import Listing, Source
 from longtail.data.loading import load_data
 from longtail.data.options import DataOptions
@@ -32,17 +33,33 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
     source = read(recipe.data)
     if source.train is None:
         raise InputError(f"no training images in {recipe.data.path}; add a part named train")
-    rows = _rows(source.train.targets)
+    boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
+    data = load_some(recipe.data, source, _rows(source.train.targets), boxes=boxes)
+    number = round(count_chosen(source.train, recipe.data, source.max_count) * (1 - recipe.data.validation))
+    return replace(time_steps(recipe, data), images=number)
+
+
+def load_some(
+    options: DataOptions, source: Source, rows: Int64[ndarray, " k"], *, boxes: bool
+) -> LongTailData:
+    """Some images of the training part of a source, of which nothing is held out.
+
+    Args:
+        options: of the run.
+        source: has a training part.
+        rows: of its training part.
+        boxes: whether boxes are cut out of images as they are read.
+
+    Raises:
+        InputError: none of these images can be read.
+    """
+    assert source.train is not None
     plain: dict[str, Any] = {
         "validation": 0.0, "imbalance_factor": None, "strict": False, "group_by": None, "max_count": None
     }  # fmt: skip
     known = {key: value for key, value in plain.items() if key in DataOptions.model_fields}
-    options = recipe.data.model_copy(update=known)
-    boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
     some = Source(_some(source.train, rows), image_size=source.image_size, mean=source.mean, std=source.std)
-    data = load_data(options, boxes=boxes, read=lambda _: some)
-    number = round(count_chosen(source.train, recipe.data, source.max_count) * (1 - recipe.data.validation))
-    return replace(time_steps(recipe, data), images=number)
+    return load_data(options.model_copy(update=known), boxes=boxes, read=lambda _: some)
 
 
 def affordable(
