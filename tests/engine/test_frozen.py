@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tiny_runs import STEPS, state_of, stop_at, tiny
 
+from longtail.data import DataOptions, load_data
+from longtail.data.packing import pack
 from longtail.engine.display import Display
 from longtail.engine.frozen import use_features
 from longtail.engine.job import build_job
@@ -68,6 +72,25 @@ def test_another_method_computes_no_feature_again(train: Train, monkeypatch: pyt
         train("more-views", **PLAIN | {"run__reuse_features": 3})
     with pytest.raises(AssertionError, match="again"):
         train("other-size", **PLAIN | {"data__image_size": 12})
+
+
+def test_packed_images_that_were_shrunk_have_features_of_their_own(tmp_path: Path) -> None:
+    for name in ("fox", "owl"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.random.default_rng([ord(name[0]), number]).integers(0, 256, (24, 30, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"photos/{name}/{number}.png")
+    sides = {"small": 12, "whole": 24}
+    for name, side in sides.items():
+        pack(tmp_path / "photos", tmp_path / name, short_side=side)
+
+    def numbers(name: str, kind: str) -> list[int]:
+        options = DataOptions(name=kind, path=str(tmp_path / name), image_size=24)
+        return compute.contents_of(load_data(options).train).tolist()
+
+    files = numbers("photos", "folder")
+    assert numbers("whole", "packed") == files  # the same pixels
+    assert not set(numbers("small", "packed")) & set(files)
 
 
 def test_features_that_a_stop_left_are_gone_on_with(

@@ -20,7 +20,8 @@ from longtail.features.place import cache_folder
 from longtail.features.store import FeatureStore
 
 BLOCK = 512  # images computed between two writes: what a kill costs at most
-VERSION = 1  # of what the settings mean
+VERSION = 2  # of what the settings and the numbers of images mean
+_HEIGHT, _WIDTH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd: no two sizes become one
 Step = Callable[[int], None]
 Say = Callable[[str], None]
 
@@ -79,6 +80,16 @@ def weights_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def contents_of(split: Split) -> UInt64[np.ndarray, " n"]:
+    """A number of each image's content and size: a packed image has the content of the file that it was shrunk from."""
+    numbers = _contents(split)
+    if split.sizes is None:
+        return numbers
+    height, width = split.sizes.astype(np.uint64).T
+    mixed: UInt64[np.ndarray, " n"] = numbers ^ (height * _HEIGHT + width * _WIDTH)
+    return mixed
+
+
+def _contents(split: Split) -> UInt64[np.ndarray, " n"]:
     """The content number of each image, read where it is not known."""
     if split.contents is not None:
         return split.contents
