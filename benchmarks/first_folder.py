@@ -14,6 +14,7 @@ afresh. fastai is installed into an environment beside the sets (--work), never 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -73,7 +74,8 @@ def fastai_python(work):
 def run(words, threads, log):
     """Run a program to its end: wall seconds, and CPU seconds of it and its children."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    environment = os.environ | {name: str(threads) for name in names}
+    cache = log.with_suffix(".cache")  # of features: no run finds what another has computed
+    environment = os.environ | {name: str(threads) for name in names} | {"LONGTAIL_CACHE": str(cache)}
     began = time.perf_counter()
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
@@ -85,6 +87,7 @@ def run(words, threads, log):
         )
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    shutil.rmtree(cache, ignore_errors=True)
     if process.returncode:
         raise RuntimeError(f"{words[:4]} failed:\n{log.read_text('utf-8')[-2000:]}")
     return {
