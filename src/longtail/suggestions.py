@@ -13,6 +13,7 @@ import torch
 from longtail.data.profiles import count_chosen
 from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
+from longtail.features.suggest import ENLARGED
 from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, image_multiple
@@ -27,9 +28,6 @@ SMALL = 40  # pixels up to which a network for small images serves better than a
 LOOKED_AT = 64  # images measured
 SIDE = 32  # pixels that the recipe for fresh weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
-ENLARGED = (
-    128  # pixels that smaller images are enlarged to for pretrained weights, so that the last maps are 4x4
-)
 LARGE = 96  # pixels below which a CPU gets fewer epochs first
 BATCHES = (16, 64)  # smallest (batch norm needs so many images) and largest batch
 STEPS = 20  # of an epoch, which small sets get by smaller batches

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from longtail.features import cache_folder, entries, place, trim
 from longtail.features.suggest import suggest_features
@@ -72,10 +73,23 @@ def test_a_slow_machine_gets_smaller_images(photos: Path, monkeypatch: pytest.Mo
     given: dict[str, Any] = {"model.frozen": True, "run.threads": 1}
     recipe, _ = load_recipe(str(photos), given, base="features")
     sizes = []
-    for seconds in (900.0, 1.0):
+    for seconds in (900.0, 0.01):
         monkeypatch.setattr("longtail.features.suggest.SECONDS", seconds)
         sizes.append(suggest_features(recipe, given, None).settings["data.image_size"])
-    assert sizes[0] == 224 > sizes[1]
+    assert sizes == [128, 96]
+
+
+@pytest.mark.parametrize(("side", "size"), [(8, 128), (20, 160), (32, 224), (1000, 224)])
+def test_small_images_are_enlarged_no_further_than_pays(tmp_path: Path, side: int, size: int) -> None:
+    for name in ("fox", "owl"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (side, side + 1), (number, 0, 0)).save(
+                tmp_path / "photos" / name / f"{number}.png"
+            )
+    given: dict[str, Any] = {"model.frozen": True, "run.threads": 1}
+    recipe, _ = load_recipe(str(tmp_path / "photos"), given, base="features")
+    assert suggest_features(recipe, given, None).settings["data.image_size"] == size
 
 
 def test_what_was_not_used_for_longest_goes_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

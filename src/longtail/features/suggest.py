@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from longtail.data.listing import Listing
 from longtail.data.profiles import count_chosen
+from longtail.data.shapes import sample_shapes
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.durations import duration
 from longtail.machine import cpu_threads
@@ -19,6 +21,11 @@ from longtail.types import InputError
 
 RECIPE = "features"
 SIZES = (224, 192, 160, 128, 96)
+ENLARGED = (
+    128  # pixels that smaller images are enlarged to for pretrained weights, so that the last maps are 4x4
+)
+TIMES = 8  # that images are enlarged at most, above that size: more costs, and did worse on 8-pixel digits
+LOOKED_AT = 64  # images measured
 SECONDS = 900.0  # of computing features on a CPU that suggestions aim at
 RATE = 3.0e10  # operations a second and thread of forward passes; rough, of EfficientNet-Lite0
 STEPS = 1000  # optimizer steps that the classifiers are to have at least
@@ -64,7 +71,7 @@ def suggest_features(
     settings: dict[str, Any] = {"data.mean": known.mean, "data.std": known.std}
     reasons = [f"backbone {name} as it is, frozen; its features are computed once"]
     if "data.image_size" not in given:
-        size, why = _size(name, number * (1 + views), recipe)
+        size, why = _size(name, number * (1 + views), recipe, _side(train))
         settings["data.image_size"] = size
         reasons.append(f"image size {size}: features of {number:,} images, plain and in {views} views, {why}")
     steps = max(1, math.ceil(number / recipe.optim.batch_size))
@@ -75,12 +82,21 @@ def suggest_features(
     return FeatureSuggestion(settings, tuple(reasons), None if fixed else wanted)
 
 
-def _size(name: str, features: int, recipe: Recipe) -> tuple[int, str]:
-    """The largest image size up to the network's own whose features a CPU computes in the time aimed at."""
+def _side(train: Listing | None) -> int | None:
+    """The median of the shorter sides of some images, in pixels; None where none could be measured."""
+    shapes = None if train is None else sample_shapes(train, LOOKED_AT)
+    return None if shapes is None else shapes.short_side
+
+
+def _size(name: str, features: int, recipe: Recipe, side: int | None) -> tuple[int, str]:
+    """The largest image size that suits images of this side and whose features a CPU computes in the time aimed at."""
     own, multiple = backbone_input(name).size, image_multiple(name)
-    sizes = sorted({own, *(size // multiple * multiple for size in SIZES if size <= own)}, reverse=True)
+    largest = own if side is None else min(own, max(TIMES * side, ENLARGED))
+    sizes = sorted(
+        {size // multiple * multiple for size in (largest, *SIZES) if size <= largest}, reverse=True
+    )
     if recipe.run.device != "cpu" and torch.cuda.is_available():
-        return own, "on a GPU"
+        return sizes[0], "on a GPU"
     threads = cpu_threads(recipe.run.threads)
     work = features * flop_per_pixel(ModelOptions(name=name, num_experts=1)) / (RATE * threads)
     size = next((side for side in sizes if work * side**2 <= SECONDS), sizes[-1])
