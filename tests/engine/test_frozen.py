@@ -158,3 +158,15 @@ def test_an_image_draws_the_plain_one_and_its_views() -> None:
 def test_what_needs_pixels_or_a_backbone_to_train_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         tiny(**PLAIN | changes)
+
+
+def test_a_run_that_goes_on_has_the_backbone_that_it_began_with(train: Train, tmp_path: Path) -> None:
+    weights = train("other", **PLAIN | {"run__seed": 9}) / "weights/last.safetensors"
+    recipe = tiny(**PLAIN | {"model__weights": str(weights)})
+    began, goes_on = (
+        build_job(recipe, RunFolder(tmp_path / "run"), Display(2, quiet=True), begin=begin).whole.state_dict()
+        for begin in (True, False)
+    )
+    own = [name for name in began if not name.startswith(("heads.", "neck."))]
+    assert own
+    assert all(torch.equal(began[name], goes_on[name]) for name in own)

@@ -150,7 +150,8 @@ def build_job(
     """Data, model and method of a recipe on the machine's device; writes nothing.
 
     Args:
-        begin: start from the weights that the recipe names; a run that goes on has its own.
+        begin: start from the weights that the recipe names; a run that goes on has its own,
+            but for a frozen backbone.
     """
     stages = recipe.stages()
     runtime = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads)
@@ -159,7 +160,7 @@ def build_job(
     torch.manual_seed(recipe.run.seed)
     banks = tuple(dict.fromkeys(stage.bank for stage in stages))
     with building_in(weight_dtype(recipe.optim.precision)):
-        model = build_model(recipe.model, len(data.class_names), banks, begin=begin)
+        model = build_model(recipe.model, len(data.class_names), banks, begin=begin or recipe.model.frozen)
         method = recipe.build_method(data.class_counts, model.feature_dim)
     _check_size(data.image_size, recipe.model.name, model.image_multiple)
     check_probes(recipe.run.probes, model)
