@@ -1,8 +1,12 @@
 """Fits on features: exact, cross-validated, and with the class counts taken into account."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from longtail.engine.display import Display
+from longtail.search.fits import Fits
 from longtail.search.linear import coordinates, cross_validated, fit
 
 
@@ -54,3 +58,18 @@ def test_class_counts_help_the_rare_class_in_the_loss_and_after_it() -> None:
     rare = targets == 1
     assert int((plain[rare] == 1).sum()) < int((after[rare] == 1).sum())
     assert int((plain[rare] == 1).sum()) < int((within[rare] == 1).sum())
+
+
+def test_the_least_loss_over_classes_is_chosen_and_single_images_judge_nothing() -> None:
+    features, targets = drawn((60, 12, 1), dim=20)
+    fits = Fits(features, targets, 3, torch.arange(73) % 4, math.inf, Display(1, quiet=True))
+    best = fits.run()
+    assert best.loss == min(one.loss for one in fits.fits)
+    assert fits.judged.sum() == 72
+    rows = fits.trials(best)
+    assert [row.chosen for row in rows] == [True] + [False] * (len(rows) - 1)
+
+
+def test_one_fit_is_made_however_short_the_time() -> None:
+    fits = Fits(*drawn((9, 3), dim=4), 2, torch.arange(12) % 3, 0.0, Display(1, quiet=True))
+    assert fits.run().name == "balanced softmax, decay 0.1"

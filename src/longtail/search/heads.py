@@ -145,7 +145,8 @@ def compare_heads(
     trials = FrozenTrials(recipe, display, load=lambda *_: some)
     groups = related_in(some.train, recipe.data).groups
     fold = folds(trials.targets.cpu(), FOLDS, recipe.run.seed, groups)
-    search = Fits(trials, fold, time.monotonic() + seconds, display)
+    plain, targets = trials.features["train"].view(0), trials.targets.cpu()
+    search = Fits(plain, targets, trials.num_classes, fold, time.monotonic() + seconds, display)
     best = search.run()
     final = _run_of(changed(recipe, best.settings), len(data.train))
     inside = Division(np.searchsorted(rows, division.rows), np.searchsorted(rows, division.held))

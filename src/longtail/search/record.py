@@ -121,7 +121,8 @@ class Search:
         if self.heads:
             yield (
                 f"classifiers on features compared on {self.head_images:,} training images, each judged by one that "
-                "did not see it (macro recall in %, 95 % intervals, difference to the best):"
+                "did not see it; the first has the least log loss, averaged over classes (macro recall in %, 95 % "
+                "intervals, difference to the first):"
             )
             width = max(len(trial.name) for trial in self.heads)
             yield from (f"  {_row(trial, width)}" for trial in self.heads)

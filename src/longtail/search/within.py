@@ -139,7 +139,7 @@ class Watch:
         """To how many epochs the run should be cut; None where all fit, or it can be no shorter."""
         timing, now, ended = self.found.timing, self.budget.now(), len(self.ends) - 1
         goes_on = ended > 0 and self.stages == 1
-        if goes_on and now - self.looked < EVERY:
+        if goes_on and now - max(self.looked, self.ends[0]) < EVERY:
             return None
         self.looked = now
         if goes_on:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from longtail.durations import duration
 from longtail.records import Record
 from longtail.report.page.parts import Table
@@ -34,6 +36,8 @@ class Searched(Record):
     speed: str
     images: int
     trials: list[Row]
+    heads: list[Row] = Field(default_factory=list)
+    head_images: int = 0
     reasons: list[str]
 
 
@@ -46,6 +50,13 @@ def search(run: Run) -> dict[str, Any] | None:
         f"The command had {found.minutes:g} minutes; choosing settings took {duration(found.seconds)}. "
         f"Steps were timed: {found.speed}."
     ]
+    if found.heads:
+        best = next((one for one in found.heads if one.chosen), found.heads[0])
+        said.append(
+            f"Classifiers on features of the frozen network were compared first, on {found.head_images:,} training "
+            f"images, each judged by one that did not see it: of {len(found.heads)} kinds, {best.name} has the least "
+            f"log loss, and macro recall {_row(best)[1]} %."
+        )
     table = None
     if found.trials:
         said.append(
