@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from longtail.features import cache_folder, entries, place, trim
+from longtail.features.store import FeatureStore
 from longtail.features.suggest import suggest_features
 from longtail.models.backbone import build_backbone
 from longtail.planning.command import prepare
@@ -104,3 +106,14 @@ def test_what_was_not_used_for_longest_goes_first(cache: Path, monkeypatch: pyte
     monkeypatch.setenv("LONGTAIL_CACHE_GB", "much")
     with pytest.raises(InputError, match="LONGTAIL_CACHE_GB"):
         trim()
+
+
+def test_features_that_a_run_adds_to_stay(run: Callable[..., Any], cache: Path) -> None:
+    one, other = (FeatureStore(cache, {"number": number}, 2) for number in range(2))
+    with one.growing(lambda: None):
+        assert [entry.folder for entry in place.remove_all()] == [other.folder]
+        one.add(np.array([7], np.uint64), torch.ones(1, 2))
+        assert "adds to it now: 1" in run("cache", "--clear").out
+    assert one.places(np.array([7], np.uint64)).tolist() == [0]
+    assert [entry.folder for entry in place.remove_all()] == [one.folder]
+    assert not one.folder.exists()

@@ -21,7 +21,9 @@ def cache(
     found, place = remove_all() if clear else entries(), cache_folder()
     total = f"{sum(entry.size for entry in found) / 1e6:,.1f} MB"
     if clear:
-        say(f"removed {len(found):,} tables of features, {total}, from {place}")
+        left = len(entries())
+        more = f"; kept, as a run adds to it now: {left:,}" if left else ""
+        say(f"removed {len(found):,} tables of features, {total}, from {place}{more}")
         return
     for entry in found:
         about = json.loads((entry.folder / "settings.json").read_text("utf-8"))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from longtail.locks import HeldError, locked
 from longtail.types import InputError
 
 FOLDER, LIMIT = "LONGTAIL_CACHE", "LONGTAIL_CACHE_GB"
@@ -16,6 +17,8 @@ FOLDER, LIMIT = "LONGTAIL_CACHE", "LONGTAIL_CACHE_GB"
 GIGABYTES = 10.0
 USED = "used"
 """A file of each entry whose time says when it was last used."""
+LOCK = "lock"
+"""A file that the one process holds which adds to an entry."""
 
 
 class Entry(NamedTuple):
@@ -75,6 +78,8 @@ def trim(keep: Collection[Path] = ()) -> list[Entry]:
     Args:
         keep: folders that stay whatever they take.
 
+    What a process adds to now stays too.
+
     Returns:
         What was removed.
     """
@@ -83,22 +88,28 @@ def trim(keep: Collection[Path] = ()) -> list[Entry]:
     for entry in found:
         if taken <= most:
             break
-        if entry.folder not in keep:
-            _remove(entry.folder)
+        if entry.folder not in keep and _remove(entry.folder):
             removed.append(entry)
             taken -= entry.size
     return removed
 
 
 def remove_all() -> list[Entry]:
-    """Remove all stored features; a run that needs them computes them again."""
-    found = entries()
-    for entry in found:
-        _remove(entry.folder)
-    return found
+    """Remove all stored features but those that a process adds to now; a run that needs them computes them again.
+
+    Returns:
+        What was removed.
+    """
+    return [entry for entry in entries() if _remove(entry.folder)]
 
 
-def _remove(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        (folder / USED).unlink()  # what is left of a removal that was stopped is no entry
-    shutil.rmtree(folder, ignore_errors=True)
+def _remove(folder: Path) -> bool:
+    """Remove an entry, unless another process adds to it, whose rows would have no place."""
+    try:
+        with locked(folder / LOCK, ""):
+            with suppress(FileNotFoundError):
+                (folder / USED).unlink()  # what is left of a removal that was stopped is no entry
+            shutil.rmtree(folder, ignore_errors=True)
+    except HeldError:
+        return False
+    return True

@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float, Int64, UInt64
 from torch import Tensor
 
-from longtail.features.place import touch
+from longtail.features.place import LOCK, touch
 from longtail.locks import HeldError, locked
 from longtail.whole import writing
 
-SETTINGS, CONTENTS, ROWS, LOCK = "settings.json", "contents.bin", "rows.bin", "lock"
+SETTINGS, CONTENTS, ROWS = "settings.json", "contents.bin", "rows.bin"
 WAIT = 1.0  # seconds
 KINDS = {"float32": torch.float32, "float16": torch.float16}
 
