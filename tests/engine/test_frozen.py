@@ -124,7 +124,8 @@ def test_a_stopped_run_goes_on_and_ends_the_same(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("longtail.engine.train.KEEP_EVERY", 0.0)
-    options = FROZEN | {"model__hidden_units": 8}
+    begun_with = train("first", **PLAIN | {"optim__epochs": 1, "run__seed": 11}) / "weights/last.safetensors"
+    options = FROZEN | {"model__hidden_units": 8, "model__weights": str(begun_with)}
     whole = state_of(train("whole", **options))
     with monkeypatch.context() as patch:
         stop_at(patch, STEPS + 1, KeyboardInterrupt())
@@ -132,6 +133,8 @@ def test_a_stopped_run_goes_on_and_ends_the_same(
             train("stopped", **options)
     resumed = state_of(fit(tiny(**options), str(tmp_path / "stopped"), resume=True, quiet=True).path)
     assert all(torch.equal(value, resumed["model"][name]) for name, value in whole["model"].items())
+    before, after = backbone_of(tmp_path / "whole"), backbone_of(tmp_path / "stopped")
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_an_image_draws_the_plain_one_and_its_views() -> None:

@@ -89,8 +89,8 @@ def training(
             processes.on_first(lambda: check_there(recipe, folder))
             processes.on_first(lambda: _hold(folder, held))
             state = processes.on_first(lambda: load_state(folder, recipe))
-            fresh = state is None
-            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load, begin=fresh))
+            begin = state is None or recipe.model.frozen  # the state holds no frozen backbone
+            job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load, begin=begin))
             processes.on_first(lambda: settle_images(job, state))
             yield from _train(job, state, notes)
         else:
