@@ -80,16 +80,6 @@ class FrozenTrials:
         """
         return self._judged(self._trained(recipe, rows), self._job.data.train.take(held))
 
-    def validation_logits(self, recipe: Recipe) -> Float[Tensor, "v c"]:
-        """The same of the validation images, trained on all training images.
-
-        Raises:
-            ValueError: there are none.
-        """
-        if self._job.data.val is None:
-            raise ValueError("the recipe holds no validation images out")
-        return self._judged(self._trained(recipe, torch.arange(len(self.targets))), self._job.data.val)
-
     def _trained(self, recipe: Recipe, rows: Int[Tensor, " k"]) -> Job:
         base, stages = self._job, recipe.stages()
         device = base.runtime.device
