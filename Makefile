@@ -36,7 +36,7 @@ kernels: $(READY)  ## run the tests of numbers once more with kernels for an old
 check: static docs test  ## everything that has to pass before a commit: static, docs, test
 
 static: $(READY)  ## format, lint, types and import contracts
-	@$(BIN)/ruff format --check --quiet || { echo "mend it with: $(BIN)/ruff format" >&2; exit 1; }
+	@$(BIN)/ruff format --check --quiet || { echo "fix it with: $(BIN)/ruff format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports

@@ -58,7 +58,7 @@ def some_images(count: int) -> Tensor:
 
 
 def microseconds_per_image(work: Callable[[int], object], batches: int) -> float:
-    """Processor time: one thread does all the work, and what else the machine does counts less."""
+    """CPU time: one thread does all the work, and what else the machine does counts less."""
     start = time.process_time()
     for number in range(batches):
         work(number)

@@ -10,7 +10,7 @@ from timing import seconds
 
 
 def product_rate(size=0, tries=7):
-    """FLOP/s of the best of several square matrix products, in fp32 on a processor, in bf16 on a GPU."""
+    """FLOP/s of the best of several square matrix products, in fp32 on a CPU, in bf16 on a GPU."""
     device, dtype = ("cuda", torch.bfloat16) if ON_CUDA else ("cpu", torch.float32)
     size = size or (8192 if ON_CUDA else 2048)
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))

@@ -5,7 +5,7 @@
 Both sides read JPEG files, crop at random to 224 px, flip, and end with normalised float batches of 64; the
 library also from a packed set of the same files. DIR holds class folders or train/ (default: made-up pictures);
 its images are used as they are and as copies of 500 x 375 pixels, the size of ImageNet's. Then: what `data.draft`
-changes, and whether memory and the processor time of a step stay the same as epochs pass and sets grow.
+changes, and whether memory and the CPU time of a step stay the same as epochs pass and sets grow.
 """
 
 import argparse
@@ -164,7 +164,7 @@ def resident():
 
 
 def growth(folder):
-    """Memory after each epoch and median processor time of a step, for made-up packed sets of several lengths."""
+    """Memory after each epoch and median CPU time of a step, for made-up packed sets of several lengths."""
     pixels, rows = np.random.default_rng(0).integers(0, 256, (64, 24, 32, 3), dtype=np.uint8), []
     for count in ROWS:
         root = folder / f"{count} rows"

@@ -1,5 +1,7 @@
 """docs/methods.md: every method with its idea, paper, recipes, published and measured figures; made by tables.py."""
 
+import textwrap
+
 from longtail.methods import available
 from longtail.recipe import load_recipe, shipped
 from longtail.study.settings import row_recipe
@@ -36,11 +38,15 @@ def page(results):
     for name, method in available().items():
         lines += [
             f"## {name}",
-            _idea(method),
-            f"{method.paper}." if method.paper else "",
-            _named(recipes.get(name, [])),
+            _filled(_idea(method)),
+            _filled(f"{method.paper}." if method.paper else ""),
+            _filled(_named(recipes.get(name, []))),
         ]
     return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def _filled(text):
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _idea(method):

@@ -4,7 +4,7 @@
 
 1. One convolution for the experts' first convolutions, which share an input (3 experts and a gate: 4 at once; the
    shortcuts: 3 at once), against one after the other; forward and backward, with batch norm and ReLU.
-2. Evaluation in batches of several sizes: small maps stay in the processor's cache.
+2. Evaluation in batches of several sizes: small maps stay in the CPU's cache.
 3. Batch norm folded into the convolutions for evaluation, against the network in evaluation mode.
 """
 

@@ -4,7 +4,7 @@
 
 The shipped recipe for CIFAR-100-LT, without evaluation before the end. The first epoch, in which kernels are chosen
 and steps recorded, is not counted as training. Both ways train the same runs; the program stops if their scores
-differ: at all on a processor, by more than 0.03 on a GPU.
+differ: at all on a CPU, by more than 0.03 on a GPU.
 """
 
 import argparse

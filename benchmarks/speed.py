@@ -4,7 +4,7 @@
     python benchmarks/speed.py --data DIR --workers 12 --whole 10        # and run both programs for 10 epochs
 
 Both sides do the same work: load and augment 128 images of CIFAR-100-LT, one update of ResNet-32 with 3 experts and
-all losses of the phase; and evaluate test images. In fp32 on a processor; on a GPU in bf16 against the plain program's
+all losses of the phase; and evaluate test images. In fp32 on a CPU; on a GPU in bf16 against the plain program's
 fp16. DIR is a Parquet folder of CIFAR-100 (default: $LONGTAIL_DATA/cifar100-lt10); without one, made-up images of the
 same shape stand in. benchmarks/README.md explains the tables.
 """

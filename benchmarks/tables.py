@@ -60,7 +60,7 @@ def recalls(results):
 
 
 def machine(m):
-    cpu = f"{m['threads']} threads of a processor with {m['cpu_capability']}"
+    cpu = f"{m['threads']} threads of a CPU with {m['cpu_capability']}"
     name = cpu if m["device"] == "cpu" else m["device_name"]
     return f"{name}, torch {m['versions']['torch']}"
 

@@ -66,7 +66,7 @@ def main() -> None:
 
     predictions = load(trained.path).predict(photos)
     doubtful = predictions.sort_values(["agreement", "confidence"]).head(5)
-    print("\nworth a person's look:")
+    print("\nin need of review:")
     print(doubtful[["label", "confidence", "agreement", "path"]].to_string(index=False, float_format="%.2f"))
     run("export", trained.path, "--format", "onnx")
     run("predict", trained.path / "export" / "model.onnx", photos, "-o", args.out / "predictions.csv")

@@ -83,12 +83,12 @@ def train(
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
     processes, read, began = join_processes(), SourceReader(), time.monotonic()
     seconds = training_seconds(minutes)
-    planned = processes.on_first(lambda: plan(str(target), given, epochs, resume, read, seconds))
+    planned = processes.run_on_main(lambda: plan(str(target), given, epochs, resume, read, seconds))
     granted = minutes_of(planned, minutes, str(target))
     if (
         granted
         and resume
-        and (earlier := processes.on_first(lambda: begun(planned, given, granted, out, read)))
+        and (earlier := processes.run_on_main(lambda: begun(planned, given, granted, out, read)))
     ):
         planned, granted, out = earlier, 0.0, None
     display = Display(planned.recipe.optim.epochs, quiet=quiet or not processes.is_first)
@@ -96,10 +96,10 @@ def train(
     found, budget = None, Budget(granted, began) if granted else None
     if budget is not None:
         with _nothing_written():
-            found = processes.on_first(lambda: search(planned, given, budget, out, display, load, read))
+            found = processes.run_on_main(lambda: search(planned, given, budget, out, display, load, read))
         planned = replace(planned, recipe=found.recipe, notes=())
         display.epochs = found.recipe.optim.epochs
-    settled = processes.on_first(lambda: settle_folder(planned, out, resume, str(target)))
+    settled = processes.run_on_main(lambda: settle_folder(planned, out, resume, str(target)))
     with _tidied(settled.place, settled.made if processes.is_first else ()):
         if found is None or budget is None:
             fit(
@@ -245,7 +245,7 @@ def evaluate(
         data: a set of images in any form that `train` takes, matched to the classes by name: its test part, or all of
             it where it has no parts; default: the run's own test part, or its validation part where it has none.
         strict: refuse unreadable images, unknown classes and classes without images.
-        prior: class mix expected in use: "uniform", "train", a file, or class -> weight; default: the method's own.
+        prior: class prior expected in use: "uniform", "train", a file, or class -> weight; default: the method's own.
         views: of each image, over which probabilities are averaged: 1, 2, 5 or 10, see `Predictor.predict`; of several
             the scores lie in `eval/<split>-views-<N>/`.
 

@@ -111,8 +111,8 @@ class RunOptions(BaseModel):
         seed: keys the weights, the order of images and all augmentation.
         evaluate_every: epochs between evaluations; 0 evaluates at the end of each stage only.
         evaluate_batch_size: images a batch in evaluation; changes no score; 0 chooses by device and image size.
-        device: "auto" takes CUDA where it is there, else the processor.
-        threads: of the processor's arithmetic; 0 leaves it to PyTorch (one a core). Results differ in rounding.
+        device: "auto" takes CUDA where it is there, else the CPU.
+        threads: of the CPU's arithmetic; 0 leaves it to PyTorch (one a core). Results differ in rounding.
         graphs: on CUDA, record the steps of methods that name their phases and replay them (not in fp16, nor in
             several processes); changes results by rounding at most; `replayed_steps` in the log counts them.
         expert_streams: in a recorded step, let the experts' branches run side by side; changes no result.

@@ -1,4 +1,4 @@
-"""Accuracy under other class mixes, weighed by hand."""
+"""Accuracy under other class priors, weighed by hand."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -30,7 +30,7 @@ def test_the_dense_form_reads_no_value(operations: tuple[str, ...], monkeypatch:
 
 def test_reading_would_be_noticed() -> None:
     with pytest.raises(DynamicOutputShapeException):
-        traced(Augment(CHAINS[0], MEAN, STD))  # on a processor the sparse form splits the batch by operation
+        traced(Augment(CHAINS[0], MEAN, STD))  # on a CPU the sparse form splits the batch by operation
 
 
 @pytest.mark.parametrize("operations", CHAINS)

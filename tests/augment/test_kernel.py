@@ -62,7 +62,7 @@ def some_images(count: int, height: int, width: int) -> Tensor:
 
 
 def by_torch(augment: Augment, images: Tensor, index: Tensor, keys: Tensor, forms: dict[str, str]) -> Tensor:
-    """What a fresh `Augment` of the same options makes in the torch form on the processor."""
+    """What a fresh `Augment` of the same options makes in the torch form on the CPU."""
     forms["cpu"] = "sparse"
     augment._prepared.clear()
     result = augment.apply(images, index, keys)

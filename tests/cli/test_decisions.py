@@ -1,4 +1,4 @@
-"""Decisions on the command line: temperature, class mix, abstaining, and predictions that were interrupted."""
+"""Decisions on the command line: temperature, class prior, abstaining, and predictions that were interrupted."""
 
 import csv
 import io
@@ -201,7 +201,7 @@ def test_below_the_limit_the_label_is_empty(run: Run, refused: Refused, finished
         assert row["abstained"] in ("true", "false")
     assert f"{sum(low)} of 80 images have no label" in err
     doubtful = sum(float(row["agreement"]) < 1 or float(row["confidence"]) < 0.5 for row in found)
-    assert f"{doubtful} of 80 images are worth a person's look" in err
+    assert f"{doubtful} of 80 images need review" in err
     assert "abstain-below" in refused("predict", finished, few, "--abstain-below", 1.5)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from longtail.data import DataOptions, load_data, long_tailed_counts
-from longtail.data.profiles import choose
+from longtail.data.profiles import subsample
 from longtail.types import InputError
 
 PUBLISHED = [
@@ -83,7 +83,7 @@ def options(**values):
 
 def test_first_keeps_the_first_of_each_class_in_file_order():
     mixed = np.array([2, 0, 1, 1, 0, 2, 0, 0])
-    kept = choose(mixed, NAMES, options(imbalance_factor=2, max_count=2))
+    kept = subsample(mixed, NAMES, options(imbalance_factor=2, max_count=2))
     assert kept.tolist() == [0, 1, 2, 4]  # 2, 1 and 1 images
 
 
@@ -94,14 +94,14 @@ def test_shuffle0_is_the_published_draw():
         rows = np.where(c == TARGETS)[0]
         np.random.shuffle(rows)  # noqa: NPY002
         published += rows[:count].tolist()
-    kept = choose(TARGETS, NAMES, options(imbalance_factor=10, subset="shuffle0"))
+    kept = subsample(TARGETS, NAMES, options(imbalance_factor=10, subset="shuffle0"))
     assert kept.tolist() == sorted(published)
-    assert kept.tolist() != choose(TARGETS, NAMES, options(imbalance_factor=10)).tolist()
+    assert kept.tolist() != subsample(TARGETS, NAMES, options(imbalance_factor=10)).tolist()
 
 
 def test_seeded_draws_another_subset_for_each_seed_and_the_same_for_the_same():
     def kept(seed):
-        drawn = choose(TARGETS, NAMES, options(imbalance_factor=10, subset="seeded", subset_seed=seed))
+        drawn = subsample(TARGETS, NAMES, options(imbalance_factor=10, subset="seeded", subset_seed=seed))
         return drawn.tolist()
 
     assert kept(1) == kept(1)
@@ -109,15 +109,15 @@ def test_seeded_draws_another_subset_for_each_seed_and_the_same_for_the_same():
 
 
 def test_counts_stay_without_an_imbalance_factor_and_max_count_caps_them():
-    assert len(choose(TARGETS, NAMES, options())) == 30
-    assert choose(TARGETS, NAMES, options(max_count=2)).tolist() == [0, 1, 10, 11, 20, 21]
+    assert len(subsample(TARGETS, NAMES, options())) == 30
+    assert subsample(TARGETS, NAMES, options(max_count=2)).tolist() == [0, 1, 10, 11, 20, 21]
 
 
 def test_asking_for_more_than_there_is_names_the_class():
     with pytest.raises(InputError, match=r"class ant has 10 images but 12 are asked for; lower"):
-        choose(TARGETS, NAMES, options(imbalance_factor=10, max_count=12))
+        subsample(TARGETS, NAMES, options(imbalance_factor=10, max_count=12))
     with pytest.raises(InputError, match=r"class ant has 10 .* 20 are asked for \(likewise 2 more classes"):
-        choose(TARGETS, NAMES, options(imbalance_factor=1, max_count=20))
+        subsample(TARGETS, NAMES, options(imbalance_factor=1, max_count=20))
 
 
 PINNED = {

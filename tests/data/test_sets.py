@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
 from longtail.data import DataOptions, load_data, sources
-from longtail.data.profiles import choose
+from longtail.data.profiles import subsample
 from longtail.data.source_kinds import read_source
 
 
@@ -119,7 +119,7 @@ def real_cifar(shared_data, name, factor):
 def test_cifar_has_the_published_totals(shared_data, name, factor, total):
     options = real_cifar(shared_data, name, factor)
     train = read_source(options).train
-    assert len(choose(train.targets, train.class_names, options)) == total
+    assert len(subsample(train.targets, train.class_names, options)) == total
 
 
 @pytest.mark.data

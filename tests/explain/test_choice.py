@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from longtail.explain import Explanation, fit, overlay, write_sheet
-from longtail.explain.choose import choose
+from longtail.explain.examples import select_examples
 from longtail.explain.sheet import _draw
 
 COUNTS = {"many": 500, "some": 50, "few": 5}
@@ -50,7 +50,7 @@ EVALUATED = table(
 
 
 def chosen(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    return [(rows["path"].iloc[row], why) for row, why in choose(rows, COUNTS)]
+    return [(rows["path"].iloc[row], why) for row, why in select_examples(rows, COUNTS)]
 
 
 def test_the_rule_picks_what_it_says() -> None:
@@ -66,7 +66,7 @@ def test_the_rule_picks_what_it_says() -> None:
 def test_fewer_where_there_are_no_mistakes_and_one_expert() -> None:
     right = EVALUATED[EVALUATED["path"].isin(["g", "h", "j"])].drop(columns=["expert_2", "expert_3"])
     assert chosen(right) == [("h", "rare and right"), ("j", "rare and right")]
-    assert choose(right.head(0), COUNTS) == []
+    assert select_examples(right.head(0), COUNTS) == []
 
 
 def test_no_heat_leaves_the_grey_image_and_full_heat_covers_it() -> None:

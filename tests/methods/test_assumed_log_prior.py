@@ -1,4 +1,4 @@
-"""What a method's predictions assume of the class mix: exchanged for another mix they are the true posterior.
+"""What a method's predictions assume of the class prior: exchanged for another mix they are the true posterior.
 
 The problem is made up and small: an image is one of four kinds, and how often each kind is of each class is known. A
 network without limits, a table of logits, is trained by the method's own loss until nothing is left to gain. Then
@@ -82,7 +82,7 @@ WITHOUT_BAYES: dict[str, str] = {
 
 
 def trained(name: str, stage: Stage, **options: Any) -> Tensor:
-    """softmax of a method's best logits for each kind, with the class mix exchanged: (K, C)."""
+    """softmax of a method's best logits for each kind, with the class prior exchanged: (K, C)."""
     cls = available()[name]
     experts = cls.needs.get("num_experts", 1)
     experts = experts if isinstance(experts, int) else experts[0]

@@ -1,4 +1,4 @@
-"""Experts that differ in the class mix they are trained for, against loops written from the formulas."""
+"""Experts that differ in the class prior they are trained for, against loops written from the formulas."""
 
 import math
 from typing import Any

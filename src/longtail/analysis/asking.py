@@ -33,7 +33,7 @@ def divergence(run: Run) -> list[float | None]:
 
 
 def known_mixes(run: Run) -> Callable[[Evaluation, Float[ndarray, "k c"]], Int[ndarray, "k n"]]:
-    """What the run predicts (K, N) of the images of an evaluation where it knows each of K class mixes (K, C).
+    """What the run predicts (K, N) of the images of an evaluation where it knows each of K class priors (K, C).
 
     Raises:
         InputError: the evaluation is of other images than the run's own.

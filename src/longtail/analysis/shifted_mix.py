@@ -50,7 +50,7 @@ def compute(runs: Runs, known: "dict[str, Known] | None" = None) -> pd.DataFrame
 
     Args:
         runs: see there.
-        known: name of a run -> what it would predict for each of K class mixes (K, C), see `asking.known_mixes`; a
+        known: name of a run -> what it would predict for each of K class priors (K, C), see `asking.known_mixes`; a
             class that is not tested is in no mix.
 
     Raises:
@@ -94,7 +94,10 @@ def notes(table: pd.DataFrame) -> list[str]:
 
 def plot(table: pd.DataFrame) -> Figure:
     """One panel: accuracy of each run from the steepest forward to the steepest backward mix."""
-    runs, title = list(dict.fromkeys(table["run"])), "Accuracy under shifted class mixes, with 95 % intervals"
+    runs, title = (
+        list(dict.fromkeys(table["run"])),
+        "Accuracy under shifted class priors, with 95 % intervals",
+    )
     said = [*notes(table), *([DASHED] if (table["prior"] == "known").any() else [])]
     figure, (axes,) = new_panels(1, title, said, runs=[short_name(run) for run in runs], size=(5.0, 2.9))
     percent_axis(axes)

@@ -231,7 +231,7 @@ class Augment:
 
         "kernel" is one Triton kernel for the whole chain, where `fused.fits` and nothing is asked for that it does not
         have: hue, blur, reflected crops. The two others are the torch form: "dense" on other accelerators and for
-        larger images, "sparse" on processors; see `apply_operations`.
+        larger images, "sparse" on CPUs; see `apply_operations`.
         """
         if image.is_cpu:
             return "sparse"

@@ -61,10 +61,10 @@ def split(
     with loading():
         import pandas as pd
 
+        from longtail.atomic_write import atomic_write
         from longtail.cli.csv_file import check_free, write_csv
         from longtail.data.dividing import divide
         from longtail.types import InputError
-        from longtail.whole import whole
 
     file = Path(out)
     check_free(file, overwrite=overwrite)
@@ -81,7 +81,7 @@ def split(
     columns = {"path": found.paths, "label": found.labels, "split": found.parts}
     if found.groups is not None:
         columns["group"] = found.groups
-    with whole(file, "then repeat the command, or choose another -o") as partial:
+    with atomic_write(file, "then repeat the command, or choose another -o") as partial:
         write_csv([pd.DataFrame(columns, dtype=object)], partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or found.grouped_by or 'the set itself'}"

@@ -117,11 +117,11 @@ def _note_of_few_places(found: "list[Explanation]") -> None:
 
 
 def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
+    from longtail.atomic_write import atomic_write
     from longtail.explain import write_sheet
-    from longtail.whole import whole
 
     with (
-        whole(file, "then repeat the command, or choose another -o") as partial,
+        atomic_write(file, "then repeat the command, or choose another -o") as partial,
         partial.open("wb") as opened,
     ):
         write_sheet(found, _title(classifier), opened)

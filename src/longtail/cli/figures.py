@@ -105,7 +105,8 @@ def shifted_mix(
     prior_known: Annotated[
         bool,
         typer.Option(
-            "--prior-known", help="Also predict with each class mix known, as --prior does; asks the network."
+            "--prior-known",
+            help="Also predict with each class prior known, as --prior does; asks the network.",
         ),
     ] = False,
 ) -> None:

@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from longtail.atomic_write import atomic_write, writing
 from longtail.cli.csv_file import check_free, write_csv
 from longtail.csv_text import csv_text
 from longtail.locks import locked
 from longtail.records import parse_json
 from longtail.text_file import encode
 from longtail.types import InputError
-from longtail.whole import whole, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,7 @@ class PredictionsFile:
             InputError: the file system refuses; the partial file stays.
         """
         write = _write_parquet if self.out.suffix.lower() == ".parquet" else write_csv
-        with whole(self.out, AGAIN) as temporary:
+        with atomic_write(self.out, AGAIN) as temporary:
             write(self.tables(), temporary)
             self.unreadable.unlink(missing_ok=True)
             if unreadable:

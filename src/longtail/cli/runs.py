@@ -87,7 +87,7 @@ PriorOption = Annotated[
     typer.Option(
         "--prior",
         metavar="uniform|train|FILE",
-        help="Class mix expected in use; FILE is CSV with class,weight or a JSON object. "
+        help="Class prior expected in use; FILE is CSV with class,weight or a JSON object. "
         "[default: the method's own]",
     ),
 ]

@@ -13,7 +13,7 @@ from longtail.data.holdout import hold_out, looks_for_alike, related_in, said_of
 from longtail.data.listing import Listing, Source, is_text
 from longtail.data.matching import absent, by_name, present, with_one_image
 from longtail.data.options import DataOptions
-from longtail.data.profiles import choose
+from longtail.data.profiles import subsample
 from longtail.data.reading import read_split
 from longtail.data.related import NOTHING_DIVIDED
 from longtail.data.source_kinds import ReadSource, read_source
@@ -132,7 +132,7 @@ def _load_train(
     _refuse_few(names, options)
     _refuse_no_text(names, options)
     targets = by_name(listing, names)
-    rows = choose(targets, names, options, default_max)
+    rows = subsample(targets, names, options, default_max)
     kept = "resized_crop" in options.augment if boxes is None else boxes
     alike = looks_for_alike(options) and (options.validation > 0 or divided_later)
     split = read_split(listing, targets, rows, options, keep_on_disk=kept, with_prints=alike)

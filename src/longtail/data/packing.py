@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from longtail.atomic_write import atomic_write, writing
 from longtail.data.content import with_content
 from longtail.data.depth import Depth, Reading, depth_of
 from longtail.data.entries import refuse_among_images
@@ -22,7 +23,6 @@ from longtail.data.packed import write_manifest, write_part
 from longtail.data.source_kinds import options_of, read_source
 from longtail.locks import locked
 from longtail.types import InputError
-from longtail.whole import whole, writing
 
 AGAIN = "then repeat the command, or choose another -o"
 Unreadable = list[tuple[str, str]]
@@ -84,7 +84,7 @@ def pack(
         with writing(out, AGAIN):
             held.enter_context(locked(out.with_name(f".{out.name}.lock"), busy))
         _check_free(path, out)  # again: it may have been finished by another process
-        with whole(out, AGAIN) as partial:
+        with atomic_write(out, AGAIN) as partial:
             partial.mkdir()
             counts, bad, repaired, depth = _write(source, partial, path, short_side, progress)
             if depth.bits < 16:  # known only now

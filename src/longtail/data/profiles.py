@@ -64,7 +64,7 @@ def long_tailed_counts(
     return torch.tensor([max(1, int(max_count * share)) for share in falling])
 
 
-def choose(
+def subsample(
     targets: NDArray[np.int64],
     class_names: Sequence[str],
     options: DataOptions,
@@ -94,9 +94,9 @@ def choose(
 
 
 def count_chosen(train: Listing, options: DataOptions, default_max: int | None) -> int:
-    """How many images of a listing the training part keeps, before some are held out; see `choose`."""
+    """How many images of a listing the training part keeps, before some are held out; see `subsample`."""
     present, targets = np.unique(train.targets, return_inverse=True)
-    return len(choose(targets, [train.class_names[c] for c in present], options, default_max))
+    return len(subsample(targets, [train.class_names[c] for c in present], options, default_max))
 
 
 def _share(c: int, num_classes: int, ratio: float, profile: Profile) -> float:

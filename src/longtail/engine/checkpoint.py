@@ -49,7 +49,7 @@ class State(Record):
 
 
 def random_state() -> dict[str, Any]:
-    """The state of torch's generators on the processor and on each CUDA device."""
+    """The state of torch's generators on the CPU and on each CUDA device."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

@@ -1,4 +1,4 @@
-"""From logits to probabilities: first the temperature, then the class mix expected in use."""
+"""From logits to probabilities: first the temperature, then the class prior expected in use."""
 
 from dataclasses import dataclass, replace
 
@@ -11,11 +11,11 @@ class Decision:
     """softmax(logits / temperature + log_ratio) is what a prediction goes by.
 
     The temperature comes first because it was fitted to the network's own logits: it says how much of their size is
-    evidence. A class mix is a fact about the world in true log odds, which no temperature may shrink.
+    evidence. A class prior is a fact about the world in true log odds, which no temperature may shrink.
 
     Attributes:
         temperature: > 0; 1 leaves the logits as they are.
-        log_ratio: (C,) log of the class mix in use over the one that the logits stand for, up to a constant; -inf
+        log_ratio: (C,) log of the class prior in use over the one that the logits stand for, up to a constant; -inf
             rules a class out; None changes nothing.
     """
 
@@ -28,7 +28,7 @@ class Decision:
         return scaled if self.log_ratio is None else scaled + self.log_ratio
 
     def votes(self, expert_logits: Float[Tensor, "m b c"]) -> Float[Tensor, "m b c"]:
-        """The same for what each expert says; without a class mix their choice needs nothing."""
+        """The same for what each expert says; without a class prior their choice needs nothing."""
         return expert_logits if self.log_ratio is None else self(expert_logits)
 
     @property

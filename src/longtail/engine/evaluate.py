@@ -91,7 +91,7 @@ class Evaluation:
 def evaluation_batch(asked: int, device: torch.device, image_size: int) -> int:
     """Images a batch in evaluation, where 0 was asked for.
 
-    A processor is fastest while a batch's maps stay in its cache; an accelerator needs enough work at once to be busy.
+    A CPU is fastest while a batch's maps stay in its cache; an accelerator needs enough work at once to be busy.
     """
     small = 64 if device.type == "cpu" else 4096
     return asked or max(16, small * 32**2 // max(image_size, 32) ** 2)
@@ -131,7 +131,7 @@ def evaluate(
         bank: which bank of classifiers to ask.
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
-        decision: temperature and class mix that predictions go by.
+        decision: temperature and class prior that predictions go by.
         seen: told how many images are done.
         probed: whether to measure how far the experts' predictions lie apart.
         views: how many of each image to average over, see `VIEWS`.

@@ -22,7 +22,7 @@ class FeatureViews(Augment):
 
     Args:
         splits: features of the splits, the training split's first.
-        device: where the features go; on a processor they stay in their files, as far as they are not looked at.
+        device: where the features go; on a CPU they stay in their files, as far as they are not looked at.
         dtype: of what comes out.
     """
 

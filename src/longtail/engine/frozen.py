@@ -78,7 +78,7 @@ def use_features(job: Job) -> dict[str, ImageFeatures]:
     present = {name: split for name, split in splits.items() if split is not None}
     _tell_views(job)
     if job.processes.count > 1:  # the first computes, and all of them find the features on disk
-        job.processes.on_first(lambda: bool(_features(job, present)))
+        job.processes.run_on_main(lambda: bool(_features(job, present)))
     found = _features(job, present)
     device, dtype = job.runtime.device, weight_dtype(job.recipe.optim.precision)
     shown = FeatureViews(list(found.values()), device, dtype)

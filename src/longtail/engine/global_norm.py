@@ -32,9 +32,9 @@ def _global(norm: nn.BatchNorm2d) -> nn.Module:
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """`nn.SyncBatchNorm` for processors, where torch has none: equal to batch norm of all parts joined.
+    """`nn.SyncBatchNorm` for CPUs, where torch has none: equal to batch norm of all parts joined.
 
-    A part may be empty. Sums are taken in fp64, as torch's own kernel for processors does.
+    A part may be empty. Sums are taken in fp64, as torch's own kernel for CPUs does.
 
     Args:
         like: the batch norm to take the place of; an activation that it holds, as timm's do, is kept.

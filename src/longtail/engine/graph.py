@@ -1,4 +1,4 @@
-"""A step recorded once as a CUDA graph and then replayed: the processor launches one thing instead of two thousand."""
+"""A step recorded once as a CUDA graph and then replayed: the CPU launches one thing instead of two thousand."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

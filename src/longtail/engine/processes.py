@@ -93,7 +93,7 @@ class Processes:
         dist.gather_object(own, found, group=_messengers())
         return [own] if found is None else found
 
-    def on_first(self, action: Callable[[], Result]) -> Result:
+    def run_on_main(self, action: Callable[[], Result]) -> Result:
         """Do something on the first process alone; its result, or its refusal, is that of all.
 
         Raises:

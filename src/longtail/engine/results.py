@@ -41,7 +41,7 @@ def write_evaluations(
                 "left_out": [one.contents() for one in job.data.notes.left_out],
             } | ({"temperature_from": "val"} if temperature else {})
             write = partial(write_evaluation, job.folder, name, split, job.classes, evaluation, more)
-            job.processes.on_first(write)
+            job.processes.run_on_main(write)
 
 
 def find_temperature(job: Job, stage: Stage) -> float | None:

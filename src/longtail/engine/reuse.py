@@ -9,7 +9,7 @@ from torch import Tensor
 from longtail.data import batches, epoch_order
 from longtail.engine.job import Job
 from longtail.engine.runtime import weight_dtype
-from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
+from longtail.engine.views import augment_views, crops_on_reading, view_boxes, view_keys
 
 
 @torch.no_grad()
@@ -49,7 +49,9 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
             part=shared.part, views=view_boxes(job.views, split, keys),
         )  # fmt: skip
         for batch in stream:
-            image = show(job.views, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped)
+            image = augment_views(
+                job.views, batch.image, shared.part(batch.index), keys.to(device), cropped=cropped
+            )
             with job.runtime.autocast():
                 features = network.extract(image)
             of_view[batch.index] = shared.gather(features, len(batch.index)).to(stored.dtype).transpose(0, 1)

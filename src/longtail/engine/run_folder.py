@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from longtail.atomic_write import atomic_write, is_left_over, writing
 from longtail.csv_text import csv_text
 from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
 from longtail.errors import InputError
@@ -16,7 +17,6 @@ from longtail.locks import locked
 from longtail.machine import cure_of
 from longtail.records import Form, read_record
 from longtail.text_file import encode
-from longtail.whole import is_left_over, whole, writing
 
 LOCK = ".lock"
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
@@ -145,7 +145,7 @@ class RunFolder:
         """
         target = self.path / name
         again = GO_ON if self.is_training and self.checkpoint.is_file() else AGAIN
-        with whole(target, again) as partial, partial.open("wb") as file:
+        with atomic_write(target, again) as partial, partial.open("wb") as file:
             fill(file)
         return target
 

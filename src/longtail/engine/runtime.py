@@ -20,9 +20,9 @@ def start_runtime(device: str, precision: str, *, threads: int = 0) -> Accelerat
     """The accelerator of this process.
 
     Args:
-        device: "auto" (CUDA where it is there, else the processor), "cpu" or "cuda".
+        device: "auto" (CUDA where it is there, else the CPU), "cpu" or "cuda".
         precision: "fp32", "fp64", "bf16" or "fp16" (accelerators only).
-        threads: of the processor's arithmetic, for the whole process; 0 leaves them as they are.
+        threads: of the CPU's arithmetic, for the whole process; 0 leaves them as they are.
 
     Raises:
         InputError: the device is not there, or cannot compute in that precision.

@@ -20,7 +20,7 @@ from longtail.engine.probes import GradientShare
 from longtail.engine.processes import ALONE
 from longtail.engine.reuse import stored_features
 from longtail.engine.schedule import stage_rate
-from longtail.engine.views import crops_on_reading, show, view_boxes, view_keys
+from longtail.engine.views import augment_views, crops_on_reading, view_boxes, view_keys
 from longtail.method import Stage
 from longtail.models import ExpertModel
 from longtail.types import Batch, Progress, Sampler
@@ -200,7 +200,7 @@ class StageTraining:
     def _shown(self, batch: Batch, keys: Int64[Tensor, "v 2"]) -> Batch:
         policies, index = self.job.views, self.sharing.part(batch.drawn_by)
         cropped = crops_on_reading(policies, self.job.data.train)
-        return replace(batch, image=show(policies, batch.image, index, keys, cropped=cropped))
+        return replace(batch, image=augment_views(policies, batch.image, index, keys, cropped=cropped))
 
     def _freeze(self, epoch: int | None) -> None:
         """Freeze what is not trained in an epoch of the stage; None: what is not trained in any."""

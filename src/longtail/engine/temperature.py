@@ -85,7 +85,7 @@ def temperature_of(
 ) -> Fit:
     """Fit one temperature to the logits of all experts together; see `evaluate` for the arguments.
 
-    The images come with a class mix of their own: long-tailed where they were held out of training, while the logits
+    The images come with a class prior of their own: long-tailed where they were held out of training, while the logits
     of many methods stand for balanced classes. The mix is exchanged for theirs before their likelihood is taken; a
     temperature fitted without that would make up for the mix, and so be wrong for every other.
 

@@ -29,7 +29,7 @@ def fit_together(
     """Train several runs, a step of each in turn; each ends as it would have ended alone.
 
     On a GPU each has a stream of its own, so that the device works on all of them; a small network alone leaves most
-    of it idle. On a processor nothing is gained but that all seeds are there when the first is, and the data are loaded
+    of it idle. On a CPU nothing is gained but that all seeds are there when the first is, and the data are loaded
     once (once a seed where the seed draws the validation part).
 
     Args:

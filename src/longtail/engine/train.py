@@ -81,22 +81,22 @@ def training(
     """
     processes = join_processes()
     with processes.interruptible(), ExitStack() as held:
-        if resume and processes.on_first(lambda: _is_done(folder, recipe)):
+        if resume and processes.run_on_main(lambda: _is_done(folder, recipe)):
             display.say(f"{folder.path} is finished; nothing to resume")
             return
         held.enter_context(display)
         if resume:
-            processes.on_first(lambda: check_there(recipe, folder))
-            processes.on_first(lambda: _hold(folder, held))
-            state = processes.on_first(lambda: load_state(folder, recipe))
+            processes.run_on_main(lambda: check_there(recipe, folder))
+            processes.run_on_main(lambda: _hold(folder, held))
+            state = processes.run_on_main(lambda: load_state(folder, recipe))
             begin = state is None or recipe.model.frozen  # the state holds no frozen backbone
             job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load, begin=begin))
-            processes.on_first(lambda: settle_images(job, state))
+            processes.run_on_main(lambda: settle_images(job, state))
             yield from _train(job, state, notes)
         else:
-            processes.on_first(folder.check_free)
+            processes.run_on_main(folder.check_free)
             job = processes.on_each(lambda: build_job(recipe, folder, display, processes, load))
-            processes.on_first(lambda: _take(folder, held))
+            processes.run_on_main(lambda: _take(folder, held))
             yield from _begin(job, notes, chosen)
 
 
@@ -118,9 +118,9 @@ def _take(folder: RunFolder, held: ExitStack) -> None:
 def _begin(job: Job, notes: Sequence[str] | None, chosen: Mapping[str, Any] | None) -> Iterator[None]:
     """Train from the start; what is refused before its first finished epoch leaves nothing behind."""
     try:
-        job.processes.on_first(lambda: describe_job(job))
+        job.processes.run_on_main(lambda: describe_job(job))
         if chosen is not None:
-            job.processes.on_first(lambda: job.folder.write_json("search.json", chosen))
+            job.processes.run_on_main(lambda: job.folder.write_json("search.json", chosen))
         yield from _train(job, None, notes)
     except InputError:
         if job.processes.is_first and not job.folder.checkpoint.is_file():
@@ -144,7 +144,7 @@ def _train(job: Job, state: dict[str, Any] | None, notes: Sequence[str] | None) 
         _stopped(job, "interrupted" if stopped else "failed")
         raise
     epochs = job.recipe.optim.epochs
-    job.processes.on_first(lambda: job.folder.set_status("done", epoch=epochs, epochs=epochs))
+    job.processes.run_on_main(lambda: job.folder.set_status("done", epoch=epochs, epochs=epochs))
 
 
 def _stopped(job: Job, status: str) -> None:
@@ -183,8 +183,8 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         said = job.method.finalize(job.model, held_out(job, last))
     if said is not None:
         job.display.say(said)
-    temperature = job.processes.on_first(lambda: find_temperature(job, last))
-    job.processes.on_first(lambda: write_weights(job, last, temperature))
+    temperature = job.processes.run_on_main(lambda: find_temperature(job, last))
+    job.processes.run_on_main(lambda: write_weights(job, last, temperature))
     holds = temperature is None and said is None
     write_evaluations(job, last, temperature, evaluated if holds else {})
 
@@ -215,10 +215,10 @@ def _run_epoch(
     if not _is_kept(job, ends=ends):
         job.records.append(record)
         return {}
-    job.processes.on_first(lambda: save_state(job.folder, _state(job, training, records)))
+    job.processes.run_on_main(lambda: save_state(job.folder, _state(job, training, records)))
     job.records.append(record)
     with nullcontext() if ends else average.shown():
-        job.processes.on_first(lambda: _publish(job, stage))
+        job.processes.run_on_main(lambda: _publish(job, stage))
     job.display.epoch(record)
     return evaluated if ends else {}
 
@@ -228,7 +228,7 @@ def _is_kept(job: Job, *, ends: bool) -> bool:
     now = time.perf_counter()
     kept = ends or not job.recipe.model.frozen or now - job.kept_at >= KEEP_EVERY
     job.kept_at = now if kept else job.kept_at
-    return job.processes.on_first(lambda: kept)
+    return job.processes.run_on_main(lambda: kept)
 
 
 def _evaluate(job: Job, stage: Stage) -> dict[str, Evaluation]:
@@ -292,6 +292,6 @@ def _restore(job: Job, state: dict[str, Any]) -> int:
             job.runtime.scaler.load_state_dict(state["scaler"])
     job.records.extend(state["records"])
     last = next(stage for stage in job.stages if stage.name == job.records[-1]["stage"])
-    job.processes.on_first(lambda: _publish(job, last))
+    job.processes.run_on_main(lambda: _publish(job, last))
     job.display.say(f"resuming {job.folder.path} after epoch {len(job.records)} of {job.recipe.optim.epochs}")
     return len(job.records)

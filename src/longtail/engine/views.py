@@ -47,7 +47,7 @@ def view_boxes(
     return [partial(augment.boxes, keys=key) if _crops(augment) else None for augment, key in pairs]
 
 
-def show(
+def augment_views(
     augments: Sequence[Augment],
     image: Num[Tensor, "n c h w"],
     index: Int[Tensor, " b"],

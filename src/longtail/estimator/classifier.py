@@ -49,7 +49,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: (C,) distinct labels in order, of the type they were given in.
         run_: the run, as `longtail.train` returns it.
-        classifier_: the network, as `longtail.load` returns it, for experts' votes and a class mix.
+        classifier_: the network, as `longtail.load` returns it, for experts' votes and a class prior.
     """
 
     def __init__(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from longtail.atomic_write import atomic_write
 from longtail.csv_text import csv_text
 from longtail.data.content import content_number
 from longtail.data.dataset import counted
@@ -20,7 +21,6 @@ from longtail.data.rows import ordered
 from longtail.predict.inputs import CHANNELS
 from longtail.text_file import encode
 from longtail.types import InputError
-from longtail.whole import whole
 
 Pictures = list[Path] | UInt8[np.ndarray, "n h w 3"]
 VALID = "give paths of image files, or uint8 images of shape (N, H, W, 3) or (N, H, W)"
@@ -101,7 +101,7 @@ def write_pictures(
     target = place.with_name(f"{place.name}.csv") if isinstance(pictures, list) else place
     if target.exists():
         raise InputError(f"{target} exists; remove it, or choose another out")
-    with whole(target, "then repeat, or choose another out") as made:
+    with atomic_write(target, "then repeat, or choose another out") as made:
         if isinstance(pictures, list):
             _write_table(made, pictures, names, groups)
         else:

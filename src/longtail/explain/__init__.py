@@ -1,6 +1,6 @@
 """Where in an image each expert sees what it says: Grad-CAM for each expert, as pictures."""
 
-from longtail.explain.choose import RULE
+from longtail.explain.examples import RULE
 from longtail.explain.explanation import PICTURE, Explanation, explain_files, explain_images
 from longtail.explain.folder import explain_chosen, write_explanations
 from longtail.explain.grad_cam import NEEDS_CAPTUM, brightest_is_one, grad_cam

@@ -9,18 +9,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from longtail.atomic_write import atomic_write
 from longtail.data import Split
 from longtail.data.files import ImageFiles
 from longtail.engine.run_folder import AGAIN, RunFolder
 from longtail.engine.run_tables import read_predictions
-from longtail.explain.choose import RULE, choose
+from longtail.explain.examples import RULE, select_examples
 from longtail.explain.explanation import Explanation, explain_images
 from longtail.explain.picture import fit, overlay
 from longtail.explain.sheet import write_sheet
 from longtail.predict import Classifier
 from longtail.predict.evaluated import Evaluated
 from longtail.types import InputError
-from longtail.whole import whole
 
 NAME, SIDE = "explain", 160
 
@@ -39,7 +39,7 @@ def explain_chosen(classifier: Classifier, class_name: str | None = None) -> lis
     name, split, _ = evaluated.own(strict=False)
     table = _predictions(classifier, name, split)
     counts = dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))
-    chosen = choose(table, counts)
+    chosen = select_examples(table, counts)
     rows = torch.tensor([row for row, _ in chosen])
     paths = [split.ids[row] for row, _ in chosen]
     found = explain_images(classifier, paths, _pixels(split, rows), class_name=class_name)
@@ -60,7 +60,7 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
         InputError: the file system refuses.
     """
     target = folder.path / NAME
-    with whole(target, AGAIN) as partial:
+    with atomic_write(target, AGAIN) as partial:
         made = RunFolder(partial)
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
         made.write("sheet.png", lambda file: write_sheet(explanations, title, file))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from longtail.atomic_write import atomic_write
 from longtail.data.dataset import counted
 from longtail.export.card import model_card
 from longtail.export.check import TOLERANCE, Agreement, compare, real_images
@@ -18,7 +19,6 @@ from longtail.export.pt2_file import pt2_bytes
 from longtail.predict import Classifier, load
 from longtail.predict.stored import read_run
 from longtail.types import InputError
-from longtail.whole import whole
 
 __all__ = ["FORMATS", "Exported", "describe", "export", "model_card"]
 
@@ -84,7 +84,7 @@ def export(
     classifier = Classifier(read_run(run), "cpu")
     facts, images = describe(classifier), real_images(classifier, data)
     content = None if folder else WRITERS[format](trace(classifier), facts)
-    with whole(target, "then repeat the command, or choose another -o") as partial:
+    with atomic_write(target, "then repeat the command, or choose another -o") as partial:
         if content is None:
             partial.mkdir()
             write_folder(partial, classifier, facts)

@@ -23,7 +23,7 @@ class Deployable(nn.Module):
     instead of being answered wrongly.
 
     Args:
-        classifier: the run's classifier, on the processor.
+        classifier: the run's classifier, on the CPU.
     """
 
     mean: Tensor

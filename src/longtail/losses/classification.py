@@ -154,7 +154,7 @@ def logit_adjust(
 def spread_adjustments(
     class_counts: Int[Tensor, " c"], num_experts: int, first: float, last: float
 ) -> Float[Tensor, "{num_experts} c"]:
-    """What to add to the logits of experts that are each fit for a class mix of their own: tau_m * log n_c.
+    """What to add to the logits of experts that are each fit for a class prior of their own: tau_m * log n_c.
 
     Args:
         class_counts: (C,) training images of each class; a class without any counts as one image.

@@ -204,7 +204,7 @@ class Method(nn.Module, ABC):
         return self.expert_logits(output).mean(dim=0)
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
-        """(C,) log of the class mix that `logits` stand for, up to a constant.
+        """(C,) log of the class prior that `logits` stand for, up to a constant.
 
         softmax(logits) is the posterior of a class for images that come with these frequencies. By default they are
         those of training, that is the class counts as the sampler shows them.

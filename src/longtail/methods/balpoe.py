@@ -1,6 +1,6 @@
 """BalPoE: balanced product of experts (Sanchez Aimar et al. 2023).
 
-Expert m minimises CE(z_m + tau_m * log pi), pi the class mix of training, so that its bare logits are fit for classes
+Expert m minimises CE(z_m + tau_m * log pi), pi the class prior of training, so that its bare logits are fit for classes
 that come as pi^(1 - tau_m). The mean of the logits is the product of the experts; with a mean tau of 1 it is fit for
 balanced classes. Images are mixed (mixup, one share for the batch), which calibrates the experts. The total is the mean
 over experts.
@@ -23,7 +23,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BalPoE(Method):
-    """Experts for class mixes around the balanced one, calibrated by mixup; their product is fit for balanced ones."""
+    """Experts for class priors around the balanced one, calibrated by mixup; their product is fit for balanced ones."""
 
     paper = 'Sanchez Aimar et al., "Balanced Product of Calibrated Experts for Long-Tailed Recognition", CVPR 2023, '
     paper += "arXiv:2206.05260"

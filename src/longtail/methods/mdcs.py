@@ -23,7 +23,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class MDCS(Method):
-    """Experts for class mixes from head to tail that learn on strongly augmented images what they know of weak ones."""
+    """Experts for class priors from head to tail; strongly augmented images learn what is known of weak ones."""
 
     paper = 'Zhao et al., "MDCS: More Diverse Experts with Consistency Self-distillation for Long-tailed Recognition", '
     paper += "ICCV 2023, arXiv:2308.09917"

@@ -1,7 +1,7 @@
 """PaCo: parametric contrastive learning (Cui et al. 2021), and GPaCo (Cui et al. 2023).
 
 Two views of each image go through the network and through a copy of it that follows slowly (decay .999). Each view i,
-projected, is an anchor. One softmax runs over its logits with the class mix of training, z + log pi, and over its
+projected, is an anchor. One softmax runs over its logits with the class prior of training, z + log pi, and over its
 cosines / T with all keys: the other anchors, the copy's projections of both views, and those of earlier batches in a
 queue. The loss is
 

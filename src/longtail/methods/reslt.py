@@ -8,8 +8,8 @@ three add what the first lacks.
 
 The published code names the classes by their index, 35 to 99 and 70 to 99 of CIFAR-100; here they are the same shares
 of the classes, sorted by their images. Published beta is 0.995, 0.99 and 0.72 at imbalance factors 100, 50 and 10.
-Neither the sum nor a branch is fit for one class mix; what predictions assume is the mix of training, that of the first
-branch.
+Neither the sum nor a branch is fit for one class prior; predictions assume that of training, as the first branch
+does.
 """
 
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 The sum over experts of LDAM (see there; class weights from `drw_start` on), minus diversity_weight * sum_m T^2 *
 KL(softmax(z_mean / T_c) || softmax(z_m / T_c)): experts are pushed away from their mean, through which no gradient
 flows. Before `drw_start` all temperatures are 1; from then on T_c grows with the class, T_c = C * pi_c * tilt + 1 -
-tilt over its largest value, and T is their mean. pi is the class mix of training.
+tilt over its largest value, and T is their mean. pi is the class prior of training.
 
 The second stage is left out: its router decides for each image how many experts to ask, which saves time and lowers the
 accuracy (49.6 to 49.1 by the authors' own account). So is the distillation from six experts of some published figures.

@@ -1,8 +1,8 @@
 """SADE: self-supervised aggregation of diverse experts (Zhang et al. 2022).
 
-Expert 1 minimises CE(z), expert 2 CE(z + log pi), expert 3 CE(z + log pi - tau * log pi'), where pi is the class mix of
-training and pi' the same shares in reverse order of rank: the smallest class has that of the largest. The experts are
-then fit for the training mix, for balanced classes, and for classes that come as pi'^tau. The losses are added.
+Expert 1 minimises CE(z), expert 2 CE(z + log pi), expert 3 CE(z + log pi - tau * log pi'), where pi is the class prior
+of training and pi' the same shares in reverse order of rank: the smallest class has that of the largest. The experts
+are then fit for the training mix, for balanced classes, and for classes that come as pi'^tau. The losses are added.
 
 The published code fixes tau at 2; its figure on iNaturalist is for 1. The paper also weighs the experts on each test
 set, by how well two views of its images agree. That adapts to the test images, so it is left out here: the prediction
@@ -22,7 +22,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class SADE(Method):
-    """Three experts for three class mixes: that of training, balanced classes, and the tail as the head.
+    """Three experts for three class priors: that of training, balanced classes, and the tail as the head.
 
     The mean of their logits is fit for a mix in between.
     """
@@ -36,7 +36,7 @@ class SADE(Method):
         """Keys of the recipe.
 
         Attributes:
-            tau: exponent of the reversed class mix that the third expert is fit for.
+            tau: exponent of the reversed class prior that the third expert is fit for.
         """
 
         tau: Weight = 2.0

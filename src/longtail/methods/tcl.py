@@ -1,6 +1,6 @@
 """TCL, the highest reported with ICL's network (CVPR 2026). Written from public notes on the paper; there is no code.
 
-The sum of three terms, with z_k the logits of expert k, p_k their softmax, y the label and pi the class mix of
+The sum of three terms, with z_k the logits of expert k, p_k their softmax, y the label and pi the class prior of
 training:
 
 - sum_k CE(z_k + delta_k * log pi), delta from delta_first to delta_last, published (0.9, 1, 1.1);

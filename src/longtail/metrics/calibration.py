@@ -22,7 +22,7 @@ def fit_temperature(
     Args:
         logits: (N, C), any real number.
         target: (N,) class indices in [0, C).
-        log_ratio: (C,) log of the class mix of these images over the one that the logits stand for, up to a constant;
+        log_ratio: (C,) log of the class prior of these images over the one that the logits stand for, up to a constant;
             -inf for a class without images; None where the two are the same.
 
     Returns:

@@ -10,7 +10,7 @@ def side_by_side(parts: Sequence[Callable[[], Tensor]], reads: Sequence[Tensor])
     """Call each part on a stream of its own, after all that was asked of the current stream so far.
 
     Inside the recording of a CUDA graph this makes the parts branches that the device may overlap; gradients take the
-    same streams. Elsewhere it gains nothing, since the processor cannot launch fast enough.
+    same streams. Elsewhere it gains nothing, since the CPU cannot launch fast enough.
 
     Args:
         parts: each makes one tensor.

@@ -131,12 +131,12 @@ class Evaluated:
         return o.model_copy(update={**known, "strict": strict or o.strict, **changed})
 
     def free_name(self, name: str, data: str | None, prior: Mapping[str, float] | None) -> str:
-        """The name, numbered where `eval/` has it from other images or with another class mix."""
+        """The name, numbered where `eval/` has it from other images or with another class prior."""
         names = chain([name], (f"{name}-{number}" for number in count(2)))
         return next(own for own in names if self._origin(own) in (None, (data, prior)))
 
     def _origin(self, name: str) -> tuple[Any, Any] | None:
-        """Images and class mix behind `eval/<name>`; None where there is no such evaluation."""
+        """Images and class prior behind `eval/<name>`; None where there is no such evaluation."""
         if not (self.folder.path / f"eval/{name}/metrics.json").exists():
             return None
         found = self.folder.metrics(name)

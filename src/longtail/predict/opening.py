@@ -14,7 +14,7 @@ def load(path: str | Path, *, device: str = "auto") -> Predictor:
 
     Args:
         path: the run folder, an exported folder, or an exported file (.onnx, .pt2).
-        device: "auto", "cpu" or "cuda"; exported files run on the processor.
+        device: "auto", "cpu" or "cuda"; exported files run on the CPU.
 
     Raises:
         InputError: it is none of these, is damaged, or has no weights yet.

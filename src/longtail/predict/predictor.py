@@ -66,7 +66,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def infer(self, stream: Iterator[Batch]) -> Answers:
-        """What the experts say of batches of uint8 images, before temperature and class mix."""
+        """What the experts say of batches of uint8 images, before temperature and class prior."""
 
     @abstractmethod
     def assumed_log_prior(self) -> Float[Tensor, " c"]:
@@ -98,7 +98,7 @@ class Predictor(ABC):
         """How logits become probabilities.
 
         Args:
-            prior: the class mix expected in use, see `class_mix`; None leaves predictions as the method gives them.
+            prior: the class prior expected in use, see `class_mix`; None leaves predictions as the method gives them.
         """
         shares = self.mix(prior)
         if shares is None:
@@ -122,7 +122,7 @@ class Predictor(ABC):
             images: paths of files and folders, or images in memory; see `items_of`. A folder stands for its images in
                 sorted order.
             top_k: classes named for each image, >= 1; all of them where there are fewer.
-            prior: "uniform", "train", a file or class -> weight: the class mix expected in use.
+            prior: "uniform", "train", a file or class -> weight: the class prior expected in use.
             abstain_below: leave `label` empty where the confidence is below this, in [0, 1].
             views: how many views of each image are asked about and their probabilities averaged: 1, the image; 2, and
                 its mirror image; 5, the image and its corners; 10, these and their mirror images. Mirror images only
@@ -199,7 +199,7 @@ class Predictor(ABC):
             unreadable: filled with (path, reason) of those whose row has their path alone.
             repaired: filled with (path, what was ignored) of those that are damaged beside their pixels.
             top_k: see `predict`, as are the others.
-            prior: the class mix.
+            prior: the class prior.
             abstain_below: least confidence.
             views: of each image.
         """

@@ -1,4 +1,4 @@
-"""The class mix expected in use, as a person gives it."""
+"""The class prior expected in use, as a person gives it."""
 
 import difflib
 import math

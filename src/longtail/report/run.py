@@ -82,7 +82,7 @@ class Run:
     def split(self) -> str | None:
         """What the run was evaluated on: test where there is one, else val, else the newest other of `eval/`.
 
-        Among those others, predictions for an exchanged class mix come last.
+        Among those others, predictions for an exchanged class prior come last.
         """
         for name in SPLITS:
             if self.has(f"eval/{name}/metrics.json") or any(name in record for record in self.log):

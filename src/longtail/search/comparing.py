@@ -34,7 +34,7 @@ class Tried:
 
     Attributes:
         candidate: the change.
-        right: (H,) whether each held-out image was named rightly.
+        right: (H,) whether each held-out image was named correctly.
         how: how it was trained, in words.
         seconds: that it took.
     """

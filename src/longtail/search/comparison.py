@@ -33,7 +33,7 @@ def macro(right: Bool[ndarray, " n"], targets: Int[ndarray, " n"]) -> tuple[floa
     """Mean recall over the classes that have images, and its 95 % interval.
 
     Args:
-        right: (N,) whether each image was named rightly.
+        right: (N,) whether each image was named correctly.
         targets: (N,) classes.
     """
     images = np.bincount(targets)
@@ -52,7 +52,7 @@ def difference(
     two differ, so that a class in which they agree is not taken for certain.
 
     Args:
-        one: (N,) whether each image was named rightly.
+        one: (N,) whether each image was named correctly.
         other: (N,) the same.
         targets: (N,) classes.
 

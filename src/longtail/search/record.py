@@ -58,7 +58,7 @@ class Trial:
 
         Args:
             named: its name, settings, and how it was trained.
-            right: (N,) whether each image was named rightly.
+            right: (N,) whether each image was named correctly.
             base: (N,) the same of what it is compared with; None: nothing.
             truth: (N,) classes.
             seconds: that it took.

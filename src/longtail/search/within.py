@@ -53,7 +53,7 @@ def fit_within(
     """
     done, said = 0, list(notes)
     while (cut := _train(found, folder, budget, display, said, load, processes, done)) is not None:
-        done, found, line = processes.on_first(partial(_shortened, found, folder, cut))
+        done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut))
         said, display.epochs = [line], found.recipe.optim.epochs
 
 
@@ -76,7 +76,7 @@ def _train(
     )
     with closing(steps):
         for _ in steps:
-            if pace.looks() and (epochs := processes.on_first(pace.fits)) is not None:
+            if pace.looks() and (epochs := processes.run_on_main(pace.fits)) is not None:
                 return epochs
     return None
 

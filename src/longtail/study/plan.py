@@ -67,7 +67,7 @@ class Cell:
         place: OUT/STUDY/ROW/seed-N, the run folder; files of the same name beside it are the cell's too. Rows of equal
             settings share the runs of the first.
         result: its result file.
-        prior: class mix to evaluate for.
+        prior: class prior to evaluate for.
         command: what runs it.
     """
 

@@ -15,6 +15,7 @@ import torch
 from numpy import ndarray
 from pydantic import Field, model_validator
 
+from longtail.atomic_write import atomic_write
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import Environment, EpochRecord, plain
 from longtail.engine.run_tables import read_per_class, read_predictions
@@ -22,7 +23,6 @@ from longtail.models import build_model, count_parameters
 from longtail.recipe import Recipe
 from longtail.records import Record, read_lines, read_record
 from longtail.types import InputError
-from longtail.whole import whole
 
 REMEDY = "remove it and repeat its command"
 EVALUATE = "evaluate the run again"
@@ -136,7 +136,7 @@ def read_results(folder: Path) -> list[Result]:
 
 def write_result(file: Path, value: Mapping[str, Any]) -> None:
     """Write a result file, complete or not at all."""
-    with whole(file) as partial:
+    with atomic_write(file) as partial:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
 

@@ -37,7 +37,7 @@ class StudyRow(BaseModel):
         set: further keys of the recipe, "section.key" -> value, in epochs of the recipe.
         published: top-1 accuracy in per cent, as published.
         seeds: in place of the study's.
-        prior: evaluate for this class mix, as `longtail evaluate --prior` does.
+        prior: evaluate for this class prior, as `longtail evaluate --prior` does.
     """
 
     model_config = _FORM

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.api import evaluate
+from longtail.atomic_write import atomic_write, writing
 from longtail.engine.display import Display
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import training
@@ -18,7 +19,6 @@ from longtail.study.plan import Cell, Failure, Plan, recipe_for
 from longtail.study.result import collect, machine_of, parameters, read_result, write_result
 from longtail.study.settings import differences, stored_recipe
 from longtail.types import InputError
-from longtail.whole import whole, writing
 
 AGAIN = 2.0  # seconds after which a cell that another process holds is tried again
 
@@ -52,7 +52,7 @@ class Terms:
     Attributes:
         known: failures that were there before; their cells are tried again, those of later ones are not.
         stop: whether to stop, asked between steps.
-        threads: of the processor's arithmetic, where the recipe leaves them open; 0 leaves them to PyTorch.
+        threads: of the CPU's arithmetic, where the recipe leaves them open; 0 leaves them to PyTorch.
         quiet: show no epochs.
     """
 
@@ -89,7 +89,7 @@ def is_failed(cell: Cell, known: frozenset[str]) -> bool:
 def write_failure(cell: Cell, reason: str, trace: str = "") -> None:
     """Keep why a cell failed."""
     failure = Failure(token=secrets.token_hex(8), reason=reason, trace=trace)
-    with whole(cell.failure_file) as partial:
+    with atomic_write(cell.failure_file) as partial:
         partial.write_text(failure.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 

@@ -62,7 +62,7 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
     if metrics:
         yield from trained_on_lines(metrics)
     if "prior" in metrics:
-        yield "The class mix was exchanged for these predictions (--prior): they are not the model's own."
+        yield "The class prior was exchanged for these predictions (--prior): they are not the model's own."
     if metrics.get("temperature") is not None and run.split == metrics.get("temperature_from", "val"):
         yield "The temperature was fitted on these very images, so its calibration looks better than it is."
     if run.new_temperature is not None:

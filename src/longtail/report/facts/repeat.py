@@ -10,7 +10,7 @@ from longtail.report.places import recipe_of
 from longtail.report.run import Run
 
 MACHINE = (
-    ("device", "device"), ("device_name", "device name"), ("cpu_count", "processor cores"), ("threads", "threads"),
+    ("device", "device"), ("device_name", "device name"), ("cpu_count", "CPU cores"), ("threads", "threads"),
     ("processes", "processes"), ("system", "system"),
 )  # fmt: skip
 GLOSSARY = (

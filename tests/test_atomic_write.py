@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from longtail.atomic_write import atomic_write, writing
 from longtail.types import InputError
-from longtail.whole import whole, writing
 
 
 def fill(place: Path, text: str, *, folder: bool) -> None:
@@ -24,12 +24,12 @@ def content(place: Path) -> str:
 def test_the_old_stays_until_the_new_is_whole(tmp_path: Path, folder: bool) -> None:
     out = tmp_path / "new" / "x"
     for text in ("old", "new"):
-        with whole(out) as partial:
+        with atomic_write(out) as partial:
             fill(partial, text, folder=folder)
             assert not out.exists() or content(out) == "old"
         assert content(out) == text
         assert list(out.parent.iterdir()) == [out]
-    with pytest.raises(KeyboardInterrupt), whole(out) as partial:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), atomic_write(out) as partial:  # noqa: PT012
         fill(partial, "half", folder=folder)
         raise KeyboardInterrupt
     assert content(out) == "new"
@@ -49,7 +49,7 @@ def left_behind(place: Path, text: str, *, folder: bool, kind: str = "") -> Path
 def test_what_a_killed_process_left_is_removed_and_not_used(tmp_path: Path, folder: bool) -> None:
     left_behind(tmp_path / "x", "left", folder=not folder)
     other = left_behind(tmp_path / "x.y", "of another file", folder=False)
-    with whole(tmp_path / "x") as partial:
+    with atomic_write(tmp_path / "x") as partial:
         assert not partial.exists()
         fill(partial, "new", folder=folder)
     assert content(tmp_path / "x") == "new"
@@ -59,9 +59,9 @@ def test_what_a_killed_process_left_is_removed_and_not_used(tmp_path: Path, fold
 @pytest.mark.parametrize("folder", [False, True])
 def test_what_a_living_process_makes_is_left_alone(tmp_path: Path, folder: bool) -> None:
     out = tmp_path / "x"
-    with whole(out) as first:
+    with atomic_write(out) as first:
         fill(first, "first", folder=folder)
-        with whole(out) as second:
+        with atomic_write(out) as second:
             fill(second, "second", folder=folder)
         assert content(out) == "second"
         assert content(first) == "first"
@@ -73,7 +73,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
     """A process was killed between moving the old folder aside and giving the new one its name."""
     out = tmp_path / "x"
     left_behind(out, "old", folder=True, kind=".old")
-    with pytest.raises(KeyboardInterrupt), whole(out):
+    with pytest.raises(KeyboardInterrupt), atomic_write(out):
         raise KeyboardInterrupt
     assert content(out) == "old"
     assert list(tmp_path.iterdir()) == [out]
@@ -81,7 +81,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
 
 def test_a_long_name_has_room_beside_it(tmp_path: Path) -> None:
     out = tmp_path / ("\u00e9" * 120)
-    with whole(out) as partial:
+    with atomic_write(out) as partial:
         fill(partial, "new", folder=False)
     assert list(tmp_path.iterdir()) == [out]
 
@@ -104,21 +104,21 @@ def test_the_advice_is_of_the_cause(tmp_path: Path, number: int, cure: str) -> N
 
 
 def test_a_fault_of_a_file_that_is_read_is_not_one_of_the_file_that_is_written(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="photo"), whole(tmp_path / "x"):
+    with pytest.raises(OSError, match="photo"), atomic_write(tmp_path / "x"):
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(tmp_path / "photos" / "photo.png"))
 
 
 def test_a_full_disk_is_no_fault_of_the_file_that_is_copied(tmp_path: Path) -> None:
     """An error of a copy names its source."""
     out = tmp_path / "x"
-    with pytest.raises(InputError, match=rf"^cannot write {out}: File too large"), whole(out):
+    with pytest.raises(InputError, match=rf"^cannot write {out}: File too large"), atomic_write(out):
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(tmp_path / "run" / "last.pt"))
 
 
 def test_a_file_of_a_folder_in_the_making_is_named_by_its_place(tmp_path: Path) -> None:
     out = tmp_path / "x"
     inner = pytest.raises(InputError, match=rf"^cannot write {out / 'a.png'}: ")
-    with inner, whole(out) as partial, whole(partial / "a.png"):
+    with inner, atomic_write(out) as partial, atomic_write(partial / "a.png"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -133,7 +133,7 @@ def test_a_full_disk_is_told_in_one_line(
     fill(out, "old", folder=folder)
     monkeypatch.setattr(os, "fsync", full)
     message = r"cannot write .*x: No space left on device; free some space, then go on$"
-    with pytest.raises(InputError, match=message), whole(out, "then go on") as partial:
+    with pytest.raises(InputError, match=message), atomic_write(out, "then go on") as partial:
         fill(partial, "new", folder=folder)
     assert content(out) == "old"
     assert list(tmp_path.iterdir()) == [out]
@@ -142,7 +142,7 @@ def test_a_full_disk_is_told_in_one_line(
 def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(InputError, match="not replaced"), whole(pipe) as partial:
+    with pytest.raises(InputError, match="not replaced"), atomic_write(pipe) as partial:
         fill(partial, "new", folder=True)
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]

@@ -20,7 +20,7 @@ TRIES = 20  # to take a place that other processes take at the same moment
 
 
 @contextmanager
-def whole(target: Path, again: str = "then repeat the command") -> Iterator[Path]:
+def atomic_write(target: Path, again: str = "then repeat the command") -> Iterator[Path]:
     """A free place of this process alone, where the block makes a file or a folder.
 
     When the block ends well, what it made is brought to disk and takes the place of what `target` was; when it does

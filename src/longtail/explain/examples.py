@@ -10,7 +10,7 @@ RULE = (
 )
 
 
-def choose(table: pd.DataFrame, train_counts: Mapping[str, int]) -> list[tuple[int, str]]:
+def select_examples(table: pd.DataFrame, train_counts: Mapping[str, int]) -> list[tuple[int, str]]:
     """The images that `RULE` names.
 
     Args:
