@@ -27,6 +27,7 @@ def test_minutes_are_refused_where_the_length_is_settled(refused: Refused, finis
     assert "is a recipe" in refused("train", "icl-digits", "--minutes", "2")
     assert "was begun with" in refused("train", finished, "--resume", "--minutes", "2")
     assert "minutes = -1" in refused("train", "photos", "--minutes", "-1")
+    assert "minutes = 0.01" in refused("train", "photos", "--minutes", "0.01")
     assert not Path("runs").exists()
 
 

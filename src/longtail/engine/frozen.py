@@ -113,10 +113,12 @@ def _features(job: Job, splits: Mapping[str, Split]) -> dict[str, ImageFeatures]
     total = count_missing(list(wanted.values()), settings, dim)
     step = Progress(job, total)
     if total:
-        views = f" and {counted(seen.count, 'augmented view')}" if seen.count else ""
+        views = (
+            f" and of {counted(seen.count, 'augmented view')} of each training image" if seen.count else ""
+        )
         job.display.say(
-            f"features: {total:,} to compute, of {sum(map(len, splits.values())):,} images plain"
-            f"{views} of training images; kept in {cache_folder()}"
+            f"computing features of {sum(map(len, splits.values())):,} images as they are"
+            f"{views}; {total:,} are not yet in {cache_folder()}, where they are kept"
         )
     found = {}
     for name, (split, views_of) in wanted.items():

@@ -17,7 +17,7 @@ from longtail.engine.timing import Timing
 from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
-from longtail.search.budget import DEFAULT_MINUTES, FEWEST, MOST, SEARCH, Budget
+from longtail.search.budget import DEFAULT_MINUTES, FEWEST, LEAST, MOST, SEARCH, Budget
 from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
@@ -35,9 +35,13 @@ def checked_minutes(minutes: Any) -> float | None:
     """
     if minutes is None:
         return None
-    if isinstance(minutes, bool) or not isinstance(minutes, int | float) or not 0 <= minutes <= MOST:
+    if (
+        isinstance(minutes, bool)
+        or not isinstance(minutes, int | float)
+        or not (minutes == 0 or LEAST <= minutes <= MOST)
+    ):
         raise InputError(
-            f"minutes = {minutes!r} does not fit: give a number from 0 (suggested settings, no search) to {MOST:,.0f}"
+            f"minutes = {minutes!r} does not fit: give {LEAST:g} to {MOST:,.0f}, or 0 (suggested settings, no search)"
         )
     return float(minutes)
 
