@@ -27,7 +27,7 @@ def test_packing_and_training_on_it(run: Run, photos: Path, tmp_path: Path) -> N
     assert err == "1 of 19 images could not be read and were left out:\n  train/fox/bad.png (empty)\n"
     logs = {}
     for name, words in {
-        "files": (photos,),
+        "files": ("icl-images", "--data", photos),
         "packed": ("icl-images", "--data", packed),
     }.items():
         folder = tmp_path / f"run on {name}"

@@ -62,7 +62,9 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
         "2 images that are the same, in 1 set (1 across parts, 1 with different labels)",
         "  LEAK, LABELS DIFFER: train/fox/fox 0.png [fox], test/owl/copy.png [owl]",
     ]
-    assert section(out, "Testing") == [
+    *testing, advice = section(out, "Testing")
+    assert "no validation part" in advice
+    assert testing == [
         "1 class not tested, without an image to test on: lynx",
         "2 classes with too few images to say, fewer than 10 to test on: fox, owl",
         "1 class without any readable image, left out: wolf",

@@ -24,7 +24,7 @@ def explanation(label: str, confidence: float, *votes: str) -> Explanation:
     return Explanation(
         path="x.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=label, confidence=confidence,
         votes=votes, probabilities=torch.tensor([confidence, other] if at == 0 else [other, confidence]),
-        shown=label, maps=torch.zeros(len(votes), 2, 2),
+        shown=label, maps=torch.zeros(len(votes), 2, 2), layer="the last maps",
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """An ONNX file, looked into before onnxruntime sees it."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ AGAIN = "export the run again"
 OUTPUTS = ["probabilities", "expert_probabilities"]
 
 
-_HEX = 64  # digits of a SHA-256
+_SUM = 66  # characters of a SHA-256 as JSON, which all properties are
 
 
 class OnnxFile:
@@ -88,7 +89,7 @@ def _seal(content: bytes) -> bytes:
     import onnx
 
     end = onnx.ModelProto()
-    end.metadata_props.add(key="sha256", value=hashlib.sha256(content).hexdigest())
+    end.metadata_props.add(key="sha256", value=json.dumps(hashlib.sha256(content).hexdigest()))
     return bytes(end.SerializeToString())
 
 
@@ -96,7 +97,7 @@ def _check_seal(content: bytes) -> None:
     """Refuse a file whose seal does not fit; older ones, and those that other programs wrote again, end without."""
     length = len(_seal(b""))
     start, known = content[-length:], _seal(content[:-length])
-    if start[:-_HEX] == known[:-_HEX] and start != known:
+    if start[:-_SUM] == known[:-_SUM] and start != known:
         raise ValueError("its content was changed since it was written: the SHA-256 at its end does not fit")
 
 
