@@ -84,7 +84,7 @@ def measure(path: Path, count: int) -> None:
             continue
         count += 1
         for name, change in CHANGES.items():
-            pair = [look(encoded), look(change(image))]
+            pair = [look(encoded).fingerprint, look(change(image)).fingerprint]
             hashes = np.array([one.hash for one in pair], dtype=np.uint64)
             found[name] += len(alike(hashes, np.stack([one.thumb for one in pair])))
     for name, number in found.items():

@@ -91,7 +91,7 @@ def refuse_no_text(text: str, place: str, first: int = 1) -> None:
 
     >>> refuse_no_text("a\ncaf\udce9", "t.csv")
     Traceback (most recent call last):
-    longtail.types.InputError: line 2 of t.csv is no UTF-8 text (byte 0xe9, é in Windows-1252); save it as UTF-8
+    longtail.errors.InputError: line 2 of t.csv is no UTF-8 text (byte 0xe9, é in Windows-1252); save it as UTF-8
     """
     at = next((at for at, letter in enumerate(text) if "\ud800" <= letter <= "\udfff"), None)
     if at is None:

@@ -56,7 +56,7 @@ class Progress:
 def minutes(seconds: float) -> str:
     """A length of time in words of the size that matters.
 
-    >>> minutes(29.6), minutes(100), minutes(4000)
+    >>> minutes(29.6), minutes(100.0), minutes(4000.0)
     ('30 s', '2 min', '67 min')
     """
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
