@@ -203,5 +203,5 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
 
 def test_one_image_is_spoken_of_as_one() -> None:
     assert Tally(1, 1, 1).lines()[0].startswith("1 of 1 image has no label: its")
-    assert Tally(500, 1, 2).lines()[1].startswith("1 of 500 images is worth")
+    assert Tally(500, 1, 2).lines()[1].startswith("1 of 500 images needs review")
     assert Tally(500, 2, 2).lines()[0].startswith("2 of 500 images have no label: their")

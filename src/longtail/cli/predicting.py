@@ -247,7 +247,7 @@ class Tally:
             lines.append(f"{self.abstained:,} of {images} {have} no label: {its} confidence is too low")
         if self.doubtful:
             lines.append(
-                f"{self.doubtful:,} of {images} {'is' if self.doubtful == 1 else 'are'} in need of review (experts "
+                f"{self.doubtful:,} of {images} {'needs' if self.doubtful == 1 else 'need'} review (experts "
                 f"disagree, or confidence below {DOUBTFUL}): sort by agreement, then by confidence"
             )
         return lines
