@@ -10,6 +10,7 @@ from photos import make_photos, write_digits
 
 from longtail.recipe import load_recipe
 from longtail.search import find
+from longtail.search.within import Cut
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
@@ -73,7 +74,7 @@ def test_a_machine_that_gets_slower_cuts_epochs_and_says_so(
 ) -> None:
     Path("photos").mkdir()
     write_digits(Path("photos"), 10)
-    cuts = [3]
+    cuts = [Cut(3, 40.0)]
     monkeypatch.setattr("longtail.search.within.Watch.fits", lambda _: cuts.pop() if cuts else None)
     code, _, err = run(
         "train", "photos", *SMALL, "--method", "cross_entropy", "--minutes", "5", "--out", "out"
@@ -82,7 +83,11 @@ def test_a_machine_that_gets_slower_cuts_epochs_and_says_so(
     assert re.search(r"cut: 3 epochs instead of \d+.* from epoch 2 with a shorter schedule", err)
     assert load_recipe("out/recipe.toml")[0].optim.epochs == 3
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 3
-    assert json.loads(Path("out/search.json").read_text())["epochs"] == 3
+    found = json.loads(Path("out/search.json").read_text())
+    assert found["epochs"] == 3
+    before = int(re.search(r"training takes about (\d+) s", err)[1])
+    assert found["estimate"] == pytest.approx(before, abs=0.6)
+    assert found["estimate_after_cut"] > 40
 
 
 def test_one_search_serves_all_seeds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

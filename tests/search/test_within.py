@@ -22,6 +22,7 @@ class Machine:
     now: float = 0.0
     cuts: int = 0
     lost: int = 0  # steps
+    said: float = 0.0  # seconds of the run, by the last cut
 
     def train(self, recipe: Recipe) -> int:
         """Trains as `fit_within` does; returns the epochs of the run."""
@@ -41,7 +42,8 @@ class Machine:
                 return epochs
             kept = done + step // STEPS
             self.lost += step % STEPS + 1
-            self.cuts, epochs, done = self.cuts + 1, max(cut, kept), kept
+            self.said = self.now + cut.rest
+            self.cuts, epochs, done = self.cuts + 1, max(cut.epochs, kept), kept
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_the_budget_holds_whenever_the_machine_becomes_slower(
     assert (machine.train(recipe) < 54) == (since < 450 or factor > 2)
     assert 0.5 * 600 < machine.now < 1.2 * 600
     assert machine.lost < 0.15 * 540
+    assert not machine.cuts or machine.said == pytest.approx(machine.now, rel=0.15)
 
 
 def test_a_machine_that_gets_slower_and_slower_keeps_to_it_too(recipe: Recipe) -> None:

@@ -87,9 +87,20 @@ def fit_linear(
     return own, bias.detach() - own @ mean
 
 
+def looked_at(targets: Int64[Tensor, " n"], num_classes: int) -> int:
+    """How many of these images classifiers are fitted to."""
+    share = _share(num_classes)
+    return int(torch.bincount(targets, minlength=num_classes).clamp_max(share).sum())
+
+
+def _share(num_classes: int) -> int:
+    """Images of a class that are looked at, at most."""
+    return max(LEAST, MOST // num_classes)
+
+
 def _some(targets: Int64[Tensor, " n"], num_classes: int) -> Int64[Tensor, " k"]:
     """Rows of at most so many images of each class, evenly spaced over those that it has."""
-    share = max(LEAST, MOST // num_classes)
+    share = _share(num_classes)
     kept = []
     for c in range(num_classes):
         rows = (targets == c).nonzero().flatten()

@@ -7,6 +7,7 @@ import torch
 
 from longtail.data import LongTailData
 from longtail.engine.display import Display
+from longtail.engine.fitted_heads import looked_at
 from longtail.engine.job import Job, build_job
 from longtail.engine.results import evaluate_split
 from longtail.engine.run_folder import RunFolder
@@ -31,6 +32,8 @@ class Timing:
         judged: images of one evaluation.
         final: images of the evaluations after the last epoch, beside the one that ends it.
         where: "2 threads", "cuda".
+        fitting: to fit classifiers before the first step, for each image looked at; 0 where none are fitted.
+        fitted: images looked at for that.
     """
 
     image: float
@@ -39,12 +42,19 @@ class Timing:
     judged: int
     final: int
     where: str
+    fitting: float = 0.0
+    fitted: int = 0
+
+    @property
+    def beginning(self) -> float:
+        """Seconds before the first step: to fit the classifiers that the run begins with."""
+        return self.fitting * self.fitted
 
     def run(self, epochs: int, every: int = 1) -> float:
         """Seconds of a run of so many epochs, evaluated each `every` epochs (0: after the last alone)."""
         evaluations = max(1, epochs // every if every else 1)
         tested = evaluations * self.judged + self.final
-        return epochs * self.images * self.image + tested * self.evaluated
+        return self.beginning + epochs * self.images * self.image + tested * self.evaluated
 
     def epochs_within(self, seconds: float, every: int = 1) -> int:
         """The most epochs whose run takes at most so long; 0 where one is too long."""
@@ -60,16 +70,20 @@ def time_steps(recipe: Recipe, data: LongTailData) -> Timing:
         data: its images.
     """
     job = build_job(recipe, RunFolder("."), Display(1, quiet=True), load=lambda *_: data)
-    total = 0.0
+    total, fitting = 0.0, 0.0
     for position, stage in enumerate(job.stages):
+        began = _now()
+        training = StageTraining(job, position)
+        if position == 0 and recipe.optim.fitted_heads:
+            fitting = (_now() - began) / looked_at(data.train.targets, len(data.class_names))
         first = sum(earlier.epochs for earlier in job.stages[:position])
         epochs = sorted({0, stage.epochs - 1})
         started, each = _now(), list[float]()
         for epoch in epochs:
             if not each or _now() - started < LONGEST:
-                each.append(_image_seconds(job, position, first, epoch))
+                each.append(_image_seconds(training, first, epoch))
         total += stage.epochs * sum(each) / len(each)
-    timing = Timing(total / recipe.optim.epochs, _evaluated(job), 0, 0, 0, _where(job))
+    timing = Timing(total / recipe.optim.epochs, _evaluated(job), 0, 0, 0, _where(job), fitting)
     return of_data(timing, data)
 
 
@@ -77,7 +91,8 @@ def of_data(timing: Timing, data: LongTailData) -> Timing:
     """The same speed for other images."""
     judged = data.val or data.test
     final = 2 * len(data.val) + len(data.test) if data.val and data.test else len(data.val or ())
-    return replace(timing, images=len(data.train), judged=len(judged or ()), final=final)
+    fitted = looked_at(data.train.targets, len(data.class_names))
+    return replace(timing, images=len(data.train), judged=len(judged or ()), final=final, fitted=fitted)
 
 
 def _where(job: Job) -> str:
@@ -87,9 +102,9 @@ def _where(job: Job) -> str:
     return f"{threads} CPU thread{'s' * (threads != 1)}"
 
 
-def _image_seconds(job: Job, position: int, first: int, epoch: int) -> float:
+def _image_seconds(training: StageTraining, first: int, epoch: int) -> float:
     """Seconds for each image of some steps of an epoch of a stage."""
-    training, stage = StageTraining(job, position), job.stages[position]
+    job, stage = training.job, training.stage
     total = first + epoch
     step = total * job.steps_per_epoch
     progress = Progress(stage.name, epoch, stage.epochs, total, step, job.recipe.run.seed)

@@ -80,12 +80,12 @@ class Comparing:
 
     def run(self) -> str | None:
         """Try what there is time for; returns why nothing was compared, where that is so."""
-        held, least = len(self.division.held), min(FEW, len(self.division.rows))
+        least = min(FEW, len(self.division.rows))
         if not self.wanted and self.heads is None:
             return "all that would be compared was asked for"
-        if held == 0:
+        if not len(self.division.held):
             return "no class has images to spare"
-        most = self.seconds / (SHORT * least * self.timing.image + BUILDING + held * self.timing.evaluated)
+        most = self.seconds / (SHORT * least * self.timing.image + self._beside(self.timing))
         fewest = 2 if self.heads is None else 1
         if most < fewest:
             trainings = "two short trainings" if fewest == 2 else "a short training"
@@ -130,11 +130,15 @@ class Comparing:
     def _length(self, timing: Timing, each: float) -> tuple[Division, int]:
         """Which images a training of so many seconds sees, and how often."""
         rows, wanted = len(self.division.rows), self.recipe.optim.epochs
-        shown = max(0.0, each - BUILDING - len(self.division.held) * timing.evaluated) / timing.image
+        shown = max(0.0, each - self._beside(timing)) / timing.image
         fewest = max(1, min(wanted, SHORT), len(self.recipe.stages()))
         if shown >= fewest * rows:
             return self.division, int(min(wanted, shown // rows))
         return fewer(self.division, self.data, int(shown / fewest), self.seed), fewest
+
+    def _beside(self, timing: Timing) -> float:
+        """Seconds of a short training beside its steps: to build and begin a network, and to judge it."""
+        return BUILDING + timing.beginning + len(self.division.held) * timing.evaluated
 
     @property
     def chosen(self) -> list[Candidate]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from numpy import ndarray
 
@@ -14,6 +15,7 @@ from longtail.data.loading import load_data
 from longtail.data.options import DataOptions
 from longtail.data.profiles import count_chosen
 from longtail.data.source_kinds import ReadSource
+from longtail.engine.fitted_heads import looked_at
 from longtail.engine.timing import Timing, time_steps
 from longtail.models.backbone import image_multiple
 from longtail.recipe import Recipe, changed
@@ -36,7 +38,8 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
     boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
     data = load_some(recipe.data, source, _rows(source.train.targets), boxes=boxes)
     number = round(count_chosen(source.train, recipe.data, source.max_count) * (1 - recipe.data.validation))
-    return replace(time_steps(recipe, data), images=number)
+    fitted = min(number, looked_at(torch.from_numpy(source.train.targets), len(data.class_names)))
+    return replace(time_steps(recipe, data), images=number, fitted=fitted)
 
 
 def load_some(

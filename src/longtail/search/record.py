@@ -85,7 +85,7 @@ class Search:
         minutes: the budget of the whole command.
         seconds: that the search took.
         speed: of the steps that were timed, in words.
-        estimate: seconds that the run is expected to take.
+        estimate: seconds that the run was expected to take before it began.
         epochs: of the run.
         images: training images that were held out to judge by; 0 where nothing was compared.
         trials: what was tried.
@@ -93,6 +93,8 @@ class Search:
         heads: classifiers on features that were compared by cross-validation; gains are over the best.
         head_images: training images that these were judged by, each by classifiers that did not see it.
         asked: what the command asked for, by which a run that was interrupted is found again.
+        estimate_after_cut: seconds that the run was expected to take when epochs were cut for the last time while it
+            ran, those before included; None where none were.
     """
 
     minutes: float
@@ -106,6 +108,7 @@ class Search:
     heads: tuple[Trial, ...] = ()
     head_images: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
+    estimate_after_cut: float | None = None
 
     def contents(self) -> dict[str, Any]:
         """The content of search.json."""

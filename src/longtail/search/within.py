@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from longtail.data import batch_sizes
 from longtail.data.dataset import counted
+from longtail.durations import duration
 from longtail.engine.display import Display
 from longtail.engine.job import Load
 from longtail.engine.processes import Processes
@@ -24,6 +26,18 @@ RECENT = 0.2  # share of the epochs that are done, by which the speed of the res
 FEWEST = 8  # steps by which the speed is judged
 BEYOND = 0.1  # share of the budget that one more epoch, at the end of the schedule, may take beyond it
 OVER = 1.05  # times the time that is left; less than this is not worth a cut
+
+
+class Cut(NamedTuple):
+    """What a run should be cut to.
+
+    Attributes:
+        epochs: of the run, those that are finished included.
+        rest: seconds that it then takes from now on.
+    """
+
+    epochs: int
+    rest: float
 
 
 def fit_within(
@@ -51,9 +65,10 @@ def fit_within(
     Raises:
         InputError: see `longtail.engine.train.fit`.
     """
-    done, said = 0, list(notes)
+    done, said, began = 0, list(notes), budget.now()
     while (cut := _train(found, folder, budget, display, said, load, processes, done)) is not None:
-        done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut))
+        seconds = budget.now() - began + cut.rest
+        done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
         said, display.epochs = [line], found.recipe.optim.epochs
 
 
@@ -66,8 +81,8 @@ def _train(
     load: Load,
     processes: Processes,
     done: int,
-) -> int | None:
-    """Train; returns to how many epochs the run should be cut, where the time is too short for all."""
+) -> Cut | None:
+    """Train; returns what the run should be cut to, where the time is too short for all epochs."""
     recipe = found.recipe
     steps_per_epoch = len(batch_sizes(found.timing.images, recipe.optim.batch_size))
     pace = Watch(found, budget, done, steps_per_epoch)
@@ -76,23 +91,35 @@ def _train(
     )
     with closing(steps):
         for _ in steps:
-            if pace.looks() and (epochs := processes.run_on_main(pace.fits)) is not None:
-                return epochs
+            if pace.looks() and (cut := processes.run_on_main(pace.fits)) is not None:
+                return cut
     return None
 
 
-def _shortened(found: Found, folder: RunFolder, epochs: int) -> tuple[int, Found, str]:
-    """How many epochs are kept, the settings with fewer epochs, and what to tell about it."""
+def _shortened(found: Found, folder: RunFolder, cut: Cut, seconds: float) -> tuple[int, Found, str]:
+    """How many epochs are kept, the settings with fewer epochs, and what to tell about it.
+
+    Args:
+        found: the settings.
+        folder: of the run.
+        cut: what it is cut to.
+        seconds: that the run is now expected to take, those before the cut included.
+    """
     wanted, is_one = found.recipe.optim.epochs, len(found.recipe.stages()) == 1
     done = finished_epochs(folder, found.recipe) if is_one else 0
-    epochs = max(epochs, done)
+    epochs = max(cut.epochs, done)
     how = f"from epoch {done + 1} with a shorter schedule" if done else "from the start"
     line = (
         f"cut: {counted(epochs, 'epoch')} instead of {wanted}, for the machine is slower than the timed steps said; "
-        f"the run goes on {how}"
+        f"the run goes on {how} and takes about {duration(cut.rest)} more"
     )
     recipe = shorten(folder, found.recipe, epochs) if done else scaled(found.recipe, epochs)
-    search = replace(found.search, epochs=epochs, reasons=(*found.search.reasons, line))
+    search = replace(
+        found.search,
+        epochs=epochs,
+        reasons=(*found.search.reasons, line),
+        estimate_after_cut=round(seconds, 1),
+    )
     if done:
         folder.write_json("search.json", search.contents())
     else:
@@ -135,8 +162,8 @@ class Watch:
         """The step after which the time is looked at where no epoch has ended before, or stages cannot be divided."""
         return max(FEWEST, math.ceil(FIRST * self.steps * self.epochs))
 
-    def fits(self) -> int | None:
-        """To how many epochs the run should be cut; None where all fit, or it can be no shorter."""
+    def fits(self) -> Cut | None:
+        """What the run should be cut to; None where all epochs fit, or it can be no shorter."""
         timing, now, ended = self.found.timing, self.budget.now(), len(self.ends) - 1
         goes_on = ended > 0 and self.stages == 1
         if goes_on and now - max(self.looked, self.ends[0]) < EVERY:
@@ -148,7 +175,8 @@ class Watch:
         else:
             each = (now - self.ends[0]) * self.steps / (self.taken - 1)
         slower = each / max(1e-9, timing.images * timing.image)
-        left = self.budget.left - slower * timing.final * timing.evaluated
+        last = slower * timing.final * timing.evaluated
+        left = self.budget.left - last - (0.0 if goes_on else slower * timing.beginning)
         done = self.finished + ended if goes_on else 0
         rest = self.epochs - (done or (self.taken - 1) / self.steps)
         if rest * each <= OVER * max(0.0, left):
@@ -156,4 +184,6 @@ class Watch:
         room = left + BEYOND * 60 * self.budget.minutes
         more = max(int(max(0.0, left) / each), int(each <= room) if done else 1)
         fits = max(done + more, self.stages)
-        return fits if fits < self.epochs else None
+        every = self.found.recipe.run.evaluate_every
+        seconds = (fits - done) * each + last if goes_on else slower * timing.run(fits, every)
+        return Cut(fits, seconds) if fits < self.epochs else None
