@@ -165,6 +165,24 @@ def decoded(data: bytes, where: str, remedy: str) -> str:
         raise _damaged(where, f"no UTF-8 text at byte {error.start:,}", remedy) from None
 
 
+def refuse_newer(content: object, known: int, what: str, key: str = "format_version") -> None:
+    """Refuse what a newer longtail wrote, before its form is checked.
+
+    Args:
+        content: an object with its version under `key`; one that says none is of the first.
+        known: the newest version that this longtail reads.
+        what: to name in the message.
+
+    Raises:
+        InputError: the version is above `known`.
+    """
+    version = content.get(key) if isinstance(content, dict) else None
+    if isinstance(version, int) and version > known:
+        raise InputError(
+            f"{what} has {key} {short(version)}, and this longtail reads up to {known}; update longtail"
+        )
+
+
 def short(value: object, most: int = 80) -> str:
     """A value for a message: one line, cut to `most` characters."""
     if isinstance(value, Exception):

@@ -224,7 +224,7 @@ def test_a_run_goes_on_with_another_number_of_processes(place: Path) -> None:
 def test_ctrl_c_stops_all_and_leaves_a_run_to_go_on_with(place: Path) -> None:
     """The first process leaves its step at once; the other, in the middle of its own, is not to call that a fault."""
     status = {"status": "interrupted", "epoch": 1, "epochs": 2}
-    assert json.loads((place / "rank-0/ctrl-c/status.json").read_text("utf-8")) == status
+    assert RunFolder(place / "rank-0/ctrl-c").status() == status
     assert [ends(place, rank)[-1] for rank in (0, 1)] == ["interrupted"] * 2
 
 

@@ -81,7 +81,7 @@ def assert_same_end(folder: Path, other: Path) -> None:
     for name in ("metrics.json", "per_class.csv", "confusions.csv", "predictions.parquet"):
         assert (folder / "eval/test" / name).read_bytes() == (other / "eval/test" / name).read_bytes()
     status = {"status": "done", "epoch": EPOCHS, "epochs": EPOCHS}
-    assert json.loads((folder / "status.json").read_text()) == status
+    assert RunFolder(folder).status() == status
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_interrupted_anywhere(
         with pytest.raises(KeyboardInterrupt):
             fit(tiny(), str(out), quiet=True)
     status = {"status": "interrupted", "epoch": step // STEPS, "epochs": EPOCHS}
-    assert json.loads((out / "status.json").read_text()) == status
+    assert RunFolder(out).status() == status
     assert (out / "state/last.pt").is_file() == (step >= STEPS)
     torch.manual_seed(99)  # nothing of the new process's random state may matter
     fit(tiny(), str(out), resume=True, quiet=True)

@@ -92,8 +92,7 @@ def test_a_disk_that_fills_up_loses_no_finished_epoch(
         with pytest.raises(InputError, match=r"last\.pt: No space left"):
             fit(tiny(), str(out), quiet=True)
     assert len(state_of(out)["records"]) == 1
-    status = json.loads((out / "status.json").read_text())
-    assert status == {"status": "failed", "epoch": 1, "epochs": EPOCHS}
+    assert RunFolder(out).status() == {"status": "failed", "epoch": 1, "epochs": EPOCHS}
     assert len((out / "log.jsonl").read_text().splitlines()) == 1
     assert longtail.load(out).evaluate()["epoch"] == 1
     assert not list(out.rglob("*.partial"))

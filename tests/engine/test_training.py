@@ -163,7 +163,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         assert list(out.iterdir()) == []
         return
     status = {"status": "failed", "epoch": step // STEPS, "epochs": EPOCHS}
-    assert json.loads((out / "status.json").read_text()) == status
+    assert RunFolder(out).status() == status
     state = state_of(out)
     assert len(state["records"]) == step // STEPS
     assert all(value.isfinite().all() for value in state["model"].values())

@@ -78,6 +78,7 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     """
     if not (folder.path / "recipe.toml").exists():
         raise InputError(f"{folder.path} is not a run folder; give a folder that `train` made")
+    folder.check_version()
     stored = load_recipe(str(folder.path / "recipe.toml"))[0]
     if not folder.checkpoint.exists():
         _refuse_other(folder, stored, recipe)

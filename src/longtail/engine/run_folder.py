@@ -15,10 +15,10 @@ from longtail.engine.run_records import ClassRows, Metrics, Status, check_names,
 from longtail.errors import InputError
 from longtail.locks import locked
 from longtail.machine import cure_of
-from longtail.records import Form, read_record
+from longtail.records import Form, parse_json, read_bytes, read_record, refuse_newer
+from longtail.runs import layout
 from longtail.text_file import encode
 
-LOCK = ".lock"
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
 EVALUATE = "evaluate the run again"
 AGAIN = "then repeat the command"
@@ -42,12 +42,12 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        return self.path / "state" / "last.pt"
+        return self.path / layout.STATE
 
     @property
     def train_again(self) -> str:
         """What to do where the folder is beyond repair."""
-        recipe = self.path / "recipe.toml"
+        recipe = self.path / layout.RECIPE
         return (
             f"train again: longtail train {shlex.quote(str(recipe))}" if recipe.is_file() else "train again"
         )
@@ -89,16 +89,30 @@ class RunFolder:
             for entry in inside:
                 if entry.is_dir(follow_symlinks=False):
                     shutil.rmtree(entry.path)
-                elif entry.name != LOCK:
+                elif entry.name != layout.LOCK:
                     Path(entry.path).unlink()
 
     def status(self) -> dict[str, Any]:
         """status.json: "status", "epoch" (how many are finished) and "epochs".
 
         Raises:
-            InputError: the folder is no run, or the file is damaged.
+            InputError: the folder is no run, a newer longtail wrote it, or the file is damaged.
         """
-        return plain(self.read("status.json", Status))
+        self.check_version()
+        found = plain(self.read(layout.STATUS, Status))
+        found.pop("format_version", None)
+        return found
+
+    def check_version(self) -> None:
+        """Refuse a run that a newer longtail wrote; one that says no version is of the first.
+
+        Raises:
+            InputError: see above, or status.json is damaged.
+        """
+        file = self.path / layout.STATUS
+        if file.exists():
+            found = parse_json(read_bytes(file, self.restore), str(file), self.restore)
+            refuse_newer(found, layout.FORMAT_VERSION, f"the run folder {self.path}")
 
     def classes(self) -> list[dict[str, Any]]:
         """classes.json: "name", "index", "count" and "group" of each class, by index.
@@ -106,7 +120,7 @@ class RunFolder:
         Raises:
             InputError: the folder is no run, or the file is damaged.
         """
-        return [plain(row) for row in self.read("classes.json", ClassRows).root]
+        return [plain(row) for row in self.read(layout.CLASSES, ClassRows).root]
 
     def metrics(self, name: str, remedy: str = EVALUATE) -> dict[str, Any]:
         """eval/<name>/metrics.json.
@@ -114,7 +128,7 @@ class RunFolder:
         Raises:
             InputError: there is none, it is damaged, or names classes that the run does not have.
         """
-        file = f"eval/{name}/metrics.json"
+        file = layout.evaluation(name, layout.METRICS)
         found, known = self.read(file, Metrics, remedy), [row["name"] for row in self.classes()]
         try:
             check_names(found, known)
@@ -133,8 +147,8 @@ class RunFolder:
             raise InputError(f"{self.path} is not a run folder; give a folder that `train` made")
         busy = f"another process is writing into {self.path}; wait for it, or use another folder"
         with ExitStack() as held:
-            with writing(self.path / LOCK):
-                held.enter_context(locked(self.path / LOCK, busy))
+            with writing(self.path / layout.LOCK):
+                held.enter_context(locked(self.path / layout.LOCK, busy))
             yield
 
     def write(self, name: str, fill: Callable[[BinaryIO], Any]) -> Path:
@@ -171,7 +185,7 @@ class RunFolder:
 
     def _no_run(self, missing: str) -> str:
         """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""
-        inside = sorted(str(file.parent) for file in self.path.glob("*/status.json"))
+        inside = sorted(str(file.parent) for file in self.path.glob(f"*/{layout.STATUS}"))
         if inside:
             more = f" and {len(inside) - 10} more" if len(inside) > 10 else ""
             runs = f"{', '.join(inside[:10])}{more}"
@@ -181,16 +195,16 @@ class RunFolder:
     def write_log(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Replace log.jsonl: one line an epoch."""
         lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
-        self.write_text("log.jsonl", "".join(line + "\n" for line in lines))
+        self.write_text(layout.LOG, "".join(line + "\n" for line in lines))
 
     def set_status(self, status: str, **more: Any) -> None:
         """status.json: running, done, failed or interrupted, and how far the run is."""
-        self.write_json("status.json", {"status": status, **more})
+        self.write_json(layout.STATUS, {"status": status, **more, "format_version": layout.FORMAT_VERSION})
 
 
 def _is_ours(name: str) -> bool:
     """Whether a file may lie in a free run folder: what a killed process left behind."""
-    return name == LOCK or is_left_over(name)
+    return name == layout.LOCK or is_left_over(name)
 
 
 def next_free(parent: str | Path, name: str) -> Path:

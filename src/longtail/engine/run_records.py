@@ -48,11 +48,12 @@ class StoredRecipe(Record):
 
 
 class Status(Record):
-    """status.json: how far a run is, in finished epochs."""
+    """status.json: how far a run is, in finished epochs, and the version of its folder's form."""
 
     status: Literal["running", "done", "failed", "interrupted"]
     epoch: Count
     epochs: Annotated[Count, Field(ge=1)]
+    format_version: Annotated[Count, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _is_possible(self) -> "Status":

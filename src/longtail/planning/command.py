@@ -13,6 +13,7 @@ from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
 from longtail.data.source_kinds import ReadSource, read_source, source_of
+from longtail.engine.run_folder import RunFolder
 from longtail.features.suggest import RECIPE as FEATURES
 from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
@@ -145,6 +146,7 @@ def plan(
                 f"{target} is a run folder; continue it with --resume, or repeat it with: "
                 f"longtail train {shlex.quote(str(path / 'recipe.toml'))}"
             )
+        RunFolder(path).check_version()
         recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
         return Plan(_placed(recipe, given) if "data.path" in given else recipe, tuple(notes), path)
     if target not in shipped():
