@@ -27,7 +27,7 @@ from longtail.data.listing import Listing, Source
 from longtail.data.options import Bits
 from longtail.data.stored import StoredPixels
 from longtail.machine import pass_on
-from longtail.records import Record, check_record, parse_json, read_bytes, short, unique
+from longtail.records import Record, check_record, parse_json, read_bytes, refuse_newer, short, unique
 from longtail.types import InputError
 
 MANIFEST = "packed.json"
@@ -57,7 +57,7 @@ class Manifest(Record):
     """packed.json."""
 
     format: Literal["longtail-packed"]
-    version: Literal[1]
+    version: Annotated[int, Field(ge=1)] = 1
     is_flat: bool
     bits: Bits | None = None
     parts: Annotated[dict[Literal["train", "val", "test"], PackedPart], Field(min_length=1)]
@@ -81,6 +81,7 @@ def read_packed(root: Path) -> Source:
         raise InputError(f"{root} has no {MANIFEST}; make a packed set with: longtail data pack PATH -o DIR")
     file = root / MANIFEST
     content = parse_json(read_bytes(file, AGAIN, most=MOST), str(file), AGAIN, most=MOST, file_names=True)
+    refuse_newer(content, VERSION, f"the packed set {root}", "version")
     manifest = check_record(content, Manifest, str(file), AGAIN)
     try:
         parts = {name: _read_part(root, name, part) for name, part in manifest.parts.items()}

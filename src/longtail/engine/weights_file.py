@@ -1,4 +1,4 @@
-"""Weights as the bytes of a file: the tensors, what they belong to, and a digest of both."""
+"""Weights as the bytes of a file: the tensors, what they belong to, a digest of both, and the version of the form."""
 
 import hashlib
 import json
@@ -9,7 +9,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-DESCRIPTION, DIGEST = "longtail", "sha256"
+from longtail.runs.layout import WEIGHTS_VERSION
+
+DESCRIPTION, DIGEST, VERSION = "longtail", "sha256", "format_version"
 
 
 def pack_weights(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
@@ -20,7 +22,7 @@ def pack_weights(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) 
         description: what rebuilds the network; whatever JSON can hold.
     """
     said = json.dumps(description)
-    metadata = {DESCRIPTION: said, DIGEST: digest(said, tensors)}
+    metadata = {DESCRIPTION: said, DIGEST: digest(said, tensors), VERSION: str(WEIGHTS_VERSION)}
     return _in_order(safetensors.torch.save(dict(tensors), metadata=metadata))
 
 

@@ -11,11 +11,12 @@ import torch
 
 from longtail.engine.run_folder import RunFolder
 from longtail.engine.run_records import plain
-from longtail.engine.weights_file import DESCRIPTION, DIGEST, digest, pack_weights
+from longtail.engine.weights_file import DESCRIPTION, DIGEST, VERSION, digest, pack_weights
 from longtail.machine import pass_on
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.predict.description import WeightsDescription
-from longtail.records import parse_record, short
+from longtail.records import parse_record, refuse_newer, short
+from longtail.runs.layout import WEIGHTS_VERSION
 from longtail.types import InputError
 
 METHOD = "method."
@@ -42,13 +43,14 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Any], Tensors]:
     """The description and the tensors in a file of weights.
 
     Raises:
-        InputError: the file is missing or damaged, does not say what it belongs to, or holds numbers that are not
-            finite.
+        InputError: the file is missing, damaged or of a newer longtail, does not say what it belongs to, or holds
+            numbers that are not finite.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            said = metadata.get(DESCRIPTION)
+            version, said = metadata.get(VERSION, "1"), metadata.get(DESCRIPTION)
+            refuse_newer({VERSION: int(version)}, WEIGHTS_VERSION, f"the file of weights {path}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if said is None:
             raise ValueError("it does not say what network it belongs to")
@@ -56,6 +58,8 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Any], Tensors]:
             raise ValueError(
                 "its content was changed since it was written: the SHA-256 stored in it does not fit"
             )
+    except InputError:
+        raise
     except Exception as error:  # of safetensors, torch and the file system, each with its own
         pass_on(error)
         raise InputError(f"cannot load {path} ({short(error)}); {remedy}") from None
