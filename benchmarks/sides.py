@@ -23,10 +23,10 @@ from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import join_processes
 from longtail.engine.results import evaluate_split
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.models import build_model
 from longtail.recipe import load_recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import Progress
 
 ON_CUDA = torch.cuda.is_available()

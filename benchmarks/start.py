@@ -36,8 +36,8 @@ def library(data):
 def _first_step(recipe):
     from longtail.engine.display import Display
     from longtail.engine.job import build_job
-    from longtail.engine.run_folder import RunFolder
     from longtail.engine.step import StageTraining
+    from longtail.runs.folder import RunFolder
     from longtail.types import Progress
 
     job = build_job(recipe, RunFolder("unused"), Display(1, quiet=True))

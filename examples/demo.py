@@ -5,7 +5,7 @@ import sys
 
 from longtail import train
 from longtail.cli.main import main as command_line
-from longtail.engine.run_folder import next_free
+from longtail.runs.folder import next_free
 
 RUNS = {
     "cross_entropy": {"model.num_experts": 1, "model.gates": False},

@@ -12,10 +12,10 @@ from longtail.cli.csv_file import write_csv
 from longtail.cli.predictions_file import _write_rows
 from longtail.csv_text import csv_text, parse_csv, read_csv, rows_of
 from longtail.data.table import read_table
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_tables import read_confusions, read_per_class, read_splits
 from longtail.estimator.pictures import _write_table
 from longtail.predict.prior import class_mix
+from longtail.runs.folder import RunFolder
+from longtail.runs.tables import read_confusions, read_per_class, read_splits
 from longtail.text_file import decode, encode
 from longtail.types import InputError
 

@@ -13,18 +13,18 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from longtail import machine
+from longtail import cpu
 from longtail.cli.main import explain
 from longtail.csv_text import read_csv
 from longtail.data.entries import begins_like_an_image, scanned
 from longtail.data.images import decode_all
 from longtail.data.opening import UnreadableError, reasons
 from longtail.engine.checkpoint import load_state, save_state
-from longtail.engine.run_folder import RunFolder
 from longtail.models.state_file import read_weights
 from longtail.predict.weights import read_tensors
 from longtail.recipe import load_recipe
 from longtail.records import read_bytes
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 RECIPE = '[data]\nname = "digits"\n[model]\nname = "resnet8"\n[method]\nname = "icl"\n'
@@ -127,20 +127,20 @@ def test_the_line_names_the_cure(error: Exception, cure: str) -> None:
 def test_threads_are_those_that_this_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 5, 6, 7}, raising=False)
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    assert machine.cpu_threads() == 6  # affinity
+    monkeypatch.setattr(cpu, "CGROUP", tmp_path)
+    assert cpu.cpu_threads() == 6  # affinity
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine.cpu_threads() == 6
+    assert cpu.cpu_threads() == 6
     (tmp_path / "cpu.max").write_text("350000 100000\n")
-    assert machine.cpu_threads() == 4  # a quota of 3.5 CPUs
+    assert cpu.cpu_threads() == 4  # a quota of 3.5 CPUs
     (tmp_path / "cpu.max").unlink()
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert machine.cpu_threads() == 6
+    assert cpu.cpu_threads() == 6
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
-    assert machine.cpu_threads() == 1
+    assert cpu.cpu_threads() == 1
     (tmp_path / "cpu" / "cpu.cfs_quota_us").unlink()
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)  # as with OMP_NUM_THREADS=3
-    assert machine.cpu_threads() == 3
-    assert machine.cpu_threads(asked=5) == 5  # run.threads
+    assert cpu.cpu_threads() == 3
+    assert cpu.cpu_threads(asked=5) == 5  # run.threads

@@ -18,9 +18,9 @@ from PIL import Image
 
 import longtail
 from longtail import predict
-from longtail.engine.run_folder import RunFolder
 from longtail.predict import ImageSources
 from longtail.predict.weights import read_weights, rebuild, write_description
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 

@@ -13,13 +13,13 @@ from longtail.data.source_kinds import ReadSource, SourceReader, counting
 from longtail.engine.display import Display
 from longtail.engine.job import Load, load_on
 from longtail.engine.processes import join_processes
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
 from longtail.planning import Plan, given_keys, plan, plan_seeds, whole_number
 from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
 from longtail.report import Run, SeedRuns
+from longtail.runs.folder import RunFolder
 from longtail.search import (
     Budget,
     Found,

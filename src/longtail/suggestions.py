@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from longtail.cpu import cpu_threads
 from longtail.data.profiles import count_chosen
 from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.features.suggest import ENLARGED
-from longtail.machine import cpu_threads
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, image_multiple
 from longtail.models.cost import flop_per_pixel

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from longtail import methods
-from longtail.locks import locked
+from longtail.runs.locks import locked
 from longtail.study.plan import Request, plan_study
 from longtail.study.worker import OutOfTimeError, Terms, work
 

@@ -16,9 +16,9 @@ from photos import make_photos
 from PIL import Image
 
 from longtail.data.audit import Audit
-from longtail.engine.run_folder import RunFolder
 from longtail.report.data_plot import plot_counts
 from longtail.report.data_text import Wording, audit_lines
+from longtail.runs.folder import RunFolder
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]

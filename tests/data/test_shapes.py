@@ -10,8 +10,8 @@ from PIL import Image
 from longtail.data import DataOptions, load_data
 from longtail.data.audit import audit_loaded, check
 from longtail.data.shapes import shapes_of, suggest_fit
-from longtail.engine.run_records import AuditRecord
 from longtail.recipe import load_recipe
+from longtail.runs.schema import AuditRecord
 from longtail.suggestions import suggest_settings
 
 DRAW = np.random.default_rng(0)

@@ -12,9 +12,9 @@ from tiny_runs import TESTED, tiny
 import longtail.engine.job as job_module
 from longtail.data import digits
 from longtail.engine import processes
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 RANK = int(os.environ.get("RANK", "0"))

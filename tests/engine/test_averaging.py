@@ -18,12 +18,12 @@ from longtail.engine.job import build_job
 from longtail.engine.optimizers import PlainAdamW
 from longtail.engine.probes import ExpertDivergence, GradientShare
 from longtail.engine.processes import ALONE
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.method import Stage
 from longtail.recipe import load_recipe
 from longtail.run_options import OptimOptions
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
 WORDS: dict[str, dict[str, Any]] = {

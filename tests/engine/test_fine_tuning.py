@@ -12,9 +12,9 @@ from torch import Tensor
 import longtail
 from longtail.engine.display import Display
 from longtail.engine.job import Job, build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining, set_rate
 from longtail.engine.train import fit
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
 KEYS = torch.zeros(1, 2, dtype=torch.int64)

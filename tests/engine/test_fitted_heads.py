@@ -11,9 +11,9 @@ from longtail.engine.display import Display
 from longtail.engine.features import split_features
 from longtail.engine.fitted_heads import LEAST, MOST, _some, fit_linear
 from longtail.engine.job import Job, build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
 HEADS = {

@@ -17,10 +17,10 @@ from longtail.data.packing import pack
 from longtail.engine.display import Display
 from longtail.engine.frozen import use_features
 from longtail.engine.job import build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.features import compute
 from longtail.predict import load_run
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 FROZEN: dict[str, Any] = {"model__frozen": True, "run__reuse_features": 2}

@@ -15,9 +15,9 @@ from longtail.engine.display import Display
 from longtail.engine.graph import WARM_UP, RecordedStep
 from longtail.engine.job import build_job
 from longtail.engine.optimizers import PlainSGD
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.methods.icl import ICL
+from longtail.runs.folder import RunFolder
 from longtail.types import Batch, Progress
 
 LENGTH = 5

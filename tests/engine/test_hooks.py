@@ -14,12 +14,12 @@ import longtail
 from longtail import draws, methods
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.method import Method
 from longtail.methods import find
 from longtail.recipe import load_recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import Batch, InputError, Progress
 
 PLUGINS = Path(__file__).parent / "plugins"

@@ -9,8 +9,8 @@ from PIL import Image
 
 from longtail.engine.display import Display
 from longtail.engine.job import build_job, describe_job
-from longtail.engine.run_folder import RunFolder
 from longtail.recipe import load_recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 

@@ -22,8 +22,8 @@ from longtail.data import digits
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import Processes, join_processes
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 import longtail
 from longtail.engine.job import Job, build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, ModelOutput, Progress
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 from tiny_runs import EPOCHS, STEPS, state_of, tiny
 
 import longtail
-from longtail.engine.run_folder import RunFolder, next_free
 from longtail.engine.train import fit
+from longtail.runs.folder import RunFolder, next_free
 from longtail.types import InputError
 
 

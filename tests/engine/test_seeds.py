@@ -12,8 +12,8 @@ from tiny_runs import STEPS, TINY, state_of, stop_at, tiny
 
 import longtail
 from longtail.engine import job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import fit
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 SEEDS = (TINY["run.seed"], 7)

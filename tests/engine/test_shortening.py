@@ -9,10 +9,10 @@ import torch
 from tiny_runs import state_of, tiny
 
 from longtail.engine.display import Display
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.shortening import finished_epochs, shorten
 from longtail.engine.train import fit, training
 from longtail.recipe import Recipe, load_recipe
+from longtail.runs.folder import RunFolder
 
 STEPS = 3  # of an epoch
 

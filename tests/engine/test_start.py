@@ -7,7 +7,7 @@ STEP = """
 import sys
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
-from longtail.engine.run_folder import RunFolder
+from longtail.runs.folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.recipe import load_recipe
 from longtail.types import Progress

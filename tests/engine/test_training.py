@@ -20,11 +20,11 @@ from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation, evaluate
 from longtail.engine.job import Job, build_job
 from longtail.engine.results import evaluate_split
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.methods.cross_entropy import CrossEntropy
 from longtail.methods.icl import ICL
+from longtail.runs.folder import RunFolder
 from longtail.types import Batch, InputError, ModelOutput, Progress
 
 pytestmark = pytest.mark.slow

@@ -19,11 +19,11 @@ from longtail.data.files import ImageFiles
 from longtail.data.policies import Operation, ViewOptions
 from longtail.engine.display import Display
 from longtail.engine.job import Job, build_augment, build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.method import Method
 from longtail.recipe import Recipe, load_recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
 NAMED = {"method__name": "two_policies", "optim__epochs": 2, "model__num_experts": 1}

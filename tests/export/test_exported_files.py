@@ -21,9 +21,9 @@ from PIL import Image
 import longtail
 from longtail import models
 from longtail.cli.main import main
-from longtail.engine.run_folder import RunFolder
 from longtail.export import export
 from longtail.export.check import IMAGES
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 pytestmark = pytest.mark.slow

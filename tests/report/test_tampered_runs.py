@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import AuditRecord, Environment
 from longtail.export.card import model_card
 from longtail.predict.weights import training_counts
 from longtail.report import Run, comparison_lines, report_lines
 from longtail.report.facts import collect
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.seeds import planned_seeds
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import AuditRecord, Environment
 from longtail.types import InputError
 from report_runs import made_up_run
 

@@ -13,10 +13,10 @@ from numpy import ndarray
 from longtail.analysis.drawing import color_of, group_axis, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, evaluation_of
 from longtail.metrics.counts import BINS, confidence_bin
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.reliability import equal_mass_bins
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.style import GRID, GROUP_COLORS, GROUP_MARKS, INK, RULE
+from longtail.runs.groups import GROUPS
 
 SETS = ("all", *GROUPS)
 BY = {"predicted": "class that was predicted", "true": "true class"}

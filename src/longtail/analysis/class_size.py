@@ -11,10 +11,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from longtail.analysis.drawing import color_of, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, evaluation_of
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import macro_interval, wilson
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.style import RULE, percent_axis
+from longtail.runs.groups import GROUPS
 
 SINGLE = 20  # classes up to which each is drawn with its interval; above, sets of classes of about one size
 SETS = 8

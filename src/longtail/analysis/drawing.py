@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from longtail.csv_text import rows_of
-from longtail.engine.run_folder import RunFolder
 from longtail.printable import printable
 from longtail.report.style import GRID, PANEL, QUIET, new_figure, save, styled
+from longtail.runs.folder import RunFolder
 
 LETTERS = 15.5  # characters of 8 points that an inch holds, at the least
 LONGEST = 34  # characters of a name in a picture

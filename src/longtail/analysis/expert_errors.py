@@ -10,8 +10,8 @@ from numpy import ndarray
 
 from longtail.analysis.drawing import color_of, group_axis, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, evaluation_of, need_experts
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts.evaluation import Evaluation
+from longtail.runs.groups import GROUPS
 
 MEASURES = {"disagreement": "name different classes", "error_correlation": "correlation of errors"}
 SETS = ("all", *GROUPS)

@@ -13,7 +13,7 @@ from longtail.cli.runs import counting, first_line
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
-    from longtail.engine.run_folder import RunFolder
+    from longtail.runs.folder import RunFolder
 
 PROBLEMS = 1
 
@@ -47,9 +47,9 @@ def check(
     say(first_line(path), err=True)
     with loading():
         from longtail.data.audit import check
-        from longtail.engine.run_folder import RunFolder
         from longtail.report.data_files import write_audit
         from longtail.report.data_text import Wording, audit_lines
+        from longtail.runs.folder import RunFolder
 
     if out is not None:
         _check_free(Path(path), Path(out))

@@ -61,9 +61,9 @@ def split(
     with loading():
         import pandas as pd
 
-        from longtail.atomic_write import atomic_write
         from longtail.cli.csv_file import check_free, write_csv
         from longtail.data.dividing import divide
+        from longtail.runs.atomic_write import atomic_write
         from longtail.types import InputError
 
     file = Path(out)

@@ -117,8 +117,8 @@ def _note_of_few_places(found: "list[Explanation]") -> None:
 
 
 def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Path) -> None:
-    from longtail.atomic_write import atomic_write
     from longtail.explain import write_sheet
+    from longtail.runs.atomic_write import atomic_write
 
     with (
         atomic_write(file, "then repeat the command, or choose another -o") as partial,

@@ -14,11 +14,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from longtail.atomic_write import atomic_write, writing
 from longtail.cli.csv_file import check_free, write_csv
 from longtail.csv_text import csv_text
-from longtail.locks import locked
 from longtail.records import parse_json
+from longtail.runs.atomic_write import atomic_write, writing
+from longtail.runs.locks import locked
 from longtail.text_file import encode
 from longtail.types import InputError
 

@@ -1,11 +1,10 @@
 """The recipe's [data] section."""
 
-from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from longtail.choices import Fit
+from longtail.choices import Bits, Fit, OwnSource
 from longtail.data.policies import (
     MOST_PIXELS,
     CropFill,
@@ -31,11 +30,9 @@ Triple = tuple[float, float, float]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Means = tuple[Mean, Mean, Mean]
 Deviations = tuple[Share, Share, Share]
-OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 PublishedSet = Literal["imagenet_lt", "places_lt", "inaturalist2018"]
 NamedSet = Literal["digits", "cifar10", "cifar100", PublishedSet]
 SourceName = Literal[NamedSet, OwnSource]
-Bits = Literal[8, 10, 12, 14, 16]
 TwoLabels = Literal["refuse", "leave_out"]
 
 
@@ -156,14 +153,3 @@ class DataOptions(BaseModel):
     def is_own(self) -> bool:
         """Whether the images are the user's own; a published set is left as it was published."""
         return self.name in get_args(OwnSource)
-
-
-def data_name(source: str, path: str | None) -> str:
-    """What the images are called: a named set by its name, one's own by their folder or file.
-
-    >>> data_name("cifar10", "/data"), data_name("folder", "/me/birds.v2"), data_name("table", "birds.csv")
-    ('cifar10', 'birds.v2', 'birds')
-    """
-    if path is None or source not in get_args(OwnSource):
-        return source
-    return Path(path).name if source in ("folder", "packed") else Path(path).stem

@@ -23,8 +23,8 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from longtail.choices import Bits
 from longtail.data.listing import Listing, Source
-from longtail.data.options import Bits
 from longtail.data.stored import StoredPixels
 from longtail.machine import pass_on
 from longtail.records import Record, check_record, parse_json, read_bytes, refuse_newer, short, unique

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from longtail.atomic_write import atomic_write, writing
 from longtail.data.content import with_content
 from longtail.data.depth import Depth, Reading, depth_of
 from longtail.data.entries import refuse_among_images
@@ -21,7 +20,8 @@ from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.source_kinds import options_of, read_source
-from longtail.locks import locked
+from longtail.runs.atomic_write import atomic_write, writing
+from longtail.runs.locks import locked
 from longtail.types import InputError
 
 AGAIN = "then repeat the command, or choose another -o"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.choices import OwnSource
 from longtail.data.cifar import read_cifar
 from longtail.data.dataset import look_alike
 from longtail.data.digits import read_digits
@@ -17,7 +18,7 @@ from longtail.data.grouping import grouped
 from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source
 from longtail.data.opening import Encoded
-from longtail.data.options import DataOptions, OwnSource, TwoLabels
+from longtail.data.options import DataOptions, TwoLabels
 from longtail.data.packed import is_packed, read_packed
 from longtail.data.parquet import holds_images, read_parquet
 from longtail.data.published import PUBLISHED, get_it, read_published

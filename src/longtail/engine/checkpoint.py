@@ -12,11 +12,11 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor
 
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import EpochRecord, check_epochs
 from longtail.machine import pass_on
 from longtail.recipe import Recipe, as_recorded, difference, load_recipe, validate
 from longtail.records import Record, check_record, short
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import EpochRecord, check_epochs
 from longtail.types import InputError
 
 PLACE = ("data.name: ", "data.path: ", "data.root: ")

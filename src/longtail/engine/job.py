@@ -19,13 +19,13 @@ from longtail.engine.feature_views import alone
 from longtail.engine.global_norm import normalize_globally
 from longtail.engine.probes import check_probes
 from longtail.engine.processes import ALONE, Processes
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import building_in, environment, start_runtime, weight_dtype
 from longtail.engine.scores import Classes
 from longtail.method import Method, Stage
 from longtail.metrics import class_groups
 from longtail.models import ExpertModel, build_model, count_parameters
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 
 from longtail.data.dataset import counted
 from longtail.engine.job import Job, describe_job, image_rows
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import Environment
-from longtail.engine.run_tables import read_splits
 from longtail.recipe import Recipe, as_recorded, load_recipe, validate
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import Environment
+from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
 PLACE = ("name", "path", "root")

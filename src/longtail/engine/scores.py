@@ -14,10 +14,10 @@ from torch import Tensor
 from longtail.csv_text import rows_of
 from longtail.data import Split
 from longtail.engine.evaluate import Evaluation, Predictions
-from longtail.engine.run_folder import RunFolder
 from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, to_metrics
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.reliability import risk_coverage
+from longtail.runs.folder import RunFolder
+from longtail.runs.groups import GROUPS
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A run that is to end earlier than its recipe says."""
 
 from longtail.engine.checkpoint import load_state, save_state
-from longtail.engine.run_folder import RunFolder
 from longtail.recipe import Recipe, scaled
+from longtail.runs.folder import RunFolder
 
 
 def finished_epochs(folder: RunFolder, recipe: Recipe) -> int:

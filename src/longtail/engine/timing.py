@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from longtail.cpu import cpu_threads
 from longtail.data import LongTailData
 from longtail.engine.display import Display
 from longtail.engine.fitted_heads import looked_at
 from longtail.engine.job import Job, build_job
 from longtail.engine.results import evaluate_split
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
-from longtail.machine import cpu_threads
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import Progress
 
 STEPS = 4  # that are timed of each stage's first and last epoch, after one that is not

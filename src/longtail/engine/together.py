@@ -10,9 +10,9 @@ import torch
 from longtail.engine.checkpoint import random_state, set_random_state
 from longtail.engine.display import Display
 from longtail.engine.job import Load, load_on
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import training
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 
 
 def fit_together(

@@ -17,10 +17,10 @@ from longtail.engine.job import Job, Load, build_job, describe_job, load_on
 from longtail.engine.moved import check_there, settle_images
 from longtail.engine.processes import join_processes
 from longtail.engine.results import evaluate_split, find_temperature, write_evaluations, write_weights
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.method import Stage
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
 KEEP_EVERY = 5.0  # seconds

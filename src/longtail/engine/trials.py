@@ -13,12 +13,12 @@ from longtail.engine.evaluate import infer
 from longtail.engine.features import survey
 from longtail.engine.frozen import use_features
 from longtail.engine.job import Job, Load, build_job, load_on
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.features import ImageFeatures
 from longtail.models import FeatureModel
 from longtail.models.feature_model import backbone_dim
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import Progress
 
 BATCH = 1024  # rows at once where nothing is trained

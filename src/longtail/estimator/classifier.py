@@ -15,12 +15,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from longtail.api import train
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import AuditRecord
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
 from longtail.predict import Classifier, items_of, named_image, unreadable_warning
 from longtail.report import Run
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import AuditRecord
 from longtail.types import InputError
 
 

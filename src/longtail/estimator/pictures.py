@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
-from longtail.atomic_write import atomic_write
 from longtail.csv_text import csv_text
 from longtail.data.content import content_number
 from longtail.data.dataset import counted
@@ -19,6 +18,7 @@ from longtail.data.missing import why_missing
 from longtail.data.packed import write_manifest, write_part
 from longtail.data.rows import ordered
 from longtail.predict.inputs import CHANNELS
+from longtail.runs.atomic_write import atomic_write
 from longtail.text_file import encode
 from longtail.types import InputError
 

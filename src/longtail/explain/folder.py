@@ -9,17 +9,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from longtail.atomic_write import atomic_write
 from longtail.data import Split
 from longtail.data.files import ImageFiles
-from longtail.engine.run_folder import AGAIN, RunFolder
-from longtail.engine.run_tables import read_predictions
 from longtail.explain.examples import RULE, select_examples
 from longtail.explain.explanation import Explanation, explain_images
 from longtail.explain.picture import fit, overlay
 from longtail.explain.sheet import write_sheet
 from longtail.predict import Classifier
 from longtail.predict.evaluated import Evaluated
+from longtail.runs.atomic_write import atomic_write
+from longtail.runs.folder import AGAIN, RunFolder
+from longtail.runs.tables import read_predictions
 from longtail.types import InputError
 
 NAME, SIDE = "explain", 160

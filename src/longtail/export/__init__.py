@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from longtail.atomic_write import atomic_write
 from longtail.data.dataset import counted
 from longtail.export.card import model_card
 from longtail.export.check import TOLERANCE, Agreement, compare, real_images
@@ -18,6 +17,7 @@ from longtail.export.place import check_free
 from longtail.export.pt2_file import pt2_bytes
 from longtail.predict import Classifier, load
 from longtail.predict.stored import read_run
+from longtail.runs.atomic_write import atomic_write
 from longtail.types import InputError
 
 __all__ = ["FORMATS", "Exported", "describe", "export", "model_card"]

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from longtail.csv_text import read_csv
 from longtail.data.dataset import counted
-from longtail.engine.run_folder import EVALUATE, RunFolder
-from longtail.engine.run_tables import read_per_class
-from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
+from longtail.runs.folder import EVALUATE, RunFolder
+from longtail.runs.groups import GROUPS
+from longtail.runs.tables import read_per_class
 
 ENOUGH = 10  # test images of a class below which nothing is said of it alone
 SHAPES = {

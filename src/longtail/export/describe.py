@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from longtail.data.options import data_name
+from longtail.choices import data_name
 from longtail.predict import Classifier
 from longtail.recipe import Recipe
 from longtail.types import Fit

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from longtail.locks import HeldError, locked
+from longtail.runs.locks import HeldError, locked
 from longtail.types import InputError
 
 FOLDER, LIMIT = "LONGTAIL_CACHE", "LONGTAIL_CACHE_GB"

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int64, UInt64
 from torch import Tensor
 
-from longtail.atomic_write import writing
 from longtail.features.place import LOCK, touch
-from longtail.locks import HeldError, locked
+from longtail.runs.atomic_write import writing
+from longtail.runs.locks import HeldError, locked
 
 SETTINGS, CONTENTS, ROWS = "settings.json", "contents.bin", "rows.bin"
 WAIT = 1.0  # seconds

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from longtail.cpu import cpu_threads
 from longtail.data.listing import Listing
 from longtail.data.profiles import count_chosen
 from longtail.data.shapes import sample_shapes
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.durations import duration
-from longtail.machine import cpu_threads
 from longtail.models import ModelOptions
 from longtail.models.backbone import backbone_input, image_multiple
 from longtail.models.cost import flop_per_pixel

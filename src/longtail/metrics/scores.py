@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from longtail.metrics.counts import EvaluationCounts, class_groups
-from longtail.metrics.groups import GROUPS
+from longtail.runs.groups import GROUPS
 from longtail.types import InputError
 
 

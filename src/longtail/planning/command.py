@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from longtail.choices import OwnSource, data_name
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT, no_validation
-from longtail.data.options import OwnSource, data_name
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.packed import is_packed
 from longtail.data.source_kinds import ReadSource, read_source, source_of
-from longtail.engine.run_folder import RunFolder
 from longtail.features.suggest import RECIPE as FEATURES
 from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
+from longtail.runs.folder import RunFolder
 from longtail.suggestions import SECONDS, suggest_settings
 from longtail.types import InputError
 

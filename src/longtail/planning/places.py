@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from longtail.data.options import data_name
-from longtail.engine.run_folder import next_free
+from longtail.choices import data_name
 from longtail.recipe import Recipe, load_recipe
 from longtail.records import read_record
+from longtail.runs.folder import next_free
 from longtail.types import InputError
 
 RUNS = "runs"

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from longtail.data.options import Bits, Mean
+from longtail.choices import Bits
+from longtail.data.options import Mean
 from longtail.data.policies import MOST_PIXELS, Share
 from longtail.records import Record, unique
 from longtail.types import Fit

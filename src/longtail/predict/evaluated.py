@@ -14,10 +14,10 @@ from longtail.data.content import to_text
 from longtail.data.published import PUBLISHED, lists_of
 from longtail.data.source_kinds import read_source
 from longtail.data.walking import walk_images
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import Environment
-from longtail.engine.run_tables import read_splits
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import Environment
+from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
 Part = tuple[str, Split, Notes]

@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from longtail.engine.evaluate import evaluation_batch
-from longtail.engine.run_records import plain
 from longtail.engine.several_views import Answers
 from longtail.machine import pass_on
 from longtail.predict.archive import read_archive
@@ -19,6 +18,7 @@ from longtail.predict.onnx_file import OnnxFile
 from longtail.predict.predictor import Predictor
 from longtail.predict.weights import weights_digest
 from longtail.records import check_record, parse_json, short
+from longtail.runs.schema import plain
 from longtail.types import Batch, InputError
 
 AGAIN = (

@@ -9,8 +9,6 @@ from jaxtyping import Int
 from pydantic import model_validator
 from torch import Tensor, tensor
 
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import Status, plain
 from longtail.predict.description import Description, ExportedDescription
 from longtail.predict.weights import (
     RUN_WEIGHTS,
@@ -21,6 +19,8 @@ from longtail.predict.weights import (
 )
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.records import Record, read_record, short
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import Status, plain
 from longtail.types import InputError
 
 CONFIG, WEIGHTS, AGAIN = "config.json", "model.safetensors", "export the run again"

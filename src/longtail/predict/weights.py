@@ -9,14 +9,14 @@ from typing import Any
 import safetensors
 import torch
 
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import plain
 from longtail.engine.weights_file import DESCRIPTION, DIGEST, VERSION, digest, pack_weights
 from longtail.machine import pass_on
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.predict.description import WeightsDescription
 from longtail.records import parse_record, refuse_newer, short
+from longtail.runs.folder import RunFolder
 from longtail.runs.layout import WEIGHTS_VERSION
+from longtail.runs.schema import plain
 from longtail.types import InputError
 
 METHOD = "method."

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
-from longtail.data.options import OwnSource
+from longtail.choices import OwnSource
 from longtail.errors import InputError
 from longtail.records import decoded, parse_toml, read_bytes, short
 

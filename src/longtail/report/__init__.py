@@ -56,8 +56,8 @@ def write_page(run: Run, facts: "Facts | None" = None, *, images: str = "all") -
     Returns:
         The name of the file, relative to the run folder.
     """
-    from longtail.engine.run_folder import RunFolder
     from longtail.report.page import build_page
+    from longtail.runs.folder import RunFolder
 
     RunFolder(run.path).write_text("report.html", build_page(run, facts, images=images))
     return "report.html"

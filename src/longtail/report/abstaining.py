@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from longtail.engine.run_folder import EVALUATE
-from longtail.engine.run_tables import read_risk_coverage
-from longtail.metrics.groups import GROUPS
 from longtail.report.run import COVERAGES, ENOUGH
 from longtail.report.text import percent, table_lines
+from longtail.runs.folder import EVALUATE
+from longtail.runs.groups import GROUPS
+from longtail.runs.tables import read_risk_coverage
 
 WIDER = 0.02  # by which the gap between groups has to grow to be told
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import macro_interval, wilson
 from longtail.report.run import ENOUGH
+from longtail.runs.groups import GROUPS
 
 
 def chance_lines(classes: pd.DataFrame | None) -> list[str]:

@@ -7,8 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from longtail.engine.run_folder import RunFolder
-from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 from longtail.report.facts import Classes
 from longtail.report.run import ENOUGH, Run
@@ -24,6 +22,8 @@ from longtail.report.style import (
     styled,
 )
 from longtail.report.text import ranked
+from longtail.runs.folder import RunFolder
+from longtail.runs.groups import GROUPS
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest
 WEAKEST = 5

@@ -1,8 +1,8 @@
 """The files that `longtail data check -o DIR` leaves."""
 
 from longtail.data.audit import Audit
-from longtail.engine.run_folder import RunFolder
 from longtail.report.data_text import groups_of
+from longtail.runs.folder import RunFolder
 
 
 def write_audit(audit: Audit, folder: RunFolder) -> list[str]:

@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from longtail.data.audit import Audit
-from longtail.engine.run_folder import RunFolder
-from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 from longtail.report.data_text import FEW_BELOW, MANY_ABOVE, groups_of
 from longtail.report.style import GRID, GROUP_COLORS, GROUP_MARKS, QUIET, RULE, new_figure, save, styled
+from longtail.runs.folder import RunFolder
+from longtail.runs.groups import GROUPS
 
 ALL_NAMED = 40  # up to that many classes are named under the axis; above, the first and the last in words
 _LONGEST = 20  # letters of a name

@@ -15,9 +15,9 @@ from longtail.data.left_out import left_out_items
 from longtail.data.repairing import REPAIRED
 from longtail.data.rows import TORN
 from longtail.metrics import class_groups
-from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 from longtail.report.text import table_lines
+from longtail.runs.groups import GROUPS
 
 MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}

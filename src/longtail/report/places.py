@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import get_args
 
-from longtail.data.options import OwnSource
+from longtail.choices import OwnSource
 from longtail.report.run import Run
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from longtail.data.options import data_name
-from longtail.engine.run_folder import RESTORE, RunFolder
-from longtail.engine.run_records import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
-from longtail.engine.run_tables import read_confusions, read_per_class, read_predictions, read_splits
+from longtail.choices import data_name
 from longtail.errors import InputError
-from longtail.metrics.groups import GROUPS
 from longtail.plurals import counted
 from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines, short
+from longtail.runs.folder import RESTORE, RunFolder
+from longtail.runs.groups import GROUPS
+from longtail.runs.schema import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
+from longtail.runs.tables import read_confusions, read_per_class, read_predictions, read_splits
 
 SPLITS = ("test", "val")
 PART_NAMES = {"test": "test", "val": "validation"}

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from longtail.engine.run_folder import RunFolder
 from longtail.errors import InputError
 from longtail.records import Record, read_record, unique
 from longtail.report.run import SCORES, Run
 from longtail.report.text import percent, table_lines
+from longtail.runs.folder import RunFolder
 
 FILE = "summary.json"
 

@@ -13,8 +13,8 @@ from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from longtail.engine.run_folder import RunFolder
 from longtail.fonts import FONTS
+from longtail.runs.folder import RunFolder
 
 INK, QUIET, RULE, GRID = "#16191D", "#4A525C", "#7A838E", "#E4E7EB"
 LINE = "#0B57A4"

@@ -10,13 +10,13 @@ from rich.cells import cell_len
 
 from longtail.data.left_out import FileCounts, LeftOut, left_out_items, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_tables import read_per_class
-from longtail.metrics.groups import GROUPS
 from longtail.plurals import counted
 from longtail.printable import printable
 from longtail.report.chance import chance_lines
 from longtail.report.run import ENOUGH, SCORES, Run
+from longtail.runs.folder import RunFolder
+from longtail.runs.groups import GROUPS
+from longtail.runs.tables import read_per_class
 
 if TYPE_CHECKING:
     from longtail.report.facts import Classes, Facts, Step

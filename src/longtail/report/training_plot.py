@@ -6,8 +6,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from longtail.engine.run_folder import RunFolder
-from longtail.metrics.groups import GROUPS
 from longtail.printable import printable
 from longtail.report.facts.training import stage_edges
 from longtail.report.run import PART_NAMES, SPLITS, Run
@@ -26,6 +24,8 @@ from longtail.report.style import (
     styled,
 )
 from longtail.report.text import epoch_range
+from longtail.runs.folder import RunFolder
+from longtail.runs.groups import GROUPS
 
 COLUMNS = 3
 MARKED = 40  # up to that many points each has a mark

@@ -11,12 +11,12 @@ import torch
 from longtail.data.source_kinds import ReadSource
 from longtail.engine.display import Display
 from longtail.engine.job import Load, data_of
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.runtime import start_runtime
 from longtail.engine.timing import Timing
 from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
+from longtail.runs.folder import RunFolder
 from longtail.search.budget import DEFAULT_MINUTES, FEWEST, LEAST, MOST, SEARCH, Budget
 from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings

@@ -16,9 +16,9 @@ from longtail.engine.display import Display
 from longtail.engine.evaluate import evaluation_batch, infer
 from longtail.engine.features import survey
 from longtail.engine.job import Job, build_job
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.step import StageTraining
 from longtail.recipe import Recipe
+from longtail.runs.folder import RunFolder
 from longtail.types import Progress
 
 HELD_OUT = 0.25  # of the training images, to judge by;

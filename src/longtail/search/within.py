@@ -13,10 +13,10 @@ from longtail.durations import duration
 from longtail.engine.display import Display
 from longtail.engine.job import Load
 from longtail.engine.processes import Processes
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.shortening import finished_epochs, shorten
 from longtail.engine.train import training
 from longtail.recipe import scaled
+from longtail.runs.folder import RunFolder
 from longtail.search.budget import Budget
 from longtail.search.find import Found
 

@@ -14,13 +14,13 @@ import torch
 from longtail.data.dataset import counted
 from longtail.engine.display import Display
 from longtail.engine.job import load_on
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import EpochRecord
 from longtail.engine.runtime import environment, start_runtime
 from longtail.engine.train import training
-from longtail.locks import HeldError, locked
 from longtail.planning import prepare
 from longtail.records import read_lines
+from longtail.runs.folder import RunFolder
+from longtail.runs.locks import HeldError, locked
+from longtail.runs.schema import EpochRecord
 from longtail.study.plan import Cell, Plan, recipe_for
 from longtail.study.result import machine_of, read_result
 from longtail.types import InputError

@@ -15,13 +15,13 @@ import torch
 from numpy import ndarray
 from pydantic import Field, model_validator
 
-from longtail.atomic_write import atomic_write
-from longtail.engine.run_folder import RunFolder
-from longtail.engine.run_records import Environment, EpochRecord, plain
-from longtail.engine.run_tables import read_per_class, read_predictions
 from longtail.models import build_model, count_parameters
 from longtail.recipe import Recipe
 from longtail.records import Record, read_lines, read_record
+from longtail.runs.atomic_write import atomic_write
+from longtail.runs.folder import RunFolder
+from longtail.runs.schema import Environment, EpochRecord, plain
+from longtail.runs.tables import read_per_class, read_predictions
 from longtail.types import InputError
 
 REMEDY = "remove it and repeat its command"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from longtail.engine.run_folder import RunFolder
+from longtail.runs.folder import RunFolder
 from longtail.study import layout
 from longtail.study.layout import Table
 from longtail.study.plan import Cell, Plan, Request, check_images, plan_study, tokens

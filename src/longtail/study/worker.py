@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.api import evaluate
-from longtail.atomic_write import atomic_write, writing
 from longtail.engine.display import Display
-from longtail.engine.run_folder import RunFolder
 from longtail.engine.train import training
-from longtail.locks import HeldError, locked
 from longtail.planning import prepare
+from longtail.runs.atomic_write import atomic_write, writing
+from longtail.runs.folder import RunFolder
+from longtail.runs.locks import HeldError, locked
 from longtail.study.plan import Cell, Failure, Plan, recipe_for
 from longtail.study.result import collect, machine_of, parameters, read_result, write_result
 from longtail.study.settings import differences, stored_recipe

@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from longtail.data.options import data_name
+from longtail.choices import data_name
 from longtail.data.shapes import HARDLY
-from longtail.engine.run_records import AuditRecord
 from longtail.errors import InputError
 from longtail.methods import describe
-from longtail.metrics.groups import GROUPS
 from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
 from longtail.printable import printable
 from longtail.report.facts.data import AGAIN
@@ -21,6 +19,8 @@ from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.places import from_here, recipe_of
 from longtail.report.run import Run
+from longtail.runs.groups import GROUPS
+from longtail.runs.schema import AuditRecord
 
 SURE = 0.9
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import FEW_SOURCES, wilson
 from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ClassRow
 from longtail.report.facts.words import SURE, count
 from longtail.report.run import ENOUGH
+from longtail.runs.groups import GROUPS
 
 DIFFERENT = 0.05  # chance below which classes are said to differ
 

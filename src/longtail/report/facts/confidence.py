@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.reliability import RiskCoverage, equal_mass_bins, risk_coverage
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
 from longtail.report.facts.words import count, hits, of_hundred, whole
 from longtail.report.run import COVERAGES, ENOUGH, Run
+from longtail.runs.groups import GROUPS
 
 DRAWN_FROM = 200  # images below which there is no diagram
 HISTOGRAM = 20

@@ -5,10 +5,10 @@ import pandas as pd
 from jaxtyping import Int
 from numpy import ndarray
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Confusions, Matrix, Pair, Prediction, Sink
 from longtail.report.run import ENOUGH
+from longtail.runs.groups import GROUPS
 
 MOST_PAIRS, LEAST_IMAGES, SHOWN_WRONG = 20, 2, 3
 ALL_COUNTS, LARGEST_MATRIX = 20, 150

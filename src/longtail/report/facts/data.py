@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from longtail.data.left_out import FileCounts, left_out_of
-from longtail.engine.run_records import AuditRecord
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
 from longtail.report.places import images_of
 from longtail.report.run import Run
+from longtail.runs.schema import AuditRecord
 
 FILE = "audit.json"
 AGAIN = "remove it and make the report again"

@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.intervals import effective_images, macro_interval, source_bootstrap, wilson
 from longtail.report.facts.sections import Interval
 from longtail.report.run import Run
+from longtail.runs.groups import GROUPS
 
 
 @dataclass(frozen=True)

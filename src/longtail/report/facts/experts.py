@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray
 
-from longtail.metrics.groups import GROUPS
 from longtail.metrics.pairs import macro_weights, paired_gain
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Agreement, ExpertRow, Experts, Gain
 from longtail.report.facts.words import hits, whole
 from longtail.report.run import ENOUGH, SCORES, Run
+from longtail.runs.groups import GROUPS
 
 TOGETHER = "all experts"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import get_args
 
+from longtail.choices import OwnSource, data_name
 from longtail.data.no_validation import no_validation
-from longtail.data.options import OwnSource, data_name
 from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed

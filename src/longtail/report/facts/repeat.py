@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from longtail.engine.run_records import Environment, plain
 from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.places import recipe_of
 from longtail.report.run import Run
+from longtail.runs.schema import Environment, plain
 
 MACHINE = (
     ("device", "device"), ("device_name", "device name"), ("cpu_count", "CPU cores"), ("threads", "threads"),

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts.run_sections import Series, Training
 from longtail.report.run import PART_NAMES, SPLITS, Run
+from longtail.runs.groups import GROUPS
 
 
 def training(run: Run) -> Training:

@@ -10,11 +10,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.class_plot import name_points
 from longtail.report.facts import BandPoint, ClassSize, RankedCount, SizeDecile
 from longtail.report.page.svg import COLORS, TEXT, new_figure
 from longtail.report.style import GROUP_MARKS, percent_axis
+from longtail.runs.groups import GROUPS
 
 Numbers = NDArray[np.float64]
 FREE = 12  # up to that many classes names keep off the whiskers

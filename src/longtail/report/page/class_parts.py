@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Classes, ClassRow, ClassSize, Facts, Head
 from longtail.report.page import class_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
 from longtail.report.run import ENOUGH
+from longtail.runs.groups import GROUPS
 
 IN_HTML = 300  # up to that many classes every row is in the page without script
 WITHOUT_SCRIPT = 200  # rows in the page where there are more

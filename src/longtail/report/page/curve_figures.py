@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Gain, Reliability, RiskLine, Series, Training
 from longtail.report.page.svg import COLORS, HEIGHT, new_figure
 from longtail.report.style import GROUP_MARKS, epoch_axis, name_ends, percent_axis
+from longtail.runs.groups import GROUPS
 
 MARKED = 25  # up to that many points each has a mark
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts import Confusions, Matrix, Pair, Prediction
 from longtail.report.page.class_figures import matrix_svg
 from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
 from longtail.report.page.thumbnails import Thumbnails
 from longtail.report.run import ENOUGH
+from longtail.runs.groups import GROUPS
 
 FIRST = 4  # pairs shown at once; the others open
 NUMBERS = 50  # errors told as numbers beside the matrix

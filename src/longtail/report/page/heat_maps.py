@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from PIL import Image
 from pydantic import Field, model_validator
 
-from longtail.engine.run_records import Fraction
 from longtail.machine import pass_on
 from longtail.records import Record, read_record, short
 from longtail.report.page.error_parts import Card
@@ -15,6 +14,7 @@ from longtail.report.page.parts import Thumb, shown
 from longtail.report.page.thumbnails import Thumbnail, encoded
 from longtail.report.places import from_here
 from longtail.report.run import Run
+from longtail.runs.schema import Fraction
 from longtail.types import InputError
 
 FILE = "explain/explain.json"

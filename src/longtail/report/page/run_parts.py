@@ -5,7 +5,6 @@ from typing import Any
 
 from longtail.data.dataset import counted
 from longtail.data.repairing import REPAIRED
-from longtail.metrics.groups import GROUPS
 from longtail.report.facts import (
     Confidence,
     Data,
@@ -23,6 +22,7 @@ from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, 
 from longtail.report.page.svg import to_svg
 from longtail.report.run import SCORES
 from longtail.report.text import FIRST, epoch_range
+from longtail.runs.groups import GROUPS
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
 

@@ -15,12 +15,12 @@ from longtail.data.images import decode_small, in_threads
 from longtail.data.listing import Listing
 from longtail.data.opening import UnreadableError
 from longtail.data.source_kinds import read_source
-from longtail.engine.run_folder import RESTORE
-from longtail.engine.run_records import AuditRecord
 from longtail.machine import pass_on
 from longtail.records import check_record
 from longtail.report.facts.data import AGAIN, FILE
 from longtail.report.run import SPLITS, Run
+from longtail.runs.folder import RESTORE
+from longtail.runs.schema import AuditRecord
 from longtail.types import InputError
 
 SIDE = 96  # pixels; what is smaller stays as it is

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.locks import HeldError, locked
+from longtail.runs.locks import HeldError, locked
 from longtail.machine import WRITTEN, cure_of
 
 PARTIAL = ".partial"

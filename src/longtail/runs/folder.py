@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from longtail.atomic_write import atomic_write, is_left_over, writing
+from longtail.runs.atomic_write import atomic_write, is_left_over, writing
 from longtail.csv_text import csv_text
-from longtail.engine.run_records import ClassRows, Metrics, Status, check_names, plain
+from longtail.runs.schema import ClassRows, Metrics, Status, check_names, plain
 from longtail.errors import InputError
-from longtail.locks import locked
+from longtail.runs.locks import locked
 from longtail.machine import cure_of
 from longtail.records import Form, parse_json, read_bytes, read_record, refuse_newer
 from longtail.runs import layout

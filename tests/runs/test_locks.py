@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from longtail.locks import HeldError, locked
+from longtail.runs.locks import HeldError, locked
 
 HOLD = """
 import sys

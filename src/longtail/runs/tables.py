@@ -12,7 +12,7 @@ import pyarrow as pa
 from longtail.csv_text import read_csv
 from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.metrics.groups import GROUPS
+from longtail.runs.groups import GROUPS
 from longtail.records import short
 
 SPLITS = ("train", "val", "test")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from longtail.atomic_write import atomic_write, writing
+from longtail.runs.atomic_write import atomic_write, writing
 from longtail.types import InputError
 
 
