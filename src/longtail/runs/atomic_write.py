@@ -11,8 +11,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from longtail.errors import InputError
-from longtail.runs.locks import HeldError, locked
 from longtail.machine import WRITTEN, cure_of
+from longtail.runs.locks import HeldError, locked
 
 PARTIAL = ".partial"
 LOCK, OLD = ".lock", ".old"

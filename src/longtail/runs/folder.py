@@ -9,14 +9,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from longtail.runs.atomic_write import atomic_write, is_left_over, writing
 from longtail.csv_text import csv_text
-from longtail.runs.schema import ClassRows, Metrics, Status, check_names, plain
 from longtail.errors import InputError
-from longtail.runs.locks import locked
 from longtail.machine import cure_of
 from longtail.records import Form, parse_json, read_bytes, read_record, refuse_newer
 from longtail.runs import layout
+from longtail.runs.atomic_write import atomic_write, is_left_over, writing
+from longtail.runs.locks import locked
+from longtail.runs.schema import ClassRows, Metrics, Status, check_names, plain
 from longtail.text_file import encode
 
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel, model_validator
 
-from longtail.choices import Fit
-from longtail.choices import Bits
+from longtail.choices import Bits, Fit
 from longtail.records import Record, short, unique
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]

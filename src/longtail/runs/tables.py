@@ -12,8 +12,8 @@ import pyarrow as pa
 from longtail.csv_text import read_csv
 from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.runs.groups import GROUPS
 from longtail.records import short
+from longtail.runs.groups import GROUPS
 
 SPLITS = ("train", "val", "test")
 ROUNDING = 1e-5  # of a float32 probability
