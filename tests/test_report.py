@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 
 from longtail.recipe import load_recipe
-from longtail.report import Run, chance_lines, comparison_lines, evaluation_lines, plot, report_lines
+from longtail.report import chance_lines, comparison_lines, evaluation_lines, plot, report_lines
 from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
 from longtail.report.text import table_lines
+from longtail.runs import Run
 from longtail.types import InputError
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from longtail.estimator import LongTailClassifier as LongTailClassifier
     from longtail.predict import Classifier as Classifier
     from longtail.predict import load as load
-    from longtail.report import Run as Run
-    from longtail.report import SeedRuns as SeedRuns
+    from longtail.runs import Run as Run
+    from longtail.runs import SeedRuns as SeedRuns
     from longtail.types import InputError as InputError
 
     __version__: str
@@ -20,8 +20,8 @@ _HOME = {
     "Classifier": "longtail.predict",
     "InputError": "longtail.types",
     "LongTailClassifier": "longtail.estimator",
-    "Run": "longtail.report",
-    "SeedRuns": "longtail.report",
+    "Run": "longtail.runs",
+    "SeedRuns": "longtail.runs",
     "evaluate": "longtail.api",
     "load": "longtail.predict",
     "train": "longtail.api",

@@ -18,7 +18,7 @@ from longtail.engine.train import fit
 from longtail.planning import Plan, given_keys, plan, plan_seeds, whole_number
 from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
-from longtail.report import Run, SeedRuns
+from longtail.runs import Run, SeedRuns
 from longtail.runs.folder import RunFolder
 from longtail.search import (
     Budget,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from longtail.analysis import calibration
 from longtail.analysis.sources import named_runs
-from longtail.report import Run
+from longtail.runs import Run
 from report_runs import made_up_run
 
 

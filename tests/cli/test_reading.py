@@ -19,7 +19,8 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 from longtail.cli.main import main
-from longtail.report import Run, report_lines
+from longtail.runs import Run
+from longtail.report import report_lines
 
 one, two = sys.argv[1:]
 for words in (["methods"], ["recipes"], ["compare", one, two]):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from photos import make_photos
 
-from longtail.report import Run, report_lines, result_lines
+from longtail.report import report_lines, result_lines
+from longtail.runs import Run
 
 Command = Callable[..., tuple[int, str, str]]
 SET = ("model.num_experts=1", "model.name=resnet8", "data.image_size=8", "data.augment=[]")

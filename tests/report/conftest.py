@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from longtail.report import Run, write_page
+from longtail.report import write_page
+from longtail.runs import Run
 from report_runs import KINDS, made_up_run
 
 CHROMIUM = Path("/usr/bin/chromium")

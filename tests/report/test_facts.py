@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from longtail.report import Run, report_lines
+from longtail.report import report_lines
 from longtail.report.facts import Facts, collect
 from longtail.report.page.nearest_recipe import nearest_recipe
+from longtail.runs import Run
 from longtail.types import InputError
 from report_runs import ODD_NAMES, made_up_run
 

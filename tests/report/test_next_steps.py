@@ -14,11 +14,12 @@ from PIL import Image
 from longtail import train
 from longtail.cli.main import main
 from longtail.data.shapes import shapes_of
-from longtail.report import Run, report_lines, write_page
+from longtail.report import report_lines, write_page
 from longtail.report.facts import Experts, Gain, Step, collect, read_evaluation
 from longtail.report.facts.accuracy_steps import accuracy_steps
 from longtail.report.facts.next_steps import next_steps
 from longtail.report.places import from_here
+from longtail.runs import Run
 from report_runs import made_up_run
 
 CLASSES = {"a cat": 8, "dog": 6, "rare_owl": 4}

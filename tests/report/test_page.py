@@ -13,7 +13,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from longtail.cli.main import main
-from longtail.report import Run, write_page
+from longtail.report import write_page
 from longtail.report.facts import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
@@ -21,6 +21,7 @@ from longtail.report.page.class_figures import _side_by_side
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.run_parts import experts, training
 from longtail.report.training_plot import plot_training
+from longtail.runs import Run
 from report_runs import ODD_NAMES, made_up_run
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from longtail.report import Run, write_page
+from longtail.report import write_page
+from longtail.runs import Run
 from report_runs import KINDS, UNEVEN, made_up_run
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from longtail.recipe import load_recipe
-from longtail.report import Run
 from longtail.report.page.thumbnails import SIDE, Thumbnail, load_thumbnails, thumbnail
+from longtail.runs import Run
 
 
 def opened(picture: Thumbnail) -> Image.Image:

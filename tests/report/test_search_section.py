@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from longtail.report.page.search_parts import search
-from longtail.report.run import Run
+from longtail.runs.run import Run
 from longtail.search import Search, Trial
 
 

@@ -11,12 +11,13 @@ import pytest
 
 from longtail.export.card import model_card
 from longtail.predict.weights import training_counts
-from longtail.report import Run, comparison_lines, report_lines
+from longtail.report import comparison_lines, report_lines
 from longtail.report.facts import collect
 from longtail.report.page.heat_maps import heat_maps
-from longtail.report.seeds import planned_seeds
+from longtail.runs import Run
 from longtail.runs.folder import RunFolder
 from longtail.runs.schema import AuditRecord, Environment
+from longtail.runs.seeds import planned_seeds
 from longtail.types import InputError
 from report_runs import made_up_run
 

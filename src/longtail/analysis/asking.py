@@ -11,8 +11,8 @@ from longtail.data import Split, batches
 from longtail.engine.probes import ExpertDivergence
 from longtail.engine.processes import ALONE
 from longtail.predict import Classifier, load_run
-from longtail.report import Run
 from longtail.report.facts.evaluation import Evaluation
+from longtail.runs import Run
 from longtail.types import Batch, InputError
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from longtail.analysis.asking import divergence
 from longtail.analysis.drawing import color_of, group_axis, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, need_experts, probing
-from longtail.report import Run
 from longtail.report.style import GRID
+from longtail.runs import Run
 from longtail.runs.groups import GROUPS
 from longtail.types import InputError
 

@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 
 from longtail.analysis.drawing import color_of, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, need_experts, probing
-from longtail.report import Run
 from longtail.report.style import RULE, epoch_axis, name_ends
 from longtail.report.training_plot import MARKED
+from longtail.runs import Run
 from longtail.types import InputError
 
 PROBE = "gradient_share"

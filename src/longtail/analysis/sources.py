@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from longtail.report import Run
 from longtail.report.facts.evaluation import Evaluation, read_evaluation
+from longtail.runs import Run
 from longtail.types import InputError
 
 Runs = Mapping[str, Run]

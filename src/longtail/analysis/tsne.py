@@ -14,7 +14,7 @@ from longtail.analysis.asking import features_of
 from longtail.analysis.drawing import new_panels, short_name
 from longtail.analysis.sources import Runs
 from longtail.printable import printable
-from longtail.report import Run
+from longtail.runs import Run
 from longtail.types import InputError
 
 CLASSES = 10

@@ -172,6 +172,7 @@ def train(
         say(first_line(target), err=True)
     with loading():
         from longtail import api, report
+        from longtail.runs import planned_seeds
 
     if pretrained:
         given["model.pretrained"] = True
@@ -186,7 +187,7 @@ def train(
         "data": data, "method": method, "model": model, "epochs": epochs, "minutes": minutes, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,
     }  # fmt: skip
-    if seeds is not None or report.planned_seeds(Path(target)) is not None:
+    if seeds is not None or planned_seeds(Path(target)) is not None:
         if seed is not None:
             raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
         several = api.train_seeds(target, None if seeds is None else numbers(seeds), **options)
@@ -236,7 +237,8 @@ def compare(
 ) -> None:
     """Put the scores of several runs under each other."""
     with loading():
-        from longtail.report import Run, comparison_lines
+        from longtail.report import comparison_lines
+        from longtail.runs import Run
 
     if len(runs) < 2:
         raise typer.BadParameter("give two runs or more to compare")

@@ -18,7 +18,7 @@ from longtail.api import train
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
 from longtail.predict import Classifier, items_of, named_image, unreadable_warning
-from longtail.report import Run
+from longtail.runs import Run
 from longtail.runs.folder import RunFolder
 from longtail.runs.schema import AuditRecord
 from longtail.types import InputError

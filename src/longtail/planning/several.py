@@ -11,7 +11,7 @@ from longtail.data.source_kinds import ReadSource, read_source
 from longtail.planning.command import Plan, plan, summary, whole_number
 from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
-from longtail.report import SeedRuns, planned_seeds
+from longtail.runs import SeedRuns, planned_seeds
 from longtail.runs.folder import RunFolder
 from longtail.suggestions import SECONDS
 from longtail.types import InputError

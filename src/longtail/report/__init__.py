@@ -4,21 +4,18 @@ from typing import TYPE_CHECKING
 
 from longtail.report.abstaining import abstaining_lines
 from longtail.report.chance import chance_lines
-from longtail.report.run import Run
-from longtail.report.seeds import SeedRuns, planned_seeds, summary_lines
+from longtail.report.summary import summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
+from longtail.runs.run import Run
 
 if TYPE_CHECKING:
     from longtail.report.facts import Facts
 
 __all__ = [
-    "Run",
-    "SeedRuns",
     "abstaining_lines",
     "chance_lines",
     "comparison_lines",
     "evaluation_lines",
-    "planned_seeds",
     "plot",
     "report_lines",
     "result_lines",

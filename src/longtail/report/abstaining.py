@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from longtail.report.run import COVERAGES, ENOUGH
+from longtail.report.limits import COVERAGES, ENOUGH
 from longtail.report.text import percent, table_lines
 from longtail.runs.folder import EVALUATE
 from longtail.runs.groups import GROUPS

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from longtail.metrics.intervals import macro_interval, wilson
-from longtail.report.run import ENOUGH
+from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
 
 

@@ -9,7 +9,7 @@ from matplotlib.transforms import Bbox
 
 from longtail.printable import printable
 from longtail.report.facts import Classes
-from longtail.report.run import ENOUGH, Run
+from longtail.report.limits import ENOUGH
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -24,6 +24,7 @@ from longtail.report.style import (
 from longtail.report.text import ranked
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import Run
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest
 WEAKEST = 5

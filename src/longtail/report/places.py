@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from longtail.choices import OwnSource
-from longtail.report.run import Run
+from longtail.runs.run import Run
 
 
 def from_here(path: str | Path) -> str:

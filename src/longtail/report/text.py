@@ -13,9 +13,10 @@ from longtail.data.repairing import REPAIRED
 from longtail.plurals import counted
 from longtail.printable import printable
 from longtail.report.chance import chance_lines
-from longtail.report.run import ENOUGH, SCORES, Run
+from longtail.report.limits import ENOUGH
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import SCORES, Run
 from longtail.runs.tables import read_per_class
 
 if TYPE_CHECKING:

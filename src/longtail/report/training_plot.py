@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from longtail.printable import printable
 from longtail.report.facts.training import stage_edges
-from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -26,6 +25,7 @@ from longtail.report.style import (
 from longtail.report.text import epoch_range
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import PART_NAMES, SPLITS, Run
 
 COLUMNS = 3
 MARKED = 40  # up to that many points each has a mark

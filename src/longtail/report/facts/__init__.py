@@ -49,7 +49,7 @@ from longtail.report.facts.sections import (
 )
 from longtail.report.facts.training import training
 from longtail.report.facts.verdict import unseen_verdict, verdict
-from longtail.report.run import Run
+from longtail.runs.run import Run
 
 __all__ = [
     "Agreement", "Answered", "BandPoint", "ClassRow", "ClassSize", "Classes", "Confidence", "Confusions", "Data",

@@ -18,8 +18,8 @@ from longtail.report.facts.run_sections import Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.places import from_here, recipe_of
-from longtail.report.run import Run
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import Run
 from longtail.runs.schema import AuditRecord
 
 SURE = 0.9

@@ -11,7 +11,7 @@ from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, sprea
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ClassRow
 from longtail.report.facts.words import SURE, count
-from longtail.report.run import ENOUGH
+from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
 
 DIFFERENT = 0.05  # chance below which classes are said to differ

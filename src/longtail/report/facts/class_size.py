@@ -6,7 +6,8 @@ from numpy import ndarray
 
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import BandPoint, Classes, ClassSize, SizeBin, SizeDecile
-from longtail.report.run import ENOUGH, Run
+from longtail.report.limits import ENOUGH
+from longtail.runs.run import Run
 
 ALL_NAMED, ALL_DRAWN = 30, 500
 NAMED = 5

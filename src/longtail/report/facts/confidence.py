@@ -11,8 +11,9 @@ from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.sections import Interval
 from longtail.report.facts.words import count, hits, of_hundred, whole
-from longtail.report.run import COVERAGES, ENOUGH, Run
+from longtail.report.limits import COVERAGES, ENOUGH
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import Run
 
 DRAWN_FROM = 200  # images below which there is no diagram
 HISTOGRAM = 20

@@ -7,7 +7,7 @@ from numpy import ndarray
 
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Confusions, Matrix, Pair, Prediction, Sink
-from longtail.report.run import ENOUGH
+from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
 
 MOST_PAIRS, LEAST_IMAGES, SHOWN_WRONG = 20, 2, 3

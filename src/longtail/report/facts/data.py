@@ -6,7 +6,7 @@ from typing import Any
 from longtail.data.left_out import FileCounts, left_out_of
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
 from longtail.report.places import images_of
-from longtail.report.run import Run
+from longtail.runs.run import Run
 from longtail.runs.schema import AuditRecord
 
 FILE = "audit.json"

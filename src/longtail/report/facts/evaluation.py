@@ -10,8 +10,8 @@ from numpy import ndarray
 
 from longtail.metrics.intervals import effective_images, macro_interval, source_bootstrap, wilson
 from longtail.report.facts.sections import Interval
-from longtail.report.run import Run
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from longtail.metrics.pairs import macro_weights, paired_gain
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Agreement, ExpertRow, Experts, Gain
 from longtail.report.facts.words import hits, whole
-from longtail.report.run import ENOUGH, SCORES, Run
+from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import SCORES, Run
 
 TOGETHER = "all experts"
 

@@ -9,8 +9,8 @@ from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
 from longtail.report.places import from_here
-from longtail.report.run import SPLITS, Run
 from longtail.report.text import basis, trained_on_lines
+from longtail.runs.run import SPLITS, Run
 
 
 def head(run: Run, found: Data) -> Head:

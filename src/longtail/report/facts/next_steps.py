@@ -10,8 +10,9 @@ from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Confidence, Data, Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, of_hundred, whole
+from longtail.report.limits import ENOUGH
 from longtail.report.places import from_here, images_of, recipe_of
-from longtail.report.run import ENOUGH, SPLITS, Run
+from longtail.runs.run import SPLITS, Run
 
 WORTH = 0.9  # share of the errors that a threshold may leave
 HELD_OUT = 0.1

@@ -6,7 +6,7 @@ from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.places import recipe_of
-from longtail.report.run import Run
+from longtail.runs.run import Run
 from longtail.runs.schema import Environment, plain
 
 MACHINE = (

@@ -5,8 +5,8 @@ from itertools import pairwise
 from typing import Any
 
 from longtail.report.facts.run_sections import Series, Training
-from longtail.report.run import PART_NAMES, SPLITS, Run
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import PART_NAMES, SPLITS, Run
 
 
 def training(run: Run) -> Training:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.sections import Classes, ScoreRow, Verdict
 from longtail.report.facts.words import SURE, between, classes, count, hits, listed, of_hundred, whole
-from longtail.report.run import ENOUGH, SCORES, Run
+from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import SCORES, Run
 
 SURE_AT = 0.8
 _HUNDRED = 100  # images from which on it is said how many of a hundred are right

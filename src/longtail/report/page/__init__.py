@@ -12,7 +12,7 @@ from longtail.report.page.nearest_recipe import nearest_recipe
 from longtail.report.page.parts import Part
 from longtail.report.page.svg import drawing
 from longtail.report.page.thumbnails import Thumbnails, load_thumbnails
-from longtail.report.run import Run
+from longtail.runs.run import Run
 
 __all__ = ["LARGEST", "build_page"]
 

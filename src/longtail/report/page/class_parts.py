@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.report.facts import Classes, ClassRow, ClassSize, Facts, Head
+from longtail.report.limits import ENOUGH
 from longtail.report.page import class_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import ENOUGH
 from longtail.runs.groups import GROUPS
 
 IN_HTML = 300  # up to that many classes every row is in the page without script

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from longtail.report.facts import Confusions, Matrix, Pair, Prediction
+from longtail.report.limits import ENOUGH
 from longtail.report.page.class_figures import matrix_svg
 from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
 from longtail.report.page.thumbnails import Thumbnails
-from longtail.report.run import ENOUGH
 from longtail.runs.groups import GROUPS
 
 FIRST = 4  # pairs shown at once; the others open

@@ -13,7 +13,7 @@ from longtail.report.page.error_parts import Card
 from longtail.report.page.parts import Thumb, shown
 from longtail.report.page.thumbnails import Thumbnail, encoded
 from longtail.report.places import from_here
-from longtail.report.run import Run
+from longtail.runs.run import Run
 from longtail.runs.schema import Fraction
 from longtail.types import InputError
 

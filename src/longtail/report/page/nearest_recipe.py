@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 from longtail.data.options import NamedSet
 from longtail.errors import InputError
 from longtail.recipe import Recipe, load_recipe, shipped
-from longtail.report.run import Run
+from longtail.runs.run import Run
 
 NAMED = get_args(NamedSet)  # data with a recipe of their own
 

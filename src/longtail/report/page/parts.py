@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from longtail.printable import printable
 from longtail.report.facts.words import whole
+from longtail.report.limits import ENOUGH
 from longtail.report.page.thumbnails import Thumbnail
-from longtail.report.run import ENOUGH
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from longtail.report.page import class_figures, curve_figures
 from longtail.report.page.nearest_recipe import Nearest
 from longtail.report.page.parts import Picture, Table, cent, shown, shown_path, span
 from longtail.report.page.svg import to_svg
-from longtail.report.run import SCORES
 from longtail.report.text import FIRST, epoch_range
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import SCORES
 
 SHOWN = 20  # rows of a list; the run folder holds the rest
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from longtail.durations import duration
 from longtail.records import Record
 from longtail.report.page.parts import Table
-from longtail.report.run import Run
+from longtail.runs.run import Run
 
 WORDS = {"suggested": "-", "better": "better", "tie": "a tie, within chance", "worse": "worse"}
 

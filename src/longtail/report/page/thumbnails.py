@@ -18,8 +18,8 @@ from longtail.data.source_kinds import read_source
 from longtail.machine import pass_on
 from longtail.records import check_record
 from longtail.report.facts.data import AGAIN, FILE
-from longtail.report.run import SPLITS, Run
 from longtail.runs.folder import RESTORE
+from longtail.runs.run import SPLITS, Run
 from longtail.runs.schema import AuditRecord
 from longtail.types import InputError
 

@@ -10,8 +10,7 @@ from pydantic import Field, field_validator
 
 from longtail.errors import InputError
 from longtail.records import Record, read_record, unique
-from longtail.report.run import SCORES, Run
-from longtail.report.text import percent, table_lines
+from longtail.runs.run import SCORES, Run
 from longtail.runs.folder import RunFolder
 
 FILE = "summary.json"
@@ -118,20 +117,3 @@ def _spread(values: list[float | None]) -> dict[str, Any]:
         return {"mean": None, "sd": None, "values": values}
     sd = statistics.stdev(known) if len(known) > 1 else None
     return {"mean": statistics.fmean(known), "sd": sd, "values": values}
-
-
-def summary_lines(runs: SeedRuns) -> list[str]:
-    """A row of scores for each seed, and their mean and standard deviation."""
-    parent, summary = runs.path, runs.summary
-    scores = summary["scores"]
-    if scores is None:
-        return [f"{parent}: nothing to evaluate on"]
-    rows = [
-        [f"seed {seed}", *(percent(scores[key]["values"][number]) for key in SCORES)]
-        for number, seed in enumerate(summary["seeds"])
-    ]
-    rows += [[name, *(percent(scores[key][name]) for key in SCORES)] for name in ("mean", "sd")]
-    head = (
-        f"{parent}: {len(summary['seeds'])} seeds, {summary['num_images']:,} {summary['split']} images each"
-    )
-    return [head, "", *table_lines(("accuracy, %", *SCORES), rows)]

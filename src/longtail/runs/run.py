@@ -20,8 +20,6 @@ from longtail.runs.tables import read_confusions, read_per_class, read_predictio
 SPLITS = ("test", "val")
 PART_NAMES = {"test": "test", "val": "validation"}
 SCORES = ("overall", "macro", *GROUPS)
-COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)  # shares of the images answered, in tables
-ENOUGH = 10  # test images of a class below which its recall is told as a count only
 READERS = {"per_class": read_per_class, "confusions": read_confusions}
 
 
