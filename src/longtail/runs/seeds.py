@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from longtail.errors import InputError
 from longtail.records import Record, read_record, unique
-from longtail.runs.run import SCORES, Run
 from longtail.runs.folder import RunFolder
+from longtail.runs.run import SCORES, Run
 
 FILE = "summary.json"
 
