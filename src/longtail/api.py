@@ -82,7 +82,7 @@ def train(
     )
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
     processes, read, began = join_processes(), SourceReader(), time.monotonic()
-    seconds = training_seconds(minutes)
+    seconds = training_seconds(minutes, epochs or given.get("optim.epochs"))
     planned = processes.run_on_main(lambda: plan(str(target), given, epochs, resume, read, seconds))
     granted = minutes_of(planned, minutes, str(target))
     if (
@@ -158,6 +158,7 @@ def train_seeds(
     number, read, began = whole_number("epochs", epochs), SourceReader(), time.monotonic()
     display, minutes = Display(1, quiet=quiet), checked_minutes(minutes)
     runs_at_once = len(seeds or ())
+    seconds = training_seconds(minutes, number or given.get("optim.epochs"), runs_at_once)
     load = _loader(read, display, max(1, runs_at_once), divided_later=minutes != 0 and number is None)
     chosen: list[Search] = []
 
@@ -171,7 +172,7 @@ def train_seeds(
         return replace(planned, recipe=found.recipe, notes=())
 
     recipes, notes, runs, missing = plan_seeds(
-        str(target), seeds, given, number, out, resume, read, settle, training_seconds(minutes, runs_at_once)
+        str(target), seeds, given, number, out, resume, read, settle, seconds
     )  # fmt: skip
     display.epochs, kept = recipes[0].optim.epochs, chosen[0].contents() if chosen else None
     going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]

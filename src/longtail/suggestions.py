@@ -14,6 +14,7 @@ from longtail.cpu import cpu_threads
 from longtail.data.profiles import count_chosen
 from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
+from longtail.durations import duration
 from longtail.features.suggest import ENLARGED
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, image_multiple
@@ -36,8 +37,10 @@ EPOCHS = (8, 30)  # which are at least and at most so many
 FRESH_EPOCHS = (60, 40, 20)  # from fresh weights: as many as a CPU can do
 # of an optimizer that the recipe does not have: rate at the recipe's batch, and weight decay
 OTHERWISE = {"adamw": (6e-4, 0.02), "sgd": (0.03, 1e-4)}
-SECONDS = 2400.0  # of training on a CPU that suggestions aim at
-SPEED = 1.2e10  # operations of forward passes a second and CPU thread while training; rough
+WORK = 2.9e13  # operations of forward passes in a training, by CPU thread, at most where no time is given
+SPEED = 1.2e10  # of them a second and thread where a time is given; optimistic, for steps are timed next
+# measured: EfficientNet-Lite0 at 128 and 224 pixels, ResNet-32 at 32; CPU seconds of one thread, AMD EPYC
+FINE_TUNED, FROM_SCRATCH = 5.7e9, 1.7e10
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def suggest_settings(
     read: ReadSource = read_source,
     *,
     facts: Facts | None = None,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> Suggestion:
     """Settings for what the images are like and what the machine can do; nothing that was asked for is changed.
 
@@ -119,7 +122,7 @@ def suggest_settings(
         epochs: the length that was asked for.
         read: lists the source of the images.
         facts: what `find_facts` found; None: find them.
-        seconds: that training on a CPU should take at most, > 0.
+        seconds: that training on a CPU should take at most, > 0, where steps are timed next; None: no time is given.
 
     Raises:
         InputError: the set cannot be read, or does not have the images asked for.
@@ -134,7 +137,7 @@ def suggest_settings(
 
 
 def _suggested(
-    facts: Facts, recipe: Recipe, given: Mapping[str, Any], epochs: int | None, seconds: float
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], epochs: int | None, seconds: float | None
 ) -> Suggestion:
     asked = given.get("model.name")
     fixed = recipe.optim.epochs if "optim.epochs" in given else epochs
@@ -154,7 +157,7 @@ def _suggested(
 
 
 def _from_scratch(
-    facts: Facts, recipe: Recipe, given: Mapping[str, Any], why: str, fixed: int | None, seconds: float
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], why: str, fixed: int | None, seconds: float | None
 ) -> Suggestion:
     side, base = facts.side, load_recipe(DEFAULT_FOR_IMAGES)[0]
     size = (recipe.data.image_size or SIDE) if "data.image_size" in given else max(8, min(side, 64))
@@ -171,15 +174,15 @@ def _from_scratch(
         said["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
     model = recipe.model if "model.name" in given else base.model
     lengths = FRESH_EPOCHS if fixed is None else [fixed]
-    _, shown, time = _affordable([size], lengths, facts, flop_per_pixel(model), seconds)
+    _, shown, time = _affordable([size], lengths, facts, flop_per_pixel(model), FROM_SCRATCH, seconds)
     reasons = [text for key, text in said.items() if key not in given] + reasons
     reasons += [f"{shown} epochs: {time}, for {facts.number:,} images"] * (fixed is None)
     return Suggestion(DEFAULT_FOR_IMAGES, settings, tuple(reasons), shown if fixed is None else None)
 
 
 def _fine_tuning(
-    facts: Facts, recipe: Recipe, given: Mapping[str, Any], fresh: bool, fixed: int | None, seconds: float
-) -> Suggestion:
+    facts: Facts, recipe: Recipe, given: Mapping[str, Any], fresh: bool, fixed: int | None, seconds: float | None
+) -> Suggestion:  # fmt: skip
     of_method = f"{given.get('method.name')}-{FINE_TUNING}"
     name = of_method if of_method in shipped() else FINE_TUNING
     base = load_recipe(name)[0]
@@ -197,7 +200,7 @@ def _fine_tuning(
     lengths = (wanted, EPOCHS[0]) if fixed is None else (fixed,)
     experts = recipe.model.num_experts if "model.num_experts" in given else base.model.num_experts
     work = flop_per_pixel(ModelOptions(name=network, num_experts=experts))
-    size, shown, time = _affordable(sizes, lengths, facts, work, seconds)
+    size, shown, time = _affordable(sizes, lengths, facts, work, FINE_TUNED, seconds)
     settings["data.image_size"] = size
     if asked is None and size > facts.side:
         reasons.append(f"images of {facts.side} pixels are enlarged: pretrained weights know larger things")
@@ -256,8 +259,8 @@ def _sizes(limit: int, multiple: int) -> list[int]:
 
 
 def _affordable(
-    sizes: Sequence[int], lengths: Sequence[int], facts: Facts, work: float, seconds: float
-) -> tuple[int, int, str]:
+    sizes: Sequence[int], lengths: Sequence[int], facts: Facts, work: float, speed: float, seconds: float | None
+) -> tuple[int, int, str]:  # fmt: skip
     """Size and epochs that a CPU does in the time aimed at, and what they take; a GPU does all.
 
     All epochs at a large size come first, then fewer, and only then small images.
@@ -267,24 +270,24 @@ def _affordable(
         lengths: epochs to choose from, most first.
         facts: of the images and the machine.
         work: operations of a forward pass, by pixel.
-        seconds: the time aimed at.
+        speed: of such operations while training, a second and thread, as measured.
+        seconds: the time given, in which steps are timed next; None: none is.
     """
     if facts.has_gpu:
         return sizes[0], lengths[0], "what a GPU can do"
-    threads = facts.threads
+    most, more = WORK if seconds is None else SPEED * seconds, ""
 
-    def taken(size: int, length: int) -> float:
-        return work * facts.number * length * size**2 / (SPEED * threads)
+    def needed(size: int, length: int) -> float:
+        return work * facts.number * length * size**2 / facts.threads
 
-    large, more = [size for size in sizes if size >= LARGE], ""
+    large = [size for size in sizes if size >= LARGE]
     tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
-        if taken(size, length) <= seconds:
+        if needed(size, length) <= most:
             break
     else:
         more = "; a GPU would allow more"
-    took = max(1, round(taken(size, length) / 60))
-    on = f"{threads} CPU thread{'s' * (threads != 1)}"
-    if seconds != SECONDS:  # a budget, in which steps are timed next
-        return size, length, f"what should fit into the time on {on}"
-    return size, length, f"about {took} minute{'s' * (took != 1)} on {on}{more}"
+    on = f"on {facts.threads} CPU thread{'s' * (facts.threads != 1)}"
+    if seconds is not None:
+        return size, length, f"what should fit into the time {on}"
+    return size, length, f"roughly {duration(needed(size, length) / speed)} {on}, not timed{more}"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from photos import make_photos, write_digits
 from longtail.recipe import load_recipe
 from longtail.search import find
 from longtail.search.within import Cut
+from longtail.types import InputError
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., str]
@@ -101,3 +102,19 @@ def test_one_search_serves_all_seeds(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert len(searched) == 1
     files = [Path("out") / f"seed-{seed}" / "search.json" for seed in (0, 1)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize("words", [("--minutes", "0"), ("--epochs", "9"), ("--set", "optim.epochs=9")])
+def test_without_a_budget_the_time_that_is_said_is_called_untimed(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    make_photos(Path("photos"), {"": {"a": 6, "b": 4}})
+    said: list[str] = []
+
+    def fit(*_: object, notes: Sequence[str], **__: object) -> None:
+        said.extend(notes)
+        raise InputError("enough")
+
+    monkeypatch.setattr("longtail.api.fit", fit)
+    refused("train", "photos", "--set", "model.pretrained=false", "--model", "test_resnet", *words)
+    assert [line for line in said if re.search(r"image size \d+.*: roughly .* not timed", line)]

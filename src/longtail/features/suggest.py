@@ -26,8 +26,10 @@ ENLARGED = (
 )
 TIMES = 8  # that images are enlarged at most, above that size: more costs, and did worse on 8-pixel digits
 LOOKED_AT = 64  # images measured
-SECONDS = 900.0  # of computing features on a CPU that suggestions aim at
-RATE = 3.0e10  # operations a second and thread of forward passes; rough, of EfficientNet-Lite0
+SECONDS = 1900.0  # of computing features on a CPU that suggestions aim at
+RATE = (
+    1.4e10  # operations a second and thread; EfficientNet-Lite0 at 128 and 224 pixels, CPU seconds, AMD EPYC
+)
 STEPS = 1000  # optimizer steps that the classifiers are to have at least
 
 
@@ -100,5 +102,5 @@ def _size(name: str, features: int, recipe: Recipe, side: int | None) -> tuple[i
     threads = cpu_threads(recipe.run.threads)
     work = features * flop_per_pixel(ModelOptions(name=name, num_experts=1)) / (RATE * threads)
     size = next((side for side in sizes if work * side**2 <= SECONDS), sizes[-1])
-    said = f"take about {duration(work * size**2)} on {threads} CPU thread{'s' * (threads != 1)}"
+    said = f"take roughly {duration(work * size**2)} on {threads} CPU thread{'s' * (threads != 1)}, not timed"
     return size, said

@@ -19,7 +19,7 @@ from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
 from longtail.runs.folder import RunFolder
-from longtail.suggestions import SECONDS, suggest_settings
+from longtail.suggestions import suggest_settings
 from longtail.types import InputError
 
 OWN = get_args(OwnSource)
@@ -127,7 +127,7 @@ def plan(
     epochs: int | None,
     resume: bool,
     read: ReadSource = read_source,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> Plan:
     """The resolved recipe of a command, what to tell about it, and the run folder where the target is one.
 
@@ -137,7 +137,7 @@ def plan(
         epochs: the length asked for.
         resume: whether to go on.
         read: lists the source of the images.
-        seconds: of training that suggestions aim at.
+        seconds: that training should take at most, see `suggest_settings`.
     """
     path = Path(target)
     if path.is_dir() and (path / "recipe.toml").is_file():
@@ -174,7 +174,7 @@ def _is_recipe(target: str) -> bool:
 
 
 def _load(
-    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource, seconds: float
+    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource, seconds: float | None
 ) -> tuple[Recipe, list[str]]:
     """The recipe of a target; where it is images, with settings that fit them and this machine."""
     if given.get("model.frozen") is True and not _is_recipe(target):

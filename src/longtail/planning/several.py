@@ -13,7 +13,6 @@ from longtail.planning.places import RUNS, default_name, missing_folders, reserv
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.runs import SeedRuns, planned_seeds
 from longtail.runs.folder import RunFolder
-from longtail.suggestions import SECONDS
 from longtail.types import InputError
 
 MOST_SEEDS = 1000  # at once
@@ -28,7 +27,7 @@ def plan_seeds(
     resume: bool,
     read: ReadSource = read_source,
     settle: Callable[[Plan], Plan] = lambda planned: planned,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
     """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
     planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)

@@ -23,7 +23,7 @@ from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
 from longtail.search.picture_fits import choose_fit
 from longtail.search.probing import affordable, probe
-from longtail.suggestions import SECONDS, suggest_settings
+from longtail.suggestions import suggest_settings
 from longtail.types import InputError
 
 
@@ -71,10 +71,17 @@ def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
     )
 
 
-def training_seconds(minutes: float | None, runs: int = 1) -> float:
-    """Seconds of training that suggestions should aim at, where there are so many minutes for all of `runs` runs."""
+def training_seconds(minutes: float | None, epochs: int | None, runs: int = 1) -> float | None:
+    """Seconds of training in each of `runs` runs that share so many minutes; None where no time is given.
+
+    Args:
+        minutes: asked for; None: the default, unless a length is asked for.
+        epochs: the length asked for.
+        runs: that share the time.
+    """
     granted = DEFAULT_MINUTES if minutes is None else minutes
-    return 60 * granted * (1 - SEARCH) / max(1, runs) if granted else SECONDS
+    is_given = granted and (epochs is None or minutes is not None)
+    return 60 * granted * (1 - SEARCH) / max(1, runs) if is_given else None
 
 
 def question(planned: Plan, given: Mapping[str, Any], minutes: float) -> dict[str, Any]:
