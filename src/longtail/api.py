@@ -15,7 +15,7 @@ from longtail.engine.job import Load, load_on
 from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
-from longtail.planning import Plan, given_keys, plan, plan_seeds, whole_number
+from longtail.planning import Plan, given_keys, plan, plan_seeds
 from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
 from longtail.runs import Run, SeedRuns
@@ -25,12 +25,12 @@ from longtail.search import (
     Found,
     Search,
     begun,
-    checked_minutes,
     fit_within,
     minutes_of,
     search,
     training_seconds,
 )
+from longtail.train_arguments import checked_epochs, checked_minutes, whole_number
 from longtail.types import InputError
 
 
@@ -75,11 +75,8 @@ def train(
         InputError: something given cannot be used; unless an epoch was finished, nothing is left behind.
         KeyboardInterrupt: stopped by the user; the message says how to continue.
     """
-    epochs, seed, minutes = (
-        whole_number("epochs", epochs),
-        whole_number("seed", seed),
-        checked_minutes(minutes),
-    )
+    epochs, seed = checked_epochs(epochs), whole_number("seed", seed)
+    minutes = checked_minutes(minutes, epochs)
     given = given_keys(set, data=data, method=method, model=model, strict=strict, seed=seed)
     processes, read, began = join_processes(), SourceReader(), time.monotonic()
     seconds = training_seconds(minutes, epochs or given.get("optim.epochs"))
@@ -155,8 +152,8 @@ def train_seeds(
             "several seeds at once run in one process; start them without a launcher, or one by one"
         )
     given = given_keys(set, data=data, method=method, model=model, strict=strict)
-    number, read, began = whole_number("epochs", epochs), SourceReader(), time.monotonic()
-    display, minutes = Display(1, quiet=quiet), checked_minutes(minutes)
+    number, read, began = checked_epochs(epochs), SourceReader(), time.monotonic()
+    display, minutes = Display(1, quiet=quiet), checked_minutes(minutes, number)
     runs_at_once = len(seeds or ())
     seconds = training_seconds(minutes, number or given.get("optim.epochs"), runs_at_once)
     load = _loader(read, display, max(1, runs_at_once), divided_later=minutes != 0 and number is None)

@@ -12,6 +12,13 @@ Bits = Literal[8, 10, 12, 14, 16]
 """How many bits the values of images of 16 bits use."""
 OwnSource = Literal["folder", "parquet", "packed", "table", "list", "inaturalist"]
 """Images of the user's own, by the form in which they lie."""
+VIEWS = {
+    1: "the image",
+    2: "the image and its mirror image",
+    5: "the image and its four corners",
+    10: "the image, its four corners, and the mirror images of all five",
+}
+"""How many views can be asked for, and what they are."""
 
 
 def data_name(source: str, path: str | None) -> str:

@@ -9,6 +9,10 @@ import pytest
 from report_runs import made_up_run
 
 BLOCKED = ("torch", "torchvision", "timm", "sklearn", "matplotlib", "accelerate")
+WRONG = (
+    "train {} --minutes -1", "train {} --minutes 2 --epochs 3", "train {} --epochs 0", "train {} --fit stretch",
+    "train {} --seeds 0,0", "train {} --seeds 0 --seed 1", "predict {} photos --views 0", "evaluate {} --views 3",
+)  # fmt: skip
 PROGRAM = """
 import sys
 
@@ -26,6 +30,8 @@ one, two = sys.argv[1:]
 for words in (["methods"], ["recipes"], ["compare", one, two]):
     assert main(words) == 0, words
 assert main(["compare", one, one + "-missing"]) == 2
+for words in {wrong!r}:
+    assert main(words.format(one).split()) == 2, words
 print("\\n".join(line for run in (one, two) for line in report_lines(Run(run))))
 """
 
@@ -34,7 +40,7 @@ print("\\n".join(line for run in (one, two) for line in report_lines(Run(run))))
 def answer(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     folder = tmp_path_factory.mktemp("read")
     runs = [made_up_run(folder / name, seed=seed) for seed, name in enumerate(("first", "second"))]
-    program = PROGRAM.format(blocked=BLOCKED)
+    program = PROGRAM.format(blocked=BLOCKED, wrong=WRONG)
     return subprocess.run(
         [sys.executable, "-c", program, *map(str, runs)], capture_output=True, text=True, check=False
     )
@@ -52,6 +58,15 @@ def test_and_say_what_they_always_do(answer: subprocess.CompletedProcess[str], s
 def test_what_is_wrong_is_one_line_there_too(
     answer: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
-    (line,) = answer.stderr.splitlines()
-    assert line.startswith("error: ")
-    assert "first-missing does not exist" in line
+    lines = answer.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    assert "first-missing does not exist" in lines[0]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_wrong_options_are_refused_before_anything_is_loaded(
+    answer: subprocess.CompletedProcess[str], number: int
+) -> None:
+    line, words = answer.stderr.splitlines()[1 + number], WRONG[number]
+    name = words.split()[-2].removeprefix("--")
+    assert name in line

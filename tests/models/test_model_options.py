@@ -10,7 +10,7 @@ from torch import nn
 from longtail.models import ExpertModel, ModelOptions, build_model, count_parameters
 from longtail.models.layers import BasicBlock
 from longtail.models.weights import fit_experts
-from longtail.recipe import validate
+from longtail.recipe import load_recipe, validate
 from longtail.types import InputError
 
 
@@ -154,3 +154,12 @@ def test_weights_that_a_resnet_has_no_place_for_are_not_left_out_in_silence(
         model = network(name="resnet50", num_experts=1, **more)
     with pytest.raises(InputError, match=r"no place for \d+ of its tensors, such as 'layer"):
         fit_experts(model, state, "w.pt")
+
+
+def test_the_remedy_for_missing_weights_is_an_option_that_was_given() -> None:
+    given = {"model.name": "resnet32", "model.head": "linear", "data.path": "photos"}
+    with pytest.raises(InputError, match="leave out --frozen") as frozen:
+        load_recipe("features", given)
+    assert "--pretrained" not in str(frozen.value)
+    with pytest.raises(InputError, match="leave out --pretrained"):
+        load_recipe("features", given | {"model.frozen": False})

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.choices import VIEWS
 from longtail.cli.output import data_out, say
 from longtail.stopping import loading
+from longtail.train_arguments import check_fit, checked_epochs, checked_minutes, checked_seeds
 
 if TYPE_CHECKING:
     from longtail.predict import Predictor
@@ -61,6 +63,13 @@ def whole_number(word: str) -> int:
         raise typer.BadParameter(f"{word!r} is not a whole number") from None
 
 
+def _known_views(count: int) -> int:
+    """So many views, where they stand for something."""
+    if count not in VIEWS:
+        raise typer.BadParameter(f"{count} does not fit: give one of {', '.join(map(str, VIEWS))}")
+    return count
+
+
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder that `train` made.")]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Refuse what would otherwise be skipped and reported.")
@@ -78,6 +87,7 @@ ViewsOption = Annotated[
     int,
     typer.Option(
         "--views",
+        callback=_known_views,
         metavar="1|2|5|10",
         help="Average over views of each image: 2, its mirror image too; 5, its corners too; 10, both.",
     ),
@@ -168,33 +178,32 @@ def train(
 ) -> None:
     """Train a recipe, or on your own folder of images, and evaluate."""
     given: dict[str, Any] = dict(pairs(set_ or []))
+    checked_minutes(minutes, checked_epochs(epochs))
+    check_fit(fit)
+    several = _several(seed, seeds)
     if not quiet and is_first() and Path(target).exists():
         say(first_line(target), err=True)
     with loading():
         from longtail import api, report
         from longtail.runs import planned_seeds
 
-    if pretrained:
-        given["model.pretrained"] = True
-    if frozen:
-        given["model.frozen"] = True
-    given |= {
-        key: value for key, value in (("model.weights", weights), ("data.fit", fit)) if value is not None
-    }
-    if no_group_copies:
-        given["data.group_copies"] = False
+    named = {
+        "model.pretrained": pretrained or None, "model.frozen": frozen or None, "model.weights": weights,
+        "data.fit": fit, "data.group_copies": False if no_group_copies else None,
+    }  # fmt: skip
+    given |= {key: value for key, value in named.items() if value is not None}
     options: dict[str, Any] = {
         "data": data, "method": method, "model": model, "epochs": epochs, "minutes": minutes, "out": out, "set": given,
         "resume": resume, "strict": strict, "quiet": quiet,
     }  # fmt: skip
-    if seeds is not None or planned_seeds(Path(target)) is not None:
+    if several is not None or planned_seeds(Path(target)) is not None:
         if seed is not None:
-            raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
-        several = api.train_seeds(target, None if seeds is None else numbers(seeds), **options)
+            raise typer.BadParameter(f"{target} holds runs of several seeds; leave out --seed")
+        trained = api.train_seeds(target, several, **options)
         if quiet:
-            _print_path(several.path)
+            _print_path(trained.path)
         else:
-            say("", *report.summary_lines(several))
+            say("", *report.summary_lines(trained))
         return
     run = api.train(target, seed=seed, **options)
     if not is_first():  # of several processes, the first says it
@@ -267,6 +276,13 @@ def numbers(words: str) -> list[int]:
         return [int(word) for word in words.split(",")]
     except ValueError:
         raise typer.BadParameter(f"--seeds {words!r} is no list of whole numbers, such as 0,1,2") from None
+
+
+def _several(seed: int | None, seeds: str | None) -> list[int] | None:
+    """The seeds of several runs; None where there is one run."""
+    if seed is not None and seeds is not None:
+        raise typer.BadParameter("--seed and --seeds are both given; keep one of them")
+    return None if seeds is None else checked_seeds(numbers(seeds))
 
 
 def pairs(words: Sequence[str]) -> dict[str, str]:

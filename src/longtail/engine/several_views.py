@@ -10,18 +10,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from longtail.choices import VIEWS
 from longtail.types import Batch, InputError
 
 Answers = Iterator[tuple[Batch, Tensor, Tensor]]
 """Batches with the joint logits (B, C) and each expert's logits (M, B, C)."""
 CORNER = 7 / 8  # of the side: what a corner shows
-VIEWS = {
-    1: "the image",
-    2: "the image and its mirror image",
-    5: "the image and its four corners",
-    10: "the image, its four corners, and the mirror images of all five",
-}
-"""How many views can be asked for, and what they are."""
 
 
 class View(NamedTuple):

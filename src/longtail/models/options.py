@@ -152,9 +152,14 @@ class ModelOptions(BaseModel):
 
     def _check_resnet(self) -> None:
         if self.pretrained and self.is_for_small_images:
+            ours = (
+                "or give --weights FILE, or leave out --frozen, which keeps a network as it is"
+                if self.frozen
+                else "or leave out --pretrained (model.pretrained = false)"
+            )
             raise InputError(
                 f"there are no ImageNet weights for {self.name}; choose a network of timm, such as "
-                "--model tf_efficientnet_lite0, or leave out --pretrained"
+                f"--model tf_efficientnet_lite0, {ours}"
             )
         if (self.shared_stages or 0) > (stages := len(RESNETS[self.name].widths)):
             raise InputError(

@@ -1,6 +1,5 @@
 """What a command means before anything runs: the resolved recipe, what to tell about it, and the run folder."""
 
-import operator
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,13 +41,6 @@ def given_keys(
         for key, value in named.items()
         if value is not None
     }
-
-
-def whole_number(name: str, number: Any) -> int | None:
-    try:
-        return None if number is None else operator.index(number)
-    except TypeError:
-        raise InputError(f"{name} = {number!r} does not fit: give a whole number") from None
 
 
 @dataclass(frozen=True)
@@ -231,7 +223,8 @@ def _refuse_frozen(recipe: Recipe) -> None:
         )
     if m.frozen and not (m.pretrained or m.weights):
         raise InputError(
-            "model.frozen = true would keep a backbone of fresh weights as it is; give --pretrained or --weights FILE"
+            "--frozen (model.frozen = true) would keep a backbone of fresh weights as it is; give --pretrained or "
+            "--weights FILE"
         )
 
 

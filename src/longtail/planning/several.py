@@ -8,14 +8,13 @@ from typing import Any
 
 from longtail.data.own_output import said_among_images
 from longtail.data.source_kinds import ReadSource, read_source
-from longtail.planning.command import Plan, plan, summary, whole_number
+from longtail.planning.command import Plan, plan, summary
 from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.runs import SeedRuns, planned_seeds
 from longtail.runs.folder import RunFolder
+from longtail.train_arguments import checked_seeds
 from longtail.types import InputError
-
-MOST_SEEDS = 1000  # at once
 
 
 def plan_seeds(
@@ -40,7 +39,7 @@ def plan_seeds(
         target = next((str(file) for file in sorted(parent.glob("seed-*/recipe.toml"))), "")
         if not target:
             raise InputError(f"{parent}: no run has begun; repeat the original command")
-    seeds = _distinct(seeds)
+    seeds = checked_seeds(seeds)
     if "run.seed" in given:
         raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
     planned_one = plan(
@@ -66,16 +65,6 @@ def plan_seeds(
         RunFolder(parent).check_free()
     notes += [f"{summary(recipe, seeds)} -> {parent}", *said_among_images(parent, recipe.data.path)]
     return recipes, notes, SeedRuns(parent, seeds), missing
-
-
-def _distinct(seeds: Sequence[int] | None) -> list[int]:
-    if len(seeds or ()) > MOST_SEEDS:
-        raise InputError(f"{len(seeds or ()):,} seeds are given; give at most {MOST_SEEDS:,}")
-    known = [number for seed in seeds or () if (number := whole_number("seed", seed)) is not None]
-    if not known or len(set(known)) < len(known):
-        given = ", ".join(map(str, known)) or "none"
-        raise InputError(f"seeds {given} do not fit: give each once, as in 0,1,2")
-    return known
 
 
 def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:

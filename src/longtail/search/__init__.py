@@ -1,7 +1,7 @@
 """Settings found on the user's own images within a budget of time: compared on held-out training images."""
 
 from longtail.search.budget import DEFAULT_MINUTES, Budget
-from longtail.search.command import begun, checked_minutes, minutes_of, search, training_seconds
+from longtail.search.command import begun, minutes_of, search, training_seconds
 from longtail.search.find import Found, find_settings
 from longtail.search.record import Search, Trial
 from longtail.search.within import fit_within
@@ -13,7 +13,6 @@ __all__ = [
     "Search",
     "Trial",
     "begun",
-    "checked_minutes",
     "find_settings",
     "fit_within",
     "minutes_of",

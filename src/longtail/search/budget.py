@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 
 DEFAULT_MINUTES = 15.0  # of `longtail train FOLDER`; what one waits for at a desk
-LEAST = 0.1  # minutes in which anything can be trained
-MOST = 10 * 24 * 60.0  # minutes
 SEARCH = 1 / 3  # share of the time that is left once the images are read; no more of it is spent on a search
 RESERVE = 0.07  # share of the time that is left for what cannot be timed: saving, the report, a busy machine
 FEWEST = 120.0  # seconds that must be left for a search

@@ -17,7 +17,7 @@ from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
 from longtail.runs.folder import RunFolder
-from longtail.search.budget import DEFAULT_MINUTES, FEWEST, LEAST, MOST, SEARCH, Budget
+from longtail.search.budget import DEFAULT_MINUTES, FEWEST, SEARCH, Budget
 from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
@@ -25,25 +25,6 @@ from longtail.search.picture_fits import choose_fit
 from longtail.search.probing import affordable, probe
 from longtail.suggestions import suggest_settings
 from longtail.types import InputError
-
-
-def checked_minutes(minutes: Any) -> float | None:
-    """Minutes as given.
-
-    Raises:
-        InputError: they are no number of minutes.
-    """
-    if minutes is None:
-        return None
-    if (
-        isinstance(minutes, bool)
-        or not isinstance(minutes, int | float)
-        or not (minutes == 0 or LEAST <= minutes <= MOST)
-    ):
-        raise InputError(
-            f"minutes = {minutes!r} does not fit: give {LEAST:g} to {MOST:,.0f}, or 0 (suggested settings, no search)"
-        )
-    return float(minutes)
 
 
 def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
