@@ -18,7 +18,7 @@ from longtail.engine.train import fit
 from longtail.planning import Plan, given_keys, plan, plan_seeds
 from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
-from longtail.runs import Run, SeedRuns
+from longtail.runs import Run, SeedRuns, layout
 from longtail.runs.folder import RunFolder
 from longtail.search import (
     Budget,
@@ -172,7 +172,7 @@ def train_seeds(
         str(target), seeds, given, number, out, resume, read, settle, seconds
     )  # fmt: skip
     display.epochs, kept = recipes[0].optim.epochs, chosen[0].contents() if chosen else None
-    going_on = [resume and (folder.path / "recipe.toml").is_file() for folder in runs.folders]
+    going_on = [resume and (folder.path / layout.RECIPE).is_file() for folder in runs.folders]
     try:
         runs.write_plan()
         fit_together(
@@ -268,7 +268,7 @@ def _tidied(folder: Path, made: Sequence[Path]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _remove_empty(made)
-        if (folder / "recipe.toml").is_file():
+        if (folder / layout.RECIPE).is_file():
             again = f"longtail train {shlex.quote(str(folder))} --resume"
             raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
         raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None

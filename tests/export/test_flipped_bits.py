@@ -12,7 +12,7 @@ import safetensors.torch
 import longtail
 from longtail.cli.main import main
 from longtail.predict.onnx_file import sealed
-from longtail.predict.weights import RUN_WEIGHTS
+from longtail.runs.layout import WEIGHTS
 from longtail.types import InputError
 
 
@@ -26,10 +26,10 @@ def flipped(source: Path, target: Path, place: int) -> Path:
 def test_a_bit_in_a_runs_weights(icl: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     shutil.copytree(icl.run, run)
-    whole = run / RUN_WEIGHTS
+    whole = run / WEIGHTS
     sound = whole.read_bytes()
     for share in (0.3, 0.6, 0.99):  # within the numbers
-        flipped(icl.run / RUN_WEIGHTS, whole, int(share * len(sound)))
+        flipped(icl.run / WEIGHTS, whole, int(share * len(sound)))
         with pytest.raises(InputError, match="SHA-256"):
             longtail.load(run)
     assert main(["predict", str(run), str(tmp_path), "-o", str(tmp_path / "p.csv")]) == 2
@@ -39,12 +39,12 @@ def test_a_bit_in_a_runs_weights(icl: Any, tmp_path: Path, capsys: pytest.Captur
 def test_weights_without_a_digest_are_older_ones(icl: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(icl.run, run)
-    with safetensors.safe_open(run / RUN_WEIGHTS, "pt") as file:
+    with safetensors.safe_open(run / WEIGHTS, "pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert set(metadata) == {"longtail", "sha256", "format_version"}
     del metadata["sha256"]
-    safetensors.torch.save_file(tensors, run / RUN_WEIGHTS, metadata)
+    safetensors.torch.save_file(tensors, run / WEIGHTS, metadata)
     longtail.load(run)
 
 

@@ -19,9 +19,10 @@ import longtail
 from longtail.cli.main import main
 from longtail.export import export
 from longtail.predict.description import FileDescription, WeightsDescription
-from longtail.predict.stored import CONFIG, WEIGHTS, FolderDescription, read_pretrained
-from longtail.predict.weights import RUN_WEIGHTS, read_tensors, rebuild
+from longtail.predict.stored import FolderDescription, read_pretrained
+from longtail.predict.weights import read_tensors, rebuild
 from longtail.records import parse_record
+from longtail.runs import layout
 from longtail.types import InputError
 
 Facts = dict[str, Any]
@@ -84,9 +85,9 @@ def folder(icl: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_description_is_checked(icl: Any, folder: Path) -> None:
     """The forms alone, without a network: of weights, of files, and of a folder."""
     forms = {
-        WeightsDescription: said_by(icl.run / RUN_WEIGHTS),
+        WeightsDescription: said_by(icl.run / layout.WEIGHTS),
         FileDescription: longtail.load(icl.pt2).facts,
-        FolderDescription: json.loads((folder / CONFIG).read_text()),
+        FolderDescription: json.loads((folder / layout.EXPORTED).read_text()),
     }
     for form, found in forms.items():
         facts = {key: value for key, value in found.items() if key in form.model_fields}
@@ -245,7 +246,7 @@ def test_weights_are_held_to_what_they_say(icl: Any, tmp_path: Path) -> None:
     run = Path(
         shutil.copytree(icl.run, tmp_path / "run", ignore=shutil.ignore_patterns("export", "plots", "state"))
     )
-    source, target = icl.run / RUN_WEIGHTS, run / RUN_WEIGHTS
+    source, target = icl.run / layout.WEIGHTS, run / layout.WEIGHTS
     facts = said_by(source)
 
     def refused(text: str | None, change: Callable[[Any], None] = lambda _: None) -> str:
@@ -288,7 +289,7 @@ def test_numbers_that_are_none_end_the_command(
 
 def test_the_files_of_a_folder_belong_together(folder: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(folder, tmp_path / "model"))
-    config = json.loads((copied / CONFIG).read_text())
+    config = json.loads((copied / layout.EXPORTED).read_text())
     for key, value in (
         ("model_type", "bert"), ("classes", config["classes"][::-1]), ("image_size", 16), ("temperature", 2.0),
         ("num_experts", 2), ("epoch", 1), ("method", "cross_entropy"), ("model", "resnet32"), ("mean", [0.5] * 3),
@@ -296,14 +297,24 @@ def test_the_files_of_a_folder_belong_together(folder: Path, tmp_path: Path) -> 
         ("id2label", config["id2label"] | {"0": "renamed"}), ("id2label", {}), ("label2id", {"0": 1, "1": 0}),
         ("recipe", config["recipe"] | {"method": {"name": "cross_entropy"}}),
     ):  # fmt: skip
-        (copied / CONFIG).write_text(json.dumps(config | {key: value}))
-        assert CONFIG in one_line(lambda: longtail.load(copied)), key
-    (copied / CONFIG).write_text("[" * 10**5)
-    assert CONFIG in one_line(lambda: longtail.load(copied))
-    (copied / CONFIG).write_text(json.dumps(config))
+        (copied / layout.EXPORTED).write_text(json.dumps(config | {key: value}))
+        assert layout.EXPORTED in one_line(lambda: longtail.load(copied)), key
+    (copied / layout.EXPORTED).write_text("[" * 10**5)
+    assert layout.EXPORTED in one_line(lambda: longtail.load(copied))
+    (copied / layout.EXPORTED).write_text(json.dumps(config))
     with_description(
-        folder / WEIGHTS, copied / WEIGHTS, json.dumps(said_by(folder / WEIGHTS)), filled(np.nan)
+        folder / layout.EXPORTED_WEIGHTS,
+        copied / layout.EXPORTED_WEIGHTS,
+        json.dumps(said_by(folder / layout.EXPORTED_WEIGHTS)),
+        filled(np.nan),
     )
     assert "not finite" in one_line(lambda: read_pretrained(copied))
-    with_description(folder / WEIGHTS, copied / WEIGHTS, json.dumps(said_by(folder / WEIGHTS)))
-    assert read_tensors(copied / WEIGHTS, "export it again")[0] == read_pretrained(copied).description
+    with_description(
+        folder / layout.EXPORTED_WEIGHTS,
+        copied / layout.EXPORTED_WEIGHTS,
+        json.dumps(said_by(folder / layout.EXPORTED_WEIGHTS)),
+    )
+    assert (
+        read_tensors(copied / layout.EXPORTED_WEIGHTS, "export it again")[0]
+        == read_pretrained(copied).description
+    )

@@ -14,9 +14,8 @@ from longtail.predict.weights import training_counts
 from longtail.report import comparison_lines, report_lines
 from longtail.report.facts import collect
 from longtail.report.page.heat_maps import heat_maps
-from longtail.runs import Run
+from longtail.runs import Run, layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.schema import AuditRecord, Environment
 from longtail.runs.seeds import planned_seeds
 from longtail.types import InputError
 from report_runs import made_up_run
@@ -37,8 +36,8 @@ FACTS = {"classes": list(NAMES), "recipe": "r", "method": "icl", "model": "resne
 JSON = {
     "status.json": lambda path: Run(path).status,
     "classes.json": lambda path: training_counts(RunFolder(path), NAMES),
-    "env.json": lambda path: Run(path).record("env.json", Environment),
-    "audit.json": lambda path: Run(path).record("audit.json", AuditRecord),
+    "env.json": lambda path: Run(path).read(layout.ENVIRONMENT),
+    "audit.json": lambda path: Run(path).read(layout.AUDIT),
     "eval/test/metrics.json": lambda path: Run(path).metrics,
     "explain/explain.json": lambda path: heat_maps(Run(path), "all"),
     "summary.json": planned_seeds,

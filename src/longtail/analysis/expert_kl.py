@@ -11,7 +11,7 @@ from longtail.analysis.asking import divergence
 from longtail.analysis.drawing import color_of, group_axis, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, need_experts, probing
 from longtail.report.style import GRID
-from longtail.runs import Run
+from longtail.runs import Run, layout
 from longtail.runs.groups import GROUPS
 from longtail.types import InputError
 
@@ -56,8 +56,8 @@ def _measured(run: Run) -> tuple[list[float | None], str]:
         if (noted := record.get(PROBE)) is not None:
             if len(noted) != len(run.classes):
                 raise InputError(
-                    f"{run.path / 'log.jsonl'} is damaged (an {PROBE} of {len(noted)} classes where classes.json has "
-                    f"{len(run.classes)}); train the run again: {probing(run, PROBE)}"
+                    f"{run.path / layout.LOG} is damaged (an {PROBE} of {len(noted)} classes where "
+                    f"{layout.CLASSES} has {len(run.classes)}); train the run again: {probing(run, PROBE)}"
                 )
             return noted, f"after epoch {record['epoch'] + 1}"
     return divergence(run), "now"

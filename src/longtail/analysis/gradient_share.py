@@ -7,7 +7,7 @@ from longtail.analysis.drawing import color_of, mark_of, new_panels, short_name
 from longtail.analysis.sources import Runs, need_experts, probing
 from longtail.report.style import RULE, epoch_axis, name_ends
 from longtail.report.training_plot import MARKED
-from longtail.runs import Run
+from longtail.runs import Run, layout
 from longtail.types import InputError
 
 PROBE = "gradient_share"
@@ -30,7 +30,7 @@ def _shares(name: str, run: Run) -> pd.DataFrame:
         raise InputError(f"{run.path} has no shares of the gradient; train it with: {probing(run, PROBE)}")
     if any(len(shares) != experts for shares in known):
         raise InputError(
-            f"{run.path / 'log.jsonl'} is damaged (a {PROBE} is not of {experts} experts, as recipe.toml has); "
+            f"{run.path / layout.LOG} is damaged (a {PROBE} is not of {experts} experts, as {layout.RECIPE} has); "
             f"train the run again: {probing(run, PROBE)}"
         )
     rows = [

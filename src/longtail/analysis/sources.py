@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from longtail.report.facts.evaluation import Evaluation, read_evaluation
-from longtail.runs import Run
+from longtail.runs import Run, layout
 from longtail.types import InputError
 
 Runs = Mapping[str, Run]
@@ -24,7 +24,7 @@ def named_runs(paths: Sequence[str | Path]) -> dict[str, Run]:
     if twice := next((run for run, own in zip(runs, parts, strict=True) if parts.count(own) > 1), None):
         raise InputError(f"{twice.path} is given twice; give each run once")
     names = distinct_names(parts)
-    if len(runs) == 1 and re.fullmatch(r"seed-\d+", names[0]):
+    if len(runs) == 1 and re.fullmatch(layout.seed_folder(r"\d+"), names[0]):
         names = ["/".join(parts[0][-2:])]
     return dict(zip(names, runs, strict=True))
 
@@ -58,7 +58,7 @@ def need_experts(run: Run) -> int:
 
 def probing(run: Run, probe: str) -> str:
     """The command that trains a run again with a probe."""
-    recipe = shlex.quote(str(run.path / "recipe.toml"))
+    recipe = shlex.quote(str(run.path / layout.RECIPE))
     return f"longtail train {recipe} --set 'run.probes=[\"{probe}\"]'"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli.runs import RunArgument, Strict, note
+from longtail.runs import layout
 from longtail.stopping import loading
 
 
@@ -33,7 +34,7 @@ def calibrate(
     )
     for line in found.lines():
         typer.echo(line)
-    typer.echo(f"bring eval/ up to date with: longtail evaluate {shlex.quote(run)}")
-    exports = Path(run) / "export"
+    typer.echo(f"bring {layout.evaluation('')}/ up to date with: longtail evaluate {shlex.quote(run)}")
+    exports = Path(run) / layout.EXPORTS
     if exports.is_dir() and any(exports.iterdir()):
         typer.echo(f"{exports} keeps the temperature from before; export again with --overwrite")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longtail.cli.runs import INCOMPLETE, RunArgument, note
+from longtail.runs import layout
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Images or folders of images. [default: six evaluated images, by a rule; written to RUN/explain/]",
+            help="Images or folders of images. [default: six evaluated images, by a rule; written to "
+            f"RUN/{layout.EXPLAIN}/]",
         ),
     ] = None,
     out: Annotated[
@@ -36,12 +38,13 @@ def explain(
         typer.Option(metavar="N", min=1, max=100, help="With SOURCE: most images on a sheet. [default: 24]"),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE of -o; RUN/explain/ is always replaced.")
+        bool,
+        typer.Option("--overwrite", help=f"Replace FILE of -o; RUN/{layout.EXPLAIN}/ is always replaced."),
     ] = False,
 ) -> None:
     """Show where in an image each expert sees the class (Grad-CAM)."""
     if sources and out is None:
-        raise typer.BadParameter("name the sheet to write, such as -o sheet.png")
+        raise typer.BadParameter(f"name the sheet to write, such as -o {layout.SHEET}")
     if not sources and limit is not None:
         raise typer.BadParameter("--limit is for the images of SOURCE; give some, or leave it out")
     file = None if out is None else _png(out, sources or [], overwrite=overwrite)
@@ -98,7 +101,7 @@ def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None)
     _note_of_few_places(found)
     typer.echo(f"chosen: {RULE}", err=True)
     typer.echo(
-        f"{counted(len(found), 'image')} in {file or folder / 'sheet.png'}; for the report: {folder}",
+        f"{counted(len(found), 'image')} in {file or folder / layout.SHEET}; for the report: {folder}",
         err=True,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from longtail.cli.runs import RunArgument
+from longtail.runs import layout
 from longtail.stopping import loading
 
 
@@ -18,7 +19,9 @@ def export(
     ] = "onnx",
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="File or folder. [default: in the run's export/]"),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help=f"File or folder. [default: in the run's {layout.EXPORTS}/]"
+        ),
     ] = None,
     data: Annotated[
         str | None,

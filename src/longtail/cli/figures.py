@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longtail.cli.output import say
+from longtail.runs import layout
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _opened(name: str, paths: list[str], out: str | None, *, overwrite: bool) ->
     runs = named_runs(paths)
     if out is None and len(paths) > 1:
         raise typer.BadParameter("name the folder to write into, such as -o figures")
-    folder = Path(paths[0]) / "figures" if out is None else Path(out)
+    folder = Path(paths[0]) / layout.FIGURES if out is None else Path(out)
     for run in runs.values():
         data = run.recipe["data"].get("path")
         if out is not None and data is not None:

@@ -7,6 +7,7 @@ import typer
 
 from longtail.cli.output import say
 from longtail.cli.runs import RunArgument
+from longtail.runs import layout
 from longtail.stopping import loading
 
 IMAGES = ("none", "errors", "all")
@@ -26,10 +27,10 @@ def report(
         typer.Option(
             metavar="none|errors|all",
             parser=shown_images,
-            help="Which images report.html shows: none, those wrongly named, or right ones beside them.",
+            help=f"Which images {layout.REPORT} shows: none, those wrongly named, or right ones beside them.",
         ),
     ] = "all",
-    open_: Annotated[bool, typer.Option("--open", help="Open report.html in the browser.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help=f"Open {layout.REPORT} in the browser.")] = False,
 ) -> None:
     """Print a run's scores by class size, draw plots, and write report.html."""
     with loading():
@@ -51,4 +52,4 @@ def _open(file: Path) -> None:
     import webbrowser
 
     if not webbrowser.open(file.as_uri()):
-        typer.echo("no browser could be started here; open report.html in one yourself", err=True)
+        typer.echo(f"no browser could be started here; open {layout.REPORT} in one yourself", err=True)

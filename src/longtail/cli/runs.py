@@ -12,6 +12,7 @@ import typer
 
 from longtail.choices import VIEWS
 from longtail.cli.output import data_out, say
+from longtail.runs import layout
 from longtail.stopping import loading
 from longtail.train_arguments import check_fit, checked_epochs, checked_minutes, checked_seeds
 
@@ -107,7 +108,7 @@ def train(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="A shipped recipe, a recipe.toml, a folder or table of images."
+            metavar="TARGET", help=f"A shipped recipe, a {layout.RECIPE}, a folder or table of images."
         ),
     ],
     data: Annotated[str | None, typer.Option(metavar="PATH", help="Where the images are.")] = None,
@@ -238,7 +239,7 @@ def evaluate(
     note(classifier)
     metrics = classifier.evaluate(data, strict=strict, prior=prior, views=views)
     place = classifier.folder.path
-    say(*evaluation_lines(metrics, place), *abstaining_lines(place / "eval" / metrics["split"]))
+    say(*evaluation_lines(metrics, place), *abstaining_lines(place / layout.evaluation(metrics["split"])))
 
 
 def compare(

@@ -7,6 +7,7 @@ import typer
 from longtail.cli.output import say
 from longtail.cli.runs import numbers, pairs
 from longtail.durations import duration
+from longtail.runs import layout
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def bench(
         typer.Option(metavar="N", help="Stop after this long with exit status 3; the same command goes on."),
     ] = None,
     out: Annotated[
-        str, typer.Option(metavar="DIR", help="Where run folders go: DIR/STUDY/ROW/seed-N.")
+        str,
+        typer.Option(metavar="DIR", help=f"Where run folders go: DIR/STUDY/ROW/{layout.seed_folder('N')}."),
     ] = "runs",
     results: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where result files go. [default: OUT/STUDY/results]")

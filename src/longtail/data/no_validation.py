@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+from longtail.runs import layout
+
 SUGGESTED = 0.1  # of each class, where there is a test part and validation images are missed
 
 
@@ -14,9 +16,9 @@ def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
         divisible: whether `data split` takes them.
 
     >>> no_validation("my photos").partition("the test part too: ")[2]
-    "longtail data split 'my photos' -o splits.csv --again --val 0.1"
+    "longtail data split 'my photos' -o {layout.SPLITS} --again --val 0.1"
     """
-    way = f"longtail data split {shlex.quote(str(path))} -o splits.csv --again --val {SUGGESTED}"
+    way = f"longtail data split {shlex.quote(str(path))} -o {layout.SPLITS} --again --val {SUGGESTED}"
     return (
         "has a test part and no validation part, so no temperature is fitted and nothing (thresholds, settings) can be "
         f"chosen but on test images; to hold out images of each class: --set data.validation={SUGGESTED}"

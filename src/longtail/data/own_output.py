@@ -18,18 +18,19 @@ from longtail.data.entries import (
 )
 from longtail.errors import InputError
 from longtail.records import decoded, parse_json, parse_toml, read_bytes
+from longtail.runs import layout
 
 _MARKS = (  # names that are together in a folder that longtail wrote; the first file proves it
-    ("recipe.toml", "classes.json"), ("recipe.toml", "status.json"), ("recipe.toml", "env.json"),
-    ("audit.json", "counts.csv"), ("explain.json", "sheet.png"), ("packed.json",),
-    ("config.json", "model.safetensors", "preprocessor_config.json"),
+    (layout.RECIPE, layout.CLASSES), (layout.RECIPE, layout.STATUS), (layout.RECIPE, layout.ENVIRONMENT),
+    (layout.AUDIT, layout.COUNTS), (layout.EXPLAINED, layout.SHEET), (layout.PACKED,),
+    (layout.EXPORTED, layout.EXPORTED_WEIGHTS, layout.PREPROCESSOR),
 )  # fmt: skip
 _KEYS = {  # such a file -> what it holds
-    "recipe.toml": {"data", "model", "method", "optim"},
-    "audit.json": {"counts", "left_out", "duplicates"},
-    "explain.json": {"rule", "layer", "images"},
-    "packed.json": {"format", "short_side", "parts"},
-    "config.json": {"longtail_version", "recipe"},
+    layout.RECIPE: {"data", "model", "method", "optim"},
+    layout.AUDIT: {"counts", "left_out", "duplicates"},
+    layout.EXPLAINED: {"rule", "layer", "images"},
+    layout.PACKED: {"format", "short_side", "parts"},
+    layout.EXPORTED: {"longtail_version", "recipe"},
 }
 _SMALL_PICTURE = re.compile(r"\d\d+(-\d+)?\.webp")  # of an explanation
 _RUNS = "runs"  # where runs lie by default; while the first one begins, its folder is empty
@@ -76,13 +77,13 @@ def images_of_others(folder: Path) -> Iterator[Path]:
 def _is_ours(path: Path) -> bool:
     """Whether a file has the name and place of a picture, or of pixels, that longtail writes."""
     if path.suffix == ".pixels":
-        return (path.parent / "packed.json").exists()
-    if path.parent.name == "plots":
-        return path.suffix == ".png" and (path.parent.parent / "recipe.toml").exists()
-    if path.name == "counts.png":
-        return (path.parent / "audit.json").exists()
-    is_explanation = path.name == "sheet.png" or _SMALL_PICTURE.fullmatch(path.name) is not None
-    return is_explanation and (path.parent / "explain.json").exists()
+        return (path.parent / layout.PACKED).exists()
+    if path.parent.name == layout.PLOTS:
+        return path.suffix == ".png" and (path.parent.parent / layout.RECIPE).exists()
+    if path.name == layout.COUNTS_PLOT:
+        return (path.parent / layout.AUDIT).exists()
+    is_explanation = path.name == layout.SHEET or _SMALL_PICTURE.fullmatch(path.name) is not None
+    return is_explanation and (path.parent / layout.EXPLAINED).exists()
 
 
 def _is_proof(file: Path) -> bool:

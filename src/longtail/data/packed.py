@@ -28,9 +28,10 @@ from longtail.data.listing import Listing, Source
 from longtail.data.stored import StoredPixels
 from longtail.machine import pass_on
 from longtail.records import Record, check_record, parse_json, read_bytes, refuse_newer, short, unique
+from longtail.runs import layout
 from longtail.types import InputError
 
-MANIFEST = "packed.json"
+MANIFEST = layout.PACKED
 FORMAT, VERSION = "longtail-packed", 1
 AGAIN = "pack it again"
 MOST = 2**30  # bytes of packed.json, which names every unreadable image

@@ -24,6 +24,7 @@ from longtail.data.parquet import holds_images, read_parquet
 from longtail.data.published import PUBLISHED, get_it, read_published
 from longtail.data.shards import parquet_files
 from longtail.data.table import TABLES, read_table
+from longtail.runs import layout
 from longtail.types import InputError
 
 ReadSource = Callable[[DataOptions], Source]
@@ -52,7 +53,7 @@ def sources() -> dict[str, str]:
         "table": "a CSV or Parquet file with the columns path, label and, where wanted, split and group: --data FILE",
         "list": "lines `path label` as of ImageNet-LT: --data FILE, or a folder with *train*.txt and *test*.txt",
         "inaturalist": "annotations as of iNaturalist: --data FILE, or a folder with train*.json and val*.json",
-        "packed": "what `longtail data pack` made of one of these: --data PATH with packed.json",
+        "packed": f"what `longtail data pack` made of one of these: --data PATH with {layout.PACKED}",
     }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from longtail.machine import pass_on
 from longtail.recipe import Recipe, as_recorded, difference, load_recipe, validate
 from longtail.records import Record, check_record, short
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.schema import EpochRecord, check_epochs
 from longtail.types import InputError
@@ -67,7 +68,7 @@ def save_state(folder: RunFolder, state: dict[str, Any]) -> None:
     """Write the state atomically; the one before it is replaced only when the new one is on disk."""
     packed = io.BytesIO()  # torch tells of a full disk in riddles, so it writes into memory
     torch.save(state, packed)
-    folder.write("state/last.pt", lambda file: file.write(packed.getbuffer()))
+    folder.write(layout.STATE, lambda file: file.write(packed.getbuffer()))
 
 
 def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
@@ -76,10 +77,10 @@ def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
     Raises:
         InputError: the folder is no run, is damaged, or belongs to another recipe (the difference is listed).
     """
-    if not (folder.path / "recipe.toml").exists():
+    if not (folder.path / layout.RECIPE).exists():
         raise InputError(f"{folder.path} is not a run folder; give a folder that `train` made")
     folder.check_version()
-    stored = load_recipe(str(folder.path / "recipe.toml"))[0]
+    stored = load_recipe(str(folder.path / layout.RECIPE))[0]
     if not folder.checkpoint.exists():
         _refuse_other(folder, stored, recipe)
         return None
@@ -144,7 +145,7 @@ def _line(error: Exception) -> str:
 
 def _refuse_edited(folder: RunFolder, saved: Recipe, stored: Recipe) -> None:
     """Refuse a recipe.toml that no longer says what the finished epochs were trained with."""
-    file = folder.path / "recipe.toml"
+    file = folder.path / layout.RECIPE
     edited = _differences(saved, stored)
     if edited:
         raise InputError(

@@ -25,6 +25,7 @@ from longtail.method import Method, Stage
 from longtail.metrics import class_groups
 from longtail.models import ExpertModel, build_model, count_parameters
 from longtail.recipe import Recipe
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
@@ -255,19 +256,21 @@ def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = Non
         more: further entries of env.json.
     """
     data, folder = job.data, job.folder
-    folder.write_text("recipe.toml", job.recipe.to_toml())
-    folder.write_json("env.json", environment(job.runtime) | {"index_hash": data.index_hash, **(more or {})})
+    folder.write_text(layout.RECIPE, job.recipe.to_toml())
+    folder.write_json(
+        layout.ENVIRONMENT, environment(job.runtime) | {"index_hash": data.index_hash, **(more or {})}
+    )
     o = job.recipe.data
     groups = class_groups(data.class_counts, o.many_above, o.few_below)
     rows = zip(data.class_names, data.class_counts.tolist(), groups, strict=True)
     folder.write_json(
-        "classes.json",
+        layout.CLASSES,
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
-    folder.write_csv("splits.csv", image_rows(data))
-    folder.write_json("audit.json", audit_loaded(data, job.recipe.data.fit).contents())
+    folder.write_csv(layout.SPLITS, image_rows(data))
+    folder.write_json(layout.AUDIT, audit_loaded(data, job.recipe.data.fit).contents())
     if data.notes.unreadable:
-        folder.write_csv("unreadable.csv", [("path", "reason"), *data.notes.unreadable])
+        folder.write_csv(layout.UNREADABLE, [("path", "reason"), *data.notes.unreadable])
     folder.set_status("running", epoch=epochs, epochs=job.recipe.optim.epochs)
 
 

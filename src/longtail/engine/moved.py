@@ -10,8 +10,8 @@ import pandas as pd
 from longtail.data.dataset import counted
 from longtail.engine.job import Job, describe_job, image_rows
 from longtail.recipe import Recipe, as_recorded, load_recipe, validate
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.schema import Environment
 from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
@@ -32,11 +32,11 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
         InputError: the first differences are listed.
     """
     folder, epochs = job.folder, 0 if state is None else len(state["records"])
-    before = load_recipe(str(folder.path / "recipe.toml"))[0]
+    before = load_recipe(str(folder.path / layout.RECIPE))[0]
     known = [before] if state is None else [before, validate(as_recorded(state["recipe"]))]
     moved = any(_place(recipe) != _place(job.recipe) for recipe in known)
     same = state is None or state["index_hash"] == job.data.index_hash
-    began = state is not None or (folder.path / "splits.csv").is_file()
+    began = state is not None or (folder.path / layout.SPLITS).is_file()
     if began and (moved or not same):
         changed, other = _differences(job)
         if changed or not same:
@@ -75,15 +75,15 @@ def _place(recipe: Recipe) -> tuple[str | None, ...]:
 
 def _moves(job: Job) -> list[Any]:
     """Where the images lay before, as env.json says it."""
-    if not (job.folder.path / "env.json").is_file():
+    if not (job.folder.path / layout.ENVIRONMENT).is_file():
         return []
-    found = getattr(job.folder.read("env.json", Environment), "moved", [])
+    found = getattr(job.folder.read(layout.ENVIRONMENT), "moved", [])
     return list(found) if isinstance(found, list) else []
 
 
 def _differences(job: Job) -> tuple[list[str] | None, int]:
     """What is different of the training images, and how many others differ; None where no content is recorded."""
-    before = read_splits(job.folder.path / "splits.csv", job.folder.classes(), job.folder.restore)
+    before = read_splits(job.folder.path / layout.SPLITS, job.folder.classes(), job.folder.restore)
     columns, *rows = image_rows(job.data)
     now = pd.DataFrame(rows, columns=list(columns))
     now["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in now["path"]]

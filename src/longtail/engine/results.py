@@ -13,6 +13,7 @@ from longtail.engine.scores import write_evaluation
 from longtail.engine.temperature import temperature_entry, temperature_of
 from longtail.engine.weights_file import pack_weights
 from longtail.method import Stage
+from longtail.runs import layout
 
 
 def evaluate_split(
@@ -73,8 +74,8 @@ def write_weights(job: Job, stage: Stage, temperature: float | None = None) -> N
     description = job.description(stage) | {"epoch": len(job.records)}
     description |= temperature_entry(temperature, "val")
     packed = pack_weights(tensors, description)
-    job.folder.write("weights/last.safetensors", lambda file: file.write(packed))
-    job.folder.write_json("weights/model.json", description)
+    job.folder.write(layout.WEIGHTS, lambda file: file.write(packed))
+    job.folder.write_json(layout.DESCRIPTION, description)
 
 
 def _evaluated_on(job: Job, stage: Stage) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from longtail.data import Split
 from longtail.engine.evaluate import Evaluation, Predictions
 from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, to_metrics
 from longtail.metrics.reliability import risk_coverage
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 
@@ -85,7 +86,7 @@ def write_evaluation(
     Returns:
         The content of metrics.json.
     """
-    where = f"eval/{name}"
+    where = partial(layout.evaluation, name)
     counts, predictions = evaluation.calibrated, evaluation.predictions
     images = {
         "unknown_classes": dict(split.unknown_classes),
@@ -93,21 +94,21 @@ def write_evaluation(
         "repaired": [{"path": path, "ignored": what} for path, what in split.repaired],
     }
     metrics = _metrics(classes, evaluation) | images | dict(more)
-    folder.write_json(f"{where}/metrics.json", metrics)
+    folder.write_json(where(layout.METRICS), metrics)
     rows = per_class_rows(
         counts, classes.counts, classes.names, many_above=classes.many_above, few_below=classes.few_below
     )
-    folder.write_csv(f"{where}/per_class.csv", rows_of(pd.DataFrame(rows)))
-    folder.write_csv(f"{where}/confusions.csv", rows_of(_confusions(counts, classes.names)))
+    folder.write_csv(where(layout.PER_CLASS), rows_of(pd.DataFrame(rows)))
+    folder.write_csv(where(layout.CONFUSIONS), rows_of(_confusions(counts, classes.names)))
     risk = _risk_coverage(split, classes, predictions)
-    folder.write_csv(f"{where}/risk_coverage.csv", rows_of(risk))
+    folder.write_csv(where(layout.RISK_COVERAGE), rows_of(risk))
     table = prediction_table(split.ids, predictions, classes.names)
     if evaluation.temperature != 1:
         table["uncalibrated_confidence"] = predictions.uncalibrated.numpy()
     table.insert(1, "class", [classes.names[index] for index in split.targets.tolist()])
     table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
     write = partial(table.to_parquet, index=False, write_page_checksum=True)
-    folder.write(f"{where}/predictions.parquet", write)
+    folder.write(where(layout.PREDICTIONS), write)
     return metrics
 
 

@@ -2,6 +2,7 @@
 
 from longtail.engine.checkpoint import load_state, save_state
 from longtail.recipe import Recipe, scaled
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 
 
@@ -28,5 +29,5 @@ def shorten(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
     shorter, state = scaled(recipe, epochs), load_state(folder, recipe)
     if state is not None:
         save_state(folder, state | {"recipe": shorter.model_dump(mode="json")})
-    folder.write_text("recipe.toml", shorter.to_toml())
+    folder.write_text(layout.RECIPE, shorter.to_toml())
     return shorter

@@ -20,6 +20,7 @@ from longtail.engine.results import evaluate_split, find_temperature, write_eval
 from longtail.engine.step import StageTraining
 from longtail.method import Stage
 from longtail.recipe import Recipe
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 
@@ -120,7 +121,7 @@ def _begin(job: Job, notes: Sequence[str] | None, chosen: Mapping[str, Any] | No
     try:
         job.processes.run_on_main(lambda: describe_job(job))
         if chosen is not None:
-            job.processes.run_on_main(lambda: job.folder.write_json("search.json", chosen))
+            job.processes.run_on_main(lambda: job.folder.write_json(layout.SEARCH, chosen))
         yield from _train(job, None, notes)
     except InputError:
         if job.processes.is_first and not job.folder.checkpoint.is_file():
@@ -153,7 +154,7 @@ def _stopped(job: Job, status: str) -> None:
     try:
         job.folder.set_status(status, epoch=len(job.records), epochs=job.recipe.optim.epochs)
     except InputError as error:
-        job.display.say(f"status.json could not be brought up to date: {error}")
+        job.display.say(f"{layout.STATUS} could not be brought up to date: {error}")
 
 
 def _files(job: Job) -> list[str]:

@@ -18,9 +18,8 @@ from longtail.api import train
 from longtail.estimator.kept_run import KeptRun
 from longtail.estimator.pictures import Pictures, as_pictures, class_names, remove_pictures, write_pictures
 from longtail.predict import Classifier, items_of, named_image, unreadable_warning
-from longtail.runs import Run
+from longtail.runs import Run, layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.schema import AuditRecord
 from longtail.types import InputError
 
 
@@ -163,7 +162,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 ) from None
             raise
         finally:
-            if not (out / "recipe.toml").is_file():
+            if not (out / layout.RECIPE).is_file():
                 remove_pictures(images)
 
     def _seed(self) -> Any:
@@ -181,7 +180,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return named | dict(self.settings or {})
 
     def _warn_of_unreadable(self) -> None:
-        audit = self.run_.record("audit.json", AuditRecord)
+        audit = self.run_.read(layout.AUDIT)
         bad = [] if audit is None else [(one.path, one.reason) for one in audit.unreadable]
         if bad:
             warnings.warn(unreadable_warning(bad, "left out of training"), stacklevel=3)

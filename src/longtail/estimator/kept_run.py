@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from longtail.predict import Classifier, load_run
+from longtail.runs import layout
 
-KEPT = ("*.toml", "*.json", "*.jsonl", "splits.csv", "weights/*", "eval/*/*")
+KEPT = (
+    layout.RECIPE, "*.json", layout.LOG, layout.SPLITS, layout.WEIGHTS, layout.DESCRIPTION, layout.evaluation("*", "*")
+)  # fmt: skip
 
 
 class KeptRun:

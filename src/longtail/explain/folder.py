@@ -17,12 +17,13 @@ from longtail.explain.picture import fit, overlay
 from longtail.explain.sheet import write_sheet
 from longtail.predict import Classifier
 from longtail.predict.evaluated import Evaluated
+from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write
 from longtail.runs.folder import AGAIN, RunFolder
 from longtail.runs.tables import read_predictions
 from longtail.types import InputError
 
-NAME, SIDE = "explain", 160
+SIDE = 160
 
 
 def explain_chosen(classifier: Classifier, class_name: str | None = None) -> list[Explanation]:
@@ -59,12 +60,12 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
     Raises:
         InputError: the file system refuses.
     """
-    target = folder.path / NAME
+    target = folder.path / layout.EXPLAIN
     with atomic_write(target, AGAIN) as partial:
         made = RunFolder(partial)
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
-        made.write("sheet.png", lambda file: write_sheet(explanations, title, file))
-        made.write_json("explain.json", {"rule": RULE, "layer": explanations[0].layer, "images": entries})
+        made.write(layout.SHEET, lambda file: write_sheet(explanations, title, file))
+        made.write_json(layout.EXPLAINED, {"rule": RULE, "layer": explanations[0].layer, "images": entries})
     return target
 
 
@@ -95,7 +96,7 @@ def _write_webp(folder: RunFolder, name: str, pixels: Tensor) -> None:
 
 
 def _predictions(classifier: Classifier, name: str, split: Split) -> pd.DataFrame:
-    file = classifier.folder.path / "eval" / name / "predictions.parquet"
+    file = classifier.folder.path / layout.evaluation(name, layout.PREDICTIONS)
     again = f"write it with: longtail evaluate {shlex.quote(str(classifier.folder.path))}"
     if not file.is_file():
         raise InputError(f"{file} does not exist; {again}")

@@ -17,6 +17,7 @@ from longtail.export.place import check_free
 from longtail.export.pt2_file import pt2_bytes
 from longtail.predict import Classifier, load
 from longtail.predict.stored import read_run
+from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write
 from longtail.types import InputError
 
@@ -25,7 +26,6 @@ __all__ = ["FORMATS", "Exported", "describe", "export", "model_card"]
 Write = Callable[[torch.export.ExportedProgram, Mapping[str, Any]], bytes]
 WRITERS: dict[str, Write] = {"onnx": onnx_bytes, "pt2": pt2_bytes}
 FORMATS = (*WRITERS, "folder")
-CARD = "MODEL_CARD.md"
 
 
 class Exported(NamedTuple):
@@ -75,7 +75,9 @@ def export(
         require_onnx()
     folder = format == "folder"
     target = (
-        Path(out) if out is not None else Path(run) / "export" / ("model" if folder else f"model.{format}")
+        Path(out)
+        if out is not None
+        else Path(run) / layout.EXPORTS / ("model" if folder else f"model.{format}")
     )
     check_free(target, overwrite=overwrite, folder=folder)
     if not folder and target.suffix.lower() != f".{format}":
@@ -109,7 +111,7 @@ def _refusal(agreement: Agreement) -> str:
 def _write_card(classifier: Classifier, facts: Mapping[str, Any]) -> Path | None:
     """Write the run's model card, unless there is one, which its owner may have filled in."""
     folder = classifier.folder
-    if (folder.path / CARD).exists():
+    if (folder.path / layout.CARD).exists():
         return None
     loading = [
         "From the run folder, `run`:",
@@ -117,4 +119,4 @@ def _write_card(classifier: Classifier, facts: Mapping[str, Any]) -> Path | None
         "From an exported file:",
         "```console\n$ longtail predict model.onnx photos -o predictions.csv\n```",
     ]
-    return folder.write_text(CARD, model_card(folder.path, facts, loading))
+    return folder.write_text(layout.CARD, model_card(folder.path, facts, loading))

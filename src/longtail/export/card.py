@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from longtail.csv_text import read_csv
 from longtail.data.dataset import counted
 from longtail.printable import printable
+from longtail.runs import layout
 from longtail.runs.folder import EVALUATE, RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.tables import read_per_class
@@ -75,12 +76,14 @@ def plain(name: str) -> str:
 def _evaluation(run: Path) -> Evaluation | None:
     """Of the test part where there is one, else of the validation part."""
     for part in ("test", "val"):
-        where = run / "eval" / part
-        if (where / "metrics.json").is_file() and (where / "per_class.csv").is_file():
+        where = run / layout.evaluation(part)
+        if (where / layout.METRICS).is_file() and (where / layout.PER_CLASS).is_file():
             folder = RunFolder(run)
             metrics = folder.metrics(part)
-            read_per_class(where / "per_class.csv", folder.classes(), EVALUATE)  # sound, and of these classes
-            columns = read_csv(where / "per_class.csv").columns
+            read_per_class(
+                where / layout.PER_CLASS, folder.classes(), EVALUATE
+            )  # sound, and of these classes
+            columns = read_csv(where / layout.PER_CLASS).columns
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             return Evaluation(part, metrics, rows)
     return None

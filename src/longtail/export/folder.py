@@ -8,7 +8,7 @@ from typing import Any
 
 from longtail.export.card import model_card
 from longtail.predict import Classifier
-from longtail.predict.stored import CONFIG, WEIGHTS
+from longtail.runs import layout
 
 LOADING = (
     "In Python, where this folder lies in `model`:",
@@ -27,7 +27,7 @@ def write_folder(folder: Path, classifier: Classifier, facts: Mapping[str, Any])
         facts: what `describe` gave.
     """
     run = classifier.folder.path
-    shutil.copyfile(run / "weights" / "last.safetensors", folder / WEIGHTS)
+    shutil.copyfile(run / layout.WEIGHTS, folder / layout.EXPORTED_WEIGHTS)
     recipe = classifier.recipe.model_dump(mode="json", exclude_none=True)
     for section, key in (("data", "path"), ("data", "root"), ("model", "weights")):  # places on one machine
         recipe[section].pop(key, None)
@@ -48,8 +48,8 @@ def write_folder(folder: Path, classifier: Classifier, facts: Mapping[str, Any])
         "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
         "image_mean": facts["mean"], "image_std": facts["std"], "resize": facts["resize"],
     }  # fmt: skip
-    _write(folder / CONFIG, json.dumps(config, indent=2))
-    _write(folder / "preprocessor_config.json", json.dumps(preprocessor, indent=2))
+    _write(folder / layout.EXPORTED, json.dumps(config, indent=2))
+    _write(folder / layout.PREPROCESSOR, json.dumps(preprocessor, indent=2))
     _write(folder / "README.md", model_card(run, facts, LOADING))
 
 

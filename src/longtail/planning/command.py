@@ -17,6 +17,7 @@ from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.suggestions import suggest_settings
 from longtail.types import InputError
@@ -102,7 +103,7 @@ def settle_folder(planned: Plan, out: str | Path | None, resume: bool, target: s
     folder = folder or (Path(out) if out is not None else None)
     if resume and folder is None:
         folder = newest(recipe)
-    goes_on = resume and folder is not None and (folder / "recipe.toml").is_file()
+    goes_on = resume and folder is not None and (folder / layout.RECIPE).is_file()
     if resume and not goes_on:
         notes += (f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins",)
     made = missing_folders(folder or Path(RUNS))
@@ -132,14 +133,14 @@ def plan(
         seconds: that training should take at most, see `suggest_settings`.
     """
     path = Path(target)
-    if path.is_dir() and (path / "recipe.toml").is_file():
+    if path.is_dir() and (path / layout.RECIPE).is_file():
         if not resume:
             raise InputError(
                 f"{target} is a run folder; continue it with --resume, or repeat it with: "
-                f"longtail train {shlex.quote(str(path / 'recipe.toml'))}"
+                f"longtail train {shlex.quote(str(path / layout.RECIPE))}"
             )
         RunFolder(path).check_version()
-        recipe, notes = load_recipe(str(path / "recipe.toml"), given, epochs=epochs)
+        recipe, notes = load_recipe(str(path / layout.RECIPE), given, epochs=epochs)
         return Plan(_placed(recipe, given) if "data.path" in given else recipe, tuple(notes), path)
     if target not in shipped():
         _refuse_runs(path)
@@ -206,7 +207,7 @@ def _filled(recipe: Recipe) -> Recipe:
 
 def _refuse_runs(path: Path) -> None:
     """Refuse to train on a folder of runs, whose plots would make poor photographs."""
-    runs = [file.parent for file in sorted(path.glob("*/recipe.toml"))]
+    runs = [file.parent for file in sorted(path.glob(f"*/{layout.RECIPE}"))]
     if runs and is_own(path):
         raise InputError(
             f"{path} holds run folders, not classes of images; name one of them, such as {runs[0]}"

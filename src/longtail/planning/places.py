@@ -6,11 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from longtail.choices import data_name
 from longtail.recipe import Recipe, load_recipe
 from longtail.records import read_record
+from longtail.runs import layout
 from longtail.runs.folder import next_free
 from longtail.types import InputError
 
@@ -41,7 +40,7 @@ def newest(recipe: Recipe) -> Path | None:
     for folder in Path(RUNS).glob(f"{glob.escape(name)}*"):
         number = folder.name.removeprefix(name).removeprefix("-") or "1"
         with suppress(InputError):
-            if number.isdecimal() and load_recipe(str(folder / "recipe.toml"))[0] == recipe:
+            if number.isdecimal() and load_recipe(str(folder / layout.RECIPE))[0] == recipe:
                 found.append((int(number), folder))
     return max(found)[1] if found else None
 
@@ -49,17 +48,14 @@ def newest(recipe: Recipe) -> Path | None:
 def newest_asked(asked: Mapping[str, Any]) -> Path | None:
     """The run of default name whose settings were found for the same question that was made last."""
     found = []
-    for file in Path(RUNS).glob("*/search.json"):
+    for file in Path(RUNS).glob(f"*/{layout.SEARCH}"):
         with suppress(InputError):
-            if read_record(file, Asked, "").asked == asked and (file.parent / "recipe.toml").is_file():
+            if (
+                read_record(file, layout.SEARCH.form, "").asked == asked
+                and (file.parent / layout.RECIPE).is_file()
+            ):
                 found.append((file.stat().st_mtime, file.parent))
     return max(found)[1] if found else None
-
-
-class Asked(BaseModel):
-    """What search.json says of the command."""
-
-    asked: dict[str, Any]
 
 
 def missing_folders(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from longtail.data.source_kinds import ReadSource, read_source
 from longtail.planning.command import Plan, plan, summary
 from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
-from longtail.runs import SeedRuns, planned_seeds
+from longtail.runs import SeedRuns, layout, planned_seeds
 from longtail.runs.folder import RunFolder
 from longtail.train_arguments import checked_seeds
 from longtail.types import InputError
@@ -36,7 +36,9 @@ def plan_seeds(
                 f"{target} holds runs of seeds {', '.join(map(str, planned))}; continue them with --resume alone"
             )
         seeds, parent = planned, Path(target)
-        target = next((str(file) for file in sorted(parent.glob("seed-*/recipe.toml"))), "")
+        target = next(
+            (str(file) for file in sorted(parent.glob(f"{layout.seed_folder('*')}/{layout.RECIPE}"))), ""
+        )
         if not target:
             raise InputError(f"{parent}: no run has begun; repeat the original command")
     seeds = checked_seeds(seeds)
@@ -80,6 +82,6 @@ def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:
 
 def _begun_as(folder: Path, recipes: Sequence[Recipe]) -> bool:
     """Whether some of these runs have begun there, and all that have are of these recipes."""
-    known = {folder / f"seed-{recipe.run.seed}" / "recipe.toml": recipe for recipe in recipes}
+    known = {folder / layout.seed_folder(recipe.run.seed) / layout.RECIPE: recipe for recipe in recipes}
     begun = [file for file in known if file.is_file()]
     return bool(begun) and all(load_recipe(str(file))[0] == known[file] for file in begun)

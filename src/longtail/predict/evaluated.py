@@ -15,8 +15,8 @@ from longtail.data.published import PUBLISHED, lists_of
 from longtail.data.source_kinds import read_source
 from longtail.data.walking import walk_images
 from longtail.recipe import Recipe
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.schema import Environment
 from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
@@ -79,7 +79,7 @@ class Evaluated:
         data = load_data(options, seed=self.recipe.run.seed)
         if data.val is None:
             return None
-        if data.index_hash != self.folder.read("env.json", Environment).index_hash:
+        if data.index_hash != self.folder.read(layout.ENVIRONMENT).index_hash:
             raise InputError(
                 f"the images of {options.path} have changed since training, so what was held out is not known any "
                 "more; give other images with --data PATH"
@@ -112,7 +112,7 @@ class Evaluated:
 
     def trained_on(self, split: Split) -> Bool[np.ndarray, " n"] | None:
         """Whether the run was trained on each of the images, by what they hold; None where it does not list that."""
-        file = self.folder.path / "splits.csv"
+        file = self.folder.path / layout.SPLITS
         if split.contents is None or not file.is_file():
             return None
         listed = read_splits(file, self.folder.classes(), "restore it, or remove it to go without this check")
@@ -137,7 +137,7 @@ class Evaluated:
 
     def _origin(self, name: str) -> tuple[Any, Any] | None:
         """Images and class prior behind `eval/<name>`; None where there is no such evaluation."""
-        if not (self.folder.path / f"eval/{name}/metrics.json").exists():
+        if not (self.folder.path / layout.metrics(name)).exists():
             return None
         found = self.folder.metrics(name)
         return found.get("data"), found.get("prior")

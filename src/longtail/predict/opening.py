@@ -5,7 +5,8 @@ from pathlib import Path
 from longtail.predict.classifier import Classifier
 from longtail.predict.exported import ExportedClassifier
 from longtail.predict.predictor import Predictor
-from longtail.predict.stored import CONFIG, read_pretrained, read_run
+from longtail.predict.stored import read_pretrained, read_run
+from longtail.runs import layout
 from longtail.types import InputError
 
 
@@ -34,4 +35,6 @@ def load_run(path: str | Path, *, device: str = "auto") -> Classifier:
     """
     if Path(path).is_file():
         raise InputError(f"{path} is a file; give a folder that `train` made")
-    return Classifier(read_pretrained(path) if (Path(path) / CONFIG).exists() else read_run(path), device)
+    return Classifier(
+        read_pretrained(path) if (Path(path) / layout.EXPORTED).exists() else read_run(path), device
+    )

@@ -11,7 +11,6 @@ from torch import Tensor, tensor
 
 from longtail.predict.description import Description, ExportedDescription
 from longtail.predict.weights import (
-    RUN_WEIGHTS,
     Tensors,
     read_tensors,
     read_weights,
@@ -19,11 +18,12 @@ from longtail.predict.weights import (
 )
 from longtail.recipe import Recipe, load_recipe, validate
 from longtail.records import Record, read_record, short
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.schema import Status, plain
 from longtail.types import InputError
 
-CONFIG, WEIGHTS, AGAIN = "config.json", "model.safetensors", "export the run again"
+AGAIN = "export the run again"
 NOT_KEPT = {"weights", "pretrained", "head", "fresh_head"}
 """Keys of [model] that the description of weights does not repeat: where training began, and heads of other stages."""
 
@@ -80,7 +80,7 @@ class Stored:
     @property
     def is_run(self) -> bool:
         """Whether it is a run folder, which may be evaluated and calibrated."""
-        return self.weights == self.folder.path / RUN_WEIGHTS
+        return self.weights == self.folder.path / layout.WEIGHTS
 
 
 def read_run(path: str | Path) -> Stored:
@@ -91,17 +91,17 @@ def read_run(path: str | Path) -> Stored:
     """
     folder = RunFolder(path)
     status = folder.status()
-    recipe = load_recipe(str(folder.path / "recipe.toml"))[0]
+    recipe = load_recipe(str(folder.path / layout.RECIPE))[0]
     description, tensors = read_weights(folder.path)
-    _check_agreement(recipe, description, folder.path / "recipe.toml", folder.restore)
+    _check_agreement(recipe, description, folder.path / layout.RECIPE, folder.restore)
     counts = training_counts(folder, description["classes"])
-    return Stored(folder, recipe, description, tensors, counts, status, folder.path / RUN_WEIGHTS)
+    return Stored(folder, recipe, description, tensors, counts, status, folder.path / layout.WEIGHTS)
 
 
 def is_pretrained(path: Path) -> bool:
     """Whether a folder is one that `longtail export --format folder` wrote."""
     try:
-        read_record(path / CONFIG, Kind, AGAIN)
+        read_record(path / layout.EXPORTED, Kind, AGAIN)
     except InputError:
         return False
     return True
@@ -114,7 +114,7 @@ def read_pretrained(path: str | Path) -> Stored:
         InputError: it is damaged, or its files do not fit together.
     """
     folder = RunFolder(path)
-    file, weights = folder.path / CONFIG, folder.path / WEIGHTS
+    file, weights = folder.path / layout.EXPORTED, folder.path / layout.EXPORTED_WEIGHTS
     read_record(file, Kind, f"give a run, or a folder that `longtail export` wrote; or {AGAIN}")
     config = read_record(file, FolderDescription, AGAIN)
     description, tensors = read_tensors(weights, AGAIN)

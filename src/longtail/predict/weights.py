@@ -14,13 +14,13 @@ from longtail.machine import pass_on
 from longtail.models import ExpertModel, ModelOptions, build_model
 from longtail.predict.description import WeightsDescription
 from longtail.records import parse_record, refuse_newer, short
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.layout import WEIGHTS_VERSION
 from longtail.runs.schema import plain
 from longtail.types import InputError
 
 METHOD = "method."
-RUN_WEIGHTS = "weights/last.safetensors"
 Tensors = dict[str, torch.Tensor]
 
 
@@ -30,7 +30,7 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     Raises:
         InputError: there are none yet, or the file is damaged.
     """
-    path = run / RUN_WEIGHTS
+    path = run / layout.WEIGHTS
     if not path.is_file():
         raise InputError(
             f"{run} has not finished an epoch and has no weights; continue it with: "
@@ -74,8 +74,8 @@ def write_description(folder: RunFolder, description: dict[str, Any]) -> None:
     """Give a run's weights another description; the tensors stay as they are."""
     _, tensors = read_weights(folder.path)
     packed = pack_weights(tensors, description)
-    folder.write(RUN_WEIGHTS, lambda file: file.write(packed))
-    folder.write_json("weights/model.json", description)
+    folder.write(layout.WEIGHTS, lambda file: file.write(packed))
+    folder.write_json(layout.DESCRIPTION, description)
 
 
 def weights_digest(path: Path) -> str:
@@ -118,7 +118,7 @@ def misfit(description: Mapping[str, Any], error: Exception) -> InputError:
     name = str(description["model"].get("name"))[:80]
     return InputError(
         f"the weights do not fit the {name} of this version ({reason}); "
-        "train again, or install the versions of longtail and timm that trained it (env.json)"
+        "train again, or install the versions of longtail and timm that trained it ({layout.ENVIRONMENT})"
     )
 
 
@@ -127,7 +127,7 @@ def training_counts(folder: RunFolder, classes: Sequence[str]) -> torch.Tensor:
     rows = folder.classes()
     if [row["name"] for row in rows] != list(classes):
         raise InputError(
-            f"{folder.path / 'classes.json'} and the weights name different classes, or in another order; "
+            f"{folder.path / layout.CLASSES} and the weights name different classes, or in another order; "
             f"{folder.restore}"
         )
     return torch.tensor([row["count"] for row in rows])

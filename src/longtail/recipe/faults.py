@@ -17,6 +17,7 @@ from longtail.models import ModelOptions
 from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
+from longtail.runs import layout
 from longtail.types import InputError
 
 BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
@@ -28,13 +29,15 @@ def no_such(target: str, recipes: list[str]) -> str:
     if path.is_file():
         return (
             f"{target} is neither a table of images nor a recipe; give its folder, a .csv, .parquet, .txt or .json "
-            f"file that lists images, a recipe.toml or a shipped recipe ({', '.join(recipes)})"
+            f"file that lists images, a {layout.RECIPE} or a shipped recipe ({', '.join(recipes)})"
         )
     near = difflib.get_close_matches(target, recipes, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"recipes are {', '.join(recipes)}"
     if path.suffix == ".toml" or path.name != target:
-        return f"{target} does not exist; give a recipe.toml, a folder of images or a shipped recipe; {hint}"
-    return f"no recipe, recipe.toml or folder of images is called {target!r}; {hint}"
+        return (
+            f"{target} does not exist; give a {layout.RECIPE}, a folder of images or a shipped recipe; {hint}"
+        )
+    return f"no recipe, {layout.RECIPE} or folder of images is called {target!r}; {hint}"
 
 
 def _models(sections: Mapping[str, Any]) -> dict[str, type[BaseModel]]:

@@ -10,12 +10,12 @@ from typing import Any, get_args
 from longtail.choices import OwnSource
 from longtail.errors import InputError
 from longtail.records import decoded, parse_toml, read_bytes, short
+from longtail.runs import layout
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
 MOST_BYTES = 2**16
-OF_A_RUN = "env.json"  # lies beside the recipe of a run
-REMEDY = "give a recipe.toml, such as a run folder holds, or a shipped recipe"
+REMEDY = f"give a {layout.RECIPE}, such as a run folder holds, or a shipped recipe"
 
 
 @cache

@@ -19,7 +19,6 @@ from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.lengths import too_short
 from longtail.recipe.reading import (
     DEFAULT_FOR_IMAGES,
-    OF_A_RUN,
     SECTIONS,
     as_recorded,
     parse,
@@ -29,6 +28,7 @@ from longtail.recipe.reading import (
 from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
 from longtail.run_options import OptimOptions, RunOptions
+from longtail.runs import layout
 from longtail.types import InputError
 
 FINE_TUNING = "finetune"
@@ -211,7 +211,7 @@ def _read(target: str, base_for_images: str) -> dict[str, Any]:
     else:
         raise InputError(no_such(target, list(recipes)))
     sections = parse(text, origin)
-    if target not in recipes and (path.parent / OF_A_RUN).is_file():
+    if target not in recipes and (path.parent / layout.ENVIRONMENT).is_file():
         return as_recorded(sections)
     base = sections.pop("base", None)
     if base is None:

@@ -6,6 +6,7 @@ from longtail.report.abstaining import abstaining_lines
 from longtail.report.chance import chance_lines
 from longtail.report.summary import summary_lines
 from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
+from longtail.runs import layout
 from longtail.runs.run import Run
 
 if TYPE_CHECKING:
@@ -56,5 +57,5 @@ def write_page(run: Run, facts: "Facts | None" = None, *, images: str = "all") -
     from longtail.report.page import build_page
     from longtail.runs.folder import RunFolder
 
-    RunFolder(run.path).write_text("report.html", build_page(run, facts, images=images))
-    return "report.html"
+    RunFolder(run.path).write_text(layout.REPORT, build_page(run, facts, images=images))
+    return layout.REPORT

@@ -7,6 +7,7 @@ import pandas as pd
 
 from longtail.report.limits import COVERAGES, ENOUGH
 from longtail.report.text import percent, table_lines
+from longtail.runs import layout
 from longtail.runs.folder import EVALUATE
 from longtail.runs.groups import GROUPS
 from longtail.runs.tables import read_risk_coverage
@@ -20,7 +21,7 @@ def abstaining_lines(place: Path) -> list[str]:
     Args:
         place: the folder of an evaluation.
     """
-    file = place / "risk_coverage.csv"
+    file = place / layout.RISK_COVERAGE
     table = read_risk_coverage(file, EVALUATE)
     lines = _lines(table) if len(table) else []
     return [*lines, "", str(file)] if lines else []

@@ -22,6 +22,7 @@ from longtail.report.style import (
     styled,
 )
 from longtail.report.text import ranked
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
@@ -59,7 +60,7 @@ def plot_classes(run: Run, found: Classes | None) -> str | None:
         figure.canvas.draw()
         columns = (named["train_images"].astype(float), 100 * named["recall"], named["class"])
         name_points(axes, list(zip(*columns, strict=True)))
-        return save(figure, RunFolder(run.path), "plots/per_class.png")
+        return save(figure, RunFolder(run.path), layout.CLASS_PLOT)
 
 
 def _frame(axes: Axes, tested: pd.DataFrame, untested: int, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from longtail.data.audit import Audit
 from longtail.report.data_text import groups_of
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 
 
@@ -29,8 +30,8 @@ def write_audit(audit: Audit, folder: RunFolder) -> list[str]:
         for row in zip(one.paths, one.splits, one.classes, strict=True)
     ]
     header = ("set", "kind", "path", "split", "class", "across_parts", "labels_differ")
-    folder.write_json("audit.json", audit.contents())
-    folder.write_csv("counts.csv", [("class", "group", *parts), *counts])
-    folder.write_csv("duplicates.csv", [header, *copies])
+    folder.write_json(layout.AUDIT, audit.contents())
+    folder.write_csv(layout.COUNTS, [("class", "group", *parts), *counts])
+    folder.write_csv(layout.DUPLICATES, [header, *copies])
     drawn = [plot_counts(audit, folder)] if groups else []
-    return ["audit.json", "counts.csv", *drawn, "duplicates.csv"]
+    return [layout.AUDIT, layout.COUNTS, *drawn, layout.DUPLICATES]

@@ -9,6 +9,7 @@ from longtail.data.audit import Audit
 from longtail.printable import printable
 from longtail.report.data_text import FEW_BELOW, MANY_ABOVE, groups_of
 from longtail.report.style import GRID, GROUP_COLORS, GROUP_MARKS, QUIET, RULE, new_figure, save, styled
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 
@@ -41,7 +42,7 @@ def plot_counts(audit: Audit, folder: RunFolder) -> str:
             borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2, markerscale=(26 / size) ** 0.5,
         )  # fmt: skip
         legend.set_in_layout(False)
-        return save(figure, folder, "counts.png")
+        return save(figure, folder, layout.COUNTS_PLOT)
 
 
 def _points(axes: Axes, ranks: Sequence[int], counts: Sequence[int], group: str, *, size: float) -> None:

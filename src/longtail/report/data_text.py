@@ -17,6 +17,7 @@ from longtail.data.rows import TORN
 from longtail.metrics import class_groups
 from longtail.printable import printable
 from longtail.report.text import table_lines
+from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 
 MANY_ABOVE, FEW_BELOW = 100, 20
@@ -223,10 +224,10 @@ def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
         place += f" --root {shlex.quote(wording.root)}"
     check, full = f"longtail data check {place}", f"longtail data check {place} -o audit"
     if wording.out is not None:
-        full = f"less {shlex.quote(str(wording.out / 'duplicates.csv'))}"
+        full = f"less {shlex.quote(str(wording.out / layout.DUPLICATES))}"
     if not audit.is_divisible:
         return check, full, full
-    split = f"longtail data split {place} -o splits.csv" + ("" if audit.is_flat else " --again")
+    split = f"longtail data split {place} -o {layout.SPLITS}" + ("" if audit.is_flat else " --again")
     split += " --two-labels leave_out" if _is_torn(audit) else ""
     return check, full, split + (f" --group-by {shlex.quote(wording.group_by)}" if wording.group_by else "")
 

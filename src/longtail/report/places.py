@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from longtail.choices import OwnSource
+from longtail.runs import layout
 from longtail.runs.run import Run
 
 
@@ -21,7 +22,7 @@ def from_here(path: str | Path) -> str:
 
 def recipe_of(run: Run) -> str:
     """The run's recipe as `longtail train` takes it."""
-    return from_here(run.path / "recipe.toml")
+    return from_here(run.path / layout.RECIPE)
 
 
 def images_of(run: Run) -> str | None:

@@ -14,6 +14,7 @@ from longtail.plurals import counted
 from longtail.printable import printable
 from longtail.report.chance import chance_lines
 from longtail.report.limits import ENOUGH
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
@@ -149,7 +150,7 @@ def _next(steps: "Sequence[Step]") -> Iterator[str]:
         if step.command:
             yield f"   {printable(step.command)}"
     if len(steps) > FIRST:
-        yield f"{len(steps) - FIRST} more in report.html"
+        yield f"{len(steps) - FIRST} more in {layout.REPORT}"
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
@@ -163,18 +164,18 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
     head = (
         f"{images:,} image{'s' * (images != 1)} of {metrics['split']}, weights after epoch {metrics['epoch']}"
     )
-    where = place / "eval" / metrics["split"]
+    where = place / layout.evaluation(metrics["split"])
     return [
         head,
         "",
         *score_lines(metrics),
-        *chance_lines(_per_class(place, where / "per_class.csv")),
+        *chance_lines(_per_class(place, where / layout.PER_CLASS)),
         *trained_on_lines(metrics),
         *_left_out(metrics),
         *_beside(left_out_of(metrics.get("left_out", ()))),
         "",
-        f"{where / 'metrics.json'}",
-        f"{where / 'per_class.csv'}",
+        f"{where / layout.METRICS}",
+        f"{where / layout.PER_CLASS}",
     ]
 
 

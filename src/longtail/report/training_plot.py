@@ -23,6 +23,7 @@ from longtail.report.style import (
     styled,
 )
 from longtail.report.text import epoch_range
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import PART_NAMES, SPLITS, Run
@@ -56,7 +57,7 @@ def plot_training(run: Run) -> str | None:
             )
         for axes in panels[-COLUMNS:]:
             axes.set_xlabel("epoch")
-        return save(figure, RunFolder(run.path), "plots/training.png")
+        return save(figure, RunFolder(run.path), layout.TRAINING_PLOT)
 
 
 def _points(log: Sequence[Record], value: Any) -> tuple[list[int], list[float]]:

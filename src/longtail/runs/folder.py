@@ -15,8 +15,9 @@ from longtail.machine import cure_of
 from longtail.records import Form, parse_json, read_bytes, read_record, refuse_newer
 from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write, is_left_over, writing
+from longtail.runs.layout import RunFile
 from longtail.runs.locks import locked
-from longtail.runs.schema import ClassRows, Metrics, Status, check_names, plain
+from longtail.runs.schema import check_names, plain
 from longtail.text_file import encode
 
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
@@ -99,7 +100,7 @@ class RunFolder:
             InputError: the folder is no run, a newer longtail wrote it, or the file is damaged.
         """
         self.check_version()
-        found = plain(self.read(layout.STATUS, Status))
+        found = plain(self.read(layout.STATUS))
         found.pop("format_version", None)
         return found
 
@@ -120,7 +121,7 @@ class RunFolder:
         Raises:
             InputError: the folder is no run, or the file is damaged.
         """
-        return [plain(row) for row in self.read(layout.CLASSES, ClassRows).root]
+        return [plain(row) for row in self.read(layout.CLASSES).root]
 
     def metrics(self, name: str, remedy: str = EVALUATE) -> dict[str, Any]:
         """eval/<name>/metrics.json.
@@ -128,8 +129,8 @@ class RunFolder:
         Raises:
             InputError: there is none, it is damaged, or names classes that the run does not have.
         """
-        file = layout.evaluation(name, layout.METRICS)
-        found, known = self.read(file, Metrics, remedy), [row["name"] for row in self.classes()]
+        file = layout.metrics(name)
+        found, known = self.read(file, remedy), [row["name"] for row in self.classes()]
         try:
             check_names(found, known)
         except ValueError as error:
@@ -173,15 +174,15 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> Path:
         return self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    def read(self, name: str, form: type[Form], remedy: str = "") -> Form:
+    def read(self, file: RunFile[Form], remedy: str = "") -> Form:
         """The content of a JSON file, see `longtail.records.read_record`.
 
         Raises:
             InputError: the folder is no run, or the file is damaged.
         """
-        if not (self.path / name).exists():
-            raise InputError(self._no_run(name))
-        return read_record(self.path / name, form, remedy or self.restore)
+        if not (self.path / file).exists():
+            raise InputError(self._no_run(file))
+        return read_record(self.path / file, file.form, remedy or self.restore)
 
     def _no_run(self, missing: str) -> str:
         """What to say where a file of a run is missing: the runs inside, as several seeds leave them, are named."""

@@ -12,9 +12,11 @@ from longtail.choices import data_name
 from longtail.errors import InputError
 from longtail.plurals import counted
 from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines, short
+from longtail.runs import layout
 from longtail.runs.folder import RESTORE, RunFolder
 from longtail.runs.groups import GROUPS
-from longtail.runs.schema import EpochRecord, StoredRecipe, WeightsRecord, check_epochs, plain
+from longtail.runs.layout import RunFile
+from longtail.runs.schema import check_epochs, plain
 from longtail.runs.tables import read_confusions, read_per_class, read_predictions, read_splits
 
 SPLITS = ("test", "val")
@@ -55,9 +57,9 @@ class Run:
     @cached_property
     def recipe(self) -> Mapping[str, Any]:
         """The sections of recipe.toml; of another version too, or of a method that is not installed here."""
-        file = self.path / "recipe.toml"
+        file = self.path / layout.RECIPE
         sections = parse_toml(decoded(read_bytes(file, RESTORE), str(file), RESTORE), str(file), RESTORE)
-        return plain(check_record(sections, StoredRecipe, str(file), RESTORE))
+        return plain(check_record(sections, layout.RECIPE.form, str(file), RESTORE))
 
     @cached_property
     def classes(self) -> list[dict[str, Any]]:
@@ -67,9 +69,9 @@ class Run:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """One record for each finished epoch."""
-        file = self.path / "log.jsonl"
+        file = self.path / layout.LOG
         remedy = f"continue the run with: longtail train {shlex.quote(str(self.path))} --resume"
-        records = read_lines(file, EpochRecord, remedy) if file.exists() else []
+        records = read_lines(file, layout.LOG.form, remedy) if file.exists() else []
         try:
             check_epochs(records, self.status["epochs"])
         except ValueError as error:
@@ -83,10 +85,10 @@ class Run:
         Among those others, predictions for an exchanged class prior come last.
         """
         for name in SPLITS:
-            if self.has(f"eval/{name}/metrics.json") or any(name in record for record in self.log):
+            if self.has(layout.metrics(name)) or any(name in record for record in self.log):
                 return name
         others = sorted(
-            self.path.glob("eval/*/metrics.json"), key=lambda file: (file.stat().st_mtime, str(file))
+            self.path.glob(layout.metrics("*")), key=lambda file: (file.stat().st_mtime, str(file))
         )
         names = [file.parent.name for file in others]
         plain = [name for name in names if "prior" not in self._files.metrics(name)]
@@ -113,7 +115,7 @@ class Run:
 
     @cached_property
     def _evaluated(self) -> dict[str, Any] | None:
-        if not self.has(f"eval/{self.split}/metrics.json"):
+        if not self.has(layout.metrics(str(self.split))):
             return None
         return self._files.metrics(str(self.split), self._again)
 
@@ -121,7 +123,7 @@ class Run:
     def new_temperature(self) -> float | None:
         """The temperature of the weights, where `calibrate` changed it since the evaluation; else None."""
         metrics = self._evaluated
-        found = self.record("weights/model.json", WeightsRecord) if metrics else None
+        found = self.read(layout.DESCRIPTION) if metrics else None
         if metrics is None or found is None or metrics["epoch"] != found.epoch:
             return None
         return None if found.temperature == metrics.get("temperature", 1.0) else found.temperature
@@ -134,7 +136,7 @@ class Run:
     @cached_property
     def splits(self) -> pd.DataFrame | None:
         """path, class, split and, where groups are known, group of each image; None without splits.csv."""
-        file = self.path / "splits.csv"
+        file = self.path / layout.SPLITS
         return (
             read_splits(file, self.classes, "restore it, or remove it to go without groups")
             if file.exists()
@@ -143,7 +145,7 @@ class Run:
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
-        file = self.path / "eval" / str(self.split) / f"{name}.csv"
+        file = self.path / layout.evaluation(str(self.split), f"{name}.csv")
         if not file.exists() or self.metrics is not self._evaluated:
             return None
         table = READERS[name](file, self.classes, self._again)
@@ -156,7 +158,7 @@ class Run:
     @cached_property
     def predictions(self) -> pd.DataFrame | None:
         """Every evaluated image: path, class, label, confidence, expert_1 and so on; None where there are none."""
-        file = self.path / "eval" / str(self.split) / "predictions.parquet"
+        file = self.path / layout.evaluation(str(self.split), layout.PREDICTIONS)
         if not file.exists() or self.metrics is not self._evaluated:
             return None
         table = read_predictions(file, self.classes, self._again)
@@ -166,7 +168,7 @@ class Run:
             != [c for c in table if c.startswith("expert_")][-1]
         ):
             raise InputError(
-                f"{file} is damaged (it has votes of other experts than metrics.json); {self._again}"
+                f"{file} is damaged (it has votes of other experts than {layout.METRICS}); {self._again}"
             )
         return table
 
@@ -177,7 +179,7 @@ class Run:
         ):
             if wrong.get(name, 0) != images - correct:
                 raise InputError(
-                    f"{file} is damaged (of {short(name)} it has {wrong.get(name, 0):,} wrong, per_class.csv "
+                    f"{file} is damaged (of {short(name)} it has {wrong.get(name, 0):,} wrong, {layout.PER_CLASS} "
                     f"{images - correct:,}); {self._again}"
                 )
 
@@ -185,21 +187,21 @@ class Run:
         said = (self.metrics or {})["num_images"]
         if images != said:
             raise InputError(
-                f"{file} is damaged (it has {counted(images, 'image')}, metrics.json {said:,}); {self._again}"
+                f"{file} is damaged (it has {counted(images, 'image')}, {layout.METRICS} {said:,}); {self._again}"
             )
 
     def evaluation_files(self) -> list[str]:
         """metrics.json and per_class.csv, relative to the run folder, where they are."""
-        names = (f"eval/{self.split}/metrics.json", f"eval/{self.split}/per_class.csv")
+        names = tuple(layout.evaluation(str(self.split), file) for file in (layout.METRICS, layout.PER_CLASS))
         return [name for name in names if self.has(name)]
 
-    def record(self, name: str, form: type[Form], remedy: str = "") -> Form | None:
-        """The content of a JSON file of the folder, None where there is none.
+    def read(self, file: RunFile[Form], remedy: str = "") -> Form | None:
+        """The content of a JSON file of the folder; None where there is none.
 
         Raises:
             InputError: it is not of that form.
         """
-        return self._files.read(name, form, remedy) if self.has(name) else None
+        return self._files.read(file, remedy) if self.has(file) else None
 
     def has(self, name: str) -> bool:
         """Whether the folder holds something of that name."""

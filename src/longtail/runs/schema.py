@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, RootModel, model_validator
+from pydantic import ConfigDict, Field, RootModel, field_validator, model_validator
 
-from longtail.choices import Bits, Fit
 from longtail.records import Record, short, unique
+from longtail.runs.audit_schema import AuditRecord as AuditRecord
+from longtail.runs.audit_schema import Count, Fraction, LeftOutEntry, Repaired, Unread
 
-Count = Annotated[int, Field(ge=0, lt=2**63)]
 Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Group = Literal["many", "medium", "few"]
 
 
@@ -127,41 +126,6 @@ class Scores(Means):
     worst_class: WorstClass | None = None
 
 
-class Unread(Record):
-    """An image that could not be read."""
-
-    path: str
-    reason: str
-
-
-class Repaired(Record):
-    """An image that is damaged beside its pixels, and what of it was ignored."""
-
-    path: str
-    ignored: str
-
-
-class LeftOutEntry(Record):
-    """See `longtail.data.left_out.LeftOut`."""
-
-    reason: str
-    count: Annotated[Count, Field(ge=1)]
-    examples: list[str]
-    is_problem: bool
-    noun: str
-
-
-class FilesEntry(Record):
-    """See `longtail.data.left_out.FileCounts`."""
-
-    seen: Count
-    used: Count
-    unreadable: Count
-    unknown_classes: Count
-    not_drawn: Count
-    left_out: Count
-
-
 class Metrics(Scores):
     """eval/<split>/metrics.json."""
 
@@ -205,58 +169,72 @@ class EpochRecord(Record):
     expert_kl: list[Annotated[float, Field(ge=-1e-9)] | None] | None = None
 
 
-class DuplicateEntry(Record):
-    """See `longtail.data.copies.Duplicates`; `leak` and `conflict` are two paths, and absent in older runs."""
+class Trial(Record):
+    """Settings that a search tried, see `longtail.search.record`."""
 
-    kind: Literal["exact", "near"]
-    paths: list[str]
-    splits: list[str]
-    classes: list[str]
-    leak: tuple[str, str] | None = Field(default=None, strict=False)
-    conflict: tuple[str, str] | None = Field(default=None, strict=False)
-
-
-class LeakingGroupEntry(Record):
-    """See `longtail.data.audit.findings.LeakingGroup`."""
-
-    group: str
-    splits: list[str]
-    images: Count
+    name: str
+    how: str
+    macro: float
+    low: float
+    high: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    seconds: float
+    chosen: bool
+    verdict: str
 
 
-class ShapesEntry(Record):
-    """See `longtail.data.shapes.Shapes`; `suggested` is what suits them."""
+class SearchRecord(Record):
+    """search.json: how the settings of a run were found."""
 
-    images: Count
-    short_side: Count
-    narrow: Annotated[float, Field(gt=0)]
-    wide: Annotated[float, Field(gt=0)]
-    hidden: Fraction
-    usually_hidden: Fraction
-    most_hidden: Fraction
-    example: str
-    suggested: Fit
+    minutes: float
+    seconds: float
+    speed: str
+    images: int
+    trials: list[Trial]
+    heads: list[Trial] = Field(default_factory=list)
+    head_images: int = 0
+    reasons: list[str]
+    asked: dict[str, Any] = Field(default_factory=dict)
 
 
-class AuditRecord(Record):
-    """audit.json: what is known of the images before training."""
+class ExplainedImage(Record):
+    """An image and the files of its maps, one for each expert."""
 
-    counts: dict[str, dict[str, Count]] = Field(default_factory=dict)
-    unreadable: list[Unread] = Field(default_factory=list)
-    repaired: list[Repaired] = Field(default_factory=list)
-    suspicious: list[Unread] = Field(default_factory=list)
-    duplicates: list[DuplicateEntry] = Field(default_factory=list)
-    leaking_groups: list[LeakingGroupEntry] = Field(default_factory=list)
-    not_tested: list[str] = Field(default_factory=list)
-    single_image: list[str] = Field(default_factory=list)
-    too_small: list[str] = Field(default_factory=list)
-    unknown_classes: dict[str, Count] = Field(default_factory=dict)
-    remarks: list[str] = Field(default_factory=list)
-    left_out: list[LeftOutEntry] = Field(default_factory=list)
-    files: FilesEntry | None = None
-    bits: Bits = 16
-    shapes: ShapesEntry | None = None
-    checked_near: bool = False
+    actual: str = Field(alias="class")
+    label: str
+    confidence: Fraction
+    experts: Annotated[list[str], Field(min_length=1)]
+    shown: str
+    image: str
+    maps: list[str]
+
+    @model_validator(mode="after")
+    def _has_a_map_for_each(self) -> "ExplainedImage":
+        if len(self.maps) != len(self.experts):
+            raise ValueError(f"{len(self.maps)} maps of {len(self.experts)} experts")
+        return self
+
+
+class Explanations(Record):
+    """explain/explain.json, as `longtail.explain` writes it."""
+
+    rule: str
+    layer: str = ""
+    images: list[ExplainedImage]
+
+
+class SeedsPlan(Record):
+    """What summary.json says of the runs of several seeds that were started."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: list[int]) -> list[int]:
+        unique(map(str, seeds), "seed")
+        return seeds
 
 
 def check_epochs(records: Sequence[EpochRecord], epochs: int) -> None:
@@ -282,7 +260,7 @@ def check_names(found: Metrics | Scores, classes: Sequence[str]) -> None:
     named = [*found.not_tested, *([] if found.worst_class is None else [found.worst_class.name])]
     foreign = next((name for name in named if name not in known), None)
     if foreign is not None:
-        raise ValueError(f"classes.json does not name the class {short(foreign)}")
+        raise ValueError(f"the run has no class {short(foreign)}")
 
 
 def plain(record: Record) -> dict[str, Any]:

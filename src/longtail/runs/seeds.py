@@ -4,28 +4,13 @@ import statistics
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field, field_validator
+from typing import Any
 
 from longtail.errors import InputError
-from longtail.records import Record, read_record, unique
+from longtail.records import read_record
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.run import SCORES, Run
-
-FILE = "summary.json"
-
-
-class Planned(Record):
-    """What summary.json says of the runs that were started."""
-
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-
-    @field_validator("seeds")
-    @classmethod
-    def _are_different(cls, seeds: list[int]) -> list[int]:
-        unique(map(str, seeds), "seed")
-        return seeds
 
 
 def planned_seeds(parent: Path) -> list[int] | None:
@@ -34,10 +19,10 @@ def planned_seeds(parent: Path) -> list[int] | None:
     Raises:
         InputError: its summary is damaged.
     """
-    file = parent / FILE
+    file = parent / layout.SUMMARY
     if not file.exists():
         return None
-    return read_record(file, Planned, "repeat the original command with --resume").seeds
+    return read_record(file, layout.SUMMARY.form, "repeat the original command with --resume").seeds
 
 
 class SeedRuns:
@@ -51,7 +36,7 @@ class SeedRuns:
 
     def __init__(self, path: str | Path, seeds: Sequence[int]) -> None:
         self.path, self.seeds = Path(path), tuple(seeds)
-        self.folders = tuple(RunFolder(self.path / f"seed-{seed}") for seed in seeds)
+        self.folders = tuple(RunFolder(self.path / layout.seed_folder(seed)) for seed in seeds)
 
     @property
     def runs(self) -> list[Run]:
@@ -61,7 +46,7 @@ class SeedRuns:
     @property
     def begun(self) -> bool:
         """Whether there is a run that can be continued."""
-        return any((folder.path / "recipe.toml").is_file() for folder in self.folders)
+        return any((folder.path / layout.RECIPE).is_file() for folder in self.folders)
 
     @property
     def worth_keeping(self) -> bool:
@@ -70,8 +55,8 @@ class SeedRuns:
 
     def write_plan(self) -> None:
         """Write down which seeds are to be run, so that the folder alone is enough to go on."""
-        if not (self.path / FILE).is_file():
-            RunFolder(self.path).write_json(FILE, {"seeds": list(self.seeds), "scores": None})
+        if not (self.path / layout.SUMMARY).is_file():
+            RunFolder(self.path).write_json(layout.SUMMARY, {"seeds": list(self.seeds), "scores": None})
 
     def clear(self) -> None:
         """Remove the runs and the summary, but no run that another process is training."""
@@ -85,7 +70,7 @@ class SeedRuns:
                 return
             with suppress(OSError):
                 folder.path.rmdir()
-        (self.path / FILE).unlink(missing_ok=True)
+        (self.path / layout.SUMMARY).unlink(missing_ok=True)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -108,7 +93,7 @@ class SeedRuns:
 
     def summarise(self) -> None:
         """Write the summary to summary.json."""
-        RunFolder(self.path).write_json(FILE, self.summary)
+        RunFolder(self.path).write_json(layout.SUMMARY, self.summary)
 
 
 def _spread(values: list[float | None]) -> dict[str, Any]:

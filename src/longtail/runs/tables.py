@@ -13,6 +13,7 @@ from longtail.csv_text import read_csv
 from longtail.errors import InputError
 from longtail.machine import pass_on
 from longtail.records import short
+from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 
 SPLITS = ("train", "val", "test")
@@ -39,13 +40,13 @@ def read_per_class(file: Path, classes: ClassEntries, remedy: str) -> pd.DataFra
         table = _csv(file, ("class", "group", "mistaken_for"))
         names = [entry["name"] for entry in classes]
         if table["class"].tolist() != names:
-            raise ValueError("its classes are not those of classes.json")
+            raise ValueError(f"its classes are not those of {layout.CLASSES}")
         if table["group"].tolist() != [entry["group"] for entry in classes]:
-            raise ValueError("its groups are not those of classes.json")
+            raise ValueError(f"its groups are not those of {layout.CLASSES}")
         for column in ("train_images", "test_images", "correct"):
             _counts(table, column)
         if table["train_images"].tolist() != [entry["count"] for entry in classes]:
-            raise ValueError("its train_images are not those of classes.json")
+            raise ValueError(f"its train_images are not those of {layout.CLASSES}")
         for column in ("recall", "precision"):
             _fractions(table, column)
         _known(table, "mistaken_for", {*names, ""})
@@ -104,7 +105,9 @@ def read_splits(file: Path, classes: ClassEntries, remedy: str) -> pd.DataFrame:
         trained = table.loc[table["split"] == "train", "class"].value_counts()
         wrong = [entry["name"] for entry in classes if trained.get(entry["name"], 0) != entry["count"]]
         if wrong:
-            raise ValueError(f"it does not have as many training images of {short(wrong[0])} as classes.json")
+            raise ValueError(
+                f"it does not have as many training images of {short(wrong[0])} as {layout.CLASSES}"
+            )
         return table
 
 
@@ -173,7 +176,7 @@ def _known(table: pd.DataFrame, column: str, names: set[str]) -> None:
     _text(table, column)
     foreign = table[column][~table[column].isin(list(names))]
     if len(foreign):
-        valid = ", ".join(SPLITS) if column == "split" else "the classes that classes.json names"
+        valid = ", ".join(SPLITS) if column == "split" else f"the classes that {layout.CLASSES} names"
         raise ValueError(f"{column} is {short(foreign.iloc[0])}; valid are {valid}")
 
 

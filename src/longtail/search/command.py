@@ -16,6 +16,7 @@ from longtail.engine.timing import Timing
 from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.search.budget import DEFAULT_MINUTES, FEWEST, SEARCH, Budget
 from longtail.search.comparing import FEATURES
@@ -75,7 +76,7 @@ def begun(
 ) -> Plan | None:
     """The plan of going on with the run that the same command began; None where there is none."""
     folder = newest_asked(question(planned, given, minutes)) if out is None else Path(out)
-    if folder is None or not (folder / "recipe.toml").is_file():
+    if folder is None or not (folder / layout.RECIPE).is_file():
         return None
     settled = {key: value for key, value in given.items() if key != "data.path"}
     return plan(str(folder), settled, None, True, read)

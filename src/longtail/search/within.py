@@ -16,6 +16,7 @@ from longtail.engine.processes import Processes
 from longtail.engine.shortening import finished_epochs, shorten
 from longtail.engine.train import training
 from longtail.recipe import scaled
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.search.budget import Budget
 from longtail.search.find import Found
@@ -121,7 +122,7 @@ def _shortened(found: Found, folder: RunFolder, cut: Cut, seconds: float) -> tup
         estimate_after_cut=round(seconds, 1),
     )
     if done:
-        folder.write_json("search.json", search.contents())
+        folder.write_json(layout.SEARCH, search.contents())
     else:
         folder.clear()
     return done, replace(found, recipe=recipe, search=search), line

@@ -18,6 +18,7 @@ from longtail.engine.runtime import environment, start_runtime
 from longtail.engine.train import training
 from longtail.planning import prepare
 from longtail.records import read_lines
+from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.locks import HeldError, locked
 from longtail.runs.schema import EpochRecord
@@ -98,7 +99,7 @@ def _forecast(
 
 
 def _log(cell: Cell) -> list[EpochRecord]:
-    file = cell.place / "log.jsonl"
+    file = cell.place / layout.LOG
     return read_lines(file, EpochRecord, "train again") if file.is_file() else []
 
 
@@ -114,7 +115,7 @@ def _is_held(cell: Cell) -> bool:
 
 def _finished(cell: Cell, plan: Plan, threads: int) -> _Pace | None:
     """From a result of the cell's row or its own finished epochs, where they were made on a machine like this one."""
-    for file in sorted(plan.results.glob(f"{plan.study.name}.{cell.key}.seed-*.json")):
+    for file in sorted(plan.results.glob(f"{plan.study.name}.{cell.key}.{layout.seed_folder('*')}.json")):
         result = read_result(file)
         (seed, found), epochs = next(iter(result.seeds.items())), cell.recipe.optim.epochs
         if _is_here(result.machine, cell, threads):
@@ -159,7 +160,7 @@ def _timed(cell: Cell, threads: int) -> _Pace | str:
 
 def _time_steps(cell: Cell, recipe: str, place: Path) -> tuple[float, int]:
     """Seconds of a step, and how many steps the run has."""
-    file = place / "recipe.toml"
+    file = place / layout.RECIPE
     file.write_text(recipe, encoding="utf-8")
     data = {} if cell.recipe.data.path is None else {"data.path": cell.recipe.data.path}
     planned = prepare(str(file), data, None, place / "run", resume=False)

@@ -11,6 +11,7 @@ from longtail.planning import given_keys
 from longtail.predict import Prior
 from longtail.recipe import Recipe, changed, load_recipe, validate
 from longtail.records import Record, read_record
+from longtail.runs import layout
 from longtail.study.result import Result, read_result
 from longtail.study.settings import differences, row_recipe, stored_recipe
 from longtail.study.study_file import Study, load_study, nearest
@@ -101,7 +102,7 @@ class Cell:
 
     @property
     def begun(self) -> bool:
-        return (self.place / "recipe.toml").is_file()
+        return (self.place / layout.RECIPE).is_file()
 
     @property
     def failure(self) -> Failure | None:
@@ -191,7 +192,7 @@ def check_images(plan: Plan) -> None:
 
 def result_file(results: Path, study: str, key: str, seed: int) -> Path:
     """Where the result of a cell lies."""
-    return results / f"{study}.{key}.seed-{seed}.json"
+    return results / f"{study}.{key}.{layout.seed_folder(seed)}.json"
 
 
 def _chosen(only: Sequence[str], study: Study) -> list[str]:
@@ -207,7 +208,7 @@ def _cell(
     sections = recipe.model_dump()
     seeded = validate(sections | {"run": sections["run"] | {"seed": seed}})
     return Cell(
-        key, seed, seeded, home / f"seed-{seed}", result_file(results, study.name, key, seed),
+        key, seed, seeded, home / layout.seed_folder(seed), result_file(results, study.name, key, seed),
         study.rows[key].prior, _command(study, key, seed, request),
     )  # fmt: skip
 

@@ -18,9 +18,10 @@ from pydantic import Field, model_validator
 from longtail.models import build_model, count_parameters
 from longtail.recipe import Recipe
 from longtail.records import Record, read_lines, read_record
+from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write
 from longtail.runs.folder import RunFolder
-from longtail.runs.schema import Environment, EpochRecord, plain
+from longtail.runs.schema import plain
 from longtail.runs.tables import read_per_class, read_predictions
 from longtail.types import InputError
 
@@ -147,17 +148,17 @@ def collect(run: Path, split: str) -> dict[str, Any]:
     Raises:
         InputError: the run was not evaluated on it, or is damaged.
     """
-    folder, place = RunFolder(run), run / "eval" / split
-    log = [plain(each) for each in read_lines(run / "log.jsonl", EpochRecord, "train again")]
-    if not (place / "metrics.json").is_file():
+    folder, place = RunFolder(run), run / layout.evaluation(split)
+    log = [plain(each) for each in read_lines(run / layout.LOG, layout.LOG.form, "train again")]
+    if not (place / layout.METRICS).is_file():
         raise InputError(
             f"{run} has no scores of {split}: its data has no such part; give data with one, or set data.validation"
         )
     metrics, classes = folder.metrics(split), folder.classes()
-    table = read_per_class(place / "per_class.csv", classes, EVALUATE)
+    table = read_per_class(place / layout.PER_CLASS, classes, EVALUATE)
     recall = dict(zip(table["class"], table["recall"], strict=True))
     stages = {record["stage"]: record.get(split) for record in log}  # the last epoch of each is evaluated
-    predictions = read_predictions(place / "predictions.parquet", classes, EVALUATE)
+    predictions = read_predictions(place / layout.PREDICTIONS, classes, EVALUATE)
     return {
         "metrics": {key: metrics[key] for key in KEPT},
         **({"recall": _known(recall)} if len(recall) <= MOST_CLASSES else {}),
@@ -169,7 +170,7 @@ def collect(run: Path, split: str) -> dict[str, Any]:
 
 def machine_of(run: Path) -> dict[str, Any]:
     """The kind of machine that a run began on."""
-    return plain(RunFolder(run).read("env.json", Environment))
+    return plain(RunFolder(run).read(layout.ENVIRONMENT))
 
 
 def parameters(recipe: Recipe, classes: int) -> int:

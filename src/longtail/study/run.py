@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longtail.runs.folder import RunFolder
+from longtail.runs.layout import seed_folder
 from longtail.study import layout
 from longtail.study.layout import Table
 from longtail.study.plan import Cell, Plan, Request, check_images, plan_study, tokens
@@ -69,7 +70,11 @@ def run_study(
 
 def results_of(study: Study, folder: Path) -> list[Result]:
     """The results of a study's rows that there are, in the order of its rows."""
-    files = [file for key in study.rows for file in sorted(folder.glob(f"{study.name}.{key}.seed-*.json"))]
+    files = [
+        file
+        for key in study.rows
+        for file in sorted(folder.glob(f"{study.name}.{key}.{seed_folder('*')}.json"))
+    ]
     return [read_result(file) for file in files]
 
 

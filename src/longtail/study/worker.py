@@ -12,6 +12,7 @@ from longtail.api import evaluate
 from longtail.engine.display import Display
 from longtail.engine.train import training
 from longtail.planning import prepare
+from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write, writing
 from longtail.runs.folder import RunFolder
 from longtail.runs.locks import HeldError, locked
@@ -198,7 +199,7 @@ def _measured_elsewhere(cell: Cell, plan: Plan) -> dict[str, Any] | None:
     """The result of a cell of another study in the same folder that has the same settings, seed and evaluation."""
     if cell.prior is not None or cell.begun:
         return None
-    for file in sorted(plan.results.glob(f"*.seed-{cell.seed}.json")):
+    for file in sorted(plan.results.glob(f"*.{layout.seed_folder(cell.seed)}.json")):
         result = read_result(file)
         if result.settings is None or result.split != plan.study.split:
             continue

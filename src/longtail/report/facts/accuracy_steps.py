@@ -12,15 +12,14 @@ from longtail.methods import describe
 from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
 from longtail.printable import printable
 from longtail.report.facts.data import AGAIN
-from longtail.report.facts.data import FILE as AUDIT
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.places import from_here, recipe_of
+from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
-from longtail.runs.schema import AuditRecord
 
 SURE = 0.9
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
@@ -106,7 +105,7 @@ def _larger(run: Run) -> Iterator[Step]:
 
 def _whole_picture(run: Run) -> Iterator[Step]:
     """Where images are cropped and the square hides much of them."""
-    found = run.record(AUDIT, AuditRecord, AGAIN)
+    found = run.read(layout.AUDIT, AGAIN)
     shapes = found.shapes if found else None
     if shapes is None or shapes.usually_hidden <= HARDLY or run.recipe["data"].get("fit", "crop") != "crop":
         return

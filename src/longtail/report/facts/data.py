@@ -6,10 +6,10 @@ from typing import Any
 from longtail.data.left_out import FileCounts, left_out_of
 from longtail.report.facts.run_sections import Data, Duplicate, LeakingGroup, RankedCount
 from longtail.report.places import images_of
+from longtail.runs import layout
 from longtail.runs.run import Run
 from longtail.runs.schema import AuditRecord
 
-FILE = "audit.json"
 AGAIN = "remove it and make the report again"
 
 
@@ -19,7 +19,7 @@ def data(run: Run) -> Data:
     Raises:
         InputError: audit.json is damaged.
     """
-    found = run.record(FILE, AuditRecord, AGAIN)
+    found = run.read(layout.AUDIT, AGAIN)
     metrics, unreadable = run.metrics or {}, run.unreadable
     ranked = sorted(run.classes, key=lambda entry: (-entry["count"], entry["index"]))
     counts = [entry["count"] for entry in ranked]

@@ -10,6 +10,7 @@ from longtail.report.facts.sections import Head
 from longtail.report.facts.words import classes, count, listed
 from longtail.report.places import from_here
 from longtail.report.text import basis, trained_on_lines
+from longtail.runs import layout
 from longtail.runs.run import SPLITS, Run
 
 
@@ -58,7 +59,7 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
     if metrics and run.split == "test" and data["name"] in get_args(OwnSource) and not _has_validation(run):
         yield f"The set {no_validation(None)}."
     if metrics and run.split not in SPLITS:
-        yield f"Scores are on images that were given with --data (eval/{run.split})."
+        yield f"Scores are on images that were given with --data ({layout.evaluation(str(run.split))})."
     if metrics:
         yield from trained_on_lines(metrics)
     if "prior" in metrics:

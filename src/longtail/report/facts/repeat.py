@@ -6,8 +6,9 @@ from longtail.report.facts.confidence import DRAWN_FROM
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Repeat
 from longtail.report.places import recipe_of
+from longtail.runs import layout
 from longtail.runs.run import Run
-from longtail.runs.schema import Environment, plain
+from longtail.runs.schema import plain
 
 MACHINE = (
     ("device", "device"), ("device_name", "device name"), ("cpu_count", "CPU cores"), ("threads", "threads"),
@@ -34,7 +35,7 @@ GLOSSARY = (
 
 def repeat(run: Run, e: Evaluation | None) -> Repeat:
     """The section, from recipe.toml, env.json and the log."""
-    stored = run.record("env.json", Environment)
+    stored = run.read(layout.ENVIRONMENT)
     environment = {} if stored is None else plain(stored)
     seconds = [record["seconds"] for record in run.log if "seconds" in record]
     return Repeat(

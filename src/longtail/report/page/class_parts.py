@@ -9,6 +9,7 @@ from longtail.report.limits import ENOUGH
 from longtail.report.page import class_figures
 from longtail.report.page.parts import Picture, Table, cent, shown, span
 from longtail.report.page.svg import to_svg
+from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 
 IN_HTML = 300  # up to that many classes every row is in the page without script
@@ -142,7 +143,7 @@ def classes(found: Classes, facts: Facts) -> Mapping[str, Any]:
         "macro": f"{found.macro:.3f}" if found.macro is not None else "-1",
         "mean": cent(found.macro),
         "part": part,
-        "file": f"eval/{facts.head.split}/per_class.csv",
+        "file": layout.evaluation(str(facts.head.split), layout.PER_CLASS),
     }
 
 

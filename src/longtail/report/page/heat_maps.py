@@ -2,48 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from PIL import Image
-from pydantic import Field, model_validator
 
 from longtail.machine import pass_on
-from longtail.records import Record, read_record, short
+from longtail.records import short
 from longtail.report.page.error_parts import Card
 from longtail.report.page.parts import Thumb, shown
 from longtail.report.page.thumbnails import Thumbnail, encoded
 from longtail.report.places import from_here
+from longtail.runs import layout
 from longtail.runs.run import Run
-from longtail.runs.schema import Fraction
+from longtail.runs.schema import ExplainedImage
 from longtail.types import InputError
-
-FILE = "explain/explain.json"
-
-
-class ExplainedImage(Record):
-    """An image and the files of its maps, one for each expert."""
-
-    actual: str = Field(alias="class")
-    label: str
-    confidence: Fraction
-    experts: Annotated[list[str], Field(min_length=1)]
-    shown: str
-    image: str
-    maps: list[str]
-
-    @model_validator(mode="after")
-    def _has_a_map_for_each(self) -> "ExplainedImage":
-        if len(self.maps) != len(self.experts):
-            raise ValueError(f"{len(self.maps)} maps of {len(self.experts)} experts")
-        return self
-
-
-class Explained(Record):
-    """explain/explain.json, as `longtail.explain` writes it."""
-
-    rule: str
-    layer: str = ""
-    images: list[ExplainedImage]
 
 
 def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
@@ -53,7 +25,9 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         InputError: explain.json or a picture beside it is damaged.
     """
     command = f"longtail explain {from_here(run.path)}"
-    if not run.has(FILE):
+    remedy = f"write it again with: {command}"
+    found = run.read(layout.EXPLANATIONS, remedy)
+    if found is None:
         return {
             "cards": [],
             "missing": "No heat maps have been made yet. Make them with:",
@@ -61,14 +35,14 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
         }
     if images == "none":
         return {"cards": [], "missing": "This page was made without images.", "command": ""}
-    remedy = f"write it again with: {command}"
-    found = read_record(run.path / FILE, Explained, remedy)
     kept = [one for one in found.images if images == "all" or one.actual != one.label]
     try:
-        cards = [_card(run.path / "explain", one) for one in kept]
+        cards = [_card(run.path / layout.EXPLAIN, one) for one in kept]
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         pass_on(error)
-        raise InputError(f"a picture of {run.path / FILE} is damaged ({short(error)}); {remedy}") from None
+        raise InputError(
+            f"a picture of {run.path / layout.EXPLANATIONS} is damaged ({short(error)}); {remedy}"
+        ) from None
     missing = (
         "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 from longtail.data.options import NamedSet
 from longtail.errors import InputError
 from longtail.recipe import Recipe, load_recipe, shipped
+from longtail.runs import layout
 from longtail.runs.run import Run
 
 NAMED = get_args(NamedSet)  # data with a recipe of their own
@@ -33,7 +34,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 def nearest_recipe(run: Run) -> Nearest:
     """The shipped recipe that the run's own is nearest to."""
     try:
-        mine = _flat(load_recipe(str(run.path / "recipe.toml"))[0])
+        mine = _flat(load_recipe(str(run.path / layout.RECIPE))[0])
     except InputError:  # of another version, or of a method that is not installed here
         return Nearest("", ())
     kind, found = mine["data.name"], []

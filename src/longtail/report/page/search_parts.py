@@ -2,48 +2,18 @@
 
 from typing import Any
 
-from pydantic import Field
-
 from longtail.durations import duration
-from longtail.records import Record
 from longtail.report.page.parts import Table
+from longtail.runs import layout
 from longtail.runs.run import Run
+from longtail.runs.schema import Trial
 
 WORDS = {"suggested": "-", "better": "better", "tie": "a tie, within chance", "worse": "worse"}
 
 
-class Row(Record):
-    """One of the settings that were tried, as search.json has it."""
-
-    name: str
-    how: str
-    macro: float
-    low: float
-    high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
-    seconds: float
-    chosen: bool
-    verdict: str
-
-
-class Searched(Record):
-    """What of search.json is shown."""
-
-    minutes: float
-    seconds: float
-    speed: str
-    images: int
-    trials: list[Row]
-    heads: list[Row] = Field(default_factory=list)
-    head_images: int = 0
-    reasons: list[str]
-
-
 def search(run: Run) -> dict[str, Any] | None:
     """The section's content; None where the settings of a run were not found by a search."""
-    found = run.record("search.json", Searched)
+    found = run.read(layout.SEARCH)
     if found is None:
         return None
     said = [
@@ -77,7 +47,7 @@ def search(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _row(one: Row) -> list[str]:
+def _row(one: Trial) -> list[str]:
     gain = "-"
     if one.gain is not None and one.gain_low is not None and one.gain_high is not None:
         gain = f"{100 * one.gain:+.1f} ({100 * one.gain_low:+.1f} to {100 * one.gain_high:+.1f})"

@@ -17,7 +17,8 @@ from longtail.data.opening import UnreadableError
 from longtail.data.source_kinds import read_source
 from longtail.machine import pass_on
 from longtail.records import check_record
-from longtail.report.facts.data import AGAIN, FILE
+from longtail.report.facts.data import AGAIN
+from longtail.runs import layout
 from longtail.runs.folder import RESTORE
 from longtail.runs.run import SPLITS, Run
 from longtail.runs.schema import AuditRecord
@@ -82,7 +83,7 @@ def load_thumbnails(run: Run, images: Iterable[str]) -> Thumbnails:
         pass_on(error)
         return Thumbnails(trouble="The images are no longer where they were at training, so none are shown.")
     found = Thumbnails()
-    audit = run.record(FILE, AuditRecord, AGAIN) or AuditRecord()
+    audit = run.read(layout.AUDIT, AGAIN) or AuditRecord()
     for listing in listings:
         _add(found, listing, wanted.keys(), audit.bits, framing)
     missing = len(wanted) - len(found.found)
@@ -117,7 +118,7 @@ def encoded(image: Image.Image, side: int) -> Thumbnail:
 
 def _listings(run: Run) -> tuple[list[Listing], Framing]:
     """The parts of the run's source, and how an image becomes a square; nothing is fetched from the network."""
-    options = check_record(run.recipe["data"], DataOptions, f"[data] of {run.path / 'recipe.toml'}", RESTORE)
+    options = check_record(run.recipe["data"], DataOptions, f"[data] of {run.path / layout.RECIPE}", RESTORE)
     if options.path is None and options.name != "digits":
         cache = Path.home() / ".cache" / "longtail"
         options = options.model_copy(update={"path": str(cache)})
