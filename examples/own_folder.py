@@ -1,6 +1,6 @@
 """From a folder of images to a file to deploy: check, split, train, report, predict, export.
 
-    python own_folder.py [PHOTOS] [--out DIR] [--epochs N]
+    python own_folder.py [PHOTOS] [--out DIR] [--model NAME] [--epochs N]
 
 PHOTOS has a folder for each class. Without it, a small long-tailed folder of handwritten digits is made.
 """
@@ -45,6 +45,7 @@ def main() -> None:
     )
     parser.add_argument("photos", nargs="?", type=Path, help="folder with a folder for each class")
     parser.add_argument("--out", type=Path, default=Path("runs/own-folder"), help="where everything goes")
+    parser.add_argument("--model", help="network, such as resnet32; default: chosen from the images")
     parser.add_argument("--epochs", type=int, help="length of the run; default: chosen from the images")
     args = parser.parse_args()
     if args.out.exists():
@@ -59,7 +60,7 @@ def main() -> None:
     run("data", "split", photos, "-o", table, "--test", "0.25")
 
     print("\ntraining", flush=True)
-    trained = train(table, epochs=args.epochs, out=args.out / "run", quiet=True)
+    trained = train(table, model=args.model, epochs=args.epochs, out=args.out / "run", quiet=True)
     metrics = trained.metrics
     print(f"{trained}: {metrics['overall']:.1%} right, {metrics['macro']:.1%} as the mean of the classes")
     run("report", trained.path)

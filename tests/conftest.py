@@ -9,14 +9,21 @@ import pytest
 import torch
 from filelock import FileLock
 
-from shape_checks import jaxtyped
+from shape_checks import jaxtyped, unchecked
 
 jaxtyping.jaxtyped = jaxtyped  # before the package is imported
+os.fsync = lambda _: None  # tests lose no power, and a run waits for the disk thirty times
 
 if (
     not torch.cuda.is_available()
 ):  # the Triton kernel then runs in Triton's interpreter, to be chosen before its import
     os.environ["TRITON_INTERPRET"] = "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with unchecked(off=item.get_closest_marker("slow") is not None):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function and class of the package. Left to itself it checks
 arguments twice, and keeps axis sizes for functions that have no shapes too: training takes nearly twice the time.
+Tests marked slow run without checks (`unchecked`): what they train with is checked in all others.
 """
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, get_args
 
@@ -14,6 +17,7 @@ from beartype import beartype
 from jaxtyping import AbstractArray
 
 of_jaxtyping = jaxtyping.jaxtyped
+_off = False
 
 
 def parts(annotation: object) -> list[object]:
@@ -38,8 +42,32 @@ def checked(given: Any) -> Any:
     shapes = [part.dim_str for part in found if inspect.isclass(part) and issubclass(part, AbstractArray)]
     special = inspect.isgeneratorfunction(given) or any("{" in shape for shape in shapes)
     if any(isinstance(part, str) for part in found) or (shapes and special):
-        return of_jaxtyping(given, typechecker=beartype)
-    return with_axis_sizes(given) if shapes else beartype(given)
+        once = of_jaxtyping(given, typechecker=beartype)
+    else:
+        once = with_axis_sizes(given) if shapes else beartype(given)
+    return given if once is given else while_on(once, given)
+
+
+def while_on(once: Any, given: Any) -> Any:
+    """The checked function, or the plain one while checks are off."""
+
+    @wraps(given)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        return (given if _off else once)(*args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def unchecked(off: bool = True) -> Iterator[None]:
+    """Annotations are not checked meanwhile, where `off`."""
+    global _off  # noqa: PLW0603 - read in every call of the package
+    before, _off = _off, off
+    try:
+        yield
+    finally:
+        _off = before
 
 
 def with_axis_sizes(given: Any) -> Any:

@@ -8,8 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from longtail.models import RESNETS
-
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -24,9 +22,7 @@ def _beside_the_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With fewer blocks in the network that is chosen."""
-    monkeypatch.setitem(RESNETS, "resnet32", RESNETS["resnet8"])
-    monkeypatch.setattr(sys, "argv", ["own_folder.py", "--epochs", "2"])
+    monkeypatch.setattr(sys, "argv", ["own_folder.py", "--model", "resnet8", "--epochs", "2"])
     runpy.run_path(str(EXAMPLES / "own_folder.py"), run_name="__main__")
     out = capfd.readouterr().out
     commands = [line.split()[2] for line in out.splitlines() if line.startswith("$ longtail ")]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longtail.csv_text import csv_text
 from longtail.losses import expert_cross_entropy
-from shape_checks import checked
+from shape_checks import checked, unchecked
 
 WRONG = (BeartypeCallHintViolation, TypeCheckError)
 
@@ -96,3 +96,10 @@ def test_the_package_is_checked() -> None:
         expert_cross_entropy(torch.ones(1, 2, 3), torch.zeros(3, dtype=torch.int64))
     with pytest.raises(WRONG):
         csv_text(3)  # type: ignore[arg-type]
+
+
+def test_checks_can_be_left_out_for_a_while() -> None:
+    with unchecked():
+        assert plain(0) is None
+    with pytest.raises(WRONG):
+        plain(0)

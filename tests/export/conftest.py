@@ -84,5 +84,5 @@ def _make_hostile(root: Path) -> None:
             for number in range(count):
                 image = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
                 Image.fromarray(image).save(place / f"{number}.png")
-    given = {"model.num_experts": 1, "data.image_size": 8, "model.gates": False}
+    given = {"model.name": "resnet8", "model.num_experts": 1, "data.image_size": 8, "model.gates": False}
     longtail.train(root / "data", method="cross_entropy", epochs=1, out=root / "run", set=given, quiet=True)
