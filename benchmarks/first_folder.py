@@ -108,20 +108,21 @@ def longtail(side, folder, seed, threads, work, *, minutes):
     epochs = [json.loads(line) for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     return (
         spent
-        | {"minutes": minutes, "epochs": len(epochs), "needed_s": round(sum(e["seconds"] for e in epochs), 1)}
+        | {"minutes": minutes, "epochs": len(epochs)}
         | searched(out / "search.json")
         | {"named": {"": scoring.packed(named_by_file(rows, folder))}}
     )
 
 
 def searched(path):
-    """What a run kept of its search: seconds that training was said to take, and why its settings were chosen."""
+    """What a run kept of its search: seconds that it was said to take and took, and why its settings were chosen."""
     if not path.exists():
-        return {"estimate_s": None, "reasons": []}
+        return {"estimate_s": None, "needed_s": None, "reasons": []}
     kept = json.loads(path.read_text("utf-8"))
     trials = [f"{t['name']}: {100 * t['macro']:.1f}" for t in kept["trials"]]
     return {
         "estimate_s": kept["estimate"],
+        "needed_s": kept["needed"],
         "search_s": kept["seconds"],
         "trials": trials,
         "reasons": kept["reasons"],

@@ -118,10 +118,11 @@ def test_what_training_was_said_to_take_stands_beside_what_it_took(
     program = load("first_folder")
     assert program.searched(tmp_path / "search.json")["estimate_s"] is None
     trial = {"name": "three experts", "macro": 0.5}
-    kept = {"estimate": 60.0, "seconds": 9.0, "trials": [trial], "reasons": ["a tie"]}
+    kept = {"estimate": 60.0, "needed": 30.0, "seconds": 9.0, "trials": [trial], "reasons": ["a tie"]}
     (tmp_path / "search.json").write_text(json.dumps(kept), "utf-8")
     found = program.searched(tmp_path / "search.json")
-    assert (found["estimate_s"], found["search_s"], found["trials"]) == (60.0, 9.0, ["three experts: 50.0"])
+    assert (found["estimate_s"], found["needed_s"], found["search_s"]) == (60.0, 30.0, 9.0)
+    assert found["trials"] == ["three experts: 50.0"]
     rows = load("first_folder_scores").estimates(result(load))
     assert rows[0][-4:] == ["60", "30", "0.50", "90"]
 

@@ -55,6 +55,8 @@ def test_a_small_set_is_trained_with_suggested_settings_in_the_time(run: Run, tm
     assert recipe.method.name == "cross_entropy"
     assert found["trials"] == []
     assert found["speed"]
+    spent = sum(json.loads(line)["seconds"] for line in (folder / "log.jsonl").read_text().splitlines())
+    assert spent <= found["needed"] + 0.1
     again = run(*words, "--resume")
     assert again[0] == 0
     assert f"{folder} is finished" in again[2]

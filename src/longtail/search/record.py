@@ -95,6 +95,8 @@ class Search:
         asked: what the command asked for, by which a run that was interrupted is found again.
         estimate_after_cut: seconds that the run was expected to take when epochs were cut for the last time while it
             ran, those before included; None where none were.
+        needed: seconds that the run took: features, steps, evaluations and what was kept; None until it is finished,
+            and where it was interrupted on the way.
     """
 
     minutes: float
@@ -109,6 +111,7 @@ class Search:
     head_images: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)
     estimate_after_cut: float | None = None
+    needed: float | None = None
 
     def contents(self) -> dict[str, Any]:
         """The content of search.json."""

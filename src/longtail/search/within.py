@@ -71,6 +71,8 @@ def fit_within(
         seconds = budget.now() - began + cut.rest
         done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
         said, display.epochs = [line], found.recipe.optim.epochs
+    finished = replace(found.search, needed=round(budget.now() - began, 1))
+    processes.run_on_main(lambda: folder.write_json("search.json", finished.contents()))
 
 
 def _train(
