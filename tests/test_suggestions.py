@@ -12,7 +12,7 @@ from longtail import suggestions
 from longtail.models.cost import flop_per_pixel
 from longtail.models.options import ModelOptions
 from longtail.planning import given_keys, plan
-from longtail.recipe import Recipe, load_recipe
+from longtail.recipe import Recipe, changed, load_recipe
 from longtail.suggestions import Facts, Suggestion, suggest_settings
 from longtail.types import InputError
 
@@ -36,7 +36,7 @@ def _a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planned(target: str, epochs: int | None = None, **given: Any) -> tuple[Recipe, str]:
     found = plan(target, {k.replace("__", "."): v for k, v in given.items()}, epochs, False)
-    return found.recipe, "\n".join(found.notes)
+    return found.recipe, "\n".join(found.lines)
 
 
 def reasons(notes: str) -> list[str]:
@@ -96,6 +96,15 @@ def test_the_rate_goes_with_the_batch(number: int, batch: int, rate: float) -> N
     fresh = suggested(32, number, has_weights=False).settings
     assert (fresh["optim.batch_size"], fresh["optim.peak_lr"]) == (batch, pytest.approx(0.1 * batch / 64))
     assert fresh["optim.warmup_start_lr"] == pytest.approx(fresh["optim.peak_lr"] / 5)
+
+
+def test_reasons_hold_for_a_run_that_has_the_same_values(tmp_path: Path) -> None:
+    found = plan(photos(tmp_path / "p", 130, {"a": 20, "b": 4}), {}, None, False)
+    assert found.is_open
+    assert found.reasons_of(found.recipe) == list(found.reasons)
+    other = changed(found.recipe, {"optim.peak_lr": 6e-4, "data.image_size": 96})
+    gone = [why.split(":")[0] for why in found.reasons if why not in found.reasons_of(other)]
+    assert gone == ["learning rate 0.0003", "image size 128, 30 epochs"]
 
 
 def test_the_rate_goes_with_a_batch_and_an_optimizer_that_were_asked_for() -> None:

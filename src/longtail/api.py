@@ -94,7 +94,7 @@ def train(
     if budget is not None:
         with _nothing_written():
             found = processes.run_on_main(lambda: search(planned, given, budget, out, display, load, read))
-        planned = replace(planned, recipe=found.recipe, notes=())
+        planned = replace(planned, recipe=found.recipe, notes=(), reasons={})
         display.epochs = found.recipe.optim.epochs
     settled = processes.run_on_main(lambda: settle_folder(planned, out, resume, str(target)))
     with _tidied(settled.place, settled.made if processes.is_first else ()):
@@ -166,7 +166,7 @@ def train_seeds(
         budget = Budget(granted, began)
         found = _search_once(planned, given, budget, display, load, read, runs_at_once, resume)
         chosen.append(found.search)
-        return replace(planned, recipe=found.recipe, notes=())
+        return replace(planned, recipe=found.recipe, notes=(), reasons={})
 
     recipes, notes, runs, missing = plan_seeds(
         str(target), seeds, given, number, out, resume, read, settle, seconds

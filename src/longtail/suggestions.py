@@ -42,6 +42,8 @@ SPEED = 1.2e10  # of them a second and thread where a time is given; optimistic,
 # measured: EfficientNet-Lite0 at 128 and 224 pixels, ResNet-32 at 32; CPU seconds of one thread, AMD EPYC
 FINE_TUNED, FROM_SCRATCH = 5.7e9, 1.7e10
 
+Reasons = dict[str, tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -72,12 +74,12 @@ class Suggestion:
         base: the shipped recipe to begin with.
         epochs: length of the run; None leaves it to the recipe.
         settings: "section.key" -> value, on top of it.
-        reasons: what was chosen and why, for people.
+        reasons: what was chosen and why, for people -> the keys whose values it speaks of.
     """
 
     base: str
     settings: Mapping[str, Any]
-    reasons: tuple[str, ...]
+    reasons: Reasons
     epochs: int | None = None
 
 
@@ -132,8 +134,9 @@ def suggest_settings(
     if facts.shapes is None or facts.shapes.are_square or "data.fit" in given:
         return found
     fit, why = suggest_fit(facts.shapes)
-    reason = f"fit {fit}: of {facts.shapes.images} images measured, {facts.shapes.said}; {why}"
-    return replace(found, settings={**found.settings, "data.fit": fit}, reasons=(*found.reasons, reason))
+    why = f"fit {fit}: of {facts.shapes.images} images measured, {facts.shapes.said}; {why}"
+    reasons = found.reasons | {why: ("data.fit",)}
+    return replace(found, settings={**found.settings, "data.fit": fit}, reasons=reasons)
 
 
 def _suggested(
@@ -175,9 +178,10 @@ def _from_scratch(
     model = recipe.model if "model.name" in given else base.model
     lengths = FRESH_EPOCHS if fixed is None else [fixed]
     _, shown, time = _affordable([size], lengths, facts, flop_per_pixel(model), FROM_SCRATCH, seconds)
-    reasons = [text for key, text in said.items() if key not in given] + reasons
-    reasons += [f"{shown} epochs: {time}, for {facts.number:,} images"] * (fixed is None)
-    return Suggestion(DEFAULT_FOR_IMAGES, settings, tuple(reasons), shown if fixed is None else None)
+    reasons = {text: (key,) for key, text in said.items() if key not in given} | reasons
+    if fixed is None:
+        reasons[f"{shown} epochs: {time}, for {facts.number:,} images"] = ("optim.epochs",)
+    return Suggestion(DEFAULT_FOR_IMAGES, settings, reasons, shown if fixed is None else None)
 
 
 def _fine_tuning(
@@ -203,36 +207,41 @@ def _fine_tuning(
     size, shown, time = _affordable(sizes, lengths, facts, work, FINE_TUNED, seconds)
     settings["data.image_size"] = size
     if asked is None and size > facts.side:
-        reasons.append(f"images of {facts.side} pixels are enlarged: pretrained weights know larger things")
-    chosen = [f"image size {size}"] * (asked is None) + [f"{shown} epochs"] * (fixed is None)
-    reasons += how + [f"{', '.join(chosen)}: {time}, for {facts.number:,} images"] * bool(chosen)
-    return Suggestion(name, settings, tuple(reasons), shown if fixed is None else None)
+        why = f"images of {facts.side} pixels are enlarged: pretrained weights know larger things"
+        reasons[why] = ("data.image_size",)
+    chosen = {"data.image_size": f"image size {size}"} if asked is None else {}
+    chosen |= {"optim.epochs": f"{shown} epochs"} if fixed is None else {}
+    why = f"{', '.join(chosen.values())}: {time}, for {facts.number:,} images"
+    reasons |= how | ({why: tuple(chosen)} if chosen else {})
+    return Suggestion(name, settings, reasons, shown if fixed is None else None)
 
 
-def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], list[str]]:
+def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[str, Any], Reasons]:
     """The network and the weights it begins with, and why; weights that are fresh are not frozen."""
     network = name if "model.name" in given else f"network {name}"
     settings: dict[str, Any] = {"model.name": name, "model.pretrained": False}
     if not (given.get("model.weights") or "model.pretrained" in given):
         settings["model.pretrained"] = True
-        return settings, [f"{network} with pretrained weights: they help most where classes are rare"]
-    reasons = [] if "model.name" in given else [f"{network}: the images are larger than {SMALL} pixels"]
+        return settings, {
+            f"{network} with pretrained weights: they help most where classes are rare": ("model.name",)
+        }
+    why = f"{network}: the images are larger than {SMALL} pixels"
+    reasons: Reasons = {} if "model.name" in given else {why: ("model.name",)}
     if fresh:
         settings |= {"optim.frozen_stages": 0, "optim.fitted_heads": False}
         if "optim.frozen_stages" not in given:
-            reasons.append("no frozen stages: fresh weights have to learn in all of them")
+            reasons["no frozen stages: fresh weights have to learn in all of them"] = ("optim.frozen_stages",)
     return settings, reasons
 
 
 def _optimizer(
     number: int, base: OptimOptions, recipe: Recipe, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], Reasons]:
     """Batch size and the rate that belongs to it, and why.
 
     SGD's rate is in proportion to the batch (Goyal et al. 2017), AdamW's to its square root (Malladi et al. 2022).
     """
-    least, most = BATCHES
-    fits = next((size for size in (most, most // 2) if number >= size * STEPS), least)
+    fits = next((size for size in (BATCHES[1], BATCHES[1] // 2) if number >= size * STEPS), BATCHES[0])
     batch = recipe.optim.batch_size if "optim.batch_size" in given else fits
     ratio = batch / base.batch_size
     settings: dict[str, Any] = {"optim.batch_size": batch}
@@ -241,14 +250,13 @@ def _optimizer(
         at, settings["optim.weight_decay"] = OTHERWISE[optimizer]
         settings["optim.nesterov"] = optimizer == "sgd"
     rate = at * (math.sqrt(ratio) if optimizer == "adamw" else ratio)
-    start = base.warmup_start_lr / base.peak_lr
     settings["optim.peak_lr"] = float(f"{rate:.3g}")
     peak = recipe.optim.peak_lr if "optim.peak_lr" in given else rate
-    settings["optim.warmup_start_lr"] = float(f"{start * peak:.3g}")
-    chosen = "optim.batch_size" not in given
-    reasons = [f"batches of {batch}: there are {number:,} training images"] * chosen
+    settings["optim.warmup_start_lr"] = float(f"{base.warmup_start_lr / base.peak_lr * peak:.3g}")
+    why = f"batches of {batch}: there are {number:,} training images"
+    reasons: Reasons = {} if "optim.batch_size" in given else {why: ("optim.batch_size",)}
     if "optim.peak_lr" not in given:
-        reasons.append(f"learning rate {rate:.3g}: it goes with batches of {batch}")
+        reasons[f"learning rate {rate:.3g}: it goes with batches of {batch}"] = ("optim.peak_lr",)
     return settings, reasons
 
 
@@ -280,8 +288,7 @@ def _affordable(
     def needed(size: int, length: int) -> float:
         return work * facts.number * length * size**2 / facts.threads
 
-    large = [size for size in sizes if size >= LARGE]
-    tried = [(s, e) for e in lengths for s in large] + [(sizes[-1], e) for e in lengths]
+    tried = [(s, e) for e in lengths for s in sizes if s >= LARGE] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
         if needed(size, length) <= most:
             break

@@ -47,6 +47,10 @@ def test_a_small_set_is_trained_with_suggested_settings_in_the_time(run: Run, tm
     assert code == 0
     assert err.splitlines()[0].startswith("looking at photos: 100 files")
     assert "none compared" in err
+    chosen = [line for line in err.splitlines() if line.startswith("chosen: ")]
+    assert len(set(chosen)) == len(chosen)
+    assert err.index("timing a few steps") < err.index("chosen: batches of 16")
+    assert "the run: images of" in err
     (folder,) = Path("runs").iterdir()
     found = json.loads((folder / "search.json").read_text())
     recipe = load_recipe(str(folder / "recipe.toml"))[0]

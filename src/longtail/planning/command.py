@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +19,7 @@ from longtail.planning.places import RUNS, default_name, missing_folders, newest
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.suggestions import suggest_settings
+from longtail.suggestions import Reasons, suggest_settings
 from longtail.types import InputError
 
 OWN = get_args(OwnSource)
@@ -50,7 +50,8 @@ class Plan:
 
     Attributes:
         recipe: resolved.
-        notes: what to tell about it.
+        notes: what to tell about it, beside
+        reasons: what was suggested and why -> the keys whose values it speaks of.
         folder: of the run; None where it is still to be found.
         goes_on: whether there is a run to go on with.
         made: the folders that are made for it, the deepest first.
@@ -63,6 +64,18 @@ class Plan:
     goes_on: bool = False
     made: tuple[Path, ...] = ()
     is_open: bool = False
+    reasons: Reasons = field(default_factory=dict)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All that there is to tell."""
+        return (*(f"chosen: {reason}" for reason in self.reasons), *self.notes)
+
+    def reasons_of(self, other: Recipe) -> list[str]:
+        """The reasons that hold for another recipe too."""
+        own, theirs = self.recipe.model_dump(), other.model_dump()
+        pairs = {reason: [key.split(".") for key in keys] for reason, keys in self.reasons.items()}
+        return [why for why, keys in pairs.items() if all(own[s][key] == theirs[s][key] for s, key in keys)]
 
     @property
     def place(self) -> Path:
@@ -97,7 +110,7 @@ def prepare(
 
 def settle_folder(planned: Plan, out: str | Path | None, resume: bool, target: str) -> Plan:
     """The plan with its run folder, and whether there is a run in it to go on with."""
-    recipe, folder, notes = planned.recipe, planned.folder, planned.notes
+    recipe, folder, notes = planned.recipe, planned.folder, planned.lines
     if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
         raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
     folder = folder or (Path(out) if out is not None else None)
@@ -151,13 +164,13 @@ def plan(
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
-    recipe, notes = _load(target, given, epochs, read, seconds)
+    recipe, notes, reasons = _load(target, given, epochs, read, seconds)
     _refuse_frozen(recipe)
     recipe, notes = _settle(recipe, notes, given, read)
     is_open = (
         epochs is None and "optim.epochs" not in given and not (_is_recipe(target) or recipe.model.frozen)
     )
-    return Plan(recipe, tuple(notes), is_open=is_open)
+    return Plan(recipe, tuple(notes), is_open=is_open, reasons=reasons)
 
 
 def _is_recipe(target: str) -> bool:
@@ -168,17 +181,17 @@ def _is_recipe(target: str) -> bool:
 
 def _load(
     target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource, seconds: float | None
-) -> tuple[Recipe, list[str]]:
-    """The recipe of a target; where it is images, with settings that fit them and this machine."""
+) -> tuple[Recipe, list[str], Reasons]:
+    """The recipe of a target, notes and reasons; where it is images, with settings that fit them and this machine."""
     if given.get("model.frozen") is True and not _is_recipe(target):
-        return _on_features(target, given, epochs, read)
+        return *_on_features(target, given, epochs, read), {}
     recipe, notes = load_recipe(target, given, epochs=epochs)
     if _is_recipe(target):
-        return _filled(recipe), notes
+        return _filled(recipe), notes, {}
     suggested = suggest_settings(_placed(recipe, given), given, epochs, read, seconds=seconds)
     length = epochs or suggested.epochs
     recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
-    return _filled(recipe), [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
+    return _filled(recipe), notes, suggested.reasons
 
 
 def _on_features(

@@ -48,7 +48,7 @@ def plan_seeds(
         target, given | {"run.seed": seeds[0]}, epochs, resume=False, read=read, seconds=seconds
     )
     planned_one = settle(planned_one)
-    recipe, notes = planned_one.recipe, list(planned_one.notes)
+    recipe, notes = planned_one.recipe, list(planned_one.lines)
     sections = recipe.model_dump()
     recipes = [validate(sections | {"run": sections["run"] | {"seed": seed}}) for seed in seeds]
     name = f"{default_name(recipe)}-seeds"

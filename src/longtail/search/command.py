@@ -123,10 +123,17 @@ def search(
     reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
     spent = round(started - budget.left, 1)
     found = replace(found, search=replace(found.search, reasons=reasons, seconds=spent))
-    for line in found.search.lines():
+    for line in (*found.search.lines(), *(f"chosen: {why}" for why in planned.reasons_of(found.recipe))):
         display.say(line)
+    display.say(_run_line(found.recipe))
     asked = question(planned, given, budget.minutes)
     return replace(found, search=replace(found.search, asked=asked))
+
+
+def _run_line(recipe: Recipe) -> str:
+    """What of a run's settings the search may have changed, beside those that the summary of the run names."""
+    data, rate = recipe.data, recipe.optim.peak_lr
+    return f"the run: images of {data.image_size} pixels, fit {data.fit}, learning rate {rate:g}"
 
 
 def _heads(
