@@ -77,6 +77,22 @@ def test_longer_training_is_advised_by_the_loss_where_nothing_is_validated(tmp_p
     assert not advised(steps(tmp_path / "stopped", epochs=8, status="interrupted"), "--epochs")
 
 
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_a_lower_rate_is_advised_first_where_the_loss_rises(tmp_path: Path, status: str) -> None:
+    rising = [{"loss": {"parallel": 1.0 + 50.0 * n}} for n in range(8 if status == "done" else 4)]
+    first = steps(tmp_path / "rising", rising, epochs=8, status=status)[0]
+    rate = re.search(r"optim\.peak_lr=(\S+)", first.command)
+    assert rate is not None
+    assert float(rate[1]) < 0.1
+    assert "from 1 to " in first.text or "from 26 to " in first.text  # the first quarter
+
+
+def test_a_loss_that_rises_in_warm_up_alone_needs_no_lower_rate(tmp_path: Path) -> None:
+    losses = (1.0, 3.0, 2.0, 1.0, 0.9, 0.9, 0.8, 0.8)
+    log = [{"loss": {"parallel": value}} for value in losses]
+    assert not advised(steps(tmp_path / "warm-up", log, epochs=8), "peak_lr")
+
+
 @pytest.mark.parametrize(("size", "wanted"), [(64, 128), (96, 128), (128, None), (224, None)])
 def test_larger_images_are_advised_where_the_last_map_is_small(
     tmp_path: Path, size: int, wanted: int | None

@@ -25,6 +25,7 @@ SURE = 0.9
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
+WORSE = 0.1  # share by which a training loss has to have risen over the run to say that the rate is too high
 LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
 PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
 GAINS = {
@@ -45,6 +46,20 @@ def accuracy_steps(
     return sorted(steps, key=lambda step: -step.points)
 
 
+def lower_rate(run: Run) -> Iterator[Step]:
+    """Where the training loss ends above where it began; one that is not finite has ended the run before."""
+    losses, rate = _losses(_longest_stage(run.log)), float(run.recipe["optim"]["peak_lr"])
+    if len(losses) < 2:
+        return
+    first, (_, last, _) = float(np.mean(losses[: max(1, len(losses) // 4)])), _ends(losses)
+    if first > 0 and last >= (1 + WORSE) * first:
+        told = (
+            f"Train with a lower rate: the training loss rose from {first:.3g} to {last:.3g}, so that {rate:g} is "
+            "too high, and the scores say little until that is done."
+        )
+        yield Step(told, f"longtail train {recipe_of(run)} --set optim.peak_lr={rate / 4:.3g}")
+
+
 def _longer(run: Run) -> Iterator[Step]:
     """Where validation, or without it the training loss, still moved at the end; test images say nothing of it."""
     if not run.finished:
@@ -60,8 +75,7 @@ def _longer(run: Run) -> Iterator[Step]:
             yield Step(f"Train longer: with {over}, {told}.", command, points=100 * (last - before))
         return
     log = _longest_stage(run.log)
-    terms = set.intersection(*(set(r["loss"]) for r in log)) if log else set()  # some begin later than others
-    losses, right = [sum(r["loss"][t] for t in terms) for r in log], [r["train_accuracy"] for r in log]
+    losses, right = _losses(log), [r["train_accuracy"] for r in log]
     if len(log) < 2 or right[-1] >= LEARNED:
         return
     (before, last, span), (less, more, _) = _ends(losses), _ends(right)
@@ -78,6 +92,12 @@ def _ends(values: Sequence[float]) -> tuple[float, float, int]:
     """The means of the last quarter and of that before it, the earlier one first, and how many are in a quarter."""
     span = max(1, len(values) // 4)
     return float(np.mean(values[-2 * span : -span])), float(np.mean(values[-span:])), span
+
+
+def _losses(log: Sequence[dict[str, Any]]) -> list[float]:
+    """The training loss of each epoch, by the terms that all of them have: some begin later than others."""
+    terms = set.intersection(*(set(r["loss"]) for r in log)) if log else set()
+    return [sum(r["loss"][term] for term in terms) for r in log]
 
 
 def _longest_stage(log: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

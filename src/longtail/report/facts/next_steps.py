@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from longtail.report.facts.accuracy_steps import accuracy_steps
+from longtail.report.facts.accuracy_steps import accuracy_steps, lower_rate
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.run_sections import Confidence, Data, Experts, Step
 from longtail.report.facts.sections import Classes, Confusions
@@ -21,7 +21,7 @@ YOURS = "labelled images that it was not trained on, in place of FOLDER"
 
 def unseen_steps(run: Run, found: Data) -> tuple[Step, ...]:
     """Where nothing is evaluated: finish, evaluate, repair the data."""
-    return (*_finish(run), *_evaluate(run), *_repair(run, found))
+    return (*lower_rate(run), *_finish(run), *_evaluate(run), *_repair(run, found))
 
 
 def next_steps(
@@ -34,7 +34,12 @@ def next_steps(
     found: Data,
 ) -> tuple[Step, ...]:
     """Everything worth doing, what matters most first."""
-    first = (*_finish(run), *_repair(run, found), *accuracy_steps(run, e, ranked, pairs, every))
+    first = (
+        *lower_rate(run),
+        *_finish(run),
+        *_repair(run, found),
+        *accuracy_steps(run, e, ranked, pairs, every),
+    )
     last = (*_validate(run, e), *_test(run, ranked), *_calibrate(run, e, sure), *_threshold(run, e, sure))
     return first + last
 
