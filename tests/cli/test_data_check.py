@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from photos import make_photos
 from PIL import Image
 
-from longtail.data.audit import Audit
+from longtail.data.audit import Audit, check
 from longtail.report.data_plot import plot_counts
 from longtail.report.data_text import Wording, audit_lines
 from longtail.runs.folder import RunFolder
@@ -250,3 +251,19 @@ def test_one_class_alone_and_a_very_long_name(run: Run, tmp_path: Path) -> None:
         f"1. 1 class to train on, two are needed, add another: longtail data check {root}"
     ]
     assert f"{name}  few" in run("data", "check", root, "--all")[1]
+
+
+def test_what_to_do_speaks_of_copies_bursts_and_of_what_a_square_hides(run: Run, tmp_path: Path) -> None:
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    for name in ("fox", "owl"):
+        (photos / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = rng.integers(0, 256, (20, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(photos / name / f"{number}.png")
+    shutil.copy(photos / "fox/0.png", photos / "fox/again.png")
+    steps = section(run("data", "check", photos)[1], "What to do")
+    assert "1 set of duplicates within one part" in steps[0]
+    assert "--fit squash" in steps[-1].partition(": longtail")[0]
+    assert steps[-1].endswith(f": longtail train {photos}")
+    audit = replace(check(photos), bursts=3)
+    assert "3 bursts" in audit_lines(audit, Wording(str(photos)))[-1]

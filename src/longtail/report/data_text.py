@@ -14,6 +14,7 @@ from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.left_out import left_out_items
 from longtail.data.repairing import REPAIRED
 from longtail.data.rows import TORN
+from longtail.data.shapes import suggest_fit
 from longtail.metrics import class_groups
 from longtail.printable import printable
 from longtail.report.text import table_lines
@@ -204,9 +205,12 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
         (untested, "class", "without a test, add images or divide again", split),
         (len(audit.unknown_classes), "class", "without training images, add some or divide again", split),
     ]  # fmt: skip
+    within = sum(not (one.leaks or one.conflicts) for one in audit.duplicates)
+    text = "of duplicates within one part, where they stay; remove what counts twice"
+    steps.append((within, "set", text, full))
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
-        last = f"to train on: {_train(audit, wording)}"
+        last = f"to train on{_kept(audit)}: {_train(audit, wording)}"
         if wording.group_by and audit.is_flat and audit.is_divisible:  # training would divide these groups
             last = f"to train on, divide them by their groups first: {split}"
         lines = [*lines[: _STEPS - 1], f"{counted(len(audit.classes), 'class')} {last}"]
@@ -230,6 +234,16 @@ def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
     split = f"longtail data split {place} -o {layout.SPLITS}" + ("" if audit.is_flat else " --again")
     split += " --two-labels leave_out" if _is_torn(audit) else ""
     return check, full, split + (f" --group-by {shlex.quote(wording.group_by)}" if wording.group_by else "")
+
+
+def _kept(audit: Audit) -> str:
+    """What training does by itself about what was found."""
+    said = []
+    if audit.bursts:
+        said.append(f"keeping {counted(audit.bursts, 'burst')} in one part each")
+    if audit.shapes is not None and (fit := suggest_fit(audit.shapes)[0]) != "crop":
+        said.append(f"with --fit {fit} unless the search finds another better")
+    return f", {', '.join(said)}" if said else ""
 
 
 def _train(audit: Audit, wording: Wording) -> str:

@@ -61,7 +61,8 @@ def check(
     groups = _groups(listings)
     seen = _see(listings, progress)
     depth, shapes = _depth(seen), _shapes(seen)
-    held, shares = _held_out(seen, listings["train"], source) if list(listings) == ["train"] else ({}, [])
+    is_whole = list(listings) == ["train"]
+    held, shares, bursts = _held_out(seen, listings["train"], source) if is_whole else ({}, [], 0)
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
@@ -85,6 +86,7 @@ def check(
         left_out=source.left_out,
         bits=source.bits or depth.bits,
         shapes=shapes,
+        bursts=bursts,
     )
 
 
@@ -147,12 +149,12 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 
-def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, int], list[str]]:
-    """Images of each class that training would hold out, with what stays together; and what that does to them."""
+def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, int], list[str], int]:
+    """Images of each class that training would hold out, what to say of what stays together, and how many bursts."""
     readable = set(seen.classes)
     position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
     if not position:
-        return {}, []
+        return {}, [], 0
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
     contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
     groups = None if train.groups is None else seen.groups
@@ -165,7 +167,7 @@ def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, in
         by = None if train.groups is None else source.grouped_by or "the set itself"
         sizes = np.bincount(targets, minlength=len(position))
         lines += [line for said in said_of_groups(list(position), sizes, got, HELD_OUT, by) for line in said]
-    return dict(zip(position, got.tolist(), strict=True)), lines
+    return dict(zip(position, got.tolist(), strict=True)), lines, len(together.bursts)
 
 
 def _depth(seen: _Seen) -> Depth:

@@ -43,6 +43,8 @@ class Audit:
         bits: as how many the values of images of 16 bits are read.
         shapes: of the training images; None where they are not known.
         checked_near: whether images that look alike were searched for.
+        bursts: sets of images taken in one go, which stay in one part where images are held out; of a set that has
+            parts they are not searched for.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -61,6 +63,7 @@ class Audit:
     bits: int = 16
     shapes: Shapes | None = None
     checked_near: bool = True
+    bursts: int = 0
 
     @cached_property
     def tested(self) -> Mapping[str, int]:
