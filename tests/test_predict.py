@@ -359,7 +359,7 @@ def test_more_classes_asked_for_than_there_are(trained: Path, paths: list[Path])
 
 
 def test_an_unfinished_run_works_with_a_note(run: Path, paths: list[Path]) -> None:
-    (run / "status.json").write_text(json.dumps({"status": "interrupted", "epoch": 1, "epochs": 9}))
+    RunFolder(run).set_status("interrupted", epoch=1, epochs=9)
     model = longtail.load(run)
     assert model.note is not None
     assert "after epoch 1 of 9" in model.note

@@ -1,6 +1,5 @@
 """The report on made-up run folders: it reads the folder alone, whatever the classes are called."""
 
-import csv
 import json
 import random
 from itertools import pairwise
@@ -16,8 +15,9 @@ from longtail.report import chance_lines, comparison_lines, evaluation_lines, pl
 from longtail.report.facts.training import stage_edges
 from longtail.report.style import name_ends, new_figure
 from longtail.report.text import table_lines
-from longtail.runs import Run
+from longtail.runs import Run, RunFolder, layout
 from longtail.types import InputError
+from run_factory import made_up_run
 
 SCORES = {"overall": 0.5, "macro": 0.4, "many": None, "medium": 0.5, "few": 0.25}
 ODD = ("007", "NA", "nan", "a$_$", "<img onerror>", "new\nline", "狼", "=1+1", "__proto__", "Löwe")
@@ -33,22 +33,13 @@ def write_run(
     names: tuple[str, ...] = (),
 ) -> Path:
     """A run folder as training leaves it, with made-up numbers; the last class is never predicted."""
-    (path / "eval/test").mkdir(parents=True)
-    (path / "recipe.toml").write_text(load_recipe("icl-cifar100-lt")[0].to_toml())
     names = names or tuple(f"class {c}" for c in range(classes))
-    counts = [max(1, int(500 * 100 ** (-c / (len(names) - 1)))) for c in range(len(names))]
-    groups = ["many" if n > 100 else "few" if n < 20 else "medium" for n in counts]
-    rows = list(zip(names, range(len(names)), counts, groups, strict=True))
-    fields = ("name", "index", "count", "group")
-    (path / "classes.json").write_text(json.dumps([dict(zip(fields, row, strict=True)) for row in rows]))
-    ran = epochs if done else epochs // 2
-    (path / "status.json").write_text(
-        json.dumps({"status": "done" if done else "interrupted", "epoch": ran, "epochs": epochs})
-    )
-    log = [_record(epoch, epochs) for epoch in range(ran)]
-    (path / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
+    status = "done" if done else "interrupted"
+    made_up_run(path, names=names, images=0, epochs=epochs, status=status, evaluated=False)
+    folder = RunFolder(path)
+    folder.write_log(_record(epoch, epochs) for epoch in range(epochs if done else epochs // 2))
     if done:
-        _write_evaluation(path / "eval/test", rows, images, epochs)
+        _write_evaluation(folder, images, epochs)
     return path
 
 
@@ -72,40 +63,36 @@ def _record(epoch: int, epochs: int) -> dict[str, Any]:
     )
 
 
-def _write_evaluation(folder: Path, rows: list[tuple[str, int, int, str]], images: int, epochs: int) -> None:
-    mistakes: list[tuple[str, str, int]] = []
-    with (folder / "per_class.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "class",
-                "group",
-                "train_images",
-                "test_images",
-                "correct",
-                "recall",
-                "precision",
-                "mistaken_for",
-            ]
-        )
-        for name, index, count, group in rows:
-            right = 0 if index == len(rows) - 1 else random.Random(index).randint(1, images) if images else 0
-            recall, precision = (right / images if images else ""), (0.5 if right else "")
-            writer.writerow((name, group, count, images, right, recall, precision, rows[0][0]))
-            mistakes.append((name, rows[index == 0][0], images - right))
-    mistakes.sort(key=lambda row: -row[2])
-    with (folder / "confusions.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [("class", "predicted", "images"), *(row for row in mistakes if row[2])]
-        )
+def _write_evaluation(folder: RunFolder, images: int, epochs: int) -> None:
+    rows = folder.classes()
+    columns = (
+        "class",
+        "group",
+        "train_images",
+        "test_images",
+        "correct",
+        "recall",
+        "precision",
+        "mistaken_for",
+    )
+    table, mistakes = [columns], []
+    for row in rows:
+        name, index = row["name"], row["index"]
+        right = 0 if index == len(rows) - 1 else random.Random(index).randint(1, images) if images else 0
+        recall, precision = (right / images if images else ""), (0.5 if right else "")
+        table.append((name, row["group"], row["count"], images, right, recall, precision, rows[0]["name"]))
+        mistakes.append((name, rows[index == 0]["name"], images - right))
+    wrong = sorted((one for one in mistakes if one[2]), key=lambda one: -one[2])
+    folder.write_csv(layout.evaluation("test", layout.PER_CLASS), table)
+    folder.write_csv(layout.evaluation("test", layout.CONFUSIONS), [("class", "predicted", "images"), *wrong])
     more = {"split": "test", "epoch": epochs, "num_images": images * len(rows), "experts": [SCORES, SCORES]}
     more |= {"ece": 0.1, "nll": 1.0}
     left_out = {
-        "not_tested": [rows[1][0]],
+        "not_tested": [rows[1]["name"]],
         "unknown_classes": {"zebra": 3},
         "unreadable": [{"path": "a.jpg", "reason": "empty"}, {"path": "b.jpg", "reason": "not an image"}],
     }
-    (folder / "metrics.json").write_text(json.dumps(SCORES | more | left_out))
+    folder.write_json(layout.metrics("test"), SCORES | more | left_out)
 
 
 def test_the_report_of_a_finished_run(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from longtail.analysis.drawing import Question
 from longtail.csv_text import csv_text, rows_of
 from longtail.report.style import styled
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 
 def text_faults(figure: Figure) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from longtail.analysis import calibration
 from longtail.analysis.sources import named_runs
 from longtail.runs import Run
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 
 def test_errors_by_hand(tmp_path: Path, answered: Callable[..., Path]) -> None:

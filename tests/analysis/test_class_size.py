@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from longtail.analysis import class_size
 from longtail.analysis.sources import named_runs
 from longtail.metrics.intervals import macro_interval
-from report_runs import ODD_NAMES, UNEVEN, made_up_run
+from longtail.runs import RunFolder
+from run_factory import ODD_NAMES, UNEVEN, made_up_run
 
 
 def test_a_seed_folder_alone_is_named_with_its_row(tmp_path: Path) -> None:
     for folder in ("icl/seed-0", "seeds"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "status.json").write_text('{"status": "done", "epoch": 1, "epochs": 1}', "utf-8")
+        RunFolder(tmp_path / folder).set_status("done", epoch=1, epochs=1)
     assert list(named_runs([tmp_path / "icl" / "seed-0"])) == ["icl/seed-0"]
     assert list(named_runs([tmp_path / "seeds"])) == ["seeds"]
 

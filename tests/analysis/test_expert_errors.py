@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from longtail.analysis import expert_errors
 from longtail.analysis.sources import named_runs
 from longtail.types import InputError
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 TRUE = [0, 0, 0, 0, 1, 1, 2, 2]
 VOTES = [[0, 0, 1, 1, 1, 0, 0, 2], [0, 1, 1, 0, 1, 0, 1, 2]]

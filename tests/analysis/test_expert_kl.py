@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from longtail.analysis import expert_kl
 from longtail.analysis.sources import named_runs
 from longtail.types import InputError
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 NOTED = [None, [9.0, 9.0, 9.0, 9.0], None, [0.6, 1.2, None, 2.4]]
 

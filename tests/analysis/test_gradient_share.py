@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from longtail.analysis import gradient_share
 from longtail.analysis.sources import named_runs
 from longtail.types import InputError
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 SHARES = [[0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.34, 0.33, 0.33], None]
 

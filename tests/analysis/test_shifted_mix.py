@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from longtail.analysis import shifted_mix
 from longtail.analysis.sources import named_runs
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 
 def test_shares_fall_from_the_largest_class_or_grow() -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from longtail.analysis import tsne
 from longtail.analysis.sources import named_runs
 from longtail.types import InputError
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from PIL import Image
 from command_words import commands
 from longtail.analysis import tsne
 from longtail.predict import load_run
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 Run = Callable[..., tuple[int, str, str]]
 FIGURES = [words.removeprefix("figure ") for words in commands() if words.startswith("figure ")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 BLOCKED = ("torch", "torchvision", "timm", "sklearn", "matplotlib", "accelerate")
 WRONG = (

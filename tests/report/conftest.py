@@ -9,7 +9,7 @@ import pytest
 
 from longtail.report import write_page
 from longtail.runs import Run
-from report_runs import KINDS, made_up_run
+from run_factory import KINDS, made_up_run
 
 CHROMIUM = Path("/usr/bin/chromium")
 

@@ -14,7 +14,7 @@ from longtail.report.facts import Facts, collect
 from longtail.report.page.nearest_recipe import nearest_recipe
 from longtail.runs import Run
 from longtail.types import InputError
-from report_runs import ODD_NAMES, made_up_run
+from run_factory import ODD_NAMES, made_up_run
 
 EVERY = {
     "plain": {},

@@ -20,7 +20,7 @@ from longtail.report.facts.accuracy_steps import accuracy_steps
 from longtail.report.facts.next_steps import next_steps
 from longtail.report.places import from_here
 from longtail.runs import Run
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 CLASSES = {"a cat": 8, "dog": 6, "rare_owl": 4}
 

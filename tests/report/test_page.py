@@ -22,7 +22,7 @@ from longtail.report.page.heat_maps import heat_maps
 from longtail.report.page.run_parts import experts, training
 from longtail.report.training_plot import plot_training
 from longtail.runs import Run
-from report_runs import ODD_NAMES, made_up_run
+from run_factory import ODD_NAMES, made_up_run
 
 pytestmark = pytest.mark.slow
 

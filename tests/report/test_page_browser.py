@@ -10,7 +10,7 @@ import pytest
 
 from longtail.report import write_page
 from longtail.runs import Run
-from report_runs import KINDS, UNEVEN, made_up_run
+from run_factory import KINDS, UNEVEN, made_up_run
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from longtail.recipe import load_recipe
 from longtail.report.page.thumbnails import SIDE, Thumbnail, load_thumbnails, thumbnail
-from longtail.runs import Run
+from longtail.runs import Run, RunFolder, layout
 
 
 def opened(picture: Thumbnail) -> Image.Image:
@@ -26,11 +26,11 @@ def run(tmp_path: Path) -> Run:
         exif = Image.Exif()
         exif[0x010E] = "the nest behind the church"
         Image.new("RGB", (size, size // 2), (200, 30, 30)).save(folder / "1 ü\n.jpg", exif=exif)
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/status.json").write_text('{"status": "done", "epoch": 1, "epochs": 1}')
+    made = RunFolder(tmp_path / "run")
+    made.set_status("done", epoch=1, epochs=1)
     recipe = load_recipe("icl-digits", {"data.name": "folder", "data.path": str(photos)})[0]
-    (tmp_path / "run/recipe.toml").write_text(recipe.to_toml())
-    return Run(tmp_path / "run")
+    made.write_text(layout.RECIPE, recipe.to_toml())
+    return Run(made.path)
 
 
 def test_pictures_are_small_and_carry_nothing_but_pixels(run: Run) -> None:

@@ -1,12 +1,11 @@
 """The section on how settings were chosen: what was tried, and what is said where nothing was."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from longtail.report.page.search_parts import search
-from longtail.runs.run import Run
+from longtail.runs import Run, RunFolder, layout
 from longtail.search import Search, Trial
 
 
@@ -17,12 +16,12 @@ def trial(name: str, gain: float | None, half: float = 0.02, *, chosen: bool = F
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "status.json").write_text('{"status": "running", "epoch": 1, "epochs": 2}')
+    RunFolder(tmp_path).set_status("running", epoch=1, epochs=2)
     return tmp_path
 
 
 def written(folder: Path, found: Search) -> Run:
-    (folder / "search.json").write_text(json.dumps(found.contents()))
+    RunFolder(folder).write_json(layout.SEARCH, found.contents())
     return Run(folder)
 
 

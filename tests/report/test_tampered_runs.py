@@ -18,7 +18,7 @@ from longtail.runs import Run, layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.seeds import planned_seeds
 from longtail.types import InputError
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 NAMES = ("ant", "bee", "cat", "dog")
 AUDIT = {

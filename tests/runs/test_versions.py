@@ -13,7 +13,7 @@ from longtail.errors import InputError
 from longtail.predict.weights import read_tensors
 from longtail.runs import Run, layout
 from longtail.runs.folder import RunFolder
-from report_runs import made_up_run
+from run_factory import made_up_run
 
 NEWER = {"format_version": 1000, "stages": ["of another form"]}
 

@@ -1,6 +1,5 @@
 """Run folders as training leaves them, made up without training: any number of classes, images, experts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from longtail.recipe import load_recipe
+from longtail.runs import RunFolder, layout
 
 GROUPS = ("many", "medium", "few")
 RATES = {"many": 0.85, "medium": 0.7, "few": 0.4}
@@ -84,21 +84,20 @@ def made_up_run(
     names = tuple(names) if names is not None else tuple(f"class {c}" for c in range(num_classes))
     rng, counts = np.random.default_rng(seed), class_sizes(len(names))
     groups = np.array(["many" if n > 100 else "few" if n < 20 else "medium" for n in counts])
-    path.mkdir(parents=True)
-    _write_recipe(path, experts, epochs, data, overrides or {}, seed)
+    folder = RunFolder(path)
+    _write_recipe(folder, experts, epochs, data, overrides or {}, seed)
     rows = zip(names, counts.tolist(), groups.tolist(), strict=True)
-    _json(
-        path / "classes.json",
+    folder.write_json(
+        layout.CLASSES,
         [{"name": n, "index": i, "count": c, "group": g} for i, (n, c, g) in enumerate(rows)],
     )
     ran = epochs if status == "done" else epochs // 2
-    _json(path / "status.json", {"status": status, "epoch": ran, "epochs": epochs})
-    _json(path / "env.json", ENVIRONMENT)
-    (path / "weights").mkdir()
+    folder.set_status(status, epoch=ran, epochs=epochs)
+    folder.write_json(layout.ENVIRONMENT, ENVIRONMENT)
     model = {"classes": names, "epoch": ran} | ({"temperature": temperature} if temperature else {})
-    _json(path / "weights/model.json", model)
+    folder.write_json(layout.DESCRIPTION, model)
     if audit is not None:
-        _json(path / "audit.json", dict(audit))
+        folder.write_json(layout.AUDIT, dict(audit))
 
     each = np.broadcast_to(np.asarray(images), len(names))
     rate = np.array([rates[g] for g in groups] if isinstance(rates, Mapping) else rates)
@@ -108,20 +107,20 @@ def made_up_run(
     confidence = _confidences(rng, label == true, len(names))
     metrics = _scores(true, label, votes, groups, names, confidence) | {"split": split, "epoch": ran}
     metrics |= {"unknown_classes": dict(unknown or {}), "unreadable": []}
-    _write_log(path, ran, epochs, split, metrics if len(true) else None, probed or {})
+    _write_log(folder, ran, epochs, split, metrics if len(true) else None, probed or {})
     _write_splits(path, names, counts, true, split, sources)
     if evaluated and status == "done":
-        folder = path / "eval" / split
-        folder.mkdir(parents=True)
-        _write_tables(folder, names, groups, counts, true, label)
-        _write_predictions(folder, names, split, true, label, votes, confidence, temperature)
+        place = path / layout.evaluation(split)
+        place.mkdir(parents=True)
+        _write_tables(place, names, groups, counts, true, label)
+        _write_predictions(place, names, split, true, label, votes, confidence, temperature)
         if temperature:
             metrics |= {
                 "temperature": temperature,
                 "ece_calibrated": 0.02,
                 "nll_calibrated": 0.9 * metrics["nll"],
             }
-        _json(folder / "metrics.json", metrics)
+        folder.write_json(layout.metrics(split), metrics)
     return path
 
 
@@ -131,12 +130,8 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
-def _json(file: Path, value: Any) -> None:
-    file.write_text(json.dumps(value, indent=2, ensure_ascii=False), "utf-8")
-
-
 def _write_recipe(
-    path: Path, experts: int, epochs: int, data: str | None, overrides: Mapping[str, Any], seed: int
+    folder: RunFolder, experts: int, epochs: int, data: str | None, overrides: Mapping[str, Any], seed: int
 ) -> None:
     given: dict[str, Any] = {"model.num_experts": experts, "run.seed": seed}
     if experts == 1:
@@ -145,7 +140,7 @@ def _write_recipe(
         given |= {"data.name": "folder", "data.path": data}
     target = "icl-cifar100-lt" if data is None else "icl-images"
     recipe, _ = load_recipe(target, given | dict(overrides), epochs=max(epochs, 4))
-    (path / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    folder.write_text(layout.RECIPE, recipe.to_toml())
 
 
 def _labels(rng: np.random.Generator, true: np.ndarray, rate: np.ndarray, never: int) -> np.ndarray:
@@ -212,14 +207,14 @@ def _ece(right: np.ndarray, confidence: np.ndarray) -> float | None:
 
 
 def _write_log(
-    path: Path,
+    folder: RunFolder,
     ran: int,
     epochs: int,
     split: str,
     metrics: dict[str, Any] | None,
     probed: Mapping[str, Sequence[Any]],
 ) -> None:
-    lines = []
+    records = []
     for epoch in range(ran):
         feature = epoch < epochs - 1
         loss = {"parallel": 2.0 / (epoch + 1), "diversity": -0.1} if feature else {"logit_adjustment": 1.0}
@@ -233,8 +228,8 @@ def _write_log(
             scores = {key: metrics[key] and part * metrics[key] for key in ("overall", "macro", *GROUPS)}
             record[split] = metrics | scores
         record |= {key: values[epoch] for key, values in probed.items() if values[epoch] is not None}
-        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-    (path / "log.jsonl").write_text("".join(lines), "utf-8")
+        records.append(record)
+    folder.write_log(records)
 
 
 def _write_splits(
@@ -252,7 +247,7 @@ def _write_splits(
     if sources:
         mine = [f"patient {n}" for n in np.arange(len(true)) % sources]
         table["group"] = [f"train patient {n % 50}" for n in range(len(train))] + mine
-    table.to_csv(path / "splits.csv", index=False)
+    table.to_csv(path / layout.SPLITS, index=False)
 
 
 def _write_tables(
@@ -273,9 +268,9 @@ def _write_tables(
             "recall": recall, "precision": precision,
             "mistaken_for": [named[worst[c]] if c in worst.index else None for c in range(classes)],
         }
-    ).to_csv(folder / "per_class.csv", index=False)  # fmt: skip
+    ).to_csv(folder / layout.PER_CLASS, index=False)  # fmt: skip
     table = {"class": named[pairs["t"]], "predicted": named[pairs["p"]], "images": pairs["images"]}
-    pd.DataFrame(table).to_csv(folder / "confusions.csv", index=False)
+    pd.DataFrame(table).to_csv(folder / layout.CONFUSIONS, index=False)
 
 
 def _write_predictions(
@@ -301,4 +296,4 @@ def _write_predictions(
         columns["uncalibrated_confidence"] = confidence
         odds = np.log(np.clip(confidence, 1e-6, 1 - 1e-6) / np.clip(1 - confidence, 1e-6, 1))
         columns["confidence"] = 1 / (1 + np.exp(-odds / temperature))
-    pd.DataFrame(columns).to_parquet(folder / "predictions.parquet", index=False)
+    pd.DataFrame(columns).to_parquet(folder / layout.PREDICTIONS, index=False)
