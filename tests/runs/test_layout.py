@@ -80,3 +80,10 @@ def test_every_form_exists() -> None:
     assert len(files) > 10
     assert all(issubclass(file.form, Record | ClassRows) for file in files)
     assert layout.metrics("test").form is layout.METRICS.form
+
+
+def test_the_pages_name_every_file() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = "".join((docs / name).read_text("utf-8") for name in ("cli.md", "export.md"))
+    files = [name for name in NAMES if "." in name[1:] and name != layout.STATE]
+    assert [name for name in files if name not in page and Path(name).name not in page] == []

@@ -45,7 +45,7 @@ class KeptRun:
         return self._loaded[device]
 
     def __getstate__(self) -> dict[str, Any]:
-        files = [file for name in KEPT for file in sorted(self.path.glob(name)) if file.is_file()]
+        files = [file for name in KEPT for file in sorted(self.path.glob(str(name))) if file.is_file()]
         return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in files}
 
     def __setstate__(self, files: dict[str, Any]) -> None:
