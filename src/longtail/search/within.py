@@ -72,7 +72,7 @@ def fit_within(
         done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
         said, display.epochs = [line], found.recipe.optim.epochs
     finished = replace(found.search, needed=round(budget.now() - began, 1))
-    processes.run_on_main(lambda: folder.write_json("search.json", finished.contents()))
+    processes.run_on_main(lambda: folder.write_json(layout.SEARCH, finished.contents()))
 
 
 def _train(
