@@ -1,4 +1,4 @@
-"""ICL beside plain cross-entropy on scikit-learn's digits: two runs and one table. `make demo` runs this."""
+"""ICL beside cross-entropy, one network and three experts, on scikit-learn's digits: what `make demo` runs."""
 
 import argparse
 import sys
@@ -8,8 +8,9 @@ from longtail.cli.main import main as command_line
 from longtail.runs.folder import next_free
 
 RUNS = {
-    "cross_entropy": {"model.num_experts": 1, "model.gates": False},
-    "icl": {},
+    "demo-cross_entropy": ("cross_entropy", {"model.num_experts": 1, "model.gates": False}),
+    "demo-cross_entropy-3": ("cross_entropy", {}),
+    "demo-icl": ("icl", {}),
 }
 
 
@@ -19,9 +20,9 @@ def main() -> int:
     parser.add_argument("--out", default="runs", help="where the run folders go")
     args = parser.parse_args()
     folders = []
-    for method, changes in RUNS.items():
-        print(f"\n{method} on long-tailed digits", flush=True)
-        out = next_free(args.out, f"demo-{method}")
+    for name, (method, changes) in RUNS.items():
+        print(f"\n{name} on long-tailed digits", flush=True)
+        out = next_free(args.out, name)
         run = train("icl-digits", method=method, seed=args.seed, out=out, set=changes)
         folders.append(str(run.path))
     print(flush=True)
