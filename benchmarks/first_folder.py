@@ -157,7 +157,8 @@ def measure(name, args, path, work):
     counts = [len(list(place.iterdir())) for place in places]
     tested = [c for c, place in enumerate(places) for _ in (folder / "test" / place.name).iterdir()]
     result = about("first_folder.py") | {
-        "set": folder.name, "threads": args.threads, "counts": counts, "target": scoring.packed(tested), "runs": []
+        "set": folder.name, "threads": args.threads, "minutes": args.minutes, "counts": counts,
+        "target": scoring.packed(tested), "runs": []
     }  # fmt: skip
     if path.exists() and not args.again:
         result["runs"] = scoring.read([path])[0]["runs"]
@@ -209,7 +210,8 @@ def main():
     args.order, work = SIDES, args.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     for name in args.sets:
-        ending = f"{'-small' if args.small else ''}{'' if args.threads == 1 else f'-{args.threads}-threads'}"
+        ending = f"{'-small' if args.small else ''}{'' if args.minutes is None else f'-{args.minutes:g}-min'}"
+        ending += "" if args.threads == 1 else f"-{args.threads}-threads"
         try:
             result = measure(name, args, args.out / f"first_folder-{name}{ending}.json", work)
         except MissingSourceError as missing:

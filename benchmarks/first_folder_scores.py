@@ -60,6 +60,12 @@ def gain(ours, other, target, num_classes):
     return paired_gain(right, wrong, weights, images)
 
 
+def title(result):
+    """The set, and the budget of longtail where that is not its default."""
+    minutes = result.get("minutes")
+    return result["set"] if minutes is None else f"{result['set']}, {minutes:g} min"
+
+
 def rows(result):
     """A line for each side: means over seeds in per cent, CPU seconds, and what longtail has more."""
     target, counts = unpacked(result["target"]), result["counts"]
@@ -68,7 +74,7 @@ def rows(result):
         each = [scores(named, target, counts) for named in seeds.values()]
         spent = [run["cpu_s"] for run in result["runs"] if run["side"] == side.removesuffix(", divided")]
         line = [
-            result["set"],
+            title(result),
             side,
             *(_mean([s[name] for s in each]) for name in GROUPS),
             f"{fmean(spent):.0f}",
@@ -92,7 +98,7 @@ def _mean(values):
 def estimates(result):
     """A line for each run of longtail that said how long training would take: seconds said and needed."""
     return [
-        [result["set"], run["side"], str(run["seed"]), str(result["threads"]), f"{run['estimate_s']:.0f}",
+        [title(result), run["side"], str(run["seed"]), str(result["threads"]), f"{run['estimate_s']:.0f}",
          f"{run['needed_s']:.0f}", f"{run['needed_s'] / run['estimate_s']:.2f}", f"{run['wall_s']:.0f}"]
         for run in result["runs"]
         if run.get("estimate_s")
