@@ -4,14 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from longtail.report import write_page
 from longtail.report.page.search_parts import search
 from longtail.runs import Run, RunFolder, layout
-from longtail.search import Search, Trial
+from longtail.runs.schema import Trial
+from longtail.search import Search
+from run_factory import made_up_run
 
 
 def trial(name: str, gain: float | None, half: float = 0.02, *, chosen: bool = False) -> Trial:
     ends = (None, None, None) if gain is None else (gain, gain - half, gain + half)
-    return Trial(name, {}, "3 epochs of 300 images", 0.5, 0.4, 0.6, *ends, seconds=12.0, chosen=chosen)
+    verdict = "suggested" if gain is None else "better" if gain > half else "tie"
+    return Trial(
+        name=name, how="3 epochs of 300 images", macro=0.5, low=0.4, high=0.6, gain=ends[0], gain_low=ends[1],
+        gain_high=ends[2], seconds=12.0, chosen=chosen, verdict=verdict,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -55,3 +62,17 @@ def test_without_comparisons_the_reason_is_said(folder: Path) -> None:
 
 def test_a_run_without_a_search_has_no_section(folder: Path) -> None:
     assert search(Run(folder)) is None
+
+
+def test_the_best_classifiers_on_features_are_shown_and_the_rest_is_folded(folder: Path) -> None:
+    heads = tuple(trial(f"kind {n}", None if n == 0 else -0.01, chosen=n == 0) for n in range(5))
+    made = made_up_run(folder / "run")
+    run = written(made, Search(15.0, 200.0, "7 ms", 400.0, 8, reasons=("x",), heads=heads, head_images=300))
+    found = search(run)
+    assert found is not None
+    assert [[row[0][-1] for row in part.rows] for part in found["heads"]] == [["0", "1", "2"], ["3", "4"]]
+    section = (made / write_page(run)).read_text("utf-8").partition("Classifiers on features</h3>")[2]
+    shown, _, folded = section.partition("<details")
+    assert "kind 2" in shown
+    assert "kind 3" not in shown
+    assert "kind 3" in folded.partition("</details>")[0]

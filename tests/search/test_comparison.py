@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longtail.search.comparison import difference, macro
+from longtail.search.comparison import difference, macro, units_of
 
 TARGETS = np.repeat([0, 1, 3], [60, 60, 4])
 
@@ -48,3 +48,26 @@ def test_intervals_of_equally_good_settings_hold_zero_about_as_often_as_they_say
         found = difference(rng.random(150) < 0.6, rng.random(150) < 0.6, targets)
         misses += not found.low <= 0 <= found.high
     assert misses <= 0.09 * 400
+
+
+def test_images_of_a_group_are_no_independent_evidence() -> None:
+    """Groups of ten equal images: intervals as wide as of one image each, and right about as often as they say."""
+    rng, misses, naive = np.random.default_rng(3), 0, 0
+    targets, units = np.repeat(np.arange(4), 200), np.repeat(np.arange(80), 10)
+    for _ in range(200):
+        one, other = (np.repeat(rng.random(80) < 0.6, 10) for _ in range(2))
+        grouped, plain = difference(one, other, targets, units), difference(one, other, targets)
+        misses += not grouped.low <= 0 <= grouped.high
+        naive += not plain.low <= 0 <= plain.high
+        assert grouped.high - grouped.low > 2 * (plain.high - plain.low)
+    assert misses <= 0.1 * 200 < naive
+    low, high = macro(one, targets, units)[1:]
+    assert high - low > 2 * (macro(one, targets)[2] - macro(one, targets)[1])
+
+
+def test_images_by_themselves_are_their_own_units() -> None:
+    assert units_of(None, np.arange(3)) is None
+    assert units_of(["", "", "b"], np.arange(3)) is None
+    found = units_of(["a", "", "a", "b"], np.array([0, 1, 2]))
+    assert found is not None
+    assert (found[0] == found[2], len(set(found))) == (True, 2)

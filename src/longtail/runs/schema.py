@@ -170,9 +170,25 @@ class EpochRecord(Record):
 
 
 class Trial(Record):
-    """Settings that a search tried, see `longtail.search.record`."""
+    """Settings that a search tried.
+
+    Attributes:
+        name: what they change of the suggested settings, in words.
+        settings: "section.key" -> value.
+        how: how they were trained, in words.
+        macro: mean recall on the held-out images, in [0, 1].
+        low: lower end of its 95 % interval.
+        high: upper end.
+        gain: macro less that of the suggested settings on the same images; None for these themselves.
+        gain_low: lower end of its 95 % interval.
+        gain_high: upper end.
+        seconds: that it took.
+        chosen: whether the run has them.
+        verdict: what the difference says: suggested, better, tie or worse.
+    """
 
     name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
     how: str
     macro: float
     low: float

@@ -3,7 +3,7 @@
 from longtail.search.budget import DEFAULT_MINUTES, Budget
 from longtail.search.command import begun, minutes_of, search, training_seconds
 from longtail.search.find import Found, find_settings
-from longtail.search.record import Search, Trial
+from longtail.search.record import Search
 from longtail.search.within import fit_within
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Budget",
     "Found",
     "Search",
-    "Trial",
     "begun",
     "find_settings",
     "fit_within",

@@ -14,10 +14,11 @@ from longtail.durations import duration
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing, time_steps
 from longtail.recipe import Recipe, changed, scaled
+from longtail.runs.schema import Trial
 from longtail.search.candidates import Candidate, candidates
 from longtail.search.comparison import Difference, difference, macro
 from longtail.search.heads import Heads
-from longtail.search.record import Trial
+from longtail.search.record import trial
 from longtail.search.short_training import Division, OutOfTimeError, divide, fewer, judged_logits
 
 SHORT = 3  # epochs of a comparison at least;
@@ -151,7 +152,7 @@ class Comparing:
         return [candidate for _, candidate in best.values()]
 
     def _gain(self, one: Tried) -> Difference:
-        return difference(one.right, self.tried[0].right, self.targets)
+        return difference(one.right, self.tried[0].right, self.targets, self.division.units)
 
     @property
     def best(self) -> Tried | None:
@@ -165,7 +166,7 @@ class Comparing:
         best = self.best
         if self.heads is None or best is None:
             return None
-        return difference(self.heads.right, best.right, self.targets)
+        return difference(self.heads.right, best.right, self.targets, self.division.units)
 
     def trials(self, *, frozen: bool) -> tuple[Trial, ...]:
         """What was tried, for the record.
@@ -183,7 +184,10 @@ class Comparing:
             base = None if is_base else self.tried[0].right
             is_chosen = is_frozen if frozen else one.candidate in chosen or (is_base and not chosen)
             named = one.candidate.name, one.candidate.settings, one.how
-            rows.append(Trial.of(named, one.right, base, self.targets, one.seconds, chosen=is_chosen))
+            units = self.division.units
+            rows.append(
+                trial(named, one.right, base, self.targets, one.seconds, chosen=is_chosen, units=units)
+            )
         return tuple(rows)
 
 

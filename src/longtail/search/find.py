@@ -11,17 +11,21 @@ from longtail.durations import duration
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing, of_data, time_steps
 from longtail.recipe import Recipe, changed
+from longtail.runs.schema import Trial
 from longtail.search.budget import FEWEST, SEARCH, Budget
 from longtail.search.candidates import Candidate
 from longtail.search.comparing import FEATURES, Comparing
+from longtail.search.comparison import Difference
 from longtail.search.heads import Heads
 from longtail.search.lengths import fitted
 from longtail.search.probing import GOOD
-from longtail.search.record import Search, Trial
+from longtail.search.record import Search
 
 SMALLEST = (
     100  # training images below which nothing is compared: held-out images are too few to tell settings apart
 )
+
+UNEVEN = "the best of many, trained to the end, beside few and short fine-tunings, which favours the features"
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,19 @@ def _frozen(
     if gain is None:
         return f"{name}; fine-tuning was not compared: {why_not}"
     if gain.is_better:
-        return f"{name}, better than short fine-tunings beyond chance"
+        return f"{name}, better than short fine-tunings beyond chance ({UNEVEN})"
     fits = timing.epochs_within(left, 0)
     if gain.high < 0 or fits >= min(GOOD, wanted):
         return None
     return (
-        f"{name}: a tie with short fine-tunings, and {duration(max(0.0, left))} are too short for more than "
-        f"{counted(fits, 'epoch')} of fine-tuning"
+        f"{name}, by rule: {_undecided(gain)} them and short fine-tunings ({UNEVEN}), and features are cheaper where "
+        f"{duration(max(0.0, left))} are too short for more than {counted(fits, 'epoch')} of fine-tuning"
     )
+
+
+def _undecided(gain: Difference) -> str:
+    ends = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    return f"the evidence does not decide (a tie: the difference, {ends} points of macro recall, holds 0) between"
 
 
 def _untried(search: Comparing | None) -> list[str]:
@@ -133,8 +142,11 @@ def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:
     if gain is None:
         return []
     if gain.high < 0:
-        return [f"fine-tuned: better than {FEATURES} beyond chance"]
-    return [f"fine-tuned: a tie with {FEATURES} after a short training, and there is time for a long one"]
+        return [f"fine-tuned: better than {FEATURES} beyond chance, although {UNEVEN}"]
+    return [
+        f"fine-tuned, by rule: {_undecided(gain)} {FEATURES} and a short fine-tuning ({UNEVEN}), and there is time for "
+        "a long one"
+    ]
 
 
 def _length(recipe: Recipe, seconds: float) -> str:
@@ -163,5 +175,10 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
     if len(trials) == 1:
         return ["chosen: the suggested settings; there was no time to try others"]
     ties = sum(trial.verdict == "tie" for trial in trials)
-    told = f" ({ties} within chance of them: a tie goes to the simpler, suggested ones)" if ties else ""
-    return [f"chosen: the suggested settings; nothing that was tried is better{told}"]
+    told = (
+        f" (of {ties}, the interval of the difference holds 0: there the evidence does not decide, and the suggested "
+        "settings are taken by rule, as the simpler ones)"
+    )
+    return [
+        f"chosen: the suggested settings; nothing that was tried is better beyond chance{told if ties else ''}"
+    ]

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from longtail.engine.display import Display
+from longtail.runs.schema import Trial
 from longtail.search.linear import coordinates, cross_validated
-from longtail.search.record import Trial
+from longtail.search.record import trial
 
 FOLDS = 4  # so that each classifier sees as large a part as a short training does
 BEGUN_AT = 0.1  # weight decay that is tried first
@@ -50,12 +51,14 @@ class Fits:
         fold: Int[Tensor, " n"],
         until: float,
         display: Display,
+        units: Int64[ndarray, " n"] | None = None,
     ) -> None:
         self.x, self.targets, self.fold, self.classes = coordinates(features), targets, fold, num_classes
         self.until, self.display = until, display
         counts = torch.bincount(self.targets, minlength=self.classes)
         self.judged: Right = (counts[self.targets] > 1).numpy()
         self.truth = self.targets.numpy()[self.judged]
+        self.units = None if units is None else units[self.judged]
         self.fits: list[Fit] = []
 
     def run(self) -> Fit:
@@ -126,7 +129,8 @@ class Fits:
         how += f", log loss {one.loss:.2f}"
         base = None if one is best else best.right[self.judged]
         named = one.name, one.settings, how
-        return Trial.of(named, one.right[self.judged], base, self.truth, one.seconds, chosen=one is best)
+        right, chosen = one.right[self.judged], one is best
+        return trial(named, right, base, self.truth, one.seconds, chosen=chosen, units=self.units)
 
 
 def _named(tau: float, after: float) -> tuple[str, dict[str, Any]]:

@@ -17,10 +17,10 @@ from longtail.engine.trials import FrozenTrials, folds
 from longtail.features.suggest import RECIPE, STEPS
 from longtail.models.backbone import image_multiple
 from longtail.recipe import Recipe, changed, load_recipe, scaled, validate
-from longtail.search.comparison import difference
+from longtail.runs.schema import Trial
+from longtail.search.comparison import difference, units_of
 from longtail.search.fits import FOLDS, Fits, Right
 from longtail.search.probing import SIZES
-from longtail.search.record import Trial
 from longtail.search.short_training import Division, divide, fewer
 from longtail.types import InputError
 
@@ -146,10 +146,12 @@ def compare_heads(
     groups = related_in(some.train, recipe.data).groups
     fold = folds(trials.targets.cpu(), FOLDS, recipe.run.seed, groups)
     plain, targets = trials.features["train"].view(0), trials.targets.cpu()
-    search = Fits(plain, targets, trials.num_classes, fold, time.monotonic() + seconds, display)
+    units, until = units_of(groups, np.arange(len(rows))), time.monotonic() + seconds
+    search = Fits(plain, targets, trials.num_classes, fold, until, display, units)
     best = search.run()
     final = _run_of(changed(recipe, best.settings), len(data.train))
-    inside = Division(np.searchsorted(rows, division.rows), np.searchsorted(rows, division.held))
+    trained, held = (np.searchsorted(rows, part) for part in (division.rows, division.held))
+    inside = Division(trained, held, division.units)
     seconds_of_run = _seconds(final, trials, inside)
     right, found = best.right[np.isin(rows, division.held)], Choice(final, best.name, best.tau)
     if seconds_of_run < search.until - time.monotonic():
@@ -183,6 +185,6 @@ def _or_cosine(
     length = _run_of(cosine, len(division.rows))
     logits = trials.logits(length, torch.from_numpy(division.rows), torch.from_numpy(division.held))
     other = logits.numpy().argmax(1) == targets
-    if len(targets) and difference(other, right, targets).is_better:
+    if len(targets) and difference(other, right, targets, division.units).is_better:
         return Choice(cosine, f"cosine classifiers, {linear.name}", linear.tau), other
     return linear, right

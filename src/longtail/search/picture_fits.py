@@ -18,7 +18,7 @@ from longtail.data.source_kinds import ReadSource
 from longtail.engine.display import Display
 from longtail.engine.trials import FrozenTrials, folds
 from longtail.recipe import Recipe, changed
-from longtail.search.comparison import difference, macro
+from longtail.search.comparison import difference, macro, units_of
 from longtail.search.fits import BEGUN_AT, FOLDS
 from longtail.search.linear import coordinates, cross_validated
 from longtail.search.probing import load_some
@@ -59,7 +59,8 @@ def choose_fit(
     rows = torch.from_numpy(fewer(everything, data, count, recipe.run.seed).rows)
     some = train.take(rows.to(train.targets.device))
     targets = some.targets.cpu()
-    fold = folds(targets, FOLDS, recipe.run.seed, related_in(some, recipe.data).groups)
+    groups = related_in(some, recipe.data).groups
+    fold, units = folds(targets, FOLDS, recipe.run.seed, groups), units_of(groups, np.arange(len(targets)))
     judged = (torch.bincount(targets)[targets] > 1).numpy()
     right: dict[Fit, Bool[ndarray, " n"]] = {}
     for fit in fits:
@@ -71,7 +72,7 @@ def choose_fit(
         x = _coordinates(fitted, alone, display)
         (logits,) = cross_validated(x, targets, fold, len(data.class_names), 1.0, BEGUN_AT)
         right[fit] = (logits.argmax(1) == targets).numpy()[judged]
-    return _best(right, own, targets.numpy()[judged])
+    return _best(right, own, targets.numpy()[judged], None if units is None else units[judged])
 
 
 def _coordinates(recipe: Recipe, data: LongTailData, display: Display) -> Float[Tensor, "n r"]:
@@ -95,7 +96,10 @@ def _again(recipe: Recipe, some: Split, read: ReadSource) -> Split | None:
 
 
 def _best(
-    right: dict[Fit, Bool[ndarray, " n"]], own: Fit, targets: Int[ndarray, " n"]
+    right: dict[Fit, Bool[ndarray, " n"]],
+    own: Fit,
+    targets: Int[ndarray, " n"],
+    units: Int[ndarray, " n"] | None = None,
 ) -> tuple[Fit, list[str]]:
     """That of the highest macro recall of those that are better than `own` beyond chance, else `own`."""
     said, best = [], own
@@ -103,7 +107,7 @@ def _best(
     for fit, each in right.items():
         if fit == own:
             continue
-        gain = difference(each, right[own], targets)
+        gain = difference(each, right[own], targets, units)
         if gain.is_better and value[fit] > value[best]:
             best = fit
         word = "better" if gain.is_better else "worse" if gain.high < 0 else "a tie"

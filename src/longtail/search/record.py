@@ -1,80 +1,50 @@
 """What a search tried and chose: for the run folder, and in lines for people."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from longtail.durations import duration
+from longtail.runs.schema import Trial
 from longtail.search.comparison import difference, macro
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One set of settings that was tried.
+def trial(
+    named: tuple[str, Mapping[str, Any], str],
+    right: Bool[ndarray, " n"],
+    base: Bool[ndarray, " n"] | None,
+    truth: Int[ndarray, " n"],
+    seconds: float,
+    *,
+    chosen: bool,
+    units: Int[ndarray, " n"] | None = None,
+) -> Trial:
+    """What was tried, with its score.
 
-    Attributes:
-        name: what it changes of the suggested settings, in words.
-        settings: "section.key" -> value.
-        how: how it was trained, in words.
-        macro: mean recall on the held-out images, in [0, 1].
-        low: lower end of its 95 % interval.
-        high: upper end.
-        gain: macro less that of the suggested settings on the same images; None for these themselves.
-        gain_low: lower end of its 95 % interval.
-        gain_high: upper end.
+    Args:
+        named: its name, settings, and how it was trained.
+        right: (N,) whether each image was named correctly.
+        base: (N,) the same of what it is compared with; None: nothing.
+        truth: (N,) classes.
         seconds: that it took.
         chosen: whether the run has it.
+        units: (N,) groups of images that depend on each other; None: there are none.
     """
-
-    name: str
-    settings: Mapping[str, Any]
-    how: str
-    macro: float
-    low: float
-    high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
-    seconds: float
-    chosen: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        named: tuple[str, Mapping[str, Any], str],
-        right: Bool[ndarray, " n"],
-        base: Bool[ndarray, " n"] | None,
-        truth: Int[ndarray, " n"],
-        seconds: float,
-        *,
-        chosen: bool,
-    ) -> "Trial":
-        """What was tried, with its score.
-
-        Args:
-            named: its name, settings, and how it was trained.
-            right: (N,) whether each image was named correctly.
-            base: (N,) the same of what it is compared with; None: nothing.
-            truth: (N,) classes.
-            seconds: that it took.
-            chosen: whether the run has it.
-        """
-        gain = None if base is None else difference(right, base, truth)
-        low, high = (None, None) if gain is None else (gain.low, gain.high)
-        value = None if gain is None else gain.value
-        return cls(*named, *macro(right, truth), value, low, high, round(seconds, 1), chosen)
-
-    @property
-    def verdict(self) -> str:
-        """What the difference to the suggested settings says."""
-        if self.gain_low is None or self.gain_high is None:
-            return "suggested"
-        return "better" if self.gain_low > 0 else "worse" if self.gain_high < 0 else "tie"
+    (name, settings, how), (mean, low, high) = named, macro(right, truth, units)
+    gain = None if base is None else difference(right, base, truth, units)
+    ends = {} if gain is None else {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+    verdict = (
+        "suggested" if gain is None else "better" if gain.low > 0 else "worse" if gain.high < 0 else "tie"
+    )
+    return Trial(
+        name=name, settings=dict(settings), how=how, macro=mean, low=low, high=high, seconds=round(seconds, 1),
+        chosen=chosen, verdict=verdict, **{"gain": None, "gain_low": None, "gain_high": None, **ends},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -116,11 +86,8 @@ class Search:
     def contents(self) -> dict[str, Any]:
         """The content of search.json."""
         tables = {"trials": self.trials, "heads": self.heads}
-        rows = {
-            name: [asdict(trial) | {"verdict": trial.verdict} for trial in trials]
-            for name, trials in tables.items()
-        }
-        return {"format": FORMAT} | asdict(self) | rows
+        rows = {name: [one.model_dump() for one in trials] for name, trials in tables.items()}
+        return {"format": FORMAT} | asdict(replace(self, trials=(), heads=())) | rows
 
     def lines(self) -> Iterator[str]:
         """What to tell about it."""
@@ -130,15 +97,15 @@ class Search:
                 "did not see it; the first has the least log loss, averaged over classes (macro recall in %, 95 % "
                 "intervals, difference to the first):"
             )
-            width = max(len(trial.name) for trial in self.heads)
-            yield from (f"  {_row(trial, width)}" for trial in self.heads)
+            width = max(len(one.name) for one in self.heads)
+            yield from (f"  {_row(one, width)}" for one in self.heads)
         if self.trials:
             yield (
                 f"compared on {self.images:,} training images that were held out for this "
                 "(macro recall in %, 95 % intervals; test images are not looked at):"
             )
-            width = max(len(trial.name) for trial in self.trials)
-            yield from (f"  {_row(trial, width)}" for trial in self.trials)
+            width = max(len(one.name) for one in self.trials)
+            yield from (f"  {_row(one, width)}" for one in self.trials)
         yield from self.reasons
 
 

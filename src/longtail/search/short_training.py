@@ -19,6 +19,7 @@ from longtail.engine.job import Job, build_job
 from longtail.engine.step import StageTraining
 from longtail.recipe import Recipe
 from longtail.runs.folder import RunFolder
+from longtail.search.comparison import units_of
 from longtail.types import Progress
 
 HELD_OUT = 0.25  # of the training images, to judge by;
@@ -39,10 +40,12 @@ class Division:
     Attributes:
         rows: (K,) sorted.
         held: (H,) sorted, of classes that have images in `rows`.
+        units: (H,) the groups of `held` (near duplicates, bursts, patients); None: each image is by itself.
     """
 
     rows: Int64[ndarray, " k"]
     held: Int64[ndarray, " h"]
+    units: Int64[ndarray, " h"] | None = None
 
 
 def divide(data: LongTailData, options: DataOptions, seed: int) -> Division:
@@ -56,7 +59,8 @@ def divide(data: LongTailData, options: DataOptions, seed: int) -> Division:
     targets = data.train.targets.cpu().numpy()
     groups = related_in(data.train, options).groups
     rows, held = hold_out(targets, len(data.class_names), HELD_OUT, seed, groups)
-    return Division(rows, _at_most(held, targets, JUDGED, seed))
+    held = _at_most(held, targets, JUDGED, seed)
+    return Division(rows, held, units_of(groups, held))
 
 
 def fewer(division: Division, data: LongTailData, count: int, seed: int) -> Division:
