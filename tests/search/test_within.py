@@ -10,7 +10,7 @@ from longtail.recipe import Recipe, load_recipe
 from longtail.search import Budget, Found, Search
 from longtail.search.within import Watch
 
-STEPS, IMAGES, STEP = 10, 160, 1.0  # seconds of a step as timed
+STEPS, IMAGES, STEP = 10, 640, 1.0  # seconds of a step as timed
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Machine:
         epochs = recipe.optim.epochs
         while True:
             one = Found(load_recipe("finetune", epochs=epochs)[0], search, timing)
-            watch, cut = Watch(one, budget, done, STEPS), None
+            watch, cut = Watch(one, budget, done), None
             step = 0
             for step in range((epochs - done) * STEPS):  # noqa: B007
                 self.now += STEP * self.slowness(self.now)

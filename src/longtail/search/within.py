@@ -1,7 +1,7 @@
 """Training within a budget, on a machine that may be slower than the timed steps said."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -67,7 +67,19 @@ def fit_within(
         InputError: see `longtail.engine.train.fit`.
     """
     done, said, began = 0, list(notes), budget.now()
-    while (cut := _train(found, folder, budget, display, said, load, processes, done)) is not None:
+    while True:
+        steps = training(
+            found.recipe,
+            folder,
+            display,
+            resume=done > 0,
+            notes=said,
+            load=load,
+            chosen=found.search.contents(),
+        )
+        cut = _cut(steps, Watch(found, budget, done), processes)
+        if cut is None:
+            break
         seconds = budget.now() - began + cut.rest
         done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
         said, display.epochs = [line], found.recipe.optim.epochs
@@ -75,26 +87,11 @@ def fit_within(
     processes.run_on_main(lambda: folder.write_json(layout.SEARCH, finished.contents()))
 
 
-def _train(
-    found: Found,
-    folder: RunFolder,
-    budget: Budget,
-    display: Display,
-    notes: Sequence[str],
-    load: Load,
-    processes: Processes,
-    done: int,
-) -> Cut | None:
-    """Train; returns what the run should be cut to, where the time is too short for all epochs."""
-    recipe = found.recipe
-    steps_per_epoch = len(batch_sizes(found.timing.images, recipe.optim.batch_size))
-    pace = Watch(found, budget, done, steps_per_epoch)
-    steps = training(
-        recipe, folder, display, resume=done > 0, notes=notes, load=load, chosen=found.search.contents()
-    )
+def _cut(steps: Generator[None, None, None], watch: "Watch", processes: Processes) -> Cut | None:
+    """Take the steps of a run; stops at the first after which the time is too short, and says what to cut it to."""
     with closing(steps):
         for _ in steps:
-            if pace.looks() and (cut := processes.run_on_main(pace.fits)) is not None:
+            if watch.looks() and (cut := processes.run_on_main(watch.fits)) is not None:
                 return cut
     return None
 
@@ -138,15 +135,14 @@ class Watch:
         found: the run.
         budget: what is left of the time.
         finished: epochs before.
-        steps: of an epoch.
     """
 
     found: Found
     budget: Budget
     finished: int
-    steps: int
 
     def __post_init__(self) -> None:
+        self.steps = len(batch_sizes(self.found.timing.images, self.found.recipe.optim.batch_size))
         self.taken, self.looked, self.ends = 0, -math.inf, list[float]()
         self.epochs, self.stages = self.found.recipe.optim.epochs, len(self.found.recipe.stages())
 
