@@ -85,3 +85,12 @@ def test_long_epochs_are_judged_before_one_has_ended() -> None:
 def test_one_epoch_is_trained_however_slow(recipe: Recipe) -> None:
     machine = Machine(lambda _: 200.0)
     assert machine.train(recipe) == 1
+
+
+@pytest.mark.parametrize("slow", [(40, 1e9), (30, 45)], ids=["from then on", "for a moment"])
+def test_a_short_run_that_was_cut_uses_its_time(slow: tuple[float, float]) -> None:
+    """Epochs that were finished before a cut are not counted as still to come, nor is a moment's load taken to stay."""
+    machine = Machine(lambda now: 2.0 if slow[0] <= now < slow[1] else 1.0, minutes=2.0)
+    epochs = machine.train(load_recipe("finetune", epochs=10)[0])
+    assert 0.7 * 120 < machine.now < 1.2 * 120
+    assert epochs >= (6 if slow[1] > 120 else 8)

@@ -147,12 +147,12 @@ class Watch:
         self.epochs, self.stages = self.found.recipe.optim.epochs, len(self.found.recipe.stages())
 
     def looks(self) -> bool:
-        """Told of each step; whether it is one after which the time is looked at, alike in all processes."""
+        """Called at each step; whether it is one after which the time is looked at, alike in all processes."""
         begins = self.taken % self.steps == 0
         if begins:  # the epoch before is over, its evaluation and what is kept of it included
             self.ends.append(self.budget.now())
         self.taken += 1
-        if self.taken == self._first:
+        if self.taken == self._first and not self.finished:
             return self.stages > 1 or self.taken <= self.steps
         return begins and self.taken > 1 and self.stages == 1
 
@@ -169,7 +169,7 @@ class Watch:
             return None
         self.looked = now
         if goes_on:
-            recent = max(1, round(RECENT * ended))
+            recent = min(ended, max(2, round(RECENT * ended)))  # one epoch alone may have met a moment's load
             each = (self.ends[-1] - self.ends[-1 - recent]) / recent
         else:
             each = (now - self.ends[0]) * self.steps / (self.taken - 1)
