@@ -14,6 +14,8 @@ WRONG = (
     "train {} --seeds 0,0", "train {} --seeds 0 --seed 1", "predict {} photos --views 0", "evaluate {} --views 3",
 )  # fmt: skip
 PROGRAM = """
+import importlib
+import pkgutil
 import sys
 
 class Blocked:
@@ -22,6 +24,10 @@ class Blocked:
             raise AssertionError(f"{{name}} is imported")
 
 sys.meta_path.insert(0, Blocked())
+import longtail.runs
+
+for module in pkgutil.iter_modules(longtail.runs.__path__):
+    importlib.import_module(f"longtail.runs.{{module.name}}")
 from longtail.cli.main import main
 from longtail.runs import Run
 from longtail.report import report_lines

@@ -12,7 +12,6 @@ from longtail.engine.job import Job, describe_job, image_rows
 from longtail.recipe import Recipe, as_recorded, load_recipe, validate
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
 PLACE = ("name", "path", "root")
@@ -83,7 +82,7 @@ def _moves(job: Job) -> list[Any]:
 
 def _differences(job: Job) -> tuple[list[str] | None, int]:
     """What is different of the training images, and how many others differ; None where no content is recorded."""
-    before = read_splits(job.folder.path / layout.SPLITS, job.folder.classes(), job.folder.restore)
+    before = job.folder.splits()
     columns, *rows = image_rows(job.data)
     now = pd.DataFrame(rows, columns=list(columns))
     now["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in now["path"]]

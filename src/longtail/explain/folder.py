@@ -20,7 +20,6 @@ from longtail.predict.evaluated import Evaluated
 from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write
 from longtail.runs.folder import AGAIN, RunFolder
-from longtail.runs.tables import read_predictions
 from longtail.types import InputError
 
 SIDE = 160
@@ -100,7 +99,7 @@ def _predictions(classifier: Classifier, name: str, split: Split) -> pd.DataFram
     again = f"write it with: longtail evaluate {shlex.quote(str(classifier.folder.path))}"
     if not file.is_file():
         raise InputError(f"{file} does not exist; {again}")
-    table = read_predictions(file, classifier.folder.classes(), again)
+    table = classifier.folder.table(name, layout.PREDICTIONS, again)
     if table["path"].tolist() != [name.encode("utf-8", "backslashreplace").decode() for name in split.ids]:
         raise InputError(f"{file} is of other images than the run has now; {again}")
     return table

@@ -9,9 +9,8 @@ from longtail.csv_text import read_csv
 from longtail.data.dataset import counted
 from longtail.printable import printable
 from longtail.runs import layout
-from longtail.runs.folder import EVALUATE, RunFolder
+from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
-from longtail.runs.tables import read_per_class
 
 ENOUGH = 10  # test images of a class below which nothing is said of it alone
 SHAPES = {
@@ -80,9 +79,7 @@ def _evaluation(run: Path) -> Evaluation | None:
         if (where / layout.METRICS).is_file() and (where / layout.PER_CLASS).is_file():
             folder = RunFolder(run)
             metrics = folder.metrics(part)
-            read_per_class(
-                where / layout.PER_CLASS, folder.classes(), EVALUATE
-            )  # sound, and of these classes
+            folder.table(part, layout.PER_CLASS)  # sound, and of these classes
             columns = read_csv(where / layout.PER_CLASS).columns
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             return Evaluation(part, metrics, rows)

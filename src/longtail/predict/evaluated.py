@@ -17,7 +17,6 @@ from longtail.data.walking import walk_images
 from longtail.recipe import Recipe
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.tables import read_splits
 from longtail.types import InputError
 
 Part = tuple[str, Split, Notes]
@@ -112,10 +111,9 @@ class Evaluated:
 
     def trained_on(self, split: Split) -> Bool[np.ndarray, " n"] | None:
         """Whether the run was trained on each of the images, by what they hold; None where it does not list that."""
-        file = self.folder.path / layout.SPLITS
-        if split.contents is None or not file.is_file():
+        if split.contents is None or not (self.folder.path / layout.SPLITS).is_file():
             return None
-        listed = read_splits(file, self.folder.classes(), "restore it, or remove it to go without this check")
+        listed = self.folder.splits("restore it, or remove it to go without this check")
         if "content" not in listed:
             return None
         trained = listed.loc[listed["split"] == "train", "content"]

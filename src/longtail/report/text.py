@@ -18,7 +18,6 @@ from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
-from longtail.runs.tables import read_per_class
 
 if TYPE_CHECKING:
     from longtail.report.facts import Classes, Facts, Step
@@ -169,7 +168,7 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         head,
         "",
         *score_lines(metrics),
-        *chance_lines(_per_class(place, where / layout.PER_CLASS)),
+        *chance_lines(_per_class(place, metrics["split"])),
         *trained_on_lines(metrics),
         *_left_out(metrics),
         *_beside(left_out_of(metrics.get("left_out", ()))),
@@ -179,9 +178,10 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
     ]
 
 
-def _per_class(place: Path, file: Path) -> pd.DataFrame | None:
-    again = "write it again with longtail evaluate"
-    return read_per_class(file, RunFolder(place).classes(), again) if file.is_file() else None
+def _per_class(place: Path, split: str) -> pd.DataFrame | None:
+    if not (place / layout.evaluation(split, layout.PER_CLASS)).is_file():
+        return None
+    return RunFolder(place).table(split, layout.PER_CLASS, "write it again with longtail evaluate")
 
 
 def trained_on_lines(metrics: Mapping[str, Any]) -> list[str]:

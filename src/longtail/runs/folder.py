@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from longtail.csv_text import csv_text
 from longtail.errors import InputError
@@ -18,6 +18,9 @@ from longtail.runs.atomic_write import atomic_write, is_left_over, writing
 from longtail.runs.layout import RunFile
 from longtail.runs.locks import locked
 from longtail.runs.schema import check_names, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 from longtail.text_file import encode
 
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
@@ -136,6 +139,26 @@ class RunFolder:
         except ValueError as error:
             raise InputError(f"{self.path / file} is damaged ({error}); {remedy}") from None
         return plain(found)
+
+    def table(self, split: str, file: str, remedy: str = EVALUATE) -> "pd.DataFrame":
+        """per_class.csv, confusions.csv or predictions.parquet of an evaluation, see `longtail.runs.tables`.
+
+        Raises:
+            InputError: there is none, it is damaged, or of other classes than the run's.
+        """
+        from longtail.runs.tables import read_table  # pandas: only where a table is read
+
+        return read_table(self.path / layout.evaluation(split, file), self.classes(), remedy)
+
+    def splits(self, remedy: str = "") -> "pd.DataFrame":
+        """splits.csv: path, class, split and more of each image.
+
+        Raises:
+            InputError: there is none, it is damaged, or of other classes than the run's.
+        """
+        from longtail.runs.tables import read_splits
+
+        return read_splits(self.path / layout.SPLITS, self.classes(), remedy or self.restore)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

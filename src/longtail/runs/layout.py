@@ -74,7 +74,7 @@ EXPLANATIONS: "RunFile[schema.Explanations]" = RunFile(f"{EXPLAIN}/{EXPLAINED}",
 LOCK = ".lock"  # while a process writes
 
 # of several seeds, in the folder of their runs
-SUMMARY: "RunFile[schema.SeedsPlan]" = RunFile("summary.json", "SeedsPlan")
+SUMMARY: "RunFile[schema.Summary]" = RunFile("summary.json", "Summary")
 
 # in other folders that longtail writes: a check of data, an exported folder, a packed set
 COUNTS, COUNTS_PLOT, DUPLICATES = "counts.csv", "counts.png", "duplicates.csv"

@@ -17,12 +17,10 @@ from longtail.runs.folder import RESTORE, RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.layout import RunFile
 from longtail.runs.schema import check_epochs, plain
-from longtail.runs.tables import read_confusions, read_per_class, read_predictions, read_splits
 
 SPLITS = ("test", "val")
 PART_NAMES = {"test": "test", "val": "validation"}
 SCORES = ("overall", "macro", *GROUPS)
-READERS = {"per_class": read_per_class, "confusions": read_confusions}
 
 
 class Run:
@@ -136,19 +134,16 @@ class Run:
     @cached_property
     def splits(self) -> pd.DataFrame | None:
         """path, class, split and, where groups are known, group of each image; None without splits.csv."""
-        file = self.path / layout.SPLITS
-        return (
-            read_splits(file, self.classes, "restore it, or remove it to go without groups")
-            if file.exists()
-            else None
-        )
+        if not self.has(layout.SPLITS):
+            return None
+        return self._files.splits("restore it, or remove it to go without groups")
 
     def table(self, name: str) -> pd.DataFrame | None:
         """`per_class` or `confusions` of the evaluation; None where there is none. Class names stay text."""
         file = self.path / layout.evaluation(str(self.split), f"{name}.csv")
         if not file.exists() or self.metrics is not self._evaluated:
             return None
-        table = READERS[name](file, self.classes, self._again)
+        table = self._files.table(str(self.split), file.name, self._again)
         if name == "per_class":
             self._check_images(file, int(table["test_images"].sum()))
         elif (classes := self.table("per_class")) is not None:
@@ -161,7 +156,7 @@ class Run:
         file = self.path / layout.evaluation(str(self.split), layout.PREDICTIONS)
         if not file.exists() or self.metrics is not self._evaluated:
             return None
-        table = read_predictions(file, self.classes, self._again)
+        table = self._files.table(str(self.split), file.name, self._again)
         self._check_images(file, len(table))
         if (
             f"expert_{len((self.metrics or {})['experts'])}"

@@ -241,7 +241,7 @@ class Explanations(Record):
     images: list[ExplainedImage]
 
 
-class SeedsPlan(Record):
+class Summary(Record):
     """What summary.json says of the runs of several seeds that were started."""
 
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]

@@ -111,6 +111,16 @@ def read_splits(file: Path, classes: ClassEntries, remedy: str) -> pd.DataFrame:
         return table
 
 
+def read_table(file: Path, classes: ClassEntries, remedy: str) -> pd.DataFrame:
+    """A table of an evaluation, by the name of its file; see `read_per_class`."""
+    readers = {
+        layout.PER_CLASS: read_per_class,
+        layout.CONFUSIONS: read_confusions,
+        layout.PREDICTIONS: read_predictions,
+    }
+    return readers[file.name](file, classes, remedy)
+
+
 def read_risk_coverage(file: Path, remedy: str) -> pd.DataFrame:
     """risk_coverage.csv of an evaluation, the highest coverage first; see `read_per_class`."""
     with _sound(file, remedy):

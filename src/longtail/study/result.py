@@ -22,11 +22,9 @@ from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write
 from longtail.runs.folder import RunFolder
 from longtail.runs.schema import plain
-from longtail.runs.tables import read_per_class, read_predictions
 from longtail.types import InputError
 
 REMEDY = "remove it and repeat its command"
-EVALUATE = "evaluate the run again"
 SCORES = ("overall", "macro", "many", "medium", "few")
 KEPT = (*SCORES, "geometric_mean", "ece", "nll", "experts", "epoch")
 MOST_CLASSES = 20  # so few that the recall of each is kept
@@ -148,23 +146,22 @@ def collect(run: Path, split: str) -> dict[str, Any]:
     Raises:
         InputError: the run was not evaluated on it, or is damaged.
     """
-    folder, place = RunFolder(run), run / layout.evaluation(split)
+    folder = RunFolder(run)
     log = [plain(each) for each in read_lines(run / layout.LOG, layout.LOG.form, "train again")]
-    if not (place / layout.METRICS).is_file():
+    if not (run / layout.metrics(split)).is_file():
         raise InputError(
             f"{run} has no scores of {split}: its data has no such part; give data with one, or set data.validation"
         )
-    metrics, classes = folder.metrics(split), folder.classes()
-    table = read_per_class(place / layout.PER_CLASS, classes, EVALUATE)
+    metrics, table = folder.metrics(split), folder.table(split, layout.PER_CLASS)
     recall = dict(zip(table["class"], table["recall"], strict=True))
     stages = {record["stage"]: record.get(split) for record in log}  # the last epoch of each is evaluated
-    predictions = read_predictions(place / layout.PREDICTIONS, classes, EVALUATE)
+    predictions = folder.table(split, layout.PREDICTIONS)
     return {
         "metrics": {key: metrics[key] for key in KEPT},
         **({"recall": _known(recall)} if len(recall) <= MOST_CLASSES else {}),
         "stages": {name: {key: scores[key] for key in SCORES} for name, scores in stages.items() if scores},
         "seconds": round(sum(record["seconds"] for record in log), 1),
-        "images": _images(predictions, [each["name"] for each in classes]),
+        "images": _images(predictions, table["class"].tolist()),
     }
 
 
