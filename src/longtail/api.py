@@ -168,18 +168,17 @@ def train_seeds(
         chosen.append(found.search)
         return replace(planned, recipe=found.recipe, notes=(), reasons={})
 
-    recipes, notes, runs, missing = plan_seeds(
-        str(target), seeds, given, number, out, resume, read, settle, seconds
-    )  # fmt: skip
-    display.epochs, kept = recipes[0].optim.epochs, chosen[0].contents() if chosen else None
+    planned = plan_seeds(str(target), seeds, given, number, out, resume, read, settle, seconds)
+    runs = planned.runs
+    display.epochs, kept = planned.recipes[0].optim.epochs, chosen[0].contents() if chosen else None
     going_on = [resume and (folder.path / layout.RECIPE).is_file() for folder in runs.folders]
     try:
         runs.write_plan()
         fit_together(
-            recipes, runs.folders, resume=going_on, notes=notes, display=display, load=load, chosen=kept
+            planned.recipes, runs.folders, resume=going_on, notes=planned.notes, display=display, load=load, chosen=kept
         )  # fmt: skip
     except (KeyboardInterrupt, InputError) as error:
-        _clear_seeds(error, runs, missing, is_new=not any(going_on))
+        _clear_seeds(error, runs, planned.made, is_new=not any(going_on))
     runs.summarise()
     return runs
 

@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,23 @@ from longtail.train_arguments import checked_seeds
 from longtail.types import InputError
 
 
+@dataclass(frozen=True)
+class SeedsPlan:
+    """What a command of several seeds is about to do.
+
+    Attributes:
+        recipes: one for each seed.
+        notes: what to tell about them.
+        runs: the runs, none of them begun unless they are continued.
+        made: the folders that are made for them, the deepest first.
+    """
+
+    recipes: tuple[Recipe, ...]
+    notes: tuple[str, ...]
+    runs: SeedRuns
+    made: tuple[Path, ...]
+
+
 def plan_seeds(
     target: str,
     seeds: Sequence[int] | None,
@@ -27,8 +45,8 @@ def plan_seeds(
     read: ReadSource = read_source,
     settle: Callable[[Plan], Plan] = lambda planned: planned,
     seconds: float | None = None,
-) -> tuple[list[Recipe], list[str], SeedRuns, list[Path]]:
-    """A recipe for each seed, what to tell, the runs, and which folders are made for them, the deepest first."""
+) -> SeedsPlan:
+    """The plan of several seeds; arguments as of `prepare`, and `settle`, what finds settings within a budget."""
     planned, parent = planned_seeds(Path(target)), None if out is None else Path(out)
     if planned is not None:
         if not resume or out is not None or seeds not in (None, planned):
@@ -41,6 +59,7 @@ def plan_seeds(
         )
         if not target:
             raise InputError(f"{parent}: no run has begun; repeat the original command")
+        RunFolder(Path(target).parent).check_version()
     seeds = checked_seeds(seeds)
     if "run.seed" in given:
         raise InputError(f"run.seed = {given['run.seed']} and several seeds are both given; keep one of them")
@@ -66,7 +85,7 @@ def plan_seeds(
     if not (resume and begun):
         RunFolder(parent).check_free()
     notes += [f"{summary(recipe, seeds)} -> {parent}", *said_among_images(parent, recipe.data.path)]
-    return recipes, notes, SeedRuns(parent, seeds), missing
+    return SeedsPlan(tuple(recipes), tuple(notes), SeedRuns(parent, seeds), tuple(missing))
 
 
 def _newest_seeds(name: str, recipes: Sequence[Recipe]) -> Path | None:
