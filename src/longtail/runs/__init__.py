@@ -1,4 +1,4 @@
-"""The run folder, between what makes runs and what tells of them; nothing here imports PyTorch."""
+"""The run folder, the interface between what writes runs and what reads them; nothing here imports PyTorch."""
 
 from typing import TYPE_CHECKING
 
