@@ -1,5 +1,6 @@
 """What a person sees of a run: a progress bar at a terminal, one plain line an epoch elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -14,9 +15,15 @@ from longtail.durations import duration
 from longtail.engine.pace import Pace
 from longtail.printable import printable
 
+LOGGER = logging.getLogger("longtail")
+"""Gets the lines, at level INFO, in place of the terminal where the program that trains has set it up for that."""
+
 
 class Display:
     """Shows epochs as they end and, at a terminal, steps as they pass.
+
+    A program that sets up logging for INFO (`logging.basicConfig(level=logging.INFO)`) gets the lines as records of the
+    logger `longtail`; without, they are printed to standard error.
 
     Args:
         epochs: of the whole run.
@@ -67,6 +74,9 @@ class Display:
             return
         line = f"{self.name}: {line}" if self.name else line
         (self.within or self).pace.said = time.monotonic()
+        if LOGGER.isEnabledFor(logging.INFO) and LOGGER.hasHandlers():
+            LOGGER.info("%s", line)
+            return
         with suppress(BrokenPipeError):  # whoever read along has seen enough; the run goes on
             self.console.print(printable(line), markup=False, emoji=False)
 
