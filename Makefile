@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast kernels check static golden bench docs lock
+.PHONY: help setup demo test test-fast coverage kernels check static golden bench docs lock
 
 # Python keeps compiled files, whatever the environment says: else every process compiles the 4,000 it imports again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -30,14 +30,18 @@ test: $(READY)  ## run the tests
 test-fast: $(READY)  ## run the tests but those marked slow, while you work
 	@$(PYTEST) -q -n 2 --dist worksteal -m "not slow"
 
+coverage: $(READY)  ## run the fast tests and list the lines that none of them runs
+	@$(PYTEST) -q -n 2 --dist worksteal -m "not slow" --cov --cov-report=term-missing:skip-covered
+
 kernels: $(READY)  ## run the tests of numbers once more with kernels for an older CPU, which round differently
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/other_kernels.py
 
 check: static docs test  ## everything that has to pass before a commit: static, docs, test
 
-static: $(READY)  ## format, lint, types and import contracts
+static: $(READY)  ## format, lint, spelling, types and import contracts
 	@$(BIN)/ruff format --check --quiet || { echo "fix it with: $(BIN)/ruff format" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet
+	@$(BIN)/typos
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

@@ -150,6 +150,20 @@ def test_pages_name_no_machine() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_lines_end_without_blanks_and_files_with_one_line_end() -> None:
+    endings = {".cfg", ".cff", ".css", ".jinja", ".js", ".md", ".py", ".toml", ".yaml", ".yml"}
+    folders = ("src", "tests", "docs", "benchmarks", "examples", ".github")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*") if "_build" not in file.parts]
+    texts = {f: f.read_bytes() for f in (*files, *ROOT.glob("*")) if f.suffix in endings and f.is_file()}
+    assert len(texts) > 400
+    faults = [
+        str(file.relative_to(ROOT))
+        for file, text in texts.items()
+        if text and (not text.endswith(b"\n") or text.endswith(b"\n\n") or re.search(rb"[ \t\r]\n", text))
+    ]
+    assert faults == []
+
+
 def test_the_lock_holds_versions_and_no_addresses() -> None:
     lines = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
     assert [line for line in lines if not re.match(r"[a-z0-9][a-z0-9._-]*==[\w.!+]+( ; .+)?$", line)] == []
