@@ -108,5 +108,34 @@ def estimates(result):
 ESTIMATES_HEAD = ["set", "", "seed", "threads", "training said, s", "needed, s", "needed / said", "all, s"]
 
 
+SHORT_HEAD = [
+    "training images",
+    "longtail",
+    "plain loop",
+    "divided by counts",
+    "fastai",
+    "longtail - best other (95 %)",
+]
+
+
+def short(result):
+    """One line: mean macro recall of each side, and what longtail has more than the best of the others."""
+    target, counts = unpacked(result["target"]), result["counts"]
+    found = sides(result)
+    macros = {
+        side: [scores(named, target, counts)["macro"] for named in seeds.values()]
+        for side, seeds in found.items()
+    }
+    others = [side for side in macros if not side.startswith("longtail")]
+    best = max(others, key=lambda side: fmean(macros[side]))
+    value, low, high = gain(found["longtail"], found[best], target, len(counts))
+    shown = [
+        _mean(macros[side]) if side in macros else "-"
+        for side in ("longtail", "plain", "plain, divided", "fastai")
+    ]
+    size = f"{title(result)}: {sum(counts):,} of {len(counts)} classes"
+    return [size, *shown, f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"]
+
+
 def read(paths):
     return [json.loads(path.read_text("utf-8")) for path in paths]

@@ -96,6 +96,17 @@ def first_folder(paths):
     return "\n".join([*lines, "", *(f"- {text}" for text in told)])
 
 
+def first_folder_short(paths):
+    """A line for each set of first_folder.py, for README.md."""
+    lines = [
+        "**The first folder: macro accuracy of `longtail train FOLDER` and of programs that got its CPU seconds**",
+        "",
+    ]
+    return "\n".join(
+        [*lines, *markdown_rows(scoring.SHORT_HEAD, [scoring.short(r) for r in scoring.read(paths)])]
+    )
+
+
 def augmentation(path):
     result = json.loads(path.read_text("utf-8"))
     ours, plain = (result["us_per_image"][side] for side in ("longtail", "torchvision"))
@@ -147,6 +158,7 @@ def pages():
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     if paths := sorted(RESULTS.glob("first_folder-*.json")):
         full.append(first_folder(paths))
+        short.insert(0, first_folder_short(paths))
     full += [augmentation(path) for path in sorted(RESULTS.glob("augment-*-cores.json"))]
     full += [loading(path) for path in sorted(RESULTS.glob("loader-*-cores.json"))]
     return "\n\n".join(full) + "\n", "\n\n".join(short) + "\n"

@@ -127,6 +127,13 @@ def test_what_training_was_said_to_take_stands_beside_what_it_took(
     assert rows[0][-4:] == ["60", "30", "0.50", "90"]
 
 
+def test_the_short_line_is_against_the_best_of_the_others(load: Callable[[str], ModuleType]) -> None:
+    size, ours, plain, divided, fastai, more = load("first_folder_scores").short(result(load))
+    assert size.startswith("made")
+    assert (ours, plain, divided, fastai) == ("91.7 ± 0.0", "33.3 ± 0.0", "66.7 ± 0.0", "-")
+    assert more.startswith("+25.0 (")
+
+
 def test_predictions_follow_the_order_of_the_files(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "test" / name).mkdir(parents=True)
