@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longtail.data.published import PUBLISHED
+from longtail.data.published import Published, published
 
 COUNTS = (24, 9, 4)  # training images of each class: none of many, one of medium, two of few
 HELD = 2  # images of each class in the other parts
@@ -19,11 +19,11 @@ Row = tuple[str, int]  # path, class
 def write_published(folder: Path, name: str) -> dict[str, list[Row]]:
     """Write a small set in the form of a published one; returns the rows of each part."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {part: _rows(name, part) for part in PUBLISHED[name].files}
+    rows = {part: _rows(name, part) for part in _known(name).files}
     for part, listed in rows.items():
         for path, label in listed:
             _image(folder / path, 60 * label)
-        file = folder / PUBLISHED[name].files[part]
+        file = folder / _known(name).files[part]
         if file.suffix == ".json":
             file.write_text(json.dumps(_annotations(listed)))
         else:
@@ -34,8 +34,14 @@ def write_published(folder: Path, name: str) -> dict[str, list[Row]]:
 def expect_small(monkeypatch: pytest.MonkeyPatch, name: str, rows: Mapping[str, Sequence[Row]]) -> None:
     """Let the small set be what was published."""
     images = {part: len(listed) for part, listed in rows.items()}
-    small = replace(PUBLISHED[name], images=images, classes=len(COUNTS), groups=(0, 1, 2))
-    monkeypatch.setitem(PUBLISHED, name, small)
+    small = replace(_known(name), images=images, classes=len(COUNTS), groups=(0, 1, 2))
+    monkeypatch.setattr(f"longtail.data.sources.named.{name}.SET", small)
+
+
+def _known(name: str) -> Published:
+    known = published(name)
+    assert known is not None
+    return known
 
 
 def _rows(name: str, part: str) -> list[Row]:

@@ -11,7 +11,7 @@ import pytest
 from longtail.cli.csv_file import write_csv
 from longtail.cli.predictions_file import _write_rows
 from longtail.csv_text import csv_text, parse_csv, read_csv, rows_of
-from longtail.data.table import read_table
+from longtail.data.sources.own.table import read_table
 from longtail.estimator.pictures import _write_table
 from longtail.predict.prior import class_mix
 from longtail.runs.folder import RunFolder

@@ -2,8 +2,8 @@
 
 import pytest
 
-from longtail.data.folder import read_folder
 from longtail.data.listing import part_of
+from longtail.data.sources.own.folder import read_folder
 from longtail.types import InputError
 
 

@@ -5,12 +5,17 @@ from typing import Any
 
 import pytest
 
-from longtail.data import DataOptions, load_data, load_test, sources
+from longtail.choices import named_sources
+from longtail.data import DataOptions, load_data, load_test
 from longtail.data.packing import pack
-from longtail.data.published import PUBLISHED, read_published
+from longtail.data.published import Published, published, read_published
+from longtail.data.sources import described
 from longtail.types import InputError
 from published_files import COUNTS, HELD, expect_small, write_published
 
+PUBLISHED: dict[str, Published] = {
+    name: one for name in named_sources() if (one := published(name)) is not None
+}
 NAMES = list(PUBLISHED)
 each_set = pytest.mark.parametrize("name", NAMES)
 
@@ -120,6 +125,6 @@ def test_a_packed_set_is_still_the_published_one(tmp_path: Path, monkeypatch: py
 
 
 def test_sources_say_what_is_expected() -> None:
-    said = sources()
+    said = described()
     assert "437,513 training, 24,426 test images, 8,142 classes" in said["inaturalist2018"]
     assert "ImageNet_LT_train.txt" in said["imagenet_lt"]

@@ -18,7 +18,7 @@ from longtail.data import DataOptions, Split, load_data, load_test, source_of
 from longtail.data.missing import why_missing
 from longtail.data.packing import pack
 from longtail.data.source_kinds import read_source
-from longtail.data.table import read_table
+from longtail.data.sources.own.table import read_table
 from longtail.types import InputError
 
 TEXTS = ["007", "7", "NA", "nan", "None", "true", "1e5", "null"]
@@ -220,7 +220,7 @@ def test_another_root(photos, tmp_path):
     assert shades(data, data.train) == {"fox": [0, 2], "owl": [1]}
     with pytest.raises(InputError, match="nowhere is no folder"):
         load(file, root=str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match=r"data.root is for table, list, inaturalist"):
+    with pytest.raises(InputError, match=r"data.root is for inaturalist, list, table"):
         load(photos, root=str(photos))
     file = table(tmp_path, [("path", "label"), ("photos\\0.png", "fox"), ("photos\\1.png", "owl")])
     with pytest.raises(InputError, match="folders are divided by /"):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from longtail.data import walking
-from longtail.data.folder import NO_CLASS, read_folder
 from longtail.data.opening import UnreadableError, read_file
 from longtail.data.own_output import is_own, said_among_images
+from longtail.data.sources.own.folder import NO_CLASS, read_folder
 from longtail.data.walking import (
     BY_CONTENT,
     FOREIGN,

@@ -10,7 +10,7 @@ from typing import Any
 from tiny_runs import TESTED, tiny
 
 import longtail.engine.job as job_module
-from longtail.data import digits
+from longtail.data.sources.named import digits
 from longtail.engine import processes
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL

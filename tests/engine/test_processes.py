@@ -18,7 +18,7 @@ from test_training import FILES, log_of
 from tiny_runs import STEPS, TESTED, state_of, stop_at, tiny
 
 from longtail import methods
-from longtail.data import digits
+from longtail.data.sources.named import digits
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import Processes, join_processes

@@ -93,9 +93,9 @@ def _first_sentence(text: str) -> str:
 
 def datasets() -> None:
     """List the sources of images."""
-    from longtail.data import sources
+    from longtail.data.sources import described
 
-    _list(sources().items())
+    _list(described().items())
 
 
 def doctor() -> None:

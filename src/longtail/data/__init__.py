@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from longtail.data.samplers import epoch_order as epoch_order
     from longtail.data.samplers import showings as showings
     from longtail.data.source_kinds import source_of as source_of
-    from longtail.data.source_kinds import sources as sources
 else:
     __getattr__ = on_demand(
         __name__,
@@ -38,7 +37,6 @@ else:
             "read_images": "longtail.data.images",
             "showings": "longtail.data.samplers",
             "source_of": "longtail.data.source_kinds",
-            "sources": "longtail.data.source_kinds",
         },
     )
 
@@ -57,5 +55,4 @@ __all__ = [
     "read_images",
     "showings",
     "source_of",
-    "sources",
 ]

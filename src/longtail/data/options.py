@@ -1,10 +1,11 @@
 """The recipe's [data] section."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
 
-from longtail.choices import Bits, Fit, OwnSource
+from longtail.choices import Bits, Fit, named_sources, own_sources
 from longtail.data.policies import (
     MOST_PIXELS,
     CropFill,
@@ -30,9 +31,19 @@ Triple = tuple[float, float, float]
 Mean = Annotated[float, Field(ge=0, le=1)]
 Means = tuple[Mean, Mean, Mean]
 Deviations = tuple[Share, Share, Share]
-PublishedSet = Literal["imagenet_lt", "places_lt", "inaturalist2018"]
-NamedSet = Literal["digits", "cifar10", "cifar100", PublishedSet]
-SourceName = Literal[NamedSet, OwnSource]
+
+
+def _known(name: str) -> str:
+    names = (*named_sources(), *own_sources())
+    if name not in names:
+        said = ", ".join(repr(one) for one in names[:-1])
+        raise PydanticCustomError(
+            "source", "input should be {said} or {last}", {"said": said, "last": repr(names[-1])}
+        )
+    return name
+
+
+SourceName = Annotated[str, AfterValidator(_known)]  # a file of longtail.data.sources
 TwoLabels = Literal["refuse", "leave_out"]
 
 
@@ -152,4 +163,4 @@ class DataOptions(BaseModel):
     @property
     def is_own(self) -> bool:
         """Whether the images are the user's own; a published set is left as it was published."""
-        return self.name in get_args(OwnSource)
+        return self.name in own_sources()

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from longtail.data.file_list import read_lists
-from longtail.data.inaturalist import read_inaturalist
+from longtail.choices import named_sources
 from longtail.data.listing import IMAGENET_MEAN, IMAGENET_STD, PARTS, Source
 from longtail.data.options import Triple, TwoLabels
-from longtail.data.packed import is_packed, read_packed
 from longtail.data.rows import NoFileError
+from longtail.data.source_form import Place, SourceForm
+from longtail.data.sources.own.packed import is_packed, read_packed
 from longtail.types import InputError
 
 SIDE = 224  # pixels
@@ -51,45 +53,34 @@ class Published:
         )
 
 
-def _lists(name: str) -> dict[str, str]:
+def files_of_lists(name: str) -> dict[str, str]:
+    """Part -> its list, of a set that is given in lists."""
     return {part: f"{name}_{part}.txt" for part in PARTS}
 
 
-PUBLISHED: dict[str, Published] = {
-    "imagenet_lt": Published(
-        _lists("ImageNet_LT"), {"train": 115_846, "val": 20_000, "test": 50_000}, 1_000, (385, 479, 136), read_lists,
-        (
-            "lists: ImageNet_LT_train.txt, ImageNet_LT_val.txt and ImageNet_LT_test.txt of Liu et al. 2019, from "
-            "github.com/zhmiao/OpenLongTailRecognition-OLTR; lines `train/n01440764/n01440764_762.JPEG 0`",
-            "images: ILSVRC 2012 from image-net.org as train/SYNSET/ and val/SYNSET/; the archive of the validation "
-            "images has no folders, so sort them into one for each class",
-        ),
-    ),
-    "places_lt": Published(
-        _lists("Places_LT"), {"train": 62_500, "val": 7_300, "test": 36_500}, 365, (131, 163, 71), read_lists,
-        (
-            "lists: Places_LT_train.txt, Places_LT_val.txt and Places_LT_test.txt of Liu et al. 2019, from "
-            "github.com/facebookresearch/classifier-balancing (data/Places_LT)",
-            "images: Places365-Standard from places2.csail.mit.edu, the archive in easy directory structure: "
-            "train/airfield/00004851.jpg and val/airfield/Places365_val_00003597.jpg; copies of the lists with other "
-            "paths need the archive that has these",
-        ),
-    ),
-    "inaturalist2018": Published(
-        {"train": "train2018.json", "test": "val2018.json"}, {"train": 437_513, "test": 24_426}, 8_142, None,
-        read_inaturalist,
-        (
-            "annotations: train2018.json and val2018.json from github.com/visipedia/inat_comp (2018)",
-            "images: train_val2018.tar.gz (120 GB) from the same page, unpacked to train_val2018/Plantae/7477/...",
-        ),
-        mean=(0.466, 0.471, 0.380), std=(0.195, 0.194, 0.192),
-    ),
-}  # fmt: skip
+def published(name: str) -> Published | None:
+    """The published set of that name; None where the source is none."""
+    if name not in named_sources():
+        return None
+    known: Published | None = getattr(import_module(f"longtail.data.sources.named.{name}"), "SET", None)
+    return known
+
+
+def form_of(name: str, known: Published) -> SourceForm:
+    """How a published set is read."""
+    return SourceForm(
+        known.described(), partial(_read, name), takes_root=True, steps=(*known.steps, _last(known))
+    )
+
+
+def _read(name: str, place: Place) -> Source:
+    return read_published(name, place.given, place.root, place.two_labels)
 
 
 def lists_of(name: str, folder: Path) -> dict[str, Path]:
     """Part -> the file that lists it, of those that are in a folder."""
-    files = {part: folder / file for part, file in PUBLISHED[name].files.items()}
+    known = published(name)
+    files = {} if known is None else {part: folder / file for part, file in known.files.items()}
     return {part: file for part, file in files.items() if file.is_file()}
 
 
@@ -99,7 +90,7 @@ def read_published(
     """A published set, with a remark where it does not hold what was published.
 
     Args:
-        name: which of `PUBLISHED`.
+        name: of a published set.
         folder: where its lists or annotations are, or what `longtail data pack` made of them.
         root: the folder that their paths start from. Default: theirs.
         two_labels: see `DataOptions`.
@@ -108,18 +99,21 @@ def read_published(
         InputError: a file is missing or no image of a part exists, both with the steps to get the set; or see
             `source_of_rows`.
     """
-    known = PUBLISHED[name]
+    known = published(name)
+    assert known is not None
     if is_packed(folder):
         source = read_packed(folder)
     else:
         files = lists_of(name, folder)
         missing = [file for part, file in known.files.items() if part not in files]
         if missing:
-            raise InputError(f"{folder} has no {', '.join(missing)}, which {name} needs", get_it(name))
+            raise InputError(
+                f"{folder} has no {', '.join(missing)}, which {name} needs", [*known.steps, _last(known)]
+            )
         try:
             source = known.read(folder, root, two_labels, files)
         except NoFileError as error:
-            raise InputError(str(error), [*error.details, *get_it(name)]) from None
+            raise InputError(str(error), [*error.details, *known.steps, _last(known)]) from None
     found, remark = _compared(name, known, source)
     return replace(
         source, image_size=SIDE, mean=known.mean, std=known.std, is_flat=False,
@@ -127,15 +121,9 @@ def read_published(
     )  # fmt: skip
 
 
-def get_it(name: str) -> list[str]:
-    """How to get a set, a line a step; nothing for one that is not published."""
-    if name not in PUBLISHED:
-        return []
-    files = PUBLISHED[name].files.values()
-    last = (
-        f"--data FOLDER: where {', '.join(files)} are; paths start there, or from --set data.root=DIR; {PAGE}"
-    )
-    return [*PUBLISHED[name].steps, last]
+def _last(known: Published) -> str:
+    files = ", ".join(known.files.values())
+    return f"--data FOLDER: where {files} are; paths start there, or from --set data.root=DIR; {PAGE}"
 
 
 def _compared(name: str, known: Published, source: Source) -> tuple[str, str]:

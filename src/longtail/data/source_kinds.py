@@ -1,74 +1,34 @@
-"""Which sources of images there are, which reads what lies at a path, and reading one; nothing is decoded."""
+"""Which source of images reads what lies at a path, and reading one; nothing is decoded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.choices import OwnSource
-from longtail.data.cifar import read_cifar
+from longtail.choices import named_sources, own_sources
 from longtail.data.dataset import look_alike
-from longtail.data.digits import read_digits
-from longtail.data.file_list import list_files, read_lists
-from longtail.data.folder import read_folder
 from longtail.data.grouping import grouped
-from longtail.data.inaturalist import annotation_files, read_inaturalist
 from longtail.data.listing import Listing, Source
 from longtail.data.opening import Encoded
 from longtail.data.options import DataOptions, TwoLabels
-from longtail.data.packed import is_packed, read_packed
-from longtail.data.parquet import holds_images, read_parquet
-from longtail.data.published import PUBLISHED, get_it, read_published
-from longtail.data.shards import parquet_files
-from longtail.data.table import TABLES, read_table
-from longtail.runs import layout
+from longtail.data.source_form import Place
+from longtail.data.sources import LAST, find
 from longtail.types import InputError
 
 ReadSource = Callable[[DataOptions], Source]
 Seen = Callable[[str, int, int], None]  # told what is read, how much of it is, and of how much
 
-_PLAIN: dict[str, Callable[[Path], Source]] = {
-    "folder": read_folder, "parquet": read_parquet, "packed": read_packed,
-}  # fmt: skip
-_ROOTED: dict[str, Callable[[Path, Path | None, TwoLabels], Source]] = {
-    "table": read_table,
-    "list": read_lists,
-    "inaturalist": read_inaturalist,
-    **{name: partial(read_published, name) for name in PUBLISHED},
-}
 
-
-def sources() -> dict[str, str]:
-    """Name -> one line about each source of images."""
-    return {
-        "digits": "1,797 handwritten digits of 8x8 pixels that come with scikit-learn, 10 classes",
-        "cifar10": "CIFAR-10, 32x32 pixels, 10 classes; downloaded, or --data with Parquet or pickle files",
-        "cifar100": "CIFAR-100, 32x32 pixels, 100 classes; downloaded, or --data as for cifar10",
-        **{name: known.described() for name, known in PUBLISHED.items()},
-        "folder": "your images: --data PATH with train/CLASS/ and test/CLASS/, or CLASS/ folders alone",
-        "parquet": "Parquet files as on the Hugging Face hub: --data PATH with train-*.parquet",
-        "table": "a CSV or Parquet file with the columns path, label and, where wanted, split and group: --data FILE",
-        "list": "lines `path label` as of ImageNet-LT: --data FILE, or a folder with *train*.txt and *test*.txt",
-        "inaturalist": "annotations as of iNaturalist: --data FILE, or a folder with train*.json and val*.json",
-        "packed": f"what `longtail data pack` made of one of these: --data PATH with {layout.PACKED}",
-    }
-
-
-def source_of(path: Path) -> OwnSource:
+def source_of(path: Path) -> str:
     """Which source reads what lies at `path`."""
-    suffix = path.suffix.lower() if path.is_file() else None
-    if is_packed(path):
-        return "packed"
-    if suffix in TABLES or (suffix == ".parquet" and not holds_images(path)):
-        return "table"
-    if parquet_files(path):
-        return "parquet"
-    if suffix == ".txt" or (suffix is None and list_files(path)):
-        return "list"
-    return "inaturalist" if suffix == ".json" or (suffix is None and annotation_files(path)) else "folder"
+    forms = {name: find(name) for name in own_sources()}
+    for name in sorted(forms, key=lambda name: forms[name].rank):
+        reads = forms[name].reads
+        if reads is not None and reads(path):
+            return name
+    return LAST
 
 
 def options_of(path: Path, root: Path | None = None, two_labels: TwoLabels = "refuse") -> DataOptions:
@@ -119,21 +79,17 @@ def counting(read: ReadSource, seen: Seen) -> ReadSource:
 
 
 def _read(options: DataOptions) -> Source:
+    form = find(options.name)
     path = None if options.path is None else Path(options.path).expanduser()
-    if options.name == "digits":
-        return read_digits()
     if path is not None and not path.exists():
         raise InputError(f"{path} does not exist; give the place where the images are")
-    if options.name in ("cifar10", "cifar100"):
-        return read_cifar(options.name, path)
-    if path is None:
+    if path is None and form.needs_path:
         said = f"data.name={options.name} needs the data's place; give it with --data PATH"
-        raise InputError(said, get_it(options.name))
+        raise InputError(said, form.steps)
     root = None if options.root is None else Path(options.root).expanduser()
-    if root is not None and options.name not in _ROOTED:
-        raise InputError(f"data.root is for {', '.join(_ROOTED)}; leave it out for data.name={options.name}")
+    if root is not None and not form.takes_root:
+        rooted = [name for name in (*own_sources(), *named_sources()) if find(name).takes_root]
+        raise InputError(f"data.root is for {', '.join(rooted)}; leave it out for data.name={options.name}")
     if root is not None and not root.is_dir():
         raise InputError(f"data.root = {root} is no folder; give the one that the paths start from")
-    if options.name in _ROOTED:
-        return _ROOTED[options.name](path, root, options.two_labels)
-    return _PLAIN[options.name](path)
+    return form.read(Place(path, root, options.two_labels))

@@ -4,14 +4,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from longtail.choices import OwnSource, data_name
+from longtail.choices import data_name
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.own_output import is_own, said_among_images
-from longtail.data.packed import is_packed
 from longtail.data.source_kinds import ReadSource, read_source, source_of
+from longtail.data.sources.own.packed import is_packed
 from longtail.features.suggest import RECIPE as FEATURES
 from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
@@ -21,8 +21,6 @@ from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.suggestions import Reasons, suggest_settings
 from longtail.types import InputError
-
-OWN = get_args(OwnSource)
 
 
 def given_keys(
@@ -247,7 +245,7 @@ def _settle(
 ) -> tuple[Recipe, list[str]]:
     """Settle where the data lie; hold out a validation part where there is nothing else to test on."""
     recipe = _placed(recipe, given)
-    if recipe.data.name not in OWN or "data.validation" in given or recipe.data.validation:
+    if not recipe.data.is_own or "data.validation" in given or recipe.data.validation:
         return recipe, notes
     source = read(recipe.data)
     if source.val is not None:
@@ -282,7 +280,7 @@ def _placed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
         sections["data"]["root"] = str(Path(recipe.data.root).expanduser().resolve())
     if recipe.data.name == "folder" and is_packed(Path(place)):
         sections["data"]["name"] = "packed"
-    if recipe.data.name in OWN and "data.path" in given and "data.name" not in given:
+    if recipe.data.is_own and "data.path" in given and "data.name" not in given:
         sections["data"]["name"] = source_of(Path(place))
     return validate(sections)
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
 from longtail.data.content import to_text
-from longtail.data.published import PUBLISHED, lists_of
+from longtail.data.published import lists_of, published
 from longtail.data.source_kinds import read_source
 from longtail.data.walking import walk_images
 from longtail.recipe import Recipe
@@ -99,10 +99,10 @@ class Evaluated:
         if (
             own in ("cifar10", "cifar100")
             and (kind == "parquet" or (kind == "folder" and not any(walk_images(data))))
-        ) or (own in PUBLISHED and lists_of(own, data)):
+        ) or lists_of(own, data):
             options = self._options(strict, path=str(data))
         else:
-            same = kind == own or (own in PUBLISHED and kind in ("list", "inaturalist"))
+            same = kind == own or (published(own) and kind in ("list", "inaturalist"))
             root = self.recipe.data.root if same else None
             options = self._options(
                 strict, name=kind, path=str(data), root=root, group_by=None, two_labels="leave_out"

@@ -5,9 +5,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
-from longtail.choices import OwnSource
+from longtail.choices import own_sources
 from longtail.errors import InputError
 from longtail.records import decoded, parse_toml, read_bytes, short
 from longtail.runs import layout
@@ -70,6 +70,6 @@ def as_recorded(sections: dict[str, Any]) -> dict[str, Any]:
     Before `data.group_copies` there was, images with the same bytes alone were held out together.
     """
     data = sections.get("data")
-    if isinstance(data, dict) and data.get("name") in get_args(OwnSource):
+    if isinstance(data, dict) and data.get("name") in own_sources():
         return sections | {"data": {"group_copies": "identical"} | data}
     return sections

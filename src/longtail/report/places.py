@@ -3,9 +3,8 @@
 import os
 import shlex
 from pathlib import Path
-from typing import get_args
 
-from longtail.choices import OwnSource
+from longtail.choices import own_sources
 from longtail.runs import layout
 from longtail.runs.run import Run
 
@@ -28,7 +27,7 @@ def recipe_of(run: Run) -> str:
 def images_of(run: Run) -> str | None:
     """The user's own images as commands take them, with the folder that their paths start from; None of a named set."""
     data = run.recipe["data"]
-    if data["name"] not in get_args(OwnSource) or data.get("path") is None:
+    if data["name"] not in own_sources() or data.get("path") is None:
         return None
     root = data.get("root")
     return from_here(data["path"]) + ("" if root is None else f" --root {from_here(root)}")

@@ -1,9 +1,8 @@
 """What was run, and what a reader has to know before believing any number."""
 
 from collections.abc import Iterator
-from typing import get_args
 
-from longtail.choices import OwnSource, data_name
+from longtail.choices import data_name, own_sources
 from longtail.data.no_validation import no_validation
 from longtail.report.facts.run_sections import Data
 from longtail.report.facts.sections import Head
@@ -56,7 +55,7 @@ def _notices(run: Run, found: Data) -> Iterator[str]:
     if metrics and run.split == "val":
         yield f"Scores are on {basis(run)}: whatever was chosen by them, they flatter."
     data = run.recipe["data"]
-    if metrics and run.split == "test" and data["name"] in get_args(OwnSource) and not _has_validation(run):
+    if metrics and run.split == "test" and data["name"] in own_sources() and not _has_validation(run):
         yield f"The set {no_validation(None)}."
     if metrics and run.split not in SPLITS:
         yield f"Scores are on images that were given with --data ({layout.evaluation(str(run.split))})."

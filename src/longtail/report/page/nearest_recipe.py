@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
-from longtail.data.options import NamedSet
+from longtail.choices import named_sources
 from longtail.errors import InputError
 from longtail.recipe import Recipe, load_recipe, shipped
 from longtail.runs import layout
 from longtail.runs.run import Run
-
-NAMED = get_args(NamedSet)  # data with a recipe of their own
 
 
 class Nearest(NamedTuple):
@@ -39,7 +37,7 @@ def nearest_recipe(run: Run) -> Nearest:
         return Nearest("", ())
     kind, found = mine["data.name"], []
     for name, theirs in _shipped().items():
-        if theirs["data.name"] == kind or not {theirs["data.name"], kind} & set(NAMED):
+        if theirs["data.name"] == kind or not {theirs["data.name"], kind} & set(named_sources()):
             found.append(Nearest(name, tuple(_changes(theirs, mine))))
     return min(found, key=lambda one: len(one.changes), default=Nearest("", ()))
 
@@ -51,7 +49,7 @@ def _shipped() -> dict[str, dict[str, Any]]:
 
 
 def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    foreign = {"data.path", "data.root"} | (set() if mine["data.name"] in NAMED else {"data.name"})
+    foreign = {"data.path", "data.root"} | (set() if mine["data.name"] in named_sources() else {"data.name"})
     if theirs["method.name"] != mine["method.name"]:
         foreign |= {key for key in theirs if key.startswith("method.") and key not in mine}
     for key in sorted((theirs.keys() | mine.keys()) - foreign):

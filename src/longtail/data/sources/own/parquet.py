@@ -14,6 +14,7 @@ from longtail.data.dataset import counted
 from longtail.data.listing import Listing, Source
 from longtail.data.rows import ordered
 from longtail.data.shards import alone, check_shards, others_beside, parquet_files
+from longtail.data.source_form import SourceForm
 from longtail.machine import pass_on
 from longtail.records import parse_json
 from longtail.types import InputError
@@ -218,3 +219,11 @@ def _read_rows(files: list[Path], column: str, rows: NDArray[np.int64]) -> Itera
 def _bytes(value: Any) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     return data if isinstance(data, bytes) else b""
+
+
+FORM = SourceForm(
+    "Parquet files as on the Hugging Face hub: --data PATH with train-*.parquet",
+    lambda place: read_parquet(place.given),
+    reads=lambda path: bool(parquet_files(path)),
+    rank=3,
+)

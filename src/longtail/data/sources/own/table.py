@@ -11,6 +11,8 @@ from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
 from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, source_of_rows
+from longtail.data.source_form import SourceForm
+from longtail.data.sources.own.parquet import holds_images
 from longtail.machine import pass_on
 from longtail.text_file import as_windows
 from longtail.types import InputError
@@ -169,3 +171,17 @@ def _parts(name: str, values: Sequence[str], places: Sequence[str]) -> list[str]
     if unknown is not None:
         raise InputError(f"{places[unknown]}: {name} is {values[unknown]!r}; write train, val or test")
     return [str(parts[value]) for value in values]
+
+
+def _reads(path: Path) -> bool:
+    suffix = path.suffix.lower() if path.is_file() else ""
+    return suffix in TABLES or (suffix == ".parquet" and not holds_images(path))
+
+
+FORM = SourceForm(
+    "a CSV or Parquet file with the columns path, label and, where wanted, split and group: --data FILE",
+    lambda place: read_table(place.given, place.root, place.two_labels),
+    reads=_reads,
+    rank=2,
+    takes_root=True,
+)

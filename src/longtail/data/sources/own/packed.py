@@ -25,6 +25,7 @@ from pydantic import Field, field_validator
 
 from longtail.choices import Bits
 from longtail.data.listing import Listing, Source
+from longtail.data.source_form import SourceForm
 from longtail.data.stored import StoredPixels
 from longtail.machine import pass_on
 from longtail.records import Record, check_record, parse_json, read_bytes, refuse_newer, short, unique
@@ -208,3 +209,11 @@ def _check_places(pixels: Path, part: PackedPart, columns: Mapping[str, NDArray[
     ends = np.cumsum(3 * height * width)
     if not np.array_equal(columns["offset"], ends - 3 * height * width) or ends[-1:].sum() != part.bytes:
         raise ValueError(f"its index of {pixels.name} has images that do not follow each other")
+
+
+FORM = SourceForm(
+    f"what `longtail data pack` made of one of these: --data PATH with {layout.PACKED}",
+    lambda place: read_packed(place.given),
+    reads=is_packed,
+    rank=1,
+)

@@ -11,6 +11,7 @@ from longtail.data.left_out import Collector
 from longtail.data.listing import Source
 from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
+from longtail.data.source_form import SourceForm
 from longtail.records import parse_json, read_bytes, short
 from longtail.types import InputError
 
@@ -198,3 +199,12 @@ def _class_names(categories: list[Mapping[str, Any]]) -> dict[Any, str]:
     if doubled:
         raise InputError(f"two categories are both called {doubled[0]!r}; give each a name of its own")
     return told
+
+
+FORM = SourceForm(
+    "annotations as of iNaturalist: --data FILE, or a folder with train*.json and val*.json",
+    lambda place: read_inaturalist(place.given, place.root, place.two_labels),
+    reads=lambda path: path.suffix.lower() == ".json" if path.is_file() else bool(annotation_files(path)),
+    rank=5,
+    takes_root=True,
+)

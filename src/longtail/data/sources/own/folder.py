@@ -14,6 +14,7 @@ from longtail.data.listing import Listing, Source
 from longtail.data.own_output import is_own
 from longtail.data.rows import natural
 from longtail.data.shards import parquet_files
+from longtail.data.source_form import SourceForm
 from longtail.data.walking import Walker, holds_images
 from longtail.types import InputError
 
@@ -128,3 +129,9 @@ def _listing(root: Path, folder: Path, images: Mapping[Path, Sequence[Path]], wa
         fetch=lambda rows: (paths[row] for row in rows),
         on_disk=paths.__getitem__,
     )
+
+
+FORM = SourceForm(
+    "your images: --data PATH with train/CLASS/ and test/CLASS/, or CLASS/ folders alone",
+    lambda place: read_folder(place.given),
+)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from longtail.data.listing import Listing, Source
+from longtail.data.source_form import SourceForm
 
 TEST_PER_CLASS = 50
 CLASS_NAMES = tuple("0123456789")
@@ -35,3 +36,10 @@ def read_digits() -> Source:
         std=(0.3760,) * 3,
         max_count=120,
     )
+
+
+FORM = SourceForm(
+    "1,797 handwritten digits of 8x8 pixels that come with scikit-learn, 10 classes",
+    lambda place: read_digits(),
+    needs_path=False,
+)

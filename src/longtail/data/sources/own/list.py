@@ -7,6 +7,7 @@ from longtail.data.formats import SUFFIXES
 from longtail.data.listing import Source
 from longtail.data.options import TwoLabels
 from longtail.data.rows import Rows, files_of_parts, single, source_of_rows
+from longtail.data.source_form import SourceForm
 from longtail.text_file import encoding_of, read_text, refuse_no_text
 from longtail.types import InputError
 
@@ -89,3 +90,12 @@ def _is_list(file: Path) -> bool:
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
+
+
+FORM = SourceForm(
+    "lines `path label` as of ImageNet-LT: --data FILE, or a folder with *train*.txt and *test*.txt",
+    lambda place: read_lists(place.given, place.root, place.two_labels),
+    reads=lambda path: path.suffix.lower() == ".txt" if path.is_file() else bool(list_files(path)),
+    rank=4,
+    takes_root=True,
+)

@@ -1,0 +1,29 @@
+"""One file, one source of images, found by being there: `own/` holds the forms of images of one's own, `named/` sets.
+
+The name of a file is the name of its source (`data.name`); the file defines `FORM`, a
+`longtail.data.source_form.SourceForm`. Files whose name begins with an underscore are none. Names are known without
+importing a file, see `longtail.choices`. More sources of one's own images may live in folders that the environment
+variable LONGTAIL_SOURCES names (separated as in PATH).
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from longtail.choices import named_sources, own_sources
+
+if TYPE_CHECKING:
+    from longtail.data.source_form import SourceForm
+
+LAST = "folder"  # reads a path that no other source of one's own images reads
+
+
+def find(name: str) -> "SourceForm":
+    """The source of that name, one of `own_sources()` or `named_sources()`."""
+    kind = "own" if name in own_sources() else "named"
+    form: SourceForm = importlib.import_module(f"{__name__}.{kind}.{name}").FORM
+    return form
+
+
+def described() -> dict[str, str]:
+    """Name -> one line about each source of images."""
+    return {name: find(name).about for name in (*named_sources(), *own_sources())}
