@@ -16,7 +16,7 @@ def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
         divisible: whether `data split` takes them.
 
     >>> no_validation("my photos").partition("the test part too: ")[2]
-    "longtail data split 'my photos' -o {layout.SPLITS} --again --val 0.1"
+    "longtail data split 'my photos' -o splits.csv --again --val 0.1"
     """
     way = f"longtail data split {shlex.quote(str(path))} -o {layout.SPLITS} --again --val {SUGGESTED}"
     return (
