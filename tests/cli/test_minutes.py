@@ -124,3 +124,16 @@ def test_without_a_budget_the_time_that_is_said_is_called_untimed(
     monkeypatch.setattr("longtail.api.fit", fit)
     refused("train", "photos", "--set", "model.pretrained=false", "--model", "test_resnet", *words)
     assert [line for line in said if re.search(r"image size \d+.*: roughly .* not timed", line)]
+
+
+def test_the_network_is_said_before_anything_is_timed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one from fresh weights, and no search changes it; what a search may change is said after it."""
+    make_photos(Path("photos"), {"": {"a": 6, "b": 4}})
+
+    def probe(*_: object) -> None:
+        raise InputError("enough")
+
+    monkeypatch.setattr("longtail.search.command.probe", probe)
+    _, _, err = run("train", "photos", "--set", "model.pretrained=false")
+    assert "chosen: network resnet32 from fresh weights" in err
+    assert err.count("chosen: ") == 1

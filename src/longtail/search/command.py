@@ -100,7 +100,8 @@ def search(
     """
     if out is not None:
         RunFolder(out).check_free()
-    for note in planned.notes:
+    network = [f"chosen: {why}" for why, keys in planned.reasons.items() if keys == ("model.name",)]
+    for note in (*network, *planned.notes):  # no search changes the network
         display.say(note)
     display.say(
         f"budget: {budget.minutes:g} min for all (--minutes), at most a third of it to compare settings"
@@ -123,7 +124,8 @@ def search(
     reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
     spent = round(started - budget.left, 1)
     found = replace(found, search=replace(found.search, reasons=reasons, seconds=spent))
-    for line in (*found.search.lines(), *(f"chosen: {why}" for why in planned.reasons_of(found.recipe))):
+    kept = (f"chosen: {why}" for why in planned.reasons_of(found.recipe))
+    for line in (*found.search.lines(), *(line for line in kept if line not in network)):
         display.say(line)
     display.say(_run_line(found.recipe))
     asked = question(planned, given, budget.minutes)
