@@ -80,7 +80,7 @@ def measure(path: Path, count: int) -> None:
     for encoded in listing.fetch(np.array(rows)):
         try:
             image, _ = with_image(encoded, turn_upright)
-        except UnreadableError:  # of which the check told
+        except UnreadableError:  # the check names the file
             continue
         count += 1
         for name, change in CHANGES.items():

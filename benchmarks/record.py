@@ -127,7 +127,7 @@ def head_line(result):
 
 
 def wait():
-    """Until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

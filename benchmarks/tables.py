@@ -92,8 +92,8 @@ def first_folder(paths):
     lines += markdown_rows(scoring.HEAD, [row for result in results for row in scoring.rows(result)])
     rows = [row for result in results for row in scoring.estimates(result)]
     lines += ["", "**Time said at the start, and needed**", "", *markdown_rows(scoring.ESTIMATES_HEAD, rows)]
-    told = {f"`{r['command']}` ({machine(r['machine'])})": r for r in results}
-    return "\n".join([*lines, "", *(f"- {text}" for text in told)])
+    commands = {f"`{r['command']}` ({machine(r['machine'])})": r for r in results}
+    return "\n".join([*lines, "", *(f"- {text}" for text in commands)])
 
 
 def first_folder_short(paths):

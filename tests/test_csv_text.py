@@ -169,7 +169,7 @@ def test_what_spreadsheets_and_programs_write(text: str, encoding: str) -> None:
     assert (lowered["path"], lowered["label"]) == (["a b.png"], ["x y"])
 
 
-def test_quoted_spaces_stay_and_what_was_taken_away_is_told() -> None:
+def test_quoted_spaces_stay_and_what_was_taken_away_is_reported() -> None:
     table = parse_csv('label, path\n" a", b\n', Path("t.csv"))
     assert table.columns == {"label": [" a"], "path": ["b"]}
     assert table.remarks == ["spaces after commas are no part of values"]

@@ -159,7 +159,7 @@ def test_named_policies(tmp_path: Path) -> None:
     assert whole.data.as_view("train") == whole.data
     changed, _ = load_recipe(file(tmp_path, whole.to_toml()), {"data.views.weak.crop_padding": 2})
     assert difference(whole, changed) == ["data.views.weak.crop_padding: 3 -> 2"]
-    assert hash(whole.data) != hash(changed.data)  # runs that share their data are told apart
+    assert hash(whole.data) != hash(changed.data)  # runs that share their data have different hashes
 
 
 def test_keys_of_a_policy_are_those_of_the_data() -> None:
@@ -294,14 +294,14 @@ def test_keys_that_were_given_do_not_scale() -> None:
 
 
 @pytest.mark.parametrize("name", ["icl-cifar100-lt", "icl-digits", "icl-images"])
-def test_a_window_that_is_never_reached_is_told(name: str) -> None:
+def test_a_window_that_is_never_reached_is_reported(name: str) -> None:
     for epochs in range(2, 41):
         recipe, notes = load_recipe(name, epochs=epochs)
         feature = recipe.stages()[0].epochs
-        told = [note for note in notes if "is never reached" in note]
+        said = [note for note in notes if "is never reached" in note]
         late = recipe.method.contrastive_start >= feature
-        assert any(note.startswith("contrastive_start") for note in told) == late
-    assert not told
+        assert any(note.startswith("contrastive_start") for note in said) == late
+    assert not said
     assert load_recipe(FULL, {"method.diversity_stop": 180})[1] == []
     _, notes = load_recipe(FULL, {"method.contrastive_start": 180})
     assert notes == ["contrastive_start = 180 is never reached: the feature stage has 180 epochs"]

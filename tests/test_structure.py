@@ -74,9 +74,9 @@ def test_pages_tell_the_layers_that_hold() -> None:
         contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
     layers = [re.sub(r"longtail\.|[()]", "", layer) for layer in contracts[0]["layers"]]
     for page in ("AGENTS.md", "docs/architecture.md"):
-        told = re.search(r"^(cli +>[^`]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
-        assert told is not None, page
-        assert re.split(r"\s+>\s+", told[1].strip()) == layers, page
+        layer_line = re.search(r"^(cli +>[^`]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+        assert layer_line is not None, page
+        assert re.split(r"\s+>\s+", layer_line[1].strip()) == layers, page
 
 
 def test_what_only_reads_imports_no_torch() -> None:

@@ -188,7 +188,7 @@ def _loader(read: ReadSource, display: Display, sets: int = 1, *, divided_later:
 
     Args:
         read: lists the source.
-        display: told how many are read.
+        display: called with the number of images read.
         sets: how many are remembered.
         divided_later: whether a search will hold some of the training images out.
     """

@@ -97,9 +97,9 @@ def refuse_no_text(text: str, place: str, first: int = 1) -> None:
     if at is None:
         return
     meant, number = as_windows(text[at]), text.count("\n", 0, at) + first
-    told = f"byte 0x{ord(text[at]) - 0xDC00:x}" if "\udc80" <= text[at] <= "\udcff" else "half a character"
-    told += f", {meant} in Windows-1252" * meant.isprintable()
-    raise InputError(f"line {number} of {place} is no UTF-8 text ({told}); save it as UTF-8")
+    found = f"byte 0x{ord(text[at]) - 0xDC00:x}" if "\udc80" <= text[at] <= "\udcff" else "half a character"
+    found += f", {meant} in Windows-1252" * meant.isprintable()
+    raise InputError(f"line {number} of {place} is no UTF-8 text ({found}); save it as UTF-8")
 
 
 def as_windows(text: str) -> str:

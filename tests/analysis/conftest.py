@@ -54,7 +54,7 @@ def _beyond_view(figure: Figure) -> set[Text]:
 
 @pytest.fixture(scope="session")
 def answered() -> Callable[..., Path]:
-    """Write a run of three classes, many, medium and few, that answers as it is told."""
+    """Write a run of three classes, many, medium and few, with the given answers."""
 
     def answered(
         path: Path,

@@ -58,10 +58,10 @@ def test_predictions_for_a_known_mix_are_scored_under_that_mix(
     runs = named_runs([run])
     table = shifted_mix.compute(runs, {"a": known})
     assert (asked[0][:, 2] == 0).all()  # which is not tested
-    told = table[table["prior"] == "known"].set_index(["mix", "factor"])["accuracy"]
+    known = table[table["prior"] == "known"].set_index(["mix", "factor"])["accuracy"]
     larger = 50**0.5 / (1 + 50**0.5)
-    assert told["forward", 50] == pytest.approx(larger)
-    assert told["backward", 50] == pytest.approx(larger)
+    assert known["forward", 50] == pytest.approx(larger)
+    assert known["backward", 50] == pytest.approx(larger)
     drawn(shifted_mix, table)
 
 

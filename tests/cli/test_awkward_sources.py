@@ -61,7 +61,7 @@ def test_three_hundred_classes_with_awkward_names_that_cannot_be_written_to(run:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 def test_a_test_part_in_another_order_never_shifts_classes(run: Run, tmp_path: Path, encoding: str) -> None:
-    """Three shades are easily told apart: a shift of classes would show as a recall of 0."""
+    """Three shades are easy to distinguish: a shift of classes would show as a recall of 0."""
     shade = {"NA": 0, "007": 120, "füchse\n❄": 250}
     lines = [["Filename", "class", "split"]]
     for name, value in shade.items():

@@ -26,11 +26,11 @@ def test_chosen_images_for_the_report(digits_run: Path, run: Callable[..., objec
     assert "ties by path" in str(answer)
     assert str(answer).count("since the last has 2 x 2 places, 8 x 8 places") == 1
     assert "show little" not in str(answer)
-    told = json.loads((folder / "explain.json").read_text("utf-8"))
-    assert "two most confident mistakes" in told["rule"]
-    assert 1 <= len(told["images"]) <= 6
+    record = json.loads((folder / "explain.json").read_text("utf-8"))
+    assert "two most confident mistakes" in record["rule"]
+    assert 1 <= len(record["images"]) <= 6
     evaluated = pd.read_parquet(digits_run / "eval/test/predictions.parquet").set_index("path")
-    for entry in told["images"]:
+    for entry in record["images"]:
         row = evaluated.loc[entry["path"]]
         assert (entry["class"], entry["label"]) == (row["class"], row["label"])
         assert entry["confidence"] == pytest.approx(row["confidence"], abs=1e-4)

@@ -173,7 +173,7 @@ def test_a_folder_is_no_file(name: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
-def test_a_full_disk_is_told_with_the_way_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_way_on(tmp_path: Path) -> None:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -196,7 +196,7 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
     file.check_finished(SETTINGS)
     with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
         file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
-    file.told.unlink()
+    file.settings_file.unlink()
     with pytest.raises(InputError, match="not known any more; start again with --overwrite"):
         file.check_finished(SETTINGS)
 

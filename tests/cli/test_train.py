@@ -34,7 +34,7 @@ def status(folder: Path) -> str:
     return str(json.loads((folder / "status.json").read_text())["status"])
 
 
-def test_a_finished_run_is_told_in_words(finished: Path, run: Run) -> None:
+def test_a_finished_run_is_reported_in_words(finished: Path, run: Run) -> None:
     code, out, err = run("train", finished, "--resume")
     assert code == 0
     assert "is finished" in err
@@ -201,7 +201,7 @@ def test_an_output_folder_that_holds_something_is_left_alone(refused: Refused, f
 
 
 @pytest.mark.parametrize("failing", ["recipe.toml", "weights", "state"])
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(
+def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
     run: Run, refused: Refused, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     sync = os.fsync

@@ -115,7 +115,7 @@ def test_doctor(run: Run) -> None:
         (RuntimeError("a fault of ours"), None),
     ],
 )
-def test_errors_of_the_machine_are_told_and_faults_of_ours_are_not_hidden(
+def test_errors_of_the_machine_are_reported_and_faults_of_ours_are_not_hidden(
     error: Exception, said: str | None
 ) -> None:
     lines = cli.explain(error)

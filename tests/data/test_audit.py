@@ -306,7 +306,7 @@ def test_groups_that_straddle(folder):
         check(root, group_by="folder:4")
 
 
-def test_classes_that_only_look_alike_are_told(folder):
+def test_classes_that_only_look_alike_are_reported(folder):
     root = folder(
         {"train/café/1.jpg": photo(0), "train/b/1.jpg": photo(1), "test/cafe\u0301/1.jpg": photo(2)}
     )
@@ -358,7 +358,7 @@ def test_what_loading_found_is_in_the_contract(folder):
     assert contents.keys() == check(root).contents().keys()
 
 
-def test_of_a_named_set_the_counts_are_told():
+def test_of_a_named_set_the_counts_are_reported():
     data = load_data(DataOptions(name="digits"))
     audit = audit_loaded(data)
     assert list(audit.counts["train"].values()) == data.class_counts.tolist()

@@ -55,7 +55,7 @@ def test_unreadable_images_take_no_hash_along(photos):
         assert "ant/1.png" not in found
 
 
-def test_pixels_are_told_apart_by_their_shape_too():
+def test_pixels_of_another_shape_are_different():
     pixels = np.zeros((2, 6, 3), dtype=np.uint8)
     assert content_number(pixels) != content_number(pixels.reshape(6, 2, 3))
     assert content_number(pixels) == content_number(pixels[:, ::-1])

@@ -143,7 +143,7 @@ def test_inaturalist_with_a_labelled_test_part(images, tmp_path):
     assert [shades(data, part)["Strix aluco"] for part in ("train", "val", "test")] == [[1], [11], [21]]
 
 
-def test_images_without_a_label_are_told(images):
+def test_images_without_a_label_are_reported(images):
     content = annotations(0, {0: 3, 1: 5, 2: 3}, NAMES)
     del content["annotations"][2]
     data = load(write(images / "train.json", content))

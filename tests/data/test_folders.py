@@ -173,16 +173,16 @@ STRICT = {
 
 @pytest.mark.parametrize("case", STRICT)
 def test_strict_refuses_what_is_otherwise_noted(tree, case):
-    folders, told = STRICT[case]
+    folders, expected = STRICT[case]
     root = tree(folders)
     if case == "unreadable":
         (root / "train" / "a" / "bad" / "x.png").write_bytes(b"")
-    assert told in load(root).notes.lines()[0]
+    assert expected in load(root).notes.lines()[0]
     with pytest.raises(
         InputError, match=r"is not clean; correct what follows or leave out --strict"
     ) as caught:
         load(root, strict=True)
-    assert told in caught.value.details[0]
+    assert expected in caught.value.details[0]
 
 
 def test_strict_is_content_with_clean_data(tree):
@@ -384,7 +384,7 @@ def test_images_straight_in_a_part_beside_other_folders_are_refused(tree, more):
         load(tree({"train/a": [1], "train/b": [2], "test": [3], "docs/x": [4]}))
 
 
-def test_folders_beside_the_parts_are_told(tree):
+def test_folders_beside_the_parts_are_reported(tree):
     root = tree({"train/a": [1], "train/b": [2], "test/a": [3], "extra/a": [4], "raw": [5], ".cache": [6]})
     data = load(root)
     assert data.notes.lines()[-2] == "  2 files, beside train, test, so in no part: extra/, raw/"

@@ -1,4 +1,4 @@
-"""Packed sets: what goes in comes out, what is wrong is told, and boxes are those of the files."""
+"""Packed sets: what goes in comes out, what is wrong is reported, and boxes are those of the files."""
 
 import json
 from functools import partial
@@ -255,7 +255,7 @@ def test_a_stopped_pack_leaves_nothing(photos, tmp_path):
         ("train.index.parquet", lambda data: data[:50], "no sound packed set"),
     ],
 )
-def test_damage_is_told(photos, tmp_path, file, damage, message):
+def test_damage_is_reported(photos, tmp_path, file, damage, message):
     pack(photos, tmp_path / "packed")
     path = tmp_path / "packed" / file
     path.write_bytes(damage(path.read_bytes()))
@@ -278,7 +278,7 @@ def test_damage_is_told(photos, tmp_path, file, damage, message):
         ("id", 7, "id should be names"),
     ],
 )
-def test_an_index_that_does_not_fit_its_pixels_is_told(photos, tmp_path, column, values, message):
+def test_an_index_that_does_not_fit_its_pixels_is_reported(photos, tmp_path, column, values, message):
     pack(photos, tmp_path / "packed")
     file = tmp_path / "packed/train.index.parquet"
     table = pq.read_table(file)
@@ -302,7 +302,7 @@ def test_other_pixels_than_were_packed_are_refused_and_the_image_named(photos, t
         load(tmp_path / "packed").train.images.read(0)
 
 
-def test_a_flipped_bit_in_an_index_is_told(photos, tmp_path):
+def test_a_flipped_bit_in_an_index_is_reported(photos, tmp_path):
     """Where it alters a number or a name, nothing but a checksum tells."""
     out = tmp_path / "packed"
     pack(photos, out)

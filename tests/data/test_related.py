@@ -131,7 +131,7 @@ def test_identical_images_are_divided_only_where_that_is_asked_for(tmp_path):
     assert any("several parts" in line for line in apart[False].notes.remarks)
 
 
-def test_a_split_keeps_look_alikes_together_unless_told(twins, tmp_path):
+def test_a_split_keeps_look_alikes_together_unless_asked(twins, tmp_path):
     seen = []
     found = divide(twins, tmp_path, test=0.25, progress=lambda *state: seen.append(state))
     assert torn(found.paths, found.parts) == []

@@ -249,7 +249,7 @@ def test_repeated_rows_count_once(photos):
     assert "2 of 5 rows" in data.notes.remarks[0]
 
 
-def test_classes_that_look_alike_are_told(photos):
+def test_classes_that_look_alike_are_reported(photos):
     data = load(table(photos, [*ROWS, ("3.png", "Fox "), ("4.png", "owl"), ("5.png", "FOX")]))
     assert data.class_names == ("FOX", "Fox ", "fox", "owl")
     assert "'FOX' = 'Fox ' = 'fox'" in data.notes.remarks[0]

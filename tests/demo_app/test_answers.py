@@ -51,18 +51,18 @@ def test_a_damaged_file_that_is_answered_is_said() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    told = page.answer(explanation(BAD, 0.7, BAD, "nv"), COUNTS) + page.refusal(BAD, "not an image")
-    assert "<img src=x" not in told
-    assert "&lt;img src=x onerror=alert(1)&gt;" in told
+    page_text = page.answer(explanation(BAD, 0.7, BAD, "nv"), COUNTS) + page.refusal(BAD, "not an image")
+    assert "<img src=x" not in page_text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page_text
 
 
 def test_classes_go_by_their_order_in_the_network() -> None:
-    told = page.answer(explanation(BAD, 0.7, BAD), COUNTS)
+    page_text = page.answer(explanation(BAD, 0.7, BAD), COUNTS)
     assert (
-        told.index("70 %")
-        < told.index("trained on 40<")
-        < told.index("30 %")
-        < told.index("trained on 4,303<")
+        page_text.index("70 %")
+        < page_text.index("trained on 40<")
+        < page_text.index("30 %")
+        < page_text.index("trained on 4,303<")
     )
 
 

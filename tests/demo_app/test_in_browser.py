@@ -84,7 +84,9 @@ def seen(request: pytest.FixtureRequest, browser: Any, server: tuple[str, Any]) 
     context = browser.new_context(viewport={"width": request.param, "height": 844})
     opened = Seen(context.new_page(), [], set())
     page = opened.page
-    page.on("console", lambda told: opened.errors.append(told.text) if told.type == "error" else None)
+    page.on(
+        "console", lambda message: opened.errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
     page.on("request", lambda asked: opened.hosts.add(re.sub(r"^(\w+:(?://[^/]*)?).*", r"\1/", asked.url)))
     page.goto(server[0])

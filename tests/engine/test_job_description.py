@@ -38,7 +38,7 @@ def described(table: Path, **given: object) -> Path:
     return folder.path
 
 
-def test_groups_of_the_source_are_written_and_leaks_are_told(table: Path) -> None:
+def test_groups_of_the_source_are_written_and_leaks_are_reported(table: Path) -> None:
     run = described(table)
     splits = pd.read_csv(run / "splits.csv", keep_default_na=False).set_index("path")
     source = pd.read_csv(table, keep_default_na=False).set_index("path").loc[splits.index]

@@ -113,7 +113,7 @@ def _few_tested() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def place(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """Runs of one process in one/ and of two in rank-0/, while the second of these was told rank-1/."""
+    """Runs of one process in one/ and of two in rank-0/, while the second of these was given rank-1/."""
     return once("processes", make_runs)
 
 

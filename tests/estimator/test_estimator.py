@@ -85,7 +85,7 @@ def test_one_image_is_one_and_forms_may_be_mixed(fitted: LongTailClassifier, fil
             fitted.predict(wrong)
 
 
-def test_a_file_given_twice_to_train_on_is_told_of(files: Any) -> None:
+def test_a_file_given_twice_to_train_on_is_reported(files: Any) -> None:
     paths, labels = files
     with pytest.warns(UserWarning, match=r"^2 of 62 paths are given again and count once"):
         classifier(validation_fraction=0.0).fit([*paths, *paths[:2]], [*labels, *labels[:2]])

@@ -109,7 +109,7 @@ def test_a_sheet_with_awkward_names_is_drawn_twice_alike(tmp_path: Path) -> None
         assert 900 < sheet.width < 1500  # no long name makes it wider
 
 
-def test_a_vote_for_a_long_name_is_told_from_another() -> None:
+def test_votes_for_long_names_stay_distinct() -> None:
     votes = ("Sciurus_carolinensis_leucotis", "Sciurus_vulgaris_fuscoater")
     explanation = Explanation(
         path="a.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label=votes[0], confidence=0.5, votes=votes,
@@ -117,8 +117,8 @@ def test_a_vote_for_a_long_name_is_told_from_another() -> None:
         layer="here",
     )  # fmt: skip
     captions = [text.get_text() for text in _draw([explanation], "").texts]
-    told = [text for text in captions if text.startswith("expert")]
-    assert [text[-9:] for text in told] == ["_leucotis", "fuscoater"]
+    votes = [text for text in captions if text.startswith("expert")]
+    assert [text[-9:] for text in votes] == ["_leucotis", "fuscoater"]
 
 
 @pytest.mark.parametrize("experts", [1, 3])

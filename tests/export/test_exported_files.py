@@ -194,7 +194,7 @@ def test_images_to_compare_on(hostile: Path, paths: list[Path], tmp_path: Path) 
         export(run, "folder", tmp_path / "other", data=empty)
 
 
-def test_an_unfinished_run_is_told_of(copy: Path) -> None:
+def test_an_unfinished_run_is_reported(copy: Path) -> None:
     RunFolder(copy).set_status("interrupted", epoch=2, epochs=9)
     recipe = (copy / "recipe.toml").read_text().replace("epochs = 2", "epochs = 9")
     (copy / "recipe.toml").write_text(recipe)

@@ -119,7 +119,7 @@ def test_a_card_says_what_is_known_and_leaves_the_rest_open(run: Path) -> None:
     assert card.count("to be filled in by the owner") == 2
     assert "| overall | " in card
     assert "On the test part, 8 images, after epoch 1." in card
-    assert card.count("too few to say |") == 4  # of two test images a class, no recall is told
+    assert card.count("too few to say |") == 4  # of two test images a class, no recall is given
     rows = pd.read_csv(run / "eval/test/per_class.csv", dtype=str, keep_default_na=False)
     untested = rows[rows["test_images"] == "0"]["class"].item()
     assert f"Not tested, for want of test images: {plain(untested)}." in card

@@ -99,7 +99,7 @@ def test_ib_divides_by_the_gradient_that_the_classifier_gets(weights: str, gamma
     assert total(method, 99) == pytest.approx(total(build("focal", gamma=0.0)), rel=1e-6)
 
 
-def test_ib_lets_gradients_through_the_influence_unless_told_otherwise() -> None:
+def test_ib_lets_gradients_through_the_influence_unless_asked_otherwise() -> None:
     for detach in (False, True):
         features = FEATURES.clone().requires_grad_()
         terms = build("ib", detach=detach).loss(ModelOutput(features, LOGITS.clone()), BATCH, at(100))

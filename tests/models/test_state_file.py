@@ -84,11 +84,11 @@ def test_the_shown_way_gives_weights_that_are_read(tmp_path: Path, monkeypatch: 
         ({"module.a": torch.ones(2), "a": torch.ones(2)}, "names a tensor twice"),
     ],
 )
-def test_what_holds_no_weights_is_told(tmp_path: Path, value: object, said: str) -> None:
+def test_what_holds_no_weights_is_reported(tmp_path: Path, value: object, said: str) -> None:
     assert said in refusal(saved(tmp_path / "x.pt", value))
 
 
-def test_files_of_other_formats_are_told(tmp_path: Path) -> None:
+def test_files_of_other_formats_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "x.pt"
     for content in (b"", b"PK\3\4", b"\x89PNG", b"{}", pickle.dumps({"a": 1})[:-3]):
         file.write_bytes(content)

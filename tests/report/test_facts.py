@@ -151,7 +151,7 @@ def test_clearly_weak_and_strong_classes_are_named(tmp_path: Path) -> None:
     assert found.classes.differ
 
 
-def test_equal_classes_are_not_told_apart(tmp_path: Path) -> None:
+def test_equal_classes_are_not_ranked_apart(tmp_path: Path) -> None:
     found = facts(tmp_path, num_classes=30, images=40, rates=[0.8] * 30, seed=3)
     assert (
         "No class can be singled out: classes differ no more than luck makes them." in found.verdict.sentences
@@ -328,7 +328,7 @@ AUDIT = {
 }
 
 
-def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
+def test_the_audit_is_reported_and_leads_to_a_step(tmp_path: Path) -> None:
     found = facts(tmp_path, data="photos", audit=AUDIT)
     assert found.data.audited
     assert [entry.kind for entry in found.data.duplicates] == ["near", "exact"]
@@ -338,15 +338,15 @@ def test_the_audit_is_told_and_leads_to_a_step(tmp_path: Path) -> None:
     assert nearest_recipe(Run(tmp_path / "run")).shipped == "icl-images"
 
 
-def test_unreadable_images_of_the_audit_and_the_evaluation_are_told_once(tmp_path: Path) -> None:
+def test_unreadable_images_of_the_audit_and_the_evaluation_are_reported_once(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", audit=AUDIT)
     file = run / "eval/test/metrics.json"
-    told = (("a.jpg", "empty"), ("b (1).jpg", "truncated (40 bytes missing)"))
-    unreadable = [{"path": path, "reason": reason} for path, reason in told]
+    expected = (("a.jpg", "empty"), ("b (1).jpg", "truncated (40 bytes missing)"))
+    unreadable = [{"path": path, "reason": reason} for path, reason in expected]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"unreadable": unreadable}))
-    assert collect(Run(run)).data.unreadable == told
+    assert collect(Run(run)).data.unreadable == expected
     (run / "audit.json").unlink()
-    assert collect(Run(run)).data.unreadable == told
+    assert collect(Run(run)).data.unreadable == expected
 
 
 def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_damaged_splits_are_refused_in_a_line(tmp_path: Path, text: str) -> None
         collect(Run(run))
 
 
-def test_images_from_elsewhere_are_told_where_the_run_has_none_of_its_own(tmp_path: Path) -> None:
+def test_images_from_elsewhere_are_reported_where_the_run_has_none_of_its_own(tmp_path: Path) -> None:
     made = made_up_run(tmp_path / "run", data="photos")
     log = made / "log.jsonl"
     records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -436,7 +436,7 @@ def test_changes_from_the_shipped_recipe(tmp_path: Path, monkeypatch: pytest.Mon
     assert str(tmp_path) not in repr((found, nearest))
 
 
-def test_training_is_told_unsmoothed(tmp_path: Path) -> None:
+def test_training_is_reported_unsmoothed(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run", epochs=6, split="val"))
     found = collect(run).training
     assert found.stages == (("feature", 1, 5), ("classifier", 6, 6))

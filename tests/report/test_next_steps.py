@@ -106,16 +106,16 @@ def test_larger_images_are_advised_where_the_last_map_is_small(
 
 
 @pytest.mark.parametrize(
-    ("height", "fit", "is_told"),
+    ("height", "fit", "is_said"),
     [(36, "crop", True), (36, "pad", False), (60, "crop", False), (None, "crop", False)],
 )
 def test_the_whole_picture_is_advised_where_a_crop_hides_much(
-    tmp_path: Path, height: int | None, fit: str, is_told: bool
+    tmp_path: Path, height: int | None, fit: str, is_said: bool
 ) -> None:
     shapes = None if height is None else shapes_of(np.array([[height, 64]] * 3), ("a.jpg", "b.jpg", "c.jpg"))
     audit = {"shapes": None if shapes is None else shapes.contents()}
     found = advised(steps(tmp_path / "run", audit=audit, overrides={"data.fit": fit}), "--fit squash")
-    assert bool(found) == is_told
+    assert bool(found) == is_said
     assert all({"44", "3"} <= set(re.findall(r"\d+", step.text)) and "a.jpg" in step.text for step in found)
 
 
@@ -149,12 +149,12 @@ def test_the_terminal_says_the_steps_of_the_page(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run"))
     lines, found = report_lines(run), collect(run).next
     start = lines.index("What next") + 1
-    told = [line.strip() for line in lines[start:]]
+    stripped = [line.strip() for line in lines[start:]]
     assert [step.text for step in found[:5]] == [
-        line[3:] for line in told if line[:2] in ("1.", "2.", "3.", "4.", "5.")
+        line[3:] for line in stripped if line[:2] in ("1.", "2.", "3.", "4.", "5.")
     ]
     assert [step.command for step in found[:5] if step.command] == [
-        line for line in told if line.startswith("longtail")
+        line for line in stripped if line.startswith("longtail")
     ]
 
 

@@ -135,11 +135,11 @@ def test_which_images_are_shown(wanted: str, wrong: bool, right: bool, photos: P
     files = sorted(photos.rglob("*.jpg"))
     _rename_as_evaluated(run, files, photos)
     page = build_page(run, images=wanted)
-    told = re.findall(
+    pairs = re.findall(
         r'<img src="data:image/webp;base64,[^"]+" alt="labelled (\w+), predicted (\w+), 0\.\d\d"', page
     )
-    assert any(name != label for name, label in told) == wrong
-    assert any(name == label for name, label in told) == right
+    assert any(name != label for name, label in pairs) == wrong
+    assert any(name == label for name, label in pairs) == right
     assert "church" not in page
     assert ("made without images" in page) == (wanted == "none")
 
@@ -153,14 +153,14 @@ def _rename_as_evaluated(run: Run, files: list[Path], root: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_images_that_are_gone_are_told(tmp_path: Path) -> None:
+def test_images_that_are_gone_are_reported(tmp_path: Path) -> None:
     run = made_up_run(tmp_path / "run", names=PHOTOS, data=str(tmp_path / "gone"), rates=[0.5, 0.5, 0.5])
     page = build_page(Run(run))
     assert "<img" not in page
     assert "none are shown" in page
 
 
-def test_what_became_of_the_images_is_told_where_no_pair_occurs_twice(tmp_path: Path) -> None:
+def test_what_became_of_the_images_is_reported_where_no_pair_occurs_twice(tmp_path: Path) -> None:
     rates, images = [1.0] * 29 + [0.0], [20] * 29 + [1]
     gone = str(tmp_path / "gone")
     run = Run(made_up_run(tmp_path / "run", num_classes=30, data=gone, rates=rates, images=images))
@@ -297,7 +297,7 @@ def test_it_is_written_without_an_evaluation(pages: Pages, tmp_path: Path) -> No
         assert "Is it any good" in text
 
 
-def test_a_single_group_is_told_once(tmp_path: Path) -> None:
+def test_a_single_group_is_reported_once(tmp_path: Path) -> None:
     found = collect(Run(made_up_run(tmp_path / "run", num_classes=7, images=[0, 0, 0, 20, 20, 0, 0])))
     assert found.confidence is not None
     assert found.experts is not None
@@ -317,7 +317,7 @@ def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "none, errors, all" in capsys.readouterr().err
 
 
-def test_what_has_one_point_is_told_and_not_drawn(tmp_path: Path) -> None:
+def test_what_has_one_point_is_reported_and_not_drawn(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run", num_classes=7, epochs=1))
     part = training(collect(run).training)
     assert part["pictures"] == []

@@ -123,7 +123,7 @@ def test_a_file_of_a_folder_in_the_making_is_named_by_its_place(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: bool
 ) -> None:
     def full(_: int) -> None:

@@ -48,8 +48,8 @@ def pack(
             typer.echo(f"  {line}", err=True)
     for line in (*repaired_lines(repaired), *depth.lines()):
         typer.echo(line, err=True)
-    told = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    typer.echo(f"{out}: {told} images; train on them with: longtail train {shlex.quote(out)}")
+    parts = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    typer.echo(f"{out}: {parts} images; train on them with: longtail train {shlex.quote(out)}")
 
 
 for command in (split, check):

@@ -121,9 +121,9 @@ def _unmet(found: "Division", evaluated: str) -> list[str]:
         ("fewer test images than asked for", [f"{n} ({count})" for n, count in found.below.items()]),
         ("files that do not exist, left out", list(found.missing)),
     ]
-    told = []
+    said = []
     for text, names in lines:
         more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
         if names:
-            told.append(f"{text}: {', '.join(map(printable, names[:SHOWN]))}{more}")
-    return told
+            said.append(f"{text}: {', '.join(map(printable, names[:SHOWN]))}{more}")
+    return said

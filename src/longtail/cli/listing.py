@@ -18,13 +18,13 @@ def methods() -> None:
     from longtail.errors import InputError
     from longtail.methods import describe, names
 
-    def told(name: str) -> str:
+    def sentence(name: str) -> str:
         try:
             return describe(name).sentence
         except InputError as error:
             return f"BROKEN: {error}"
 
-    _list((name, told(name)) for name in names())
+    _list((name, sentence(name)) for name in names())
 
 
 def models(
@@ -141,8 +141,8 @@ def _plugins() -> str:
 
     folders = [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
     lost = [folder for folder in folders if not Path(folder).is_dir()]
-    told = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
-    said = [f"{len(names())} methods", f"folders: {told}"]
+    listed = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
+    said = [f"{len(names())} methods", f"folders: {listed}"]
     if lost:
         said.append(f"MISSING: {', '.join(lost)}")
     for name in names():

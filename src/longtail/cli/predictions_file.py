@@ -40,7 +40,7 @@ class PredictionsFile:
     Attributes:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
-        told: what the finished file was made with, for a later `--resume`.
+        settings_file: what the finished file was made with, for a later `--resume`.
         done: how often each image has a row from the command that this one goes on from.
         empty: those of them, in order, whose row is empty.
         rows: how many rows there are.
@@ -51,7 +51,7 @@ class PredictionsFile:
         self.out = out
         self.partial = out.parent / f"{out.name}.partial"
         self.unreadable = out.parent / f"{out.name}.unreadable.csv"
-        self.told = out.parent / f".{out.name}.settings"
+        self.settings_file = out.parent / f".{out.name}.settings"
         self.done: Counter[str] = Counter()
         self.empty: list[str] = []
         self.rows = self.predicted = 0
@@ -117,7 +117,7 @@ class PredictionsFile:
             InputError: see above.
         """
         try:
-            changed = _changed(self._parsed(self.told.read_bytes()), settings)
+            changed = _changed(self._parsed(self.settings_file.read_bytes()), settings)
         except (OSError, ValueError, AttributeError):
             raise InputError(
                 f"{self.out} is finished, but with which settings is not known any more; start again with --overwrite"
@@ -177,7 +177,7 @@ class PredictionsFile:
             if unreadable:
                 _write_rows(self.unreadable, [("path", "reason"), *unreadable])
         with self._writing():
-            self.told.write_text(json.dumps(self._settings), "ascii")
+            self.settings_file.write_text(json.dumps(self._settings), "ascii")
             self.partial.unlink(missing_ok=True)
 
     def _begin(self) -> None:
@@ -242,7 +242,7 @@ class PredictionsFile:
 
 @contextmanager
 def _closing(file: BinaryIO) -> Iterator[None]:
-    """Close it in the end. All of it was flushed before, or that failed and was told."""
+    """Close it in the end. Everything was flushed before, or flushing failed with an error of its own."""
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ INCOMPLETE = 1  # status where an image could not be read and the others were
 
 @contextmanager
 def counting(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal; it is told how many are done, and of how many."""
+    """A bar on a terminal; called with how many are done, and of how many."""
     with loading():
         from rich.console import Console
         from rich.progress import Progress

@@ -97,11 +97,11 @@ def far_from_wanted(
     rows = np.flatnonzero((far | most) & (got > 0)).tolist()
     if not rows:
         return []
-    told = [f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
+    examples = [f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
     more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
     return [
         f"{counted(len(rows), 'class')} {'has' if len(rows) == 1 else 'have'} a share of {part} images far from what "
-        f"was asked, as groups or copies stay together: {', '.join(told)}{more}"
+        f"was asked, as groups or copies stay together: {', '.join(examples)}{more}"
     ]
 
 

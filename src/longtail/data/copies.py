@@ -41,8 +41,8 @@ class Duplicates(NamedTuple):
     @classmethod
     def exact(cls, paths: Sequence[str], splits: Sequence[str], classes: Sequence[str]) -> "Duplicates":
         """Images that are the same, of which any two show what all do."""
-        told = tuple(paths), tuple(splits), tuple(classes)
-        return cls("exact", *told, _first_apart(splits), _first_apart(classes))
+        columns = tuple(paths), tuple(splits), tuple(classes)
+        return cls("exact", *columns, _first_apart(splits), _first_apart(classes))
 
     @property
     def leaks(self) -> bool:

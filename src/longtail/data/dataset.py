@@ -198,8 +198,8 @@ def look_alike(names: Collection[str]) -> list[str]:
         plain = unicodedata.normalize("NFKC", name).casefold().replace("_", " ")
         spellings[" ".join(plain.split())].append(name)
     same = [" = ".join(map(ascii, alike)) for alike in spellings.values() if len(alike) > 1]
-    told = "classes that differ in spaces, _, capitals or the form of letters alone, kept apart"
-    return [f"{told}: {_shortened(same, 10)}"] if same else []
+    kind = "classes that differ in spaces, _, capitals or the form of letters alone, kept apart"
+    return [f"{kind}: {_shortened(same, 10)}"] if same else []
 
 
 def _shortened(names: Sequence[str], shown: int | None) -> str:

@@ -101,11 +101,11 @@ def said_of_spanning(groups: Sequence[str], labels: Sequence[str]) -> list[str]:
     if not wide:
         return []
     largest = sorted(wide, key=lambda group: (-wide[group].total(), group))
-    told = [f"{group} ({_most(wide[group])})" for group in largest[:_SHOWN]]
+    examples = [f"{group} ({_most(wide[group])})" for group in largest[:_SHOWN]]
     more = f" and {len(wide) - _SHOWN:,} more" if len(wide) > _SHOWN else ""
     return [
         f"{len(wide):,} of {counted(len(held), 'group')} {'has' if len(wide) == 1 else 'have'} images of several "
-        f"classes, which go to one part together: {', '.join(told)}{more}"
+        f"classes, which go to one part together: {', '.join(examples)}{more}"
     ]
 
 

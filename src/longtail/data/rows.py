@@ -185,14 +185,14 @@ def _disagreeing(values: Sequence[str], at: NDArray[np.int64], again: Sequence[i
 
 def _refused(rows: Rows, kind: str, found: Mapping[int, int], remedy: str) -> InputError:
     values = {"label": rows.labels, "part": rows.parts, "group": rows.groups}[kind] or ()
-    told = [
+    examples = [
         f"{rows.paths[one]} has two {kind}s: {values[one]!r} ({rows.places[one]}) and {values[other]!r} "
         f"({rows.places[other]})"
         for one, other in list(found.items())[:EXAMPLES]
     ]
     count = counted(len(found), "image")
     return InputError(
-        f"{count} of {rows.origin} with two {kind}s or more, such as {told[0]}{remedy}", told[1:]
+        f"{count} of {rows.origin} with two {kind}s or more, such as {examples[0]}{remedy}", examples[1:]
     )
 
 

@@ -18,7 +18,7 @@ from longtail.data.sources import LAST, find
 from longtail.types import InputError
 
 ReadSource = Callable[[DataOptions], Source]
-Seen = Callable[[str, int, int], None]  # told what is read, how much of it is, and of how much
+Seen = Callable[[str, int, int], None]  # called with what is read, how much is done, and of how much
 
 
 def source_of(path: Path) -> str:

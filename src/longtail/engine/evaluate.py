@@ -132,7 +132,7 @@ def evaluate(
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
         decision: temperature and class prior that predictions go by.
-        seen: told how many images are done.
+        seen: called with the number of images done.
         probed: whether to measure how far the experts' predictions lie apart.
         views: how many of each image to average over, see `VIEWS`.
 

@@ -41,16 +41,16 @@ class Progress:
 
     def __init__(self, job: Job, total: int) -> None:
         self.display, self.total, self.done = job.display, total, 0
-        self.began = self.told = time.perf_counter()
+        self.began = self.said_at = time.perf_counter()
 
     def __call__(self, images: int) -> None:
         self.done += images
         self.display.step("features", 0, self.done, self.total)
         now = time.perf_counter()
-        if now - self.told >= EVERY:
+        if now - self.said_at >= EVERY:
             left = (now - self.began) / self.done * (self.total - self.done)
             self.display.say(f"features: {self.done:,} of {self.total:,} computed, {minutes(left)} left")
-            self.told = now
+            self.said_at = now
 
 
 def minutes(seconds: float) -> str:

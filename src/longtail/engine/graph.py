@@ -75,7 +75,7 @@ class RecordedStep:
         phase: of a place in the run; None where steps must not be recorded. See `Method.phase`.
         recorder: records.
         forget: drops the gradients that a recording left when it failed half-way.
-        say: told, once, why nothing is recorded.
+        say: called once, with the reason, where nothing is recorded.
     """
 
     def __init__(

@@ -101,11 +101,11 @@ class Processes:
         """
         if self.count == 1:
             return action()
-        told: list[Any] = [None, None]
+        outcome: list[Any] = [None, None]
         if self.is_first:
-            told = list(_attempt(action))
-        dist.broadcast_object_list(told, group=_messengers())
-        result: Result = _settle(told[0], told[1])
+            outcome = list(_attempt(action))
+        dist.broadcast_object_list(outcome, group=_messengers())
+        result: Result = _settle(outcome[0], outcome[1])
         return result
 
     def on_each(self, action: Callable[[], Result]) -> Result:

@@ -212,14 +212,14 @@ class StageTraining:
             parameter.requires_grad_(self.stage.trains(name))
 
     def _phase(self) -> Callable[[Progress], Hashable | None]:
-        """The method's phases, told apart by whether the first layers are frozen."""
+        """The method's phases, each split by whether the first layers are frozen."""
         phase, epochs = self.job.method.phase, self.job.recipe.optim.frozen_epochs
 
-        def told_apart(progress: Progress) -> Hashable | None:
+        def split_by_freezing(progress: Progress) -> Hashable | None:
             own = phase(progress)
             return None if own is None else (own, progress.epoch < epochs)
 
-        return told_apart
+        return split_by_freezing
 
     def _batches(self, start: Progress, keys: Int64[Tensor, "k 2"]) -> Iterator[Batch]:
         stage, views = self.stage, self.job.method.num_views

@@ -50,9 +50,11 @@ def fit_together(
     runs: list[Generator[None, None, None]] = []
     turns: list[_Turn] = []
     for recipe, folder, going_on in zip(recipes, folders, resume, strict=True):
-        told = None if runs else notes
+        shared_notes = None if runs else notes
         part = display.part(f"seed {recipe.run.seed}")
-        runs.append(training(recipe, folder, part, resume=going_on, notes=told, load=load, chosen=chosen))
+        runs.append(
+            training(recipe, folder, part, resume=going_on, notes=shared_notes, load=load, chosen=chosen)
+        )
         turns.append(_Turn(recipe))
     try:
         with display:

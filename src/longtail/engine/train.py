@@ -225,7 +225,7 @@ def _run_epoch(
 
 
 def _is_kept(job: Job, *, ends: bool) -> bool:
-    """Whether an epoch's state is written and told: on stored features, epochs pass faster than disks write."""
+    """Whether an epoch's state is written and published; on stored features, epochs pass faster than disks write."""
     now = time.perf_counter()
     kept = ends or not job.recipe.model.frozen or now - job.kept_at >= KEEP_EVERY
     job.kept_at = now if kept else job.kept_at

@@ -39,8 +39,8 @@ def shown_layers(model: ExpertModel, ask: Callable[[], object]) -> ShownLayers:
     if not depths:
         return ShownLayers(tuple(last), "each expert's last map, the largest there is")
     depth = max(large) if large else min(depths)
-    told = f"the map after stage {depth + 1} of {len(paths[0])}, since the last has {places[0]} x {places[1]} places"
-    return ShownLayers(tuple(path[depth] for path in paths), told)
+    text = f"the map after stage {depth + 1} of {len(paths[0])}, since the last has {places[0]} x {places[1]} places"
+    return ShownLayers(tuple(path[depth] for path in paths), text)
 
 
 def _paths(model: ExpertModel) -> Iterator[Sequence[nn.Module]]:

@@ -128,8 +128,8 @@ def features_of(
         device: where the backbone is.
         batch_size: images at once; changes nothing but rounding.
         workers: threads that decode images that stay on disk.
-        step: told after each batch how many images have been computed in it.
-        say: told what to tell a person.
+        step: called after each batch with the number of its images that were computed.
+        say: called with messages for people.
         root: the folder of all stores; None: `cache_folder()`.
 
     Raises:

@@ -78,16 +78,16 @@ class FeatureStore:
         Args:
             waiting: called once where another process does, before waiting for it.
         """
-        told = False
+        said = False
         while True:
             try:
                 held = locked(self.folder / LOCK, "")
                 held.__enter__()
                 break
             except HeldError:
-                if not told:
+                if not said:
                     waiting()
-                told = True
+                said = True
                 time.sleep(WAIT)
         try:
             yield

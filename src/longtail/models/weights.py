@@ -60,9 +60,9 @@ def fit_weights(net: nn.Module, state: State, classifier: str | tuple[str, ...],
         given = _paired(own, list(given.items()), origin)
     wrong = [k for k in own if k not in given or _kind(given[k]) != _kind(own[k])]
     if wrong:
-        told = f"{wrong[0]} is missing" if wrong[0] not in given else _shapes(wrong[0], given, own)
+        reason = f"{wrong[0]} is missing" if wrong[0] not in given else _shapes(wrong[0], given, own)
         raise InputError(
-            f"{origin} does not fit the network: {told} ({len(wrong)} of {len(own)} tensors); "
+            f"{origin} does not fit the network: {reason} ({len(wrong)} of {len(own)} tensors); "
             "give weights of this very network, or another --model"
         )
     net.load_state_dict({name: given[name] for name in own}, strict=False)

@@ -34,7 +34,7 @@ class ExportedClassifier(Predictor):
     """An exported file with its classes; made by `load`. Temperature and the method's prediction are part of its graph.
 
     Args:
-        path: an .onnx or .pt2 file; which of them is told from the content.
+        path: an .onnx or .pt2 file; the content decides which.
         device: "auto" or "cpu".
 
     Attributes:

@@ -152,7 +152,7 @@ def load_recipe(
 
 
 def validate(sections: Mapping[str, Any]) -> Recipe:
-    """A recipe from plain sections, every fault told in one line.
+    """A recipe from plain sections; every fault is one line.
 
     Raises:
         InputError: see `load_recipe`.

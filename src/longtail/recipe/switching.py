@@ -32,10 +32,10 @@ def switch(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     length = given.get("optim.epochs", sections.get("optim", {}).get("epochs", DEFAULTS_ARE_FOR))
     windows = _windows(method, name, length) if isinstance(length, int) and length > 0 else {}
     sections["method"] = {"name": name} | windows
-    told = [f"{key} {value}" for key, value in windows.items() if f"method.{key}" not in given]
-    if told:
+    scaled = [f"{key} {value}" for key, value in windows.items() if f"method.{key}" not in given]
+    if scaled:
         notes.append(
-            f"method {name}, scaled from {DEFAULTS_ARE_FOR} to {counted(length, 'epoch')}: {', '.join(told)}"
+            f"method {name}, scaled from {DEFAULTS_ARE_FOR} to {counted(length, 'epoch')}: {', '.join(scaled)}"
         )
     model = sections.setdefault("model", {})
     for key, needed in method.needs.items():

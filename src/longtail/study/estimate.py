@@ -62,7 +62,7 @@ def forecast(plan: Plan, threads: int, say: Callable[[str], None]) -> list[Forec
     Args:
         plan: see there.
         threads: see `recipe_for`.
-        say: told which row is timed.
+        say: called with the row that is timed.
     """
     known: dict[str, _Pace | str] = {}
     for cell in plan.cells:

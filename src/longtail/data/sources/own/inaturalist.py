@@ -194,11 +194,11 @@ def _text(value: object) -> str:
 def _class_names(categories: list[Mapping[str, Any]]) -> dict[Any, str]:
     names = {category["id"]: _text(category.get("name") or str(category["id"])) for category in categories}
     shared = {name for name, count in Counter(names.values()).items() if count > 1}
-    told = {key: f"{name} {key}" if name in shared else name for key, name in names.items()}
-    doubled = [name for name, count in Counter(told.values()).items() if count > 1]
+    unique = {key: f"{name} {key}" if name in shared else name for key, name in names.items()}
+    doubled = [name for name, count in Counter(unique.values()).items() if count > 1]
     if doubled:
         raise InputError(f"two categories are both called {doubled[0]!r}; give each a name of its own")
-    return told
+    return unique
 
 
 FORM = SourceForm(
