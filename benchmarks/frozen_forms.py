@@ -4,7 +4,8 @@
 
 The sets are those of first_folder.py; their test images are not read. Each form's classifiers are trained by four-fold
 cross-validation as `longtail train FOLDER --frozen` trains them, and macro recall is over all training images, each
-judged by classifiers that did not see it. Seeds differ in folds and draws; differences are within a seed.
+judged by classifiers that did not see it; near duplicates and bursts stay together. Seeds differ in folds and draws;
+differences are within a seed.
 """
 
 import argparse
@@ -17,6 +18,8 @@ import numpy as np
 import torch
 
 from first_folder_sets import SETS, MissingSourceError, make
+from longtail.data.holdout import related_in
+from longtail.engine.job import data_of
 from longtail.engine.trials import FrozenTrials, folds
 from longtail.planning.command import plan
 from longtail.recipe import changed
@@ -35,10 +38,10 @@ PLAIN = next(iter(FORMS))
 HEAD = ["set", "form", "macro", "- plain images", "seconds: features", "heads"]
 
 
-def right_of(recipe, trials, seed):
+def right_of(recipe, trials, seed, groups):
     """(N,) whether each training image was named correctly by classifiers that did not see it."""
     recipe = changed(recipe, {"run.seed": seed})
-    fold = folds(trials.targets, FOLDS, seed, trials.groups)
+    fold = folds(trials.targets, FOLDS, seed, groups)
     right = np.zeros(len(fold), dtype=bool)
     for number in range(FOLDS):
         rows, held = ((fold != number).nonzero()[:, 0], (fold == number).nonzero()[:, 0])
@@ -55,15 +58,17 @@ def measure(folder, seeds):
     """Macro recall of each form by seed, and the seconds that it took."""
     found = {}
     for name, settings in FORMS.items():
-        recipe = plan(str(folder), {"model.frozen": True, **settings}, None, False).recipe
+        given = {"model.frozen": True, "data.validation": 0.0, **settings}
+        recipe = plan(str(folder), given, None, False).recipe
         began = time.perf_counter()
         trials = FrozenTrials(recipe)
         computed = time.perf_counter()
+        groups = related_in(data_of(recipe, torch.device("cpu")).train, recipe.data).groups
         targets = trials.targets.cpu().numpy()
-        scores = [macro(right_of(recipe, trials, seed), targets) for seed in seeds]
+        scores = [macro(right_of(recipe, trials, seed, groups), targets) for seed in seeds]
         took = {"features_s": computed - began, "heads_s": time.perf_counter() - computed}
         found[name] = {"macro": scores, **{key: round(value, 1) for key, value in took.items()}}
-        print(f"{folder.name}: {name}: {scores}", flush=True)
+        print(f"{folder.parent.name}: {name}: {scores}", flush=True)
     return found
 
 

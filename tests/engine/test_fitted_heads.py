@@ -9,7 +9,7 @@ from tiny_runs import state_of, tiny
 
 from longtail.engine.display import Display
 from longtail.engine.features import split_features
-from longtail.engine.fitted_heads import LEAST, MOST, _some, fit_linear
+from longtail.engine.fitted_heads import LEAST, MOST, _sample, _some, fit_linear
 from longtail.engine.job import Job, build_job
 from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
@@ -109,3 +109,16 @@ def test_classifiers_of_a_finished_stage_are_not_fitted_again(
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_experts_that_begin_as_copies_are_fitted_to_samples_of_their_own(tmp_path: Path) -> None:
+    """Equal classifiers on equal features would have equal gradients for ever."""
+    job = begun(tmp_path, optim__fitted_heads=True, model__num_experts=3)
+    again = begun(tmp_path, optim__fitted_heads=True, model__num_experts=3)
+    weight = job.model.heads["first"].weight
+    assert torch.equal(weight, again.model.heads["first"].weight)
+    assert all((weight[a] - weight[b]).abs().max() > 1e-3 for a, b in ((0, 1), (0, 2), (1, 2)))
+    targets = torch.tensor([0, 0, 0, 0, 1, 1, 2])
+    drawn = _sample(targets, 1, 0)
+    assert torch.equal(targets[drawn], targets)
+    assert not torch.equal(drawn, _sample(targets, 2, 0))

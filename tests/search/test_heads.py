@@ -1,6 +1,7 @@
 """Classifiers on features in a search: when there are none, at which size, and when a run trains them."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from longtail.data import LongTailData, load_data
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
+from longtail.features.suggest import largest_size
 from longtail.recipe import Recipe, changed, load_recipe
 from longtail.search import Budget, Found, find_settings
 from longtail.search.heads import Choice, Heads, at_size, frozen
@@ -117,3 +119,24 @@ def test_features_are_of_smaller_images_where_the_time_is_short(recipe) -> None:
     assert len(cuts) == 1
     assert at_size(large, timing, {}, 0.1)[0].data.image_size == 96
     assert at_size(large, timing, {"data.image_size": 224}, 0.1)[0] == large
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "judged", "final"), [(30, 70, 30, 130), (30, 0, 30, 30), (0, 70, 70, 0), (0, 0, 0, 0)]
+)
+def test_features_of_an_image_are_counted_once(
+    data: LongTailData, recipe: Recipe, val: int, test: int, judged: int, final: int
+) -> None:
+    timing = Timing(0.1, 0.02, 100, judged, final, "")
+    assert timing.tested == val + test
+    found = replace(heads(data, recipe, 0.9), seconds=1.0, compute=0.02, stored=40)
+    assert found.run_seconds(timing) == pytest.approx(1 + 0.02 * (60 + val + test))
+
+
+@pytest.mark.parametrize(
+    ("side", "size"), [(8, 128), (16, 128), (20, 160), (32, 224), (500, 224), (None, 224)]
+)
+def test_small_images_are_enlarged_for_features_as_much_as_without_a_search(
+    side: int | None, size: int
+) -> None:
+    assert largest_size("tf_efficientnet_lite0", side) == size

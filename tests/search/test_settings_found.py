@@ -1,5 +1,6 @@
 """What is tried, what is taken, and what ties do."""
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,10 @@ from longtail.data import LongTailData, load_data
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
 from longtail.recipe import Recipe, load_recipe
+from longtail.runs.schema import Trial
 from longtail.search import Budget, Found, find_settings
+from longtail.search.comparing import FEATURES
+from longtail.search.find import _too_long, _why
 from longtail.search.short_training import Division, OutOfTimeError, divide, fewer
 
 TIMING = Timing(1e-3, 1e-4, images=1, judged=0, final=0, where="1 CPU thread")
@@ -145,3 +149,20 @@ def test_fewer_images_keep_the_rare_classes(recipe, data) -> None:
     assert len(some.rows) < len(division.rows)
     assert np.array_equal(after[before <= 20], before[before <= 20])
     assert after[before.argmax()] < before.max()
+
+
+def test_a_run_on_features_that_takes_longer_than_is_left_says_so() -> None:
+    budget = Budget(5.0, 0.0, now=lambda: 0.0)
+    (line,) = _too_long(1000.0, 200.0, budget)
+    assert {"13", "5"} <= set(re.findall(r"\d+", line))
+    assert _too_long(100.0, 200.0, budget) == []
+
+
+def test_classifiers_on_features_are_no_change_of_the_suggestion() -> None:
+    """What is said of changes that were tried counts changes alone."""
+    rows = [
+        Trial.model_construct(name=name, gain_low=gain, gain_high=gain)
+        for name, gain in (("suggested settings", None), (FEATURES, 0.0))
+    ]
+    (line,) = _why([], rows, None)
+    assert "no time" in line

@@ -94,3 +94,10 @@ def test_a_short_run_that_was_cut_uses_its_time(slow: tuple[float, float]) -> No
     epochs = machine.train(load_recipe("finetune", epochs=10)[0])
     assert 0.7 * 120 < machine.now < 1.2 * 120
     assert epochs >= (6 if slow[1] > 120 else 8)
+
+
+@pytest.mark.parametrize("began", [595.0, 640.0])
+def test_classifiers_that_need_seconds_are_not_cut(began: float) -> None:
+    """The time went into features: cutting what takes seconds would gain none."""
+    machine = Machine(lambda _: 0.015, now=began)
+    assert machine.train(load_recipe("finetune", epochs=40)[0]) == 40

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -15,6 +16,7 @@ from longtail.models.layers import ExpertHeads
 MOST = 3_000  # images looked at, as many of each class as there are up to its share, at least
 LEAST = 8
 DECAY = 0.1  # of the weights on standardised features
+_STREAM = 0x66697474  # keeps these draws apart from others that use the same seed
 STEPS = 60  # of L-BFGS, at most
 
 
@@ -23,8 +25,9 @@ def fit_heads(job: Job, stage: Stage) -> None:
 
     Each is a multinomial logistic regression on features of mean 0 and deviation 1, with the logarithm of the class
     counts added to its logits and an L2 penalty, so that the bare logits suit balanced classes; then it gets the class
-    prior that the method's predictions stand for, less what the method adds to the logits when it predicts. What is
-    fitted depends on no random number.
+    prior that the method's predictions stand for, less what the method adds to the logits when it predicts. One
+    expert is fitted to all of these images. Several begin as copies of one network, and equal classifiers would keep
+    them equal for ever: each is fitted to a sample of its own, drawn with replacement within each class by the seed.
 
     Args:
         job: the run, whose classifiers of the stage are written.
@@ -38,10 +41,20 @@ def fit_heads(job: Job, stage: Stage) -> None:
     priors = job.method.assumed_log_prior(stage).to(features) - _added(job, stage, features)
     for expert in range(len(heads.weight)):
         prior = priors[expert]
-        weight, bias = fit_linear(features[expert], targets[rows].to(features.device), len(prior))
+        own = _sample(targets[rows], expert, job.recipe.run.seed) if len(heads.weight) > 1 else slice(None)
+        weight, bias = fit_linear(features[expert][own], targets[rows][own].to(features.device), len(prior))
         with torch.no_grad():
             heads.weight[expert].copy_(weight)
             heads.bias[expert, 0].copy_(bias + prior - prior.mean())
+
+
+def _sample(targets: Int64[Tensor, " n"], expert: int, seed: int) -> Int64[Tensor, " n"]:
+    """(N,) places drawn with replacement, of each class as many as it has."""
+    rng, drawn = np.random.default_rng([_STREAM, seed, expert]), torch.empty_like(targets)
+    for c in range(int(targets.max()) + 1):
+        own = (targets == c).nonzero().flatten()
+        drawn[own] = own[torch.from_numpy(rng.integers(len(own), size=len(own)))]
+    return drawn
 
 
 @torch.no_grad()

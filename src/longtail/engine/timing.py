@@ -50,6 +50,11 @@ class Timing:
         """Seconds before the first step: to fit the classifiers that the run begins with."""
         return self.fitting * self.fitted
 
+    @property
+    def tested(self) -> int:
+        """Images of the validation and test part, each counted once, where `of_data` counted them."""
+        return max(self.judged, self.final - self.judged)
+
     def run(self, epochs: int, every: int = 1) -> float:
         """Seconds of a run of so many epochs, evaluated each `every` epochs (0: after the last alone)."""
         evaluations = max(1, epochs // every if every else 1)

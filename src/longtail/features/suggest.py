@@ -73,7 +73,7 @@ def suggest_features(
     settings: dict[str, Any] = {"data.mean": known.mean, "data.std": known.std}
     reasons = [f"backbone {name} as it is, frozen; its features are computed once"]
     if "data.image_size" not in given:
-        size, why = _size(name, number * (1 + views), recipe, _side(train))
+        size, why = _size(name, number * (1 + views), recipe, short_side(train))
         settings["data.image_size"] = size
         reasons.append(f"image size {size}: features of {number:,} images, plain and in {views} views, {why}")
     steps = max(1, math.ceil(number / recipe.optim.batch_size))
@@ -84,16 +84,26 @@ def suggest_features(
     return FeatureSuggestion(settings, tuple(reasons), None if fixed else wanted)
 
 
-def _side(train: Listing | None) -> int | None:
+def short_side(train: Listing | None) -> int | None:
     """The median of the shorter sides of some images, in pixels; None where none could be measured."""
     shapes = None if train is None else sample_shapes(train, LOOKED_AT)
     return None if shapes is None else shapes.short_side
 
 
+def largest_size(name: str, side: int | None) -> int:
+    """The image size that suits a backbone and images whose shorter side has so many pixels, whatever it costs.
+
+    Args:
+        name: of the backbone.
+        side: None: unknown, taken to be large.
+    """
+    own, multiple = backbone_input(name).size, image_multiple(name)
+    return (own if side is None else min(own, max(TIMES * side, ENLARGED))) // multiple * multiple
+
+
 def _size(name: str, features: int, recipe: Recipe, side: int | None) -> tuple[int, str]:
     """The largest image size that suits images of this side and whose features a CPU computes in the time aimed at."""
-    own, multiple = backbone_input(name).size, image_multiple(name)
-    largest = own if side is None else min(own, max(TIMES * side, ENLARGED))
+    largest, multiple = largest_size(name, side), image_multiple(name)
     sizes = sorted(
         {size // multiple * multiple for size in (largest, *SIZES) if size <= largest}, reverse=True
     )

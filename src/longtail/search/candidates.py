@@ -41,7 +41,7 @@ def candidates(recipe: Recipe, given: Mapping[str, Any], tau: float | None = Non
         settings = {"method.name": "logit_adjustment"}
         yield Candidate("cross-entropy", "method", settings, adjusted=(0.0, 0.5, 1.0))
         if tau not in (None, 0.0, 1.0):
-            name = f"balanced softmax with tau {tau:g}, as on features"
+            name = f"balanced softmax with tau {tau:g}, the strength that was best on features"
             yield Candidate(name, "method", {"method.tau": tau})
     if "optim.peak_lr" not in given:
         for factor, word in ((2.0, "double"), (0.5, "half")):

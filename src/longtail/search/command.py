@@ -1,6 +1,5 @@
 """`longtail train FOLDER --minutes N`: from the plan of a command to a run whose settings were found."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from longtail.engine.display import Display
 from longtail.engine.job import Load, data_of
 from longtail.engine.runtime import start_runtime
 from longtail.engine.timing import Timing
+from longtail.features.suggest import largest_size, short_side
 from longtail.planning import Plan, plan
 from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
@@ -24,7 +24,6 @@ from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
 from longtail.search.picture_fits import choose_fit
 from longtail.search.probing import affordable, probe
-from longtail.suggestions import suggest_settings
 from longtail.types import InputError
 
 
@@ -156,11 +155,10 @@ def _heads(
     if isinstance(on_features, str):
         return recipe, None, [f"no {FEATURES}: {on_features}"]
     if "data.image_size" not in given:
-        own = suggest_settings(recipe, given, recipe.optim.epochs, read, seconds=math.inf).settings
-        on_features = changed(on_features, {"data.image_size": own["data.image_size"]})
-        timing = replace(
-            timing, evaluated=timing.evaluated * (own["data.image_size"] / recipe.data.image_size) ** 2
-        )
+        size = largest_size(recipe.model.name, short_side(read(recipe.data).train))
+        ratio = (size / (recipe.data.image_size or size)) ** 2
+        on_features = changed(on_features, {"data.image_size": size})
+        timing = replace(timing, evaluated=ratio * timing.evaluated)
     on_features, compute, cuts = at_size(on_features, timing, given, SHARE * budget.left)
     data = data_of(on_features, device, load)
     if "data.fit" not in given:

@@ -82,7 +82,7 @@ def find_settings(
     trials = () if search is None else search.trials(frozen=why_frozen is not None)
     if heads is not None and why_frozen is not None:
         final, estimate = heads.best.recipe, heads.run_seconds(timing)
-        reasons = [why_frozen, _length(final, estimate)]
+        reasons = [why_frozen, *_too_long(estimate, left, budget), _length(final, estimate)]
     else:
         chosen = [] if search is None else search.chosen
         final, timing = _changed(recipe, chosen, timing, data)
@@ -149,6 +149,16 @@ def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:
     ]
 
 
+def _too_long(seconds: float, left: float, budget: Budget) -> list[str]:
+    """What is said where a run on features takes longer than is left."""
+    if seconds <= left:
+        return []
+    return [
+        f"this will take {duration(seconds - max(0.0, left))} longer than is left of {budget.minutes:g} min: every "
+        "image, those of validation and test too, needs its features"
+    ]
+
+
 def _length(recipe: Recipe, seconds: float) -> str:
     """How long a run on features takes."""
     return (
@@ -172,6 +182,9 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
         return [f"suggested settings, none compared: {why_not}"]
     if chosen:
         return [f"chosen: {one.name}, better than the suggested settings beyond chance" for one in chosen]
+    trials = [
+        trial for trial in trials if not trial.name.startswith(FEATURES)
+    ]  # for which another rule holds
     if len(trials) == 1:
         return ["chosen: the suggested settings; there was no time to try others"]
     ties = sum(trial.verdict == "tie" for trial in trials)

@@ -76,7 +76,7 @@ class Heads:
 
     def run_seconds(self, timing: Timing) -> float:
         """Seconds of a run: the features that are missing yet, and its steps."""
-        missing = max(0, timing.images - self.stored) + timing.judged + timing.final
+        missing = max(0, timing.images - self.stored) + timing.tested
         return self.seconds + self.compute * missing
 
 
@@ -107,7 +107,8 @@ def at_size(
     recipe: Recipe, timing: Timing, given: Mapping[str, Any], seconds: float
 ) -> tuple[Recipe, float, list[str]]:
     """The recipe at the largest size up to its own whose features fit into the time, seconds an image, what is cut."""
-    own, images = recipe.data.image_size, timing.images / max(1e-9, 1 - recipe.data.validation)
+    own = recipe.data.image_size
+    images = max(timing.images / max(1e-9, 1 - recipe.data.validation), timing.images + timing.tested)
     multiple = image_multiple(recipe.model.name)
     if own is None or "data.image_size" in given or images * timing.evaluated <= seconds:
         return recipe, timing.evaluated, []
@@ -152,7 +153,7 @@ def compare_heads(
     final = _run_of(changed(recipe, best.settings), len(data.train))
     trained, held = (np.searchsorted(rows, part) for part in (division.rows, division.held))
     inside = Division(trained, held, division.units)
-    seconds_of_run = _seconds(final, trials, inside)
+    seconds_of_run = _seconds(final, trials, inside, len(data.train))
     right, found = best.right[np.isin(rows, division.held)], Choice(final, best.name, best.tau)
     if seconds_of_run < search.until - time.monotonic():
         found, right = _or_cosine(found, right, trials, inside)
@@ -168,12 +169,14 @@ def _run_of(recipe: Recipe, images: int) -> Recipe:
     return changed(scaled(recipe, epochs), {"run.evaluate_every": max(1, epochs // EVALUATIONS)})
 
 
-def _seconds(recipe: Recipe, trials: FrozenTrials, division: Division) -> float:
-    """Seconds that a run's steps take, from a few of them."""
-    short = scaled(recipe, min(recipe.optim.epochs, TIMED))
+def _seconds(recipe: Recipe, trials: FrozenTrials, division: Division, images: int) -> float:
+    """Seconds that the steps of a run on so many images take, from a few of them."""
+    short, size = scaled(recipe, min(recipe.optim.epochs, TIMED)), recipe.optim.batch_size
     started = time.monotonic()
     trials.logits(short, torch.from_numpy(division.rows), torch.from_numpy(division.held))
-    return (time.monotonic() - started) * recipe.optim.epochs / short.optim.epochs
+    timed = short.optim.epochs * math.ceil(len(division.rows) / size)
+    wanted = recipe.optim.epochs * math.ceil(images / size)
+    return (time.monotonic() - started) * wanted / max(1, timed)
 
 
 def _or_cosine(

@@ -26,7 +26,8 @@ FIRST = 0.12  # share of the steps after which the time is looked at, where no e
 RECENT = 0.2  # share of the epochs that are done, by which the speed of the rest is judged
 FEWEST = 8  # steps by which the speed is judged
 BEYOND = 0.1  # share of the budget that one more epoch, at the end of the schedule, may take beyond it
-OVER = 1.05  # times the time that is left; less than this is not worth a cut
+OVER = 1.05  # times the time that is left; less than this is not worth a cut,
+SMALL = 0.05  # nor is a rest of this share of the budget, whatever is left
 
 
 class Cut(NamedTuple):
@@ -178,7 +179,7 @@ class Watch:
         left = self.budget.left - last - (0.0 if goes_on else slower * timing.beginning)
         done = self.finished + ended if goes_on else 0
         rest = self.epochs - (done or (self.taken - 1) / self.steps)
-        if rest * each <= OVER * max(0.0, left):
+        if rest * each <= max(OVER * left, SMALL * 60 * self.budget.minutes):
             return None
         room = left + BEYOND * 60 * self.budget.minutes
         more = max(int(max(0.0, left) / each), int(each <= room) if done else 1)
