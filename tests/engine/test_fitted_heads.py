@@ -118,7 +118,7 @@ def test_experts_that_begin_as_copies_are_fitted_to_samples_of_their_own(tmp_pat
     weight = job.model.heads["first"].weight
     assert torch.equal(weight, again.model.heads["first"].weight)
     assert all((weight[a] - weight[b]).abs().max() > 1e-3 for a, b in ((0, 1), (0, 2), (1, 2)))
-    targets = torch.tensor([0, 0, 0, 0, 1, 1, 2])
+    targets = torch.tensor([0, 0, 0, 0, 1, 1, 3])  # none of class 2
     drawn = _sample(targets, 1, 0)
     assert torch.equal(targets[drawn], targets)
     assert not torch.equal(drawn, _sample(targets, 2, 0))

@@ -53,7 +53,8 @@ def _sample(targets: Int64[Tensor, " n"], expert: int, seed: int) -> Int64[Tenso
     rng, drawn = np.random.default_rng([_STREAM, seed, expert]), torch.empty_like(targets)
     for c in range(int(targets.max()) + 1):
         own = (targets == c).nonzero().flatten()
-        drawn[own] = own[torch.from_numpy(rng.integers(len(own), size=len(own)))]
+        if len(own):
+            drawn[own] = own[torch.from_numpy(rng.integers(len(own), size=len(own)))]
     return drawn
 
 
