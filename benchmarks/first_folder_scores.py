@@ -115,6 +115,7 @@ SHORT_HEAD = [
     "divided by counts",
     "fastai",
     "longtail - best other (95 %)",
+    "seeds",
 ]
 
 
@@ -134,7 +135,8 @@ def short(result):
         for side in ("longtail", "plain", "plain, divided", "fastai")
     ]
     size = f"{title(result)}: {sum(counts):,} of {len(counts)} classes"
-    return [size, *shown, f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"]
+    seeds = str(len(found["longtail"].keys() & found[best].keys()))
+    return [size, *shown, f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})", seeds]
 
 
 def read(paths):

@@ -97,13 +97,16 @@ def first_folder(paths):
 
 
 def first_folder_short(paths):
-    """A line for each set of first_folder.py, for README.md."""
+    """A line for each set of first_folder.py, for README.md; first those with the default budget."""
+    results = sorted(
+        scoring.read(paths), key=lambda result: (result.get("minutes") is not None, result["set"])
+    )
     lines = [
         "**The first folder: macro accuracy of `longtail train FOLDER` and of programs that got its CPU seconds**",
         "",
     ]
     return "\n".join(
-        [*lines, *markdown_rows(scoring.SHORT_HEAD, [scoring.short(r) for r in scoring.read(paths)])]
+        [*lines, *markdown_rows(scoring.SHORT_HEAD, [scoring.short(result) for result in results])]
     )
 
 

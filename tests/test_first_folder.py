@@ -128,10 +128,11 @@ def test_what_training_was_said_to_take_stands_beside_what_it_took(
 
 
 def test_the_short_line_is_against_the_best_of_the_others(load: Callable[[str], ModuleType]) -> None:
-    size, ours, plain, divided, fastai, more = load("first_folder_scores").short(result(load))
+    size, ours, plain, divided, fastai, more, seeds = load("first_folder_scores").short(result(load))
     assert size.startswith("made")
     assert (ours, plain, divided, fastai) == ("91.7 ± 0.0", "33.3 ± 0.0", "66.7 ± 0.0", "-")
     assert more.startswith("+25.0 (")
+    assert seeds == "2"
 
 
 def test_predictions_follow_the_order_of_the_files(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
