@@ -76,7 +76,7 @@ class FrozenTrials:
             held: (H,) others.
 
         Returns:
-            (H, C) joint logits of all experts, on the CPU.
+            (H, C) joint logits of all experts, on the CPU; H may be 0.
         """
         return self._judged(self._trained(recipe, rows), self._job.data.train.take(held))
 
@@ -102,7 +102,9 @@ class FrozenTrials:
         device = job.runtime.device
         stream = batches(split, torch.arange(len(split)), BATCH, device)
         answers = infer(job.model, job.method, stream, job.augment, job.stages[-1].bank)
-        return torch.cat([joint.float().cpu() for _, joint, _ in answers])
+        return torch.cat(
+            [torch.empty(0, self.num_classes), *(joint.float().cpu() for _, joint, _ in answers)]
+        )
 
 
 def _train(job: Job) -> None:

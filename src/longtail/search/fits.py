@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from longtail.engine.display import Display
 from longtail.runs.schema import Trial
-from longtail.search.linear import coordinates, cross_validated
+from longtail.search.linear import can_be_judged, coordinates, cross_validated
 from longtail.search.record import trial
 
 FOLDS = 4  # so that each classifier sees as large a part as a short training does
@@ -55,8 +55,7 @@ class Fits:
     ) -> None:
         self.x, self.targets, self.fold, self.classes = coordinates(features), targets, fold, num_classes
         self.until, self.display = until, display
-        counts = torch.bincount(self.targets, minlength=self.classes)
-        self.judged: Right = (counts[self.targets] > 1).numpy()
+        self.judged: Right = can_be_judged(targets, fold).numpy()
         self.truth = self.targets.numpy()[self.judged]
         self.units = None if units is None else units[self.judged]
         self.fits: list[Fit] = []
@@ -65,7 +64,7 @@ class Fits:
         """The best of what there is time for: first the strength of class counts, then the decay, then both."""
         wanted = list(self._wanted())
         for done, (tau, decay) in enumerate(wanted):
-            if self.fits and time.monotonic() > self.until:
+            if self.fits and (not self.judged.any() or time.monotonic() > self.until):
                 break
             self.display.work("comparing classifiers", done, len(wanted))
             self._fit(tau, decay)

@@ -154,8 +154,9 @@ def compare_heads(
     trained, held = (np.searchsorted(rows, part) for part in (division.rows, division.held))
     inside = Division(trained, held, division.units)
     seconds_of_run = _seconds(final, trials, inside, len(data.train))
-    right, found = best.right[np.isin(rows, division.held)], Choice(final, best.name, best.tau)
-    if seconds_of_run < search.until - time.monotonic():
+    name = best.name if search.judged.any() else f"{best.name}, by rule: no class has images to judge by"
+    right, found = best.right[np.isin(rows, division.held)], Choice(final, name, best.tau)
+    if len(right) and seconds_of_run < search.until - time.monotonic():
         found, right = _or_cosine(found, right, trials, inside)
     how = f"features of {len(rows):,} images, {FOLDS} folds"
     fits = search.trials(best)
@@ -188,6 +189,6 @@ def _or_cosine(
     length = _run_of(cosine, len(division.rows))
     logits = trials.logits(length, torch.from_numpy(division.rows), torch.from_numpy(division.held))
     other = logits.numpy().argmax(1) == targets
-    if len(targets) and difference(other, right, targets, division.units).is_better:
+    if difference(other, right, targets, division.units).is_better:
         return Choice(cosine, f"cosine classifiers, {linear.name}", linear.tau), other
     return linear, right

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -59,6 +59,21 @@ def fit(
     with torch.enable_grad():
         optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weight.detach()
+
+
+def can_be_judged(targets: Int[Tensor, " n"], fold: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Which images are of a class that has images outside their own fold, and so in the fits that judge them.
+
+    Args:
+        targets: (N,) classes.
+        fold: (N,) of each image.
+
+    >>> can_be_judged(torch.tensor([0, 0, 1, 2, 2]), torch.tensor([0, 1, 0, 1, 1]))
+    tensor([ True,  True, False, False, False])
+    """
+    own = torch.zeros(int(fold.max()) + 1, int(targets.max()) + 1, dtype=torch.int64)
+    own.index_put_((fold, targets), torch.ones_like(targets), accumulate=True)
+    return own.sum(0)[targets] > own[fold, targets]
 
 
 def cross_validated(

@@ -20,7 +20,7 @@ from longtail.engine.trials import FrozenTrials, folds
 from longtail.recipe import Recipe, changed
 from longtail.search.comparison import difference, macro, units_of
 from longtail.search.fits import BEGUN_AT, FOLDS
-from longtail.search.linear import coordinates, cross_validated
+from longtail.search.linear import can_be_judged, coordinates, cross_validated
 from longtail.search.probing import load_some
 from longtail.search.short_training import Division, fewer
 
@@ -61,7 +61,7 @@ def choose_fit(
     targets = some.targets.cpu()
     groups = related_in(some, recipe.data).groups
     fold, units = folds(targets, FOLDS, recipe.run.seed, groups), units_of(groups, np.arange(len(targets)))
-    judged = (torch.bincount(targets)[targets] > 1).numpy()
+    judged = can_be_judged(targets, fold).numpy()
     right: dict[Fit, Bool[ndarray, " n"]] = {}
     for fit in fits:
         fitted = changed(recipe, {"data.fit": fit})
