@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from longtail.data import LongTailData
+from longtail.data.dataset import counted
 from longtail.durations import duration
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing, time_steps
@@ -81,16 +82,21 @@ class Comparing:
 
     def run(self) -> str | None:
         """Try what there is time for; returns why nothing was compared, where that is so."""
-        least = min(FEW, len(self.division.rows))
         if not self.wanted and self.heads is None:
             return "all that would be compared was asked for"
         if not len(self.division.held):
             return "no class has images to spare"
-        most = self.seconds / (SHORT * least * self.timing.image + self._beside(self.timing))
+        images = len(fewer(self.division, self.data, FEW, self.seed).rows)  # more than FEW where classes are
+        least = self._needs(self.timing, images, self._fewest)
+        most = self.seconds / least
         fewest = 2 if self.heads is None else 1
         if most < fewest:
             trainings = "two short trainings" if fewest == 2 else "a short training"
-            return f"the {duration(max(0.0, self.seconds))} that are left to compare in are too few for {trainings}"
+            return (
+                f"the {duration(max(0.0, self.seconds))} that are left to compare in are too few for {trainings} of "
+                f"{duration(least)} ({counted(self._fewest, 'epoch')} of {images:,} images, and the "
+                f"{len(self.division.held):,} to judge by)"
+            )
         self.wanted = self.wanted[: int(most) - 1]
         each = self.seconds / (len(self.wanted) + 1)
         for candidate in (SUGGESTED, *self.wanted):
@@ -107,7 +113,13 @@ class Comparing:
         timing = time_steps(recipe, self.data) if candidate.is_costly else self.timing
         division, epochs = self._length(timing, each)
         name = f"comparing: {candidate.name}"
-        left = self.until - started
+        left, needs = self.until - started, self._needs(timing, len(division.rows), epochs)
+        if needs > left and candidate is not SUGGESTED:
+            self.display.say(
+                f"{candidate.name}: not tried, a short training takes {duration(needs)}, and "
+                f"{duration(max(0.0, left))} are left to compare in"
+            )
+            return True
         try:
             logits = judged_logits(
                 scaled(recipe, epochs), self.data, division, max(left, 1.0) if candidate is SUGGESTED else
@@ -132,10 +144,18 @@ class Comparing:
         """Which images a training of so many seconds sees, and how often."""
         rows, wanted = len(self.division.rows), self.recipe.optim.epochs
         shown = max(0.0, each - self._beside(timing)) / timing.image
-        fewest = max(1, min(wanted, SHORT), len(self.recipe.stages()))
-        if shown >= fewest * rows:
+        if shown >= self._fewest * rows:
             return self.division, int(min(wanted, shown // rows))
-        return fewer(self.division, self.data, int(shown / fewest), self.seed), fewest
+        return fewer(self.division, self.data, int(shown / self._fewest), self.seed), self._fewest
+
+    @property
+    def _fewest(self) -> int:
+        """Epochs of a short training at least."""
+        return max(1, min(self.recipe.optim.epochs, SHORT), len(self.recipe.stages()))
+
+    def _needs(self, timing: Timing, images: int, epochs: int) -> float:
+        """Seconds that a short training takes."""
+        return epochs * images * timing.image + self._beside(timing)
 
     def _beside(self, timing: Timing) -> float:
         """Seconds of a short training beside its steps: to build and begin a network, and to judge it."""

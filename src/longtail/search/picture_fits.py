@@ -62,6 +62,8 @@ def choose_fit(
     groups = related_in(some, recipe.data).groups
     fold, units = folds(targets, FOLDS, recipe.run.seed, groups), units_of(groups, np.arange(len(targets)))
     judged = can_be_judged(targets, fold).numpy()
+    if len(rows) > count or judged.sum() < LEAST:
+        return own, [f"fit {own}: others were not compared, there are too many classes for {count:,} images"]
     right: dict[Fit, Bool[ndarray, " n"]] = {}
     for fit in fits:
         fitted = changed(recipe, {"data.fit": fit})

@@ -24,7 +24,7 @@ from longtail.types import Progress
 
 HELD_OUT = 0.25  # of the training images, to judge by;
 JUDGED = 60  # of each class at most
-KEPT = 20  # images of a class that a smaller training part keeps, where it has them
+KEPT = 20  # images of a class that a smaller training part keeps, where it has them and the classes are not too many
 _STREAM = 0x73656172  # keeps these draws apart from others that use the same seed
 Step = Callable[[int, int], None]
 
@@ -64,16 +64,29 @@ def divide(data: LongTailData, options: DataOptions, seed: int) -> Division:
 
 
 def fewer(division: Division, data: LongTailData, count: int, seed: int) -> Division:
-    """Some `count` of the rows to train on: of each class its share, but `KEPT` images where it has so many."""
-    if count >= len(division.rows):
-        return division
-    targets = data.train.targets.cpu().numpy()
-    share, kept = count / len(division.rows), []
-    for c in np.unique(targets[division.rows]).tolist():
-        own = division.rows[targets[division.rows] == c]
-        wanted = max(min(len(own), KEPT), round(share * len(own)))
-        kept.append(np.random.default_rng([_STREAM, seed, c]).permutation(own)[:wanted])
-    return replace(division, rows=np.sort(np.concatenate(kept)))
+    """`count` of the rows to train on, see `_spread`; one of each class where there are more classes."""
+    return replace(division, rows=_spread(division.rows, data, count, seed))
+
+
+def _spread(rows: Int64[ndarray, " n"], data: LongTailData, count: int, seed: int) -> Int64[ndarray, " k"]:
+    """`count` of these training images; one of each class where there are more classes.
+
+    Each class keeps `KEPT` images, or all; where that is too many, fewer of each. What is left to choose goes to the
+    classes by the images that they have beyond those.
+    """
+    if count >= len(rows):
+        return rows
+    targets = data.train.targets.cpu().numpy()[rows]
+    classes, images = np.unique(targets, return_counts=True)
+    kept = next((k for k in range(KEPT, 1, -1) if np.minimum(images, k).sum() <= count), 1)
+    base = np.minimum(images, kept)
+    share = max(0, count - base.sum()) / max(1, (images - base).sum())
+    wanted = base + np.diff(np.floor(np.cumsum(share * (images - base)) + 1e-6), prepend=0).astype(np.int64)
+    drawn = [
+        np.random.default_rng([_STREAM, seed, c]).permutation(rows[targets == c])[:number]
+        for c, number in zip(classes.tolist(), wanted.tolist(), strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
 
 
 def _at_most(
