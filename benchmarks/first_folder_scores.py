@@ -61,9 +61,10 @@ def gain(ours, other, target, num_classes):
 
 
 def title(result):
-    """The set, and the budget of longtail where that is not its default."""
-    minutes = result.get("minutes")
-    return result["set"] if minutes is None else f"{result['set']}, {minutes:g} min"
+    """The set, the budget of longtail (15 minutes by default), and the threads where there are several."""
+    minutes, threads = result.get("minutes"), result["threads"]
+    more = "" if threads == 1 else f", {threads} threads"
+    return f"{result['set']}, {15 if minutes is None else minutes:g} min{more}"
 
 
 def rows(result):

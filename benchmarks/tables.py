@@ -98,9 +98,8 @@ def first_folder(paths):
 
 def first_folder_short(paths):
     """A line for each set of first_folder.py, for README.md; first those with the default budget."""
-    results = sorted(
-        scoring.read(paths), key=lambda result: (result.get("minutes") is not None, result["set"])
-    )
+    compared = [result for result in scoring.read(paths) if len({run["side"] for run in result["runs"]}) > 1]
+    results = sorted(compared, key=lambda result: (result.get("minutes") is not None, result["set"]))
     lines = [
         "**The first folder: macro accuracy of `longtail train FOLDER` and of programs that got its CPU seconds**",
         "",
@@ -157,7 +156,17 @@ def pages():
             full.append("\n".join([text, *each, "", *commands]))
         if name in IN_README:
             short.append(text)
-    for kind in ("experts", "speed", "predict", "predict_many", "seeds", "growth", "probes", "start"):
+    for kind in (
+        "printed_form",
+        "experts",
+        "speed",
+        "predict",
+        "predict_many",
+        "seeds",
+        "growth",
+        "probes",
+        "start",
+    ):
         full += [measured(path) for path in sorted(RESULTS.glob(f"{kind}-*.json"))]
     if paths := sorted(RESULTS.glob("first_folder-*.json")):
         full.append(first_folder(paths))
