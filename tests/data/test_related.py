@@ -211,7 +211,7 @@ def test_nothing_related_leaves_groups_as_they_are():
 
 def bursts(*images, cameras=None):
     names, times = zip(*images, strict=True)
-    return find_bursts(names, np.array(times, dtype=float), cameras or [""] * len(names))
+    return find_bursts(names, np.array(times, dtype=float), cameras or [""] * len(names)).together
 
 
 def test_bursts_count_up_and_follow_each_other():
@@ -230,8 +230,19 @@ def test_bursts_count_up_and_follow_each_other():
 def test_a_burst_ends():
     long = [(f"IMG_{n}.jpg", 4.0 * n) for n in range(40)]
     assert [len(found) for found in bursts(*long)] == [16, 16, 8]
-    never_set = [(f"IMG_{n}.jpg", 77.0) for n in range(51)]
-    assert bursts(*never_set) == []
+    fast = [(f"IMG_{n}.jpg", 0.5 * n) for n in range(60)]
+    assert bursts(*fast) == [list(range(60))]
+
+
+def test_a_clock_that_was_never_set_makes_no_burst_and_is_said():
+    names, groups = [f"trap/IMG_{n}.jpg" for n in range(51)], [f"{n}" for n in range(51)]
+    prints = prints_of([photo(0)] * 51)
+    unset = prints._replace(taken=np.full(51, 77.0))
+    found = find_related(groups, np.arange(51), unset, names, np.zeros(51, dtype=int))
+    assert found.bursts == []
+    assert found.one_time == [list(range(51))]
+    assert any(line.startswith("51 images") and names[0] in line for line in found.said(names))
+    assert find_bursts(names, np.r_[np.full(50, 77.0), 78.0], [""] * 51).together == [list(range(51))]
 
 
 def test_names_may_hold_the_time():

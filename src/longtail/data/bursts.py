@@ -16,7 +16,9 @@ from jaxtyping import Float64
 GAP = 5.0  # seconds between two images of a burst
 LENGTH = 60.0  # seconds between its first image and its last
 STEP = 5  # by which names count up at most from one to the next
-MOST = 50  # images of a burst; more with nearly one time are no burst: a clock that was never set
+MOST = (
+    50  # images of one folder and camera that may all have one single time; of more the clock was never set
+)
 _CLOCK = re.compile(r"(?<!\d)((?:19|20)\d{6})[T _-]?([0-2]\d[0-5]\d[0-5]\d)(\d{3})?(?!\d)")
 _COUNTER = re.compile(r"\d+(?=\D*$)")
 _FRAME = re.compile(r"(.*[^\W_].*?)[ _.-]*frames?[ _.-]*\d+", re.IGNORECASE)
@@ -36,25 +38,33 @@ class _Named(NamedTuple):
     counter: int | None
 
 
-def find_bursts(
-    names: Sequence[str], taken: Float64[np.ndarray, " n"], cameras: Sequence[str]
-) -> list[list[int]]:
+class Bursts(NamedTuple):
+    """What was taken in one go.
+
+    Attributes:
+        together: rows of each set in order, the sets by their first row.
+        one_time: rows of images that would be a burst, but for their clock, which was never set.
+    """
+
+    together: list[list[int]]
+    one_time: list[list[int]]
+
+
+def find_bursts(names: Sequence[str], taken: Float64[np.ndarray, " n"], cameras: Sequence[str]) -> Bursts:
     """Sets of images that were taken in one go.
 
     A burst: images of one folder and one camera, whose names count up after an equal stem or hold a time, each taken
     at most GAP seconds after the one before, and LENGTH seconds after the first. Frames of a video: files called
-    STEM_frame_NUMBER in a folder with several such stems. Names that count up alone say nothing.
+    STEM_frame_NUMBER in a folder with several such stems. Names that count up alone say nothing, nor does a clock that
+    was never set: it shows one single time for all images of a folder and camera, if these are more than MOST.
 
     Args:
         names: of N images, with `/` between folders.
         taken: when, by EXIF, in seconds; nan where that is not known.
         cameras: make and model; "" where they are not known.
 
-    Returns:
-        Rows of each set in order, the sets by their first row.
-
     >>> find_bursts(["a/IMG_1.jpg", "a/IMG_2.jpg", "a/IMG_3.jpg"], np.array([5.0, 6.0, 60.0]), ["x"] * 3)
-    [[0, 1]]
+    Bursts(together=[[0, 1]], one_time=[])
     """
     alike: dict[object, list[tuple[float, int, int]]] = defaultdict(list)
     for row, name in enumerate(names):
@@ -67,8 +77,12 @@ def find_bursts(
             counter = said.counter
         if not math.isnan(time):
             alike[said.stem, cameras[row], math.isnan(taken[row])].append((time, counter, row))
-    found = [burst for rows in alike.values() for burst in _runs(sorted(rows))]
-    return sorted([*(sorted(burst) for burst in found if 1 < len(burst) <= MOST), *_frames(names)])
+    found, unset = list[list[int]](), list[list[int]]()
+    for images in map(sorted, alike.values()):
+        is_set = len(images) <= MOST or images[0][0] != images[-1][0]
+        (found if is_set else unset).extend(_runs(images))
+    together = [*(sorted(burst) for burst in found if len(burst) > 1), *_frames(names)]
+    return Bursts(sorted(together), sorted(sorted(burst) for burst in unset if len(burst) > 1))
 
 
 def _runs(images: Sequence[tuple[float, int, int]]) -> list[list[int]]:

@@ -96,7 +96,7 @@ def related_in(pool: Split, options: DataOptions) -> Related:
     Without `pool.prints` these are groups and copies alone.
     """
     if not options.is_own or not options.group_copies:
-        return Related(pool.groups, [], [], [])
+        return Related(pool.groups, [], [], [], [])
     return find_related(pool.groups, pool.contents, pool.prints, pool.ids, pool.targets.cpu().numpy())
 
 

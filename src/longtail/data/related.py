@@ -26,12 +26,14 @@ class Related(NamedTuple):
         look_alikes: rows of each set of images that look alike and are kept together.
         bursts: rows of each burst.
         too_large: rows of the sets of look-alikes that would have made too large a group.
+        one_time: rows of the sets that would be bursts, had their camera a clock that was set.
     """
 
     groups: Sequence[str] | None
     look_alikes: list[list[int]]
     bursts: list[list[int]]
     too_large: list[list[int]]
+    one_time: list[list[int]]
 
     def said(self, names: Sequence[str]) -> list[str]:
         """What to say of it, with an example each.
@@ -55,10 +57,16 @@ class Related(NamedTuple):
                 f"{counted(len(self.too_large), 'set')} of look-alikes would make groups of more than {LARGEST} images "
                 f"or half a class (such as {such}): not kept together"
             )
+        if self.one_time:
+            largest = max(self.one_time, key=len)
+            lines.append(
+                f"{counted(sum(map(len, self.one_time)), 'image')} have the one time of a clock that was never set "
+                f"(such as {names[largest[0]]} to {names[largest[-1]]}): not kept together as bursts"
+            )
         return lines
 
 
-NOTHING_DIVIDED = Related(None, [], [], [])
+NOTHING_DIVIDED = Related(None, [], [], [], [])
 
 
 def find_related(
@@ -83,11 +91,11 @@ def find_related(
     """
     groups = kept_together(groups, contents)
     if prints is None:
-        return Related(groups, [], [], [])
+        return Related(groups, [], [], [], [])
     known: dict[str | int, int] = {}
     labels = [known.setdefault((groups[row] if groups else "") or row, row) for row in range(len(names))]
     union = _Union(np.array(labels, dtype=np.int64), targets)
-    bursts = find_bursts(names, prints.taken, prints.cameras)
+    bursts, one_time = find_bursts(names, prints.taken, prints.cameras)
     for rows in bursts:
         union.join(rows)
     same = np.arange(len(names)) if contents is None else np.unique(contents, return_inverse=True)[1]
@@ -97,7 +105,7 @@ def find_related(
     found = [
         [rows for rows, fits in zip(near, kept, strict=True) if fits is wanted] for wanted in (True, False)
     ]
-    return Related(joined, found[0], bursts, found[1])
+    return Related(joined, found[0], bursts, found[1], one_time)
 
 
 class _Union:
