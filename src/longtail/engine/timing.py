@@ -94,10 +94,16 @@ def time_steps(recipe: Recipe, data: LongTailData) -> Timing:
 
 def of_data(timing: Timing, data: LongTailData) -> Timing:
     """The same speed for other images."""
-    judged = data.val or data.test
-    final = 2 * len(data.val) + len(data.test) if data.val and data.test else len(data.val or ())
     fitted = looked_at(data.train.targets, len(data.class_names))
-    return replace(timing, images=len(data.train), judged=len(judged or ()), final=final, fitted=fitted)
+    return of_parts(
+        replace(timing, fitted=fitted), len(data.train), len(data.val or ()), len(data.test or ())
+    )
+
+
+def of_parts(timing: Timing, train: int, val: int, test: int) -> Timing:
+    """The same speed for parts of so many images; 0: there is no such part."""
+    final = 2 * val + test if val and test else val
+    return replace(timing, images=train, judged=val or test, final=final)
 
 
 def _where(job: Job) -> str:

@@ -16,7 +16,7 @@ from longtail.data.options import DataOptions
 from longtail.data.profiles import count_chosen
 from longtail.data.source_kinds import ReadSource
 from longtail.engine.fitted_heads import looked_at
-from longtail.engine.timing import Timing, time_steps
+from longtail.engine.timing import Timing, of_parts, time_steps
 from longtail.models.backbone import image_multiple
 from longtail.recipe import Recipe, changed
 from longtail.types import InputError
@@ -27,7 +27,7 @@ GOOD = 8  # epochs that a run should have before its images are larger
 
 
 def probe(recipe: Recipe, read: ReadSource) -> Timing:
-    """Time some steps on some of the images; how many images there are is an upper bound.
+    """Time some steps on some of the images; how many images each part has is an upper bound.
 
     Raises:
         InputError: there are none to train on.
@@ -37,9 +37,11 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
         raise InputError(f"no training images in {recipe.data.path}; add a part named train")
     boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
     data = load_some(recipe.data, source, _rows(source.train.targets), boxes=boxes)
-    number = round(count_chosen(source.train, recipe.data, source.max_count) * (1 - recipe.data.validation))
+    chosen = count_chosen(source.train, recipe.data, source.max_count)
+    number = round(chosen * (1 - recipe.data.validation))
     fitted = min(number, looked_at(torch.from_numpy(source.train.targets), len(data.class_names)))
-    return replace(time_steps(recipe, data), images=number, fitted=fitted)
+    val, test = (0 if part is None else len(part.targets) for part in (source.val, source.test))
+    return of_parts(replace(time_steps(recipe, data), fitted=fitted), number, val or chosen - number, test)
 
 
 def load_some(
@@ -90,7 +92,8 @@ def affordable(
 
     def fits(size: int) -> bool:
         ratio = (size / own) ** 2
-        return replace(timing, image=ratio * timing.image).epochs_within(seconds, 0) >= wanted
+        faster = {name: ratio * getattr(timing, name) for name in ("image", "evaluated", "fitting")}
+        return replace(timing, **faster).epochs_within(seconds, 0) >= wanted
 
     size = next(filter(fits, sizes), sizes[-1])
     smaller = changed(recipe, {"data.image_size": size})
