@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from longtail.engine.display import Display
-from longtail.search.fits import Fits
+from longtail.search.fits import BEGUN_AT, DECAYS, Fits
 from longtail.search.linear import coordinates, cross_validated, fit
 
 
@@ -68,6 +68,16 @@ def test_the_least_loss_over_classes_is_chosen_and_single_images_judge_nothing()
     assert fits.judged.sum() == 72
     rows = fits.trials(best)
     assert [row.chosen for row in rows] == [True] + [False] * (len(rows) - 1)
+
+
+def test_every_kind_of_classifier_is_tried_with_every_decay() -> None:
+    fits = Fits(*drawn((20, 8), dim=4), 2, torch.arange(28) % 4, math.inf, Display(1, quiet=True))
+    fits.run()
+    decays = {
+        kind: {one.decay for one in fits.fits if one.kind == kind} for kind in {one.kind for one in fits.fits}
+    }
+    assert len(decays) == 7
+    assert all(tried == {BEGUN_AT, *DECAYS} for tried in decays.values())
 
 
 def test_one_fit_is_made_however_short_the_time() -> None:

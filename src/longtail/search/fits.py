@@ -1,7 +1,8 @@
 """Linear classifiers on features, compared by cross-validation: strength of the class counts, and weight decay."""
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,34 +60,36 @@ class Fits:
         self.truth = self.targets.numpy()[self.judged]
         self.units = None if units is None else units[self.judged]
         self.fits: list[Fit] = []
+        self.fitted = 0
 
     def run(self) -> Fit:
-        """The best of what there is time for: first the strength of class counts, then the decay, then both."""
-        wanted = list(self._wanted())
-        for done, (tau, decay) in enumerate(wanted):
-            if self.fits and (not self.judged.any() or time.monotonic() > self.until):
-                break
-            self.display.work("comparing classifiers", done, len(wanted))
-            self._fit(tau, decay)
-        else:
-            best = self.best
-            for tau in TAUS:
-                if "tau" in best.name or time.monotonic() > self.until:
-                    break
-                self._fit(tau, best.decay)
+        """The best of what there is time for: strengths 1 and 0 of class counts with each decay, then all others.
+
+        The others begin with the decay that is best, so that a comparison that ends early has tried the likeliest.
+        """
+        decays = (BEGUN_AT, *DECAYS)
+        if self._all([(tau, decay) for decay in decays for tau in (1.0, 0.0)]):
+            best = self.best.decay
+            nearest = sorted(decays, key=lambda decay: abs(math.log(decay / best)))
+            self._all([(tau, decay) for decay in nearest for tau in TAUS])
         return self.best
 
-    @staticmethod
-    def _wanted() -> Iterator[tuple[float, float]]:
-        for decay in (BEGUN_AT, *DECAYS):
-            yield 1.0, decay
-            yield 0.0, decay
+    def _all(self, wanted: Sequence[tuple[float, float]]) -> bool:
+        """Fit these while there is time and something to judge by; whether all were. The very first always is."""
+        total = (1 + len(DECAYS)) * (2 + len(TAUS))
+        for tau, decay in wanted:
+            if self.fits and (not self.judged.any() or time.monotonic() > self.until):
+                return False
+            self.display.work("comparing classifiers", self.fitted, total)
+            self._fit(tau, decay)
+        return True
 
     def _fit(self, tau: float, decay: float) -> None:
         started = time.monotonic()
         after = AFTER if tau == 0 else (0.0,)
         said = cross_validated(self.x, self.targets, self.fold, self.classes, tau, decay, after)
         seconds = time.monotonic() - started
+        self.fitted += 1
         for strength, logits in zip(after, said, strict=True):
             right = (logits.argmax(1) == self.targets).numpy()
             loss = self._loss(logits)
