@@ -1,4 +1,7 @@
-"""What would raise accuracy? Each with this run's own evidence, the most macro points at stake first."""
+"""What would raise accuracy? Each with this run's own evidence, the most macro points at stake first.
+
+What larger images and the whole picture would bring is assumed, no run says it; that only sorts.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,11 +31,7 @@ RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from
 WORSE = 0.1  # share by which a training loss has to have risen over the run to say that the rate is too high
 LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
 PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
-GAINS = {
-    1: 4.0,
-    2: 4.0,
-    3: 2.0,
-}  # macro points by places a side; of 46 px enlarged to 96 px, see docs/fine-tuning.md
+ENLARGED = 4.0  # macro points for larger images where there are fewer; an assumption that only sorts
 
 
 def accuracy_steps(
@@ -120,7 +119,7 @@ def _larger(run: Run) -> Iterator[Step]:
         f"{(wanted / size) ** 2:.0f} times as long."
     )
     command = f"longtail train {recipe_of(run)} --set data.image_size={wanted}"
-    yield Step(told, command, points=GAINS[side])
+    yield Step(told, command, points=ENLARGED)
 
 
 def _whole_picture(run: Run) -> Iterator[Step]:

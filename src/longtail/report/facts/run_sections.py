@@ -233,7 +233,7 @@ class Step:
         text: what, and the evidence for it, with its numbers.
         command: to be run in the folder in which the report is made; "" where there is none.
         place: the section of the page that helps, or "".
-        points: macro points that the evidence puts at stake; it only sorts.
+        points: macro points that the evidence puts at stake, or that are assumed; they only sort.
     """
 
     text: str
