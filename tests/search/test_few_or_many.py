@@ -14,8 +14,9 @@ from longtail.engine.display import Display
 from longtail.engine.timing import Timing
 from longtail.recipe import Recipe, load_recipe
 from longtail.search import comparing, picture_fits
+from longtail.search import heads as heads_module
 from longtail.search.heads import compare_heads
-from longtail.search.short_training import Division, OutOfTimeError, fewer
+from longtail.search.short_training import Division, OutOfTimeError, at_most, fewer
 
 QUIET = Display(1, quiet=True)
 
@@ -79,6 +80,29 @@ def test_as_many_images_are_kept_as_asked_for_or_one_of_each_class(digits, count
     assert abs(len(rows) - min(sum(counts), max(wanted, len(counts)))) <= 1
     assert kept.min() >= 1
     assert np.all(kept[np.array(counts) >= counts[0]] >= kept.max() - 1)
+
+
+@pytest.mark.parametrize(
+    ("counts", "images"), [([60] * 100, 3000), ([900, 800, 700, 700], 3000), ([3] * 2000, 4000)]
+)
+def test_images_that_judge_are_counted_among_those_compared(digits, on_features, counts, images) -> None:
+    data = sized(digits, counts)
+    held = np.concatenate(
+        [np.flatnonzero(data.train.targets == c)[: -(-count // 4)] for c, count in enumerate(counts)]
+    )
+    rows = np.setdiff1d(np.arange(sum(counts)), held)
+    some = at_most(Division(rows, held, np.arange(len(held))), data, 3000, 0)
+    assert abs(len(some.rows) + len(some.held) - images) <= 1
+    assert len(some.units) == len(some.held)
+    assert set(some.rows) <= set(rows)
+    assert set(some.held) <= set(held)
+
+
+def test_features_are_of_no_more_images_than_is_said(digits, on_features, monkeypatch) -> None:
+    monkeypatch.setattr(heads_module, "MOST", 60)
+    heads = compare_heads(on_features, digits, 1e-3, 0.0, QUIET)
+    assert heads.stored == 60
+    assert len(heads.right) == len(heads.division.held) == 15
 
 
 class Clock:

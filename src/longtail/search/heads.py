@@ -21,10 +21,10 @@ from longtail.runs.schema import Trial
 from longtail.search.comparison import difference, units_of
 from longtail.search.fits import FOLDS, Fits, Right
 from longtail.search.probing import SIZES
-from longtail.search.short_training import Division, divide, fewer
+from longtail.search.short_training import Division, at_most, divide
 from longtail.types import InputError
 
-MOST = 3_000  # training images of the comparison
+MOST = 3_000  # training images of the comparison, those that judge included; two of each class where that is more
 EVALUATIONS = 10  # of a run
 TIMED = 20  # epochs of a run, by which its length is known
 COSINE = {"model.head": "cosine", "optim.peak_lr": 0.05, "optim.weight_decay": 1e-3}
@@ -137,8 +137,9 @@ def compare_heads(
         InputError: the weights cannot be had.
     """
     whole = divide(data, recipe.data, recipe.run.seed)
-    division = fewer(whole, data, MOST, recipe.run.seed)
     is_small = len(data.train) <= MOST
+    division = whole if is_small else at_most(whole, data, MOST, recipe.run.seed)
+    whole = replace(whole, held=division.held, units=division.units)
     rows = np.arange(len(data.train)) if is_small else np.sort(np.concatenate([division.rows, division.held]))
     where = torch.from_numpy(rows)
     train = data.train.take(where.to(data.train.targets.device))

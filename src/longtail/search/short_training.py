@@ -68,6 +68,13 @@ def fewer(division: Division, data: LongTailData, count: int, seed: int) -> Divi
     return replace(division, rows=_spread(division.rows, data, count, seed))
 
 
+def at_most(division: Division, data: LongTailData, count: int, seed: int) -> Division:
+    """`count` of the images of a division, `HELD_OUT` of them to judge by; two of each class where classes are more."""
+    held = _spread(division.held, data, round(HELD_OUT * count), seed)
+    units = None if division.units is None else division.units[np.isin(division.held, held)]
+    return fewer(Division(division.rows, held, units), data, count - len(held), seed)
+
+
 def _spread(rows: Int64[ndarray, " n"], data: LongTailData, count: int, seed: int) -> Int64[ndarray, " k"]:
     """`count` of these training images; one of each class where there are more classes.
 
