@@ -59,7 +59,8 @@ def train(
         model: `model.name` instead of the recipe's.
         epochs: length of the run; the recipe's epoch windows scale with it.
         minutes: for images without a recipe and a length: what the command may take. At most a third of it goes into
-            comparing settings on training images that are held out for that. 0 takes the suggested settings.
+            comparing settings on training images that are held out for that; features of training images, which a run
+            on features needs too, are counted apart. 0 takes the suggested settings.
         seed: `run.seed` instead of the recipe's.
         out: run folder, new or empty; default `runs/<data>-<method>-<model>`, numbered when that exists.
         set: further keys of the recipe, "section.key" -> value.

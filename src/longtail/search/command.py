@@ -18,7 +18,7 @@ from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.search.budget import DEFAULT_MINUTES, FEWEST, SEARCH, Budget
+from longtail.search.budget import DEFAULT_MINUTES, FEWEST, SEARCH, Budget, SearchTime
 from longtail.search.comparing import FEATURES
 from longtail.search.find import Found, find_settings
 from longtail.search.heads import COMPARED, SHARE, Heads, at_size, compare_heads, frozen
@@ -102,23 +102,24 @@ def search(
     network = [f"chosen: {why}" for why, keys in planned.reasons.items() if keys == ("model.name",)]
     for note in (*network, *planned.notes):  # no search changes the network
         display.say(note)
+    recipe = planned.recipe
+    apart = "; features of training images, which a run on features needs too, are counted apart"
     display.say(
         f"budget: {budget.minutes:g} min for all (--minutes), at most a third of it to compare settings"
+        f"{'' if isinstance(frozen(recipe, given), str) else apart}"
     )
-    recipe = planned.recipe
     device = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads).device
     with display:
         display.say(f"timing a few steps of {recipe.model.name} at {recipe.data.image_size} pixels")
         first = probe(recipe, read)
-        until, started = budget.left * (1 - SEARCH), budget.left
-        recipe, heads, said = _heads(recipe, given, first, budget, display, load, read, device)
-        left, cuts = min(until, budget.left) / runs, list[str]()
+        time, started = SearchTime(budget), budget.left
+        recipe, heads, said = _heads(recipe, given, first, time, display, load, read, device)
+        left, cuts = time.after / runs, list[str]()
         if heads is None or left >= FEWEST:
             recipe, first, cuts = affordable(recipe, first, read, given, left)
         data = data_of(recipe, device, load)
-        most = max(0.0, budget.left - until)
         found = find_settings(
-            recipe, data, given, budget, display, first, runs=runs, heads=heads, seconds=most
+            recipe, data, given, budget, display, first, runs=runs, heads=heads, seconds=time.left
         )
     reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
     spent = round(started - budget.left, 1)
@@ -141,7 +142,7 @@ def _heads(
     recipe: Recipe,
     given: Mapping[str, Any],
     timing: Timing,
-    budget: Budget,
+    time: SearchTime,
     display: Display,
     load: Load,
     read: ReadSource,
@@ -159,12 +160,14 @@ def _heads(
         ratio = (size / (recipe.data.image_size or size)) ** 2
         on_features = changed(on_features, {"data.image_size": size})
         timing = replace(timing, evaluated=ratio * timing.evaluated)
-    on_features, compute, cuts = at_size(on_features, timing, given, SHARE * budget.left)
+    on_features, compute, cuts = at_size(on_features, timing, given, SHARE * time.budget.left)
     data = data_of(on_features, device, load)
     if "data.fit" not in given:
-        fit, said = choose_fit(on_features, data, read, compute, COMPARED * budget.left, display)
+        fit, said = choose_fit(on_features, data, read, compute, COMPARED * time.left, display)
         cuts = [*cuts, *said]
         if fit != recipe.data.fit:
             recipe, on_features = (changed(one, {"data.fit": fit}) for one in (recipe, on_features))
             data = data_of(on_features, device, load)
-    return recipe, compare_heads(on_features, data, compute, COMPARED * budget.left, display), cuts
+    heads = compare_heads(on_features, data, compute, COMPARED * time.left, display)
+    time.leave_out(heads.computing)
+    return recipe, heads, cuts

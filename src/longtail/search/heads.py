@@ -28,8 +28,8 @@ MOST = 3_000  # training images of the comparison, those that judge included; tw
 EVALUATIONS = 10  # of a run
 TIMED = 20  # epochs of a run, by which its length is known
 COSINE = {"model.head": "cosine", "optim.peak_lr": 0.05, "optim.weight_decay": 1e-3}
-SHARE = 1 / 3  # of the time that is left, for the features of all images;
-COMPARED = 1 / 6  # and for comparing classifiers
+SHARE = 1 / 3  # of the time that is left, for the features of all images
+COMPARED = 1 / 2  # of the time that is left to compare in, for what a network sees, and then for classifiers
 OPEN = ("model.name", "model.weights", "model.pretrained")
 
 
@@ -62,6 +62,7 @@ class Heads:
         seconds: of the steps of a run.
         compute: seconds that features of an image take.
         stored: images whose features are there.
+        computing: seconds that these took.
     """
 
     best: Choice
@@ -73,6 +74,7 @@ class Heads:
     seconds: float
     compute: float
     stored: int
+    computing: float = 0.0
 
     def run_seconds(self, timing: Timing) -> float:
         """Seconds of a run: the features that are missing yet, and its steps."""
@@ -144,7 +146,9 @@ def compare_heads(
     where = torch.from_numpy(rows)
     train = data.train.take(where.to(data.train.targets.device))
     some = replace(data, train=train, val=None, test=None)
+    began = time.monotonic()
     trials = FrozenTrials(recipe, display, load=lambda *_: some)
+    computing = time.monotonic() - began
     groups = related_in(some.train, recipe.data).groups
     fold = folds(trials.targets.cpu(), FOLDS, recipe.run.seed, groups)
     plain, targets = trials.features["train"].view(0), trials.targets.cpu()
@@ -161,7 +165,9 @@ def compare_heads(
         found, right = _or_cosine(found, right, trials, inside)
     how = f"features of {len(rows):,} images, {FOLDS} folds"
     fits = search.trials(best)
-    return Heads(found, fits, int(search.judged.sum()), whole, right, how, seconds_of_run, compute, len(rows))
+    return Heads(
+        found, fits, int(search.judged.sum()), whole, right, how, seconds_of_run, compute, len(rows), computing
+    )  # fmt: skip
 
 
 def _run_of(recipe: Recipe, images: int) -> Recipe:
