@@ -135,8 +135,8 @@ def test_everything_is_reached_with_the_keyboard(pages: Pages, visit: Visit) -> 
     assert watched.page.locator("[aria-sort]").get_attribute("data-sort") == "test"
     watched.page.locator("#matrix").focus()
     keyboard.press("ArrowDown")
-    assert " as class " in watched.texts("#matrix-told")[0]
-    assert " of 20" in watched.texts("#matrix-told")[0]
+    assert " as class " in watched.texts("#matrix-says")[0]
+    assert " of 20" in watched.texts("#matrix-says")[0]
 
 
 def test_it_can_be_read_without_script(pages: Pages, visit: Visit) -> None:

@@ -12,7 +12,7 @@ from longtail.runs.folder import EVALUATE
 from longtail.runs.groups import GROUPS
 from longtail.runs.tables import read_risk_coverage
 
-WIDER = 0.02  # by which the gap between groups has to grow to be told
+WIDER = 0.02  # by which the gap between groups has to grow to be reported
 
 
 def abstaining_lines(place: Path) -> list[str]:

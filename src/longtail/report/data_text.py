@@ -30,7 +30,7 @@ _STEPS = 5  # lines under "What to do"
 
 @dataclass(frozen=True)
 class Wording:
-    """How an audit is told.
+    """The wording of an audit.
 
     Attributes:
         path: what was checked, as it was given.
@@ -105,8 +105,8 @@ def _classes(audit: Audit, wording: Wording) -> Iterator[str]:
         )
     said = (f"more than {MANY_ABOVE} images", f"{FEW_BELOW} to {MANY_ABOVE}", f"fewer than {FEW_BELOW}")
     sizes = [sum(group == name for group in groups.values()) for name in GROUPS]
-    told = [f"{name} ({what}): {size:,}" for name, what, size in zip(GROUPS, said, sizes, strict=True)]
-    yield f"Classes: {', '.join(told)}."
+    parts = [f"{name} ({what}): {size:,}" for name, what, size in zip(GROUPS, said, sizes, strict=True)]
+    yield f"Classes: {', '.join(parts)}."
 
 
 def _files(audit: Audit, wording: Wording) -> Iterator[str]:
@@ -150,12 +150,12 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
             f" ({', '.join(sorts)})" if sorts else ""
         )
         shown = sets if wording.show_all else sets[:_NAMES]
-        yield from (f"  {_told(found, wording)}" for found in shown)
+        yield from (f"  {_as_text(found, wording)}" for found in shown)
         if len(sets) > len(shown):
             yield f"  and {counted(len(sets) - len(shown), 'more set')}"
 
 
-def _told(found: Duplicates, wording: Wording) -> str:
+def _as_text(found: Duplicates, wording: Wording) -> str:
     marks = [mark for mark, applies in (("LEAK", found.leaks), ("LABELS DIFFER", found.conflicts)) if applies]
     names = [f"{path} [{label}]" for path, label in zip(found.paths, found.classes, strict=True)]
     said = f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
@@ -189,8 +189,10 @@ def _groups(audit: Audit, wording: Wording) -> Iterator[str]:
     if not audit.leaking_groups:
         yield f"None of {counted(audit.num_groups, 'group')} lies in several parts."
         return
-    told = [f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups]
-    yield f"{len(told):,} of {counted(audit.num_groups, 'group')} in several parts: {wording.list(told)}"
+    groups = [
+        f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups
+    ]
+    yield f"{len(groups):,} of {counted(audit.num_groups, 'group')} in several parts: {wording.list(groups)}"
 
 
 def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:

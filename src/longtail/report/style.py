@@ -1,4 +1,4 @@
-"""How plots look: few colours, told apart in print and by the colour-blind; quiet axes; named lines."""
+"""How plots look: few colours, distinguishable in print and by the colour-blind; quiet axes; named lines."""
 
 import warnings
 from collections.abc import Iterator, Sequence

@@ -94,10 +94,10 @@ def result_lines(run: Run) -> list[str]:
             *lines,
             "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
         ]
-    told = [basis(run), f"after epoch {metrics['epoch']}"]
+    facts = [basis(run), f"after epoch {metrics['epoch']}"]
     untested = set(metrics.get("not_tested", ()))
     groups = [c["group"] for c in run.classes if c["name"] not in untested]
-    return [*lines, ", ".join(told), "", *score_lines(metrics, groups)]
+    return [*lines, ", ".join(facts), "", *score_lines(metrics, groups)]
 
 
 def basis(run: Run) -> str:

@@ -98,8 +98,8 @@ def _scores(axes: Axes, log: Sequence[Record]) -> None:
 
 def _stages(log: Sequence[Record]) -> str:
     """The stages so far, with the epochs of each."""
-    told = []
+    stages = []
     for stage in dict.fromkeys(record["stage"] for record in log):
         epochs = [record["epoch"] + 1 for record in log if record["stage"] == stage]
-        told.append(f"{stage} stage: {epoch_range(epochs[0], epochs[-1])}")
-    return ", ".join(told)
+        stages.append(f"{stage} stage: {epoch_range(epochs[0], epochs[-1])}")
+    return ", ".join(stages)

@@ -56,7 +56,7 @@ class Comparing:
         given: what was asked for, which is not changed.
         timing: of the suggested settings.
         seconds: that all may take.
-        display: told what is done.
+        display: called with what is done.
         heads: the best classifiers on features; where these are better than the suggested settings beyond chance,
             no change of the latter is tried.
     """

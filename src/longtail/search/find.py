@@ -62,7 +62,7 @@ def find_settings(
         data: its images; those of the validation and test part are not looked at.
         given: what was asked for, which is not changed.
         budget: what is left of the time of the command.
-        display: told what is done.
+        display: called with what is done.
         timing: of the suggested settings.
         runs: how many runs share the time, of several seeds.
         heads: the best classifiers on features, where these could be compared.
@@ -188,10 +188,10 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
     if len(trials) == 1:
         return ["chosen: the suggested settings; there was no time to try others"]
     ties = sum(trial.verdict == "tie" for trial in trials)
-    told = (
+    tied = (
         f" (of {ties}, the interval of the difference holds 0: there the evidence does not decide, and the suggested "
         "settings are taken by rule, as the simpler ones)"
     )
     return [
-        f"chosen: the suggested settings; nothing that was tried is better beyond chance{told if ties else ''}"
+        f"chosen: the suggested settings; nothing that was tried is better beyond chance{tied if ties else ''}"
     ]

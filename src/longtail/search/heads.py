@@ -133,7 +133,7 @@ def compare_heads(
         data: its images; those of the validation and test part are not looked at.
         compute: seconds that features of an image take.
         seconds: that the comparison may take once features are there; one fit is made at least.
-        display: told what is done.
+        display: called with what is done.
 
     Raises:
         InputError: the weights cannot be had.

@@ -42,7 +42,7 @@ def choose_fit(
         read: lists the source.
         compute: seconds that features of an image take.
         seconds: that the comparison may take.
-        display: told what is done.
+        display: called with what is done.
 
     Raises:
         InputError: the weights cannot be had.
@@ -116,8 +116,8 @@ def _best(
         said.append(
             f"{fit} {100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}, {word})"
         )
-    told = (
+    reason = (
         f"fit {best}: by classifiers on features of {counted(len(targets), 'training image')}, {FOLDS} folds, {own} "
         f"has macro {100 * value[own]:.1f}; {'; '.join(said)}"
     )
-    return best, [told]
+    return best, [reason]

@@ -116,7 +116,7 @@ def judged_logits(
         data: of the run.
         division: of its training images.
         most: seconds that it may take.
-        step: told how many steps are done, and of how many.
+        step: called with how many steps are done, and of how many.
 
     Returns:
         (H, C) joint logits, on the CPU.

@@ -1,4 +1,4 @@
-"""What is wrong with a set of images, told before anything is trained on it."""
+"""Audit of a set of images before training: what would make a score wrong."""
 
 from longtail.data.audit.check import check
 from longtail.data.audit.findings import ENOUGH, Audit, LeakingGroup

@@ -52,11 +52,11 @@ def lower_rate(run: Run) -> Iterator[Step]:
         return
     first, (_, last, _) = float(np.mean(losses[: max(1, len(losses) // 4)])), _ends(losses)
     if first > 0 and last >= (1 + WORSE) * first:
-        told = (
+        text = (
             f"Train with a lower rate: the training loss rose from {first:.3g} to {last:.3g}, so that {rate:g} is "
             "too high, and the scores say little until that is done."
         )
-        yield Step(told, f"longtail train {recipe_of(run)} --set optim.peak_lr={rate / 4:.3g}")
+        yield Step(text, f"longtail train {recipe_of(run)} --set optim.peak_lr={rate / 4:.3g}")
 
 
 def _longer(run: Run) -> Iterator[Step]:
@@ -69,9 +69,9 @@ def _longer(run: Run) -> Iterator[Step]:
     if len(scored) >= 3:
         before, last, span = _ends(scored)
         if last - before >= RISE:
-            told = f"macro on validation images rose from {whole(before, 1000)} to {whole(last, 1000)} %"
+            text = f"macro on validation images rose from {whole(before, 1000)} to {whole(last, 1000)} %"
             over = f"the last {count(span, 'evaluation')}" if span > 1 else "the last evaluation"
-            yield Step(f"Train longer: with {over}, {told}.", command, points=100 * (last - before))
+            yield Step(f"Train longer: with {over}, {text}.", command, points=100 * (last - before))
         return
     log = _longest_stage(run.log)
     losses, right = _losses(log), [r["train_accuracy"] for r in log]
@@ -80,11 +80,11 @@ def _longer(run: Run) -> Iterator[Step]:
     (before, last, span), (less, more, _) = _ends(losses), _ends(right)
     if before > 0 and last <= (1 - FALL) * before:
         over = f"the last {span} of {epochs} epochs" if span > 1 else "the last epoch"
-        told = (
+        text = (
             f"Train longer: over {over} the training loss fell from {before:.3g} to {last:.3g}, and it names "
             f"{whole(right[-1])} % of its training images."
         )
-        yield Step(told, command, points=100 * max(0.0, more - less))
+        yield Step(text, command, points=100 * max(0.0, more - less))
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float, int]:
@@ -113,13 +113,13 @@ def _larger(run: Run) -> Iterator[Step]:
     if side is None or side >= PLACES:
         return
     wanted = -(-size * PLACES // side)
-    told = (
+    text = (
         f"Train on larger images: of {size} pixels the last map has {side} x {side} places; {wanted} pixels make it "
         f"{PLACES} x {PLACES}, also where the images are smaller and are enlarged. A step takes about "
         f"{(wanted / size) ** 2:.0f} times as long."
     )
     command = f"longtail train {recipe_of(run)} --set data.image_size={wanted}"
-    yield Step(told, command, points=ENLARGED)
+    yield Step(text, command, points=ENLARGED)
 
 
 def _whole_picture(run: Run) -> Iterator[Step]:
@@ -128,14 +128,14 @@ def _whole_picture(run: Run) -> Iterator[Step]:
     shapes = found.shapes if found else None
     if shapes is None or shapes.usually_hidden <= HARDLY or run.recipe["data"].get("fit", "crop") != "crop":
         return
-    told = (
+    text = (
         f"Show the whole picture: of each image the model sees the centred square alone, which hides "
         f"{whole(shapes.hidden)} % of an image (median of {count(shapes.images, 'training image')}) and "
         f"{whole(shapes.most_hidden)} % of {printable(shapes.example)}. Squashed to a square, all is seen. Compare on "
         "validation images."
     )
     command = f"longtail train {recipe_of(run)} --fit squash"
-    yield Step(told, command, points=HIDDEN * shapes.hidden)
+    yield Step(text, command, points=HIDDEN * shapes.hidden)
 
 
 def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
@@ -144,13 +144,13 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
     if found is None or gain is None or gain.value > 0 or not _takes_one_expert(run):
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
-    told = (
+    text = (
         f"Train with one expert: all {len(found.rows) - 1} together are {-100 * gain.value:.1f} points below "
         f"{gain.best} alone in macro (95 % of the difference: {low} to {high}), and one needs less time. Compare on "
         "validation images."
     )
     command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
-    yield Step(told, command, points=-100 * gain.value)
+    yield Step(text, command, points=-100 * gain.value)
 
 
 def _takes_one_expert(run: Run) -> bool:
@@ -190,12 +190,12 @@ def _review(run: Run, e: Evaluation) -> Iterator[Step]:
     surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
     if surely_wrong:
         images = count(surely_wrong, "image")
-        told = (
+        text = (
             f"Review the labels of {images} of {len(e.right):,} that it names otherwise and is {100 * SURE:.0f} % "
             "sure of."
         )
         command = f"longtail explain {from_here(run.path)}"
-        yield Step(told, command, "surest", 100 * surely_wrong / len(e.right))
+        yield Step(text, command, "surest", 100 * surely_wrong / len(e.right))
 
 
 def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
@@ -208,9 +208,9 @@ def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
     lost = pair.count / images[pair.name] + pair.reverse / max(1, images[pair.label])
     data = run.recipe["data"]
     into = " or put both into one folder" if data_name(data["name"], data.get("path")) != data["name"] else ""
-    told = (
+    text = (
         f"{pair.name} and {pair.label} are taken for each other ({pair.count + pair.reverse} images): agree on their "
         f"labels,{into} and train again."
     )
     points = 100 * lost / int(e.tested.sum())
-    yield Step(told, f"longtail train {recipe_of(run)}", points=points)
+    yield Step(text, f"longtail train {recipe_of(run)}", points=points)

@@ -56,9 +56,9 @@ def _risk(curve: RiskCoverage) -> tuple[RiskLine, ...]:
     lines, names = [], ("all", *GROUPS)
     several = int((curve.images[1:, -1] > 0).sum()) > 1
     for row, name in enumerate(names if several else names[:1]):
-        told = np.flatnonzero(curve.images[row] >= ENOUGH)
-        if len(told):
-            at = told[np.unique(np.linspace(0, len(told) - 1, POINTS).astype(int))]
+        enough = np.flatnonzero(curve.images[row] >= ENOUGH)
+        if len(enough):
+            at = enough[np.unique(np.linspace(0, len(enough) - 1, POINTS).astype(int))]
             points = (tuple(curve.coverage[0, at].tolist()), tuple(curve.error[row, at].tolist()))
             lines.append(RiskLine(name, int(curve.images[row, -1]), *points))
     return tuple(lines)
@@ -92,12 +92,12 @@ def _says(
         return
     low, high = interval
 
-    def judged(told: Reliability) -> str:
-        if low <= told.confidence <= high:
-            if whole(told.confidence) == whole(told.accuracy):
+    def judged(shown: Reliability) -> str:
+        if low <= shown.confidence <= high:
+            if whole(shown.confidence) == whole(shown.accuracy):
                 return "as sure as it is right"
             return f"{count(len(e.right), 'image')} cannot tell that difference from luck"
-        return "surer than it is right" if told.confidence > high else "less sure than it is right"
+        return "surer than it is right" if shown.confidence > high else "less sure than it is right"
 
     yield (
         f"On average it says {whole(before.confidence)} % and is right on {hits(int(e.right.sum()), len(e.right))}: "

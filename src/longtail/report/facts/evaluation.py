@@ -26,7 +26,7 @@ class Evaluation:
         target: (N,) true classes.
         label: (N,) predicted classes.
         votes: (M, N) what each expert predicts.
-        confidence: (N,) as told to users: calibrated where a temperature was fitted.
+        confidence: (N,) as shown to users: calibrated where a temperature was fitted.
         uncalibrated: (N,) before the temperature.
         source: (N,) patient, camera or burst of each image, None where unknown.
         part: "test", "validation" or "evaluated".

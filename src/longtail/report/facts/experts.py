@@ -74,9 +74,9 @@ def _worth(e: Evaluation, gains: tuple[Gain, ...]) -> Iterator[str]:
         *((g, "in macro of rare classes") for g in gains if g.score == "few"),
     ):
         low, high = (f"{100 * end:+.1f}" for end in gain.interval)
-        told = f"{abs(100 * gain.value):.1f} points {'better' if gain.value > 0 else 'worse'} {where} than {gain.best}"
+        text = f"{abs(100 * gain.value):.1f} points {'better' if gain.value > 0 else 'worse'} {where} than {gain.best}"
         if gain.measurable:
-            yield f"Together {told} (95 %: {low} to {high})."
+            yield f"Together {text} (95 %: {low} to {high})."
         elif gain is macro:
             chance = f"macro {100 * gain.value:+.1f}, 95 %: {low} to {high}"
             yield f"Together not measurably better than {gain.best} ({chance})."
@@ -85,11 +85,11 @@ def _worth(e: Evaluation, gains: tuple[Gain, ...]) -> Iterator[str]:
 def _agreed(e: Evaluation, agreement: tuple[Agreement, ...]) -> Iterator[str]:
     united, _, split = agreement
     if united.images >= ENOUGH and united.accuracy is not None:
-        told = f"All agree on {whole(united.share)} % of images and are right on {_hits(united)}"
+        text = f"All agree on {whole(united.share)} % of images and are right on {_hits(united)}"
         apart = [part for part in agreement[1:] if part.images >= ENOUGH]
         if apart:
-            told += f"; where they do not, on {_hits(*apart)}"
-        yield told + "."
+            text += f"; where they do not, on {_hits(*apart)}"
+        yield text + "."
     if split.images >= ENOUGH:
         yield f"They are split on {whole(split.share)} %: have a person look at those."
 

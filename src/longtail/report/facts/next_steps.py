@@ -47,8 +47,8 @@ def next_steps(
 def _finish(run: Run) -> Iterator[Step]:
     if not run.finished:
         left = int(run.status["epochs"]) - int(run.status["epoch"])
-        told = f"Finish the run: {count(left, 'epoch')} to go."
-        yield Step(told, f"longtail train {from_here(run.path)} --resume")
+        text = f"Finish the run: {count(left, 'epoch')} to go."
+        yield Step(text, f"longtail train {from_here(run.path)} --resume")
 
 
 def _evaluate(run: Run) -> Iterator[Step]:
@@ -56,19 +56,19 @@ def _evaluate(run: Run) -> Iterator[Step]:
     if run.finished and run.metrics:
         yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {from_here(run.path)}")
     elif run.finished:
-        told = f"Evaluate it: 0 images are recorded. Give {YOURS}."
-        yield Step(told, f"longtail evaluate {from_here(run.path)} --data FOLDER")
+        text = f"Evaluate it: 0 images are recorded. Give {YOURS}."
+        yield Step(text, f"longtail evaluate {from_here(run.path)} --data FOLDER")
 
 
 def _repair(run: Run, found: Data) -> Iterator[Step]:
     images = images_of(run)
     straddling = sum(len(set(entry.splits)) > 1 for entry in found.duplicates) + len(found.leaking_groups)
     if straddling:
-        told = f"Split the data again: {count(straddling, 'set')} of related images straddle the splits."
-        yield Step(told, _split_again(run, images))
+        text = f"Split the data again: {count(straddling, 'set')} of related images straddle the splits."
+        yield Step(text, _split_again(run, images))
     if found.unreadable:
-        told = f"Repair or remove {count(len(found.unreadable), 'unreadable file')}."
-        yield Step(told, f"longtail data check {images} --all" if images else "")
+        text = f"Repair or remove {count(len(found.unreadable), 'unreadable file')}."
+        yield Step(text, f"longtail data check {images} --all" if images else "")
 
 
 def _split_again(run: Run, images: str | None) -> str:
@@ -90,40 +90,40 @@ def _validate(run: Run, e: Evaluation) -> Iterator[Step]:
         or any("val" in r for r in run.log)
     ):
         return
-    told = (
+    text = (
         f"Hold out validation images before you compare settings: there are none, and a choice by these "
         f"{count(len(e.right), 'test image')} makes their scores too good."
     )
-    yield Step(told, f"longtail train {recipe_of(run)} --set data.validation={HELD_OUT}")
+    yield Step(text, f"longtail train {recipe_of(run)} --set data.validation={HELD_OUT}")
 
 
 def _test(run: Run, ranked: Classes) -> Iterator[Step]:
     if ranked.too_few or ranked.not_tested:
         thin = (*ranked.not_tested, *ranked.too_few)
-        told = f"Label more test images: {classes(len(thin))} have fewer than {ENOUGH} ({listed(thin, 3)})."
-        yield _tested_again(run, told)
+        text = f"Label more test images: {classes(len(thin))} have fewer than {ENOUGH} ({listed(thin, 3)})."
+        yield _tested_again(run, text)
 
 
-def _tested_again(run: Run, told: str) -> Step:
+def _tested_again(run: Run, text: str) -> Step:
     """What evaluates a run on more images than before."""
     place, images = from_here(run.path), images_of(run)
     if run.split not in SPLITS:
-        return Step(f"{told} Give {YOURS}.", f"longtail evaluate {place} --data FOLDER")
+        return Step(f"{text} Give {YOURS}.", f"longtail evaluate {place} --data FOLDER")
     held_out = run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0
     if held_out:
-        return Step(told, _split_again(run, images))
-    return Step(told, f"longtail evaluate {place}")
+        return Step(text, _split_again(run, images))
+    return Step(text, f"longtail evaluate {place}")
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
     """Where it boasts by more than luck explains and none is fitted: what training held out settled none."""
     if sure.temperature is not None or len(e.right) < ENOUGH or sure.before.confidence <= sure.upper:
         return
-    told = (
+    text = (
         f"Fit a temperature: on {count(len(e.right), 'image')} it says {whole(sure.before.confidence)} % and is right "
         f"on {whole(sure.before.accuracy)} %. Give {YOURS}."
     )
-    yield Step(told, f"longtail calibrate {from_here(run.path)} --data FOLDER")
+    yield Step(text, f"longtail calibrate {from_here(run.path)} --data FOLDER")
 
 
 def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
@@ -136,9 +136,9 @@ def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
     error = float((~e.right[answered]).mean())
     if answered.all() or len(e.right) < ENOUGH or error > WORTH * every:
         return
-    told = (
+    text = (
         f"Leave the {whole(1 - float(answered.mean()))} % of images below {100 * threshold:.0f} % to a person: errors "
         f"fall from {of_hundred(every)} to {of_hundred(error)} of 100. Give your photographs in place of PHOTOS."
     )
     place = from_here(run.path)
-    yield Step(told, f"longtail predict {place} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}")
+    yield Step(text, f"longtail predict {place} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}")

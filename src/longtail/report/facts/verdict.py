@@ -17,12 +17,12 @@ def unseen_verdict(run: Run) -> Verdict:
     """What the scores alone say, where the evaluated images are not in the folder."""
     metrics, group = run.metrics, [entry["group"] for entry in run.classes]
     if metrics is None:
-        told = (
+        text = (
             "Not evaluated: there are no scores yet."
             if not run.finished
             else "Not evaluated: there are no scores."
         )
-        return Verdict((), (told,))
+        return Verdict((), (text,))
     images = metrics["num_images"]
     if not images:
         return Verdict((), ("Not evaluated: there were no images of the model's classes.",))
@@ -62,7 +62,7 @@ def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
         *_overall(e, rows[0]),
         *_rare(e, rows[2:], int(data.get("few_below", 20)), int(data.get("many_above", 100))),
         *_outliers(e, ranked),
-        *_untold(e, ranked),
+        *_not_ranked(e, ranked),
         *_sureness(e),
     )
     return Verdict(rows, said)
@@ -137,14 +137,14 @@ def _none_singled_out(e: Evaluation, ranked: Classes) -> str:
     return "No class can be singled out."
 
 
-def _untold(e: Evaluation, ranked: Classes) -> Iterator[str]:
-    told = []
+def _not_ranked(e: Evaluation, ranked: Classes) -> Iterator[str]:
+    sentences = []
     if ranked.too_few:
-        told.append(f"Too few {e.part} images to say: {classes(len(ranked.too_few))}.")
+        sentences.append(f"Too few {e.part} images to say: {classes(len(ranked.too_few))}.")
     if ranked.not_tested:
-        told.append(f"Not tested: {classes(len(ranked.not_tested))}.")
-    if told:
-        yield " ".join(told)
+        sentences.append(f"Not tested: {classes(len(ranked.not_tested))}.")
+    if sentences:
+        yield " ".join(sentences)
 
 
 def _sureness(e: Evaluation) -> Iterator[str]:
@@ -156,10 +156,10 @@ def _sureness(e: Evaluation) -> Iterator[str]:
         yield f"It is nowhere {100 * SURE_AT:.0f} % sure."
         return
     share = f"{whole(images / len(sure))} % of images"
-    told = f"When {100 * SURE_AT:.0f} % sure ({share}) it is right on {hits(right, images)}"
+    text = f"When {100 * SURE_AT:.0f} % sure ({share}) it is right on {hits(right, images)}"
     if rare.sum() >= ENOUGH:
         surely, every = int(sure[rare].sum()), int(rare.sum())
         less = "only " if surely / every < sure.mean() else ""
         share = f"{whole(surely / every)} %" if every >= SURE else f"{surely} of {every}"
-        told += f"; it is that sure of {less}{share} of rare ones"
-    yield told + "."
+        text += f"; it is that sure of {less}{share} of rare ones"
+    yield text + "."

@@ -12,7 +12,7 @@ from longtail.report.page.thumbnails import Thumbnails
 from longtail.runs.groups import GROUPS
 
 FIRST = 4  # pairs shown at once; the others open
-NUMBERS = 50  # errors told as numbers beside the matrix
+NUMBERS = 50  # errors listed as numbers beside the matrix
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Card:
 
     true: str
     predicted: str
-    told: str
+    text: str
     wrong: Sequence[Thumb] = ()
     right: Sequence[Thumb] = ()
 
@@ -104,10 +104,10 @@ def _card(pair: Pair, pictures: Thumbnails) -> Card:
     share = f" ({cent(pair.share)})" if pair.share is not None else ""
     reverse = f"; the other way {pair.reverse:,}" if pair.reverse else "; never the other way"
     overlap = ". Both ways: do the labels overlap?" if pair.both_ways else "."
-    told = f"{pair.count:,} of {pair.test_images:,} images{share}{reverse}{overlap}"
+    text = f"{pair.count:,} of {pair.test_images:,} images{share}{reverse}{overlap}"
     right = [one for one in (pair.right, pair.label_right) if one is not None]
     return Card(
-        pair.name, pair.label, told, _thumbs(pair.wrong, pictures), _thumbs(right, pictures, named=True)
+        pair.name, pair.label, text, _thumbs(pair.wrong, pictures), _thumbs(right, pictures, named=True)
     )
 
 
@@ -119,9 +119,9 @@ def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool =
         if picture is None:
             continue
         sure = f"{one.confidence:.2f}"
-        told = f"labelled {shown(one.name)}, predicted {shown(one.label)}, {sure}"
+        alt = f"labelled {shown(one.name)}, predicted {shown(one.label)}, {sure}"
         name = one.name if one.name == one.label else f"{one.name} as {one.label}"
-        thumbs.append(Thumb(picture, told, f"{name}, {sure}" if named else f"sure {sure}"))
+        thumbs.append(Thumb(picture, alt, f"{name}, {sure}" if named else f"sure {sure}"))
     return thumbs
 
 
@@ -129,8 +129,8 @@ def _listed(found: Confusions) -> Table | None:
     if not found.listed:
         return None
     rows = [(shown_path(one.path), one.name, one.label, f"{one.confidence:.2f}") for one in found.listed]
-    told = len(found.listed)
-    caption = "Every error" if told == found.errors else f"Surest errors: {told} of {found.errors:,}"
+    listed = len(found.listed)
+    caption = "Every error" if listed == found.errors else f"Surest errors: {listed} of {found.errors:,}"
     return Table(caption, ("image", "labelled", "named", "confidence"), rows, (0, 1, 2))
 
 

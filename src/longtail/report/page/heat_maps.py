@@ -62,8 +62,8 @@ def _card(folder: Path, image: ExplainedImage) -> Card:
         )
     ]
     for number, (file, vote) in enumerate(zip(image.maps, image.experts, strict=True), 1):
-        told = f"where expert {number} sees {shown(image.shown)}; it says {shown(vote)}"
-        thumbs.append(Thumb(_read(folder, file), told, f"expert {number}: {vote}"))
+        alt = f"where expert {number} sees {shown(image.shown)}; it says {shown(vote)}"
+        thumbs.append(Thumb(_read(folder, file), alt, f"expert {number}: {vote}"))
     said = "rightly named" if name == label else f"taken for {label}"
     return Card(name, label, f"{said}, confidence {sure}; maps: what speaks for {image.shown}", thumbs)
 

@@ -54,10 +54,10 @@ def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tup
         foreign |= {key for key in theirs if key.startswith("method.") and key not in mine}
     for key in sorted((theirs.keys() | mine.keys()) - foreign):
         if theirs.get(key) != mine.get(key):
-            yield key, _told(key, theirs.get(key)), _told(key, mine.get(key))
+            yield key, _as_text(key, theirs.get(key)), _as_text(key, mine.get(key))
 
 
-def _told(key: str, value: Any) -> str:
+def _as_text(key: str, value: Any) -> str:
     """A value without the folders of a machine."""
     if key == "model.weights" and value is not None:
         return Path(value).name

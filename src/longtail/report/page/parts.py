@@ -48,12 +48,12 @@ class Thumb:
 
     Attributes:
         picture: the image.
-        told: what it shows, for those who do not see it.
+        alt: what it shows, for those who do not see it.
         caption: the words below it.
     """
 
     picture: Thumbnail
-    told: str
+    alt: str
     caption: str
 
 

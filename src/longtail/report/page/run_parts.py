@@ -168,9 +168,9 @@ def _series(found: Sequence[Any]) -> Table:
     step = -(-len(epochs) // SHOWN)
     kept = sorted({*epochs[::step], epochs[-1]}) if epochs else []
     values = [dict(zip(series.epochs, series.values, strict=True)) for series in found]
-    told = [cent if series.kind == "score" else _number for series in found]
+    formats = [cent if series.kind == "score" else _number for series in found]
     rows = [
-        (str(epoch), *(tell(value.get(epoch)) for tell, value in zip(told, values, strict=True)))
+        (str(epoch), *(tell(value.get(epoch)) for tell, value in zip(formats, values, strict=True)))
         for epoch in kept
     ]
     return Table("Over epochs", ("epoch", *(series.name.replace("_", " ") for series in found)), rows)
@@ -228,8 +228,8 @@ def next_steps(steps: Sequence[Step]) -> Mapping[str, Any]:
 
 def _list(noun: str, text: str, names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    told = ", ".join(shown(name) for name in names[:SHOWN])
-    return f"{text}: {counted(len(names), noun)}: {told}{more}."
+    listed = ", ".join(shown(name) for name in names[:SHOWN])
+    return f"{text}: {counted(len(names), noun)}: {listed}{more}."
 
 
 def _with_reasons(entries: Sequence[tuple[str, str]]) -> list[str]:

@@ -205,12 +205,12 @@
   }
 
   function matrix({ names, tested, cells }) {
-    const box = $("matrix"), told = $("matrix-told"), mark = $("matrix-mark"), size = names.length;
+    const box = $("matrix"), says = $("matrix-says"), mark = $("matrix-mark"), size = names.length;
     let place = -1;
     function tell(next) {
       place = Math.max(0, Math.min(cells.length - 1, next));
       const [row, column, count] = cells[place];
-      told.textContent = `${names[row]} as ${names[column]}: ${count} of ${tested[row]}`;
+      says.textContent = `${names[row]} as ${names[column]}: ${count} of ${tested[row]}`;
       mark.setAttribute("x", column);
       mark.setAttribute("y", row);
       mark.removeAttribute("visibility");

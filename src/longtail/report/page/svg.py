@@ -88,10 +88,10 @@ def to_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     }
     body = "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
     opening = " ".join(f'{key}="{escape(value)}"' for key, value in root.attrib.items())
-    told = (
+    labels = (
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
     )
-    return Markup(f"<svg {opening}>{told}{body}</svg>")
+    return Markup(f"<svg {opening}>{labels}{body}</svg>")
 
 
 def _prune(parent: ElementTree.Element) -> None:

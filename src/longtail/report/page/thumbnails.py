@@ -129,7 +129,9 @@ def _listings(run: Run) -> tuple[list[Listing], Framing]:
 
 def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int, framing: Framing) -> None:
     names = set(wanted) - found.found.keys()
-    rows = np.array([row for row, name in enumerate(listing.ids) if _told(name) in names], dtype=np.int64)
+    rows = np.array(
+        [row for row, name in enumerate(listing.ids) if _short_name(name) in names], dtype=np.int64
+    )
     if not len(rows):
         return
     pictures: Sequence[object] = list(
@@ -137,9 +139,9 @@ def _add(found: Thumbnails, listing: Listing, wanted: Iterable[str], bits: int, 
     )
     for row, pixels in zip(rows.tolist(), pictures, strict=True):
         if not isinstance(pixels, UnreadableError):
-            found.found.setdefault(_told(listing.ids[row]), thumbnail(np.asarray(pixels), framing))
+            found.found.setdefault(_short_name(listing.ids[row]), thumbnail(np.asarray(pixels), framing))
 
 
-def _told(name: str) -> str:
+def _short_name(name: str) -> str:
     """A file's name as predictions.parquet writes it."""
     return name.encode("utf-8", "backslashreplace").decode()
