@@ -83,9 +83,9 @@ class Comparing:
     def run(self) -> str | None:
         """Try what there is time for; returns why nothing was compared, where that is so."""
         if not self.wanted and self.heads is None:
-            return "all that would be compared was asked for"
+            return "all settings that could be compared were asked for"
         if not len(self.division.held):
-            return "no class has images to spare"
+            return "no class has enough images to hold some out"
         images = len(fewer(self.division, self.data, FEW, self.seed).rows)  # more than FEW where classes are
         least = self._needs(self.timing, images, self._fewest)
         most = self.seconds / least
@@ -93,7 +93,7 @@ class Comparing:
         if most < fewest:
             trainings = "two short trainings" if fewest == 2 else "a short training"
             return (
-                f"the {duration(max(0.0, self.seconds))} that are left to compare in are too few for {trainings} of "
+                f"{duration(max(0.0, self.seconds))} are left for comparisons, too few for {trainings} of "
                 f"{duration(least)} ({counted(self._fewest, 'epoch')} of {images:,} images, and the "
                 f"{len(self.division.held):,} to judge by)"
             )
@@ -101,7 +101,7 @@ class Comparing:
         each = self.seconds / (len(self.wanted) + 1)
         for candidate in (SUGGESTED, *self.wanted):
             if not self._try(candidate, each):
-                return "the machine is slower than the timed steps said" if candidate is SUGGESTED else None
+                return "the machine became slower than in the timed steps" if candidate is SUGGESTED else None
             if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
                 break
         return None

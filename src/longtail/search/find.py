@@ -25,7 +25,7 @@ SMALLEST = (
     100  # training images below which nothing is compared: held-out images are too few to tell settings apart
 )
 
-UNEVEN = "the best of many, trained to the end, beside few and short fine-tunings, which favours the features"
+UNEVEN = "the best of many classifiers against few short fine-tunings, which favours the features"
 
 
 @dataclass(frozen=True)
@@ -115,25 +115,24 @@ def _frozen(
     if gain is None:
         return f"{name}; fine-tuning was not compared: {why_not}"
     if gain.is_better:
-        return f"{name}, better than short fine-tunings beyond chance ({UNEVEN})"
+        return f"{name}: better than short fine-tunings, beyond chance ({UNEVEN})"
     fits = timing.epochs_within(left, 0)
     if gain.high < 0 or fits >= min(GOOD, wanted):
         return None
     return (
-        f"{name}, by rule: {_undecided(gain)} them and short fine-tunings ({UNEVEN}), and features are cheaper where "
-        f"{duration(max(0.0, left))} are too short for more than {counted(fits, 'epoch')} of fine-tuning"
+        f"{name}: a tie with short fine-tunings ({_points(gain)}); a tie goes to features, which are cheaper, where "
+        f"the time left ({duration(max(0.0, left))}) allows only {counted(fits, 'epoch')} of fine-tuning"
     )
 
 
-def _undecided(gain: Difference) -> str:
-    ends = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-    return f"the evidence does not decide (a tie: the difference, {ends} points of macro recall, holds 0) between"
+def _points(gain: Difference) -> str:
+    return f"difference {100 * gain.low:+.1f} to {100 * gain.high:+.1f} points of macro recall"
 
 
 def _untried(search: Comparing | None) -> list[str]:
     """What would have been tried, had there been time."""
     missing = [] if search is None else search.untried
-    return [f"not tried, for want of time: {', '.join(missing)}"] if missing else []
+    return [f"not tried, no time: {', '.join(missing)}"] if missing else []
 
 
 def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:
@@ -142,10 +141,10 @@ def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:
     if gain is None:
         return []
     if gain.high < 0:
-        return [f"fine-tuned: better than {FEATURES} beyond chance, although {UNEVEN}"]
+        return [f"fine-tuned: better than {FEATURES}, beyond chance"]
     return [
-        f"fine-tuned, by rule: {_undecided(gain)} {FEATURES} and a short fine-tuning ({UNEVEN}), and there is time for "
-        "a long one"
+        f"fine-tuned: a tie with {FEATURES} ({_points(gain)}); a tie goes to fine-tuning where the time allows "
+        f"{GOOD} epochs or all"
     ]
 
 
@@ -154,15 +153,15 @@ def _too_long(seconds: float, left: float, budget: Budget) -> list[str]:
     if seconds <= left:
         return []
     return [
-        f"this will take {duration(seconds - max(0.0, left))} longer than is left of {budget.minutes:g} min: every "
-        "image, those of validation and test too, needs its features"
+        f"this will exceed the {budget.minutes:g} min by {duration(seconds - max(0.0, left))}: the features of every "
+        "image have to be computed, those of validation and test images too"
     ]
 
 
 def _length(recipe: Recipe, seconds: float) -> str:
     """How long a run on features takes."""
     return (
-        f"training takes about {duration(seconds)} (features of the images that have none yet, then "
+        f"training takes about {duration(seconds)} (features that are not stored yet, then "
         f"{counted(recipe.optim.epochs, 'epoch')} of the classifiers)"
     )
 
@@ -173,7 +172,7 @@ def _why_not(data: LongTailData, budget: Budget) -> str | None:
     if number < SMALLEST:
         return f"there are {number:,} training images, too few to hold some out"
     if budget.left < FEWEST:
-        return f"{duration(max(0.0, budget.left))} of {budget.minutes:g} min are left, too few to compare settings in"
+        return f"{duration(max(0.0, budget.left))} of {budget.minutes:g} min are left, too few to compare settings"
     return None
 
 
@@ -188,10 +187,7 @@ def _why(chosen: Sequence[Candidate], trials: Sequence[Trial], why_not: str | No
     if len(trials) == 1:
         return ["chosen: the suggested settings; there was no time to try others"]
     ties = sum(trial.verdict == "tie" for trial in trials)
-    tied = (
-        f" (of {ties}, the interval of the difference holds 0: there the evidence does not decide, and the suggested "
-        "settings are taken by rule, as the simpler ones)"
-    )
+    tied = f" ({ties} within chance: a tie goes to the suggested settings, which are simpler)"
     return [
         f"chosen: the suggested settings; nothing that was tried is better beyond chance{tied if ties else ''}"
     ]

@@ -91,7 +91,7 @@ def frozen(recipe: Recipe, given: Mapping[str, Any]) -> Recipe | str:
     """
     m = recipe.model
     if not (m.pretrained or m.weights):
-        return f"{m.name} begins with fresh weights"
+        return f"{m.name} begins with random weights"
     asked = [key for key in given if key.startswith(("model.", "method.", "optim.")) and key not in OPEN]
     if asked:
         return f"{', '.join(asked)} was asked for"

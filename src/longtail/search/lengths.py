@@ -25,7 +25,7 @@ def fitted(
         and evaluating > EVALUATED * min(left, timing.run(wanted, 0))
     ):
         recipe, every = changed(recipe, {"run.evaluate_every": 0}), 0
-        reasons.append("evaluated after the last epoch alone: more would take a good part of the time")
+        reasons.append("evaluated only after the last epoch, to save time")
     fits = timing.epochs_within(left, every)
     fewest = len(recipe.stages())
     epochs = max(fewest, min(wanted, fits))
@@ -39,11 +39,11 @@ def fitted(
         recipe = scaled(recipe, epochs)
         whole = duration(timing.run(wanted, every))
         reasons.append(
-            f"cut: {counted(epochs, 'epoch')} instead of {wanted}, which would take {whole}; --minutes gives it more"
+            f"cut: {counted(epochs, 'epoch')} instead of {wanted}, which take {whole}; give more --minutes for all"
         )
     if fits < epochs:
         reasons.append(
-            f"{counted(epochs, 'epoch')} will take longer than is left of {minutes:g} min; fewer cannot be trained"
+            f"{counted(epochs, 'epoch')} will take longer than is left of {minutes:g} min; fewer are not possible"
         )
     speed = f"{1000 * timing.image:.3g} ms an image on {timing.where}, timed"
     reasons.append(

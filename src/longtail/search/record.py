@@ -90,19 +90,18 @@ class Search:
         return {"format": FORMAT} | asdict(replace(self, trials=(), heads=())) | rows
 
     def lines(self) -> Iterator[str]:
-        """What to tell about it."""
+        """The lines about it, for people."""
         if self.heads:
             yield (
-                f"classifiers on features compared on {self.head_images:,} training images, each judged by one that "
-                "did not see it; the first has the least log loss, averaged over classes (macro recall in %, 95 % "
-                "intervals, difference to the first):"
+                f"classifiers on features, cross-validated on {self.head_images:,} training images; the first has the "
+                "least log loss, averaged over classes (macro recall in %, 95 % intervals, difference to the first):"
             )
             width = max(len(one.name) for one in self.heads)
             yield from (f"  {_row(one, width)}" for one in self.heads)
         if self.trials:
             yield (
                 f"compared on {self.images:,} training images that were held out for this "
-                "(macro recall in %, 95 % intervals; test images are not looked at):"
+                "(macro recall in %, 95 % intervals; test images are not used):"
             )
             width = max(len(one.name) for one in self.trials)
             yield from (f"  {_row(one, width)}" for one in self.trials)

@@ -25,18 +25,23 @@ def search(run: Run) -> dict[str, Any] | None:
     if found.heads:
         best = next((one for one in found.heads if one.chosen), found.heads[0])
         said.append(
-            f"Classifiers on features of the frozen network were compared first, on {found.head_images:,} training "
-            f"images, each judged by one that did not see it: of {len(found.heads)} kinds, {best.name} has the least "
-            f"log loss, and macro recall {_row(best)[1]} %."
+            f"Classifiers on features of the frozen network were compared first, by cross-validation on "
+            f"{found.head_images:,} training images: of {len(found.heads)} kinds, {best.name} has the least log loss, "
+            f"and macro recall {_row(best)[1]} %."
         )
     table, heads = None, [_table(part, "difference to the first") for part in _halves(found.heads)]
     if found.trials:
         said.append(
-            "Each of these was trained for a short time on a part of the training images, and judged on the same "
-            f"{found.images:,} others. Test images were not looked at. A difference whose interval holds 0 is a tie: "
-            "the evidence does not decide, and the suggested settings, which are simpler, are taken by rule."
+            "Each of these was trained for a short time on some of the training images, and judged on the same "
+            f"{found.images:,} others. Test images were not used. A difference whose interval includes 0 is a tie, "
+            "and a tie goes to the suggested settings, which are simpler."
         )
         table = _table(found.trials, "difference to the suggestion")
+    if found.heads and found.trials:
+        said.append(
+            "Comparing classifiers on features with fine-tuning favours the features: the best of many classifiers, "
+            "fitted to the end, against few short fine-tunings."
+        )
     return {
         "sentences": [*said, *(f"{line[:1].upper()}{line[1:]}." for line in found.reasons)],
         "heads": heads,
