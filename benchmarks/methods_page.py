@@ -12,16 +12,16 @@ STUDY = "table1"
 MEASURED = ("table1", "table1-mini")
 HEAD = """# Methods
 
-This page is made by `python benchmarks/tables.py` from the methods that are there, the recipes that are shipped, the
-study `table1` and the result files. Figures are top-1 accuracy in per cent on CIFAR-100-LT with imbalance factor 100
-and ResNet-32. *Published* is what the method's authors or the ICL paper print, for the published setting: other
-lengths, augmentations and widths, and often the best epoch on the test images. *Measured* is ours at an equal budget:
-the same epochs, images, augmentation and batch for all ([](studies.md)), the last epoch.
+This page is made by `python benchmarks/tables.py` from the methods, the shipped recipes, the study `table1` and the
+result files. Figures are top-1 accuracy in per cent on CIFAR-100-LT with imbalance factor 100 and ResNet-32.
+*Published* is the figure of the method's authors or of the ICL paper, in the published setting: other lengths,
+augmentations and widths, and often the best epoch on the test images. *Measured* is our own, at an equal budget: the
+same epochs, images, augmentation and batch size for all ([](studies.md)), the last epoch.
 
-Each runs by `longtail train RECIPE`, or in the place of another recipe's method by `--method NAME`
-([](generated/methods.md) has the keys of each). Two are left out: TLC (Li et al., CVPR 2022), because its released
-prediction is a softmax over the images of a batch, so that what it says of an image depends on the images beside it;
-and RIDE's router, which saves computing and lowers accuracy, and so is no method of training.
+Each method is run by `longtail train RECIPE`, or by `--method NAME` in place of another recipe's method
+([](generated/methods.md) has the keys of each). Two methods are left out: TLC (Li et al., CVPR 2022), because its
+released prediction is a softmax over the images of a batch, so the prediction for an image depends on the other images
+of the batch; and RIDE's router, which saves computation and lowers accuracy, and so is not a training method.
 """
 
 

@@ -1,4 +1,4 @@
-"""Numerical ground shared by the losses: full precision under autocast, unit vectors safe at zero."""
+"""Numerical helpers of the losses: full precision under autocast, unit vectors that are safe at zero."""
 
 import torch
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Groups of classes by their training images, never by the order of the classes. Made once, before training."""
+"""Groups of classes by their number of training images, whatever the order of the classes; made before training."""
 
 from collections.abc import Sequence
 from itertools import pairwise

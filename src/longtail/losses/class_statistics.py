@@ -1,4 +1,4 @@
-"""How the features of each class spread, and logits as if features had been drawn from that spread."""
+"""Mean and covariance of the features of each class, and implicit semantic data augmentation from them."""
 
 import torch
 from jaxtyping import Float, Int
@@ -8,7 +8,7 @@ from longtail.losses._numeric import upcast, without_autocast
 
 
 class ClassStatistics(nn.Module):
-    """Mean and covariance of the features of each class for each expert, over all that was ever seen.
+    """Running mean and covariance of the features of each class for each expert, over all batches so far.
 
     Batches are joined exactly: the state is that of all features seen, each weighing the same, up to rounding.
     Covariances are divided by the number of features, not by one less. An update costs
@@ -80,7 +80,7 @@ def implicit_augmentation(
     shifts: Float[Tensor, "m c d"] | None = None,
     shift_strength: float = 0.0,
 ) -> Float[Tensor, "m b c"]:
-    """Logits of a linear classifier whose features were drawn from N(h, strength * cov_y), without drawing.
+    """Logits of a linear classifier as if features were drawn from N(h, strength * cov_y), in closed form.
 
     z_c + strength / 2 * v^T cov_y v + shift_strength * v^T shift_y with v = w_c - w_y: their cross-entropy bounds
     the mean one over infinitely many draws from above.

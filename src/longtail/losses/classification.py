@@ -1,4 +1,4 @@
-"""Losses between the logits and the labels, one value per expert, and how experts compete through them."""
+"""Classification losses, one value per expert, and the parallel loss by which experts compete."""
 
 import torch
 from jaxtyping import Float, Int
@@ -154,7 +154,7 @@ def logit_adjust(
 def spread_adjustments(
     class_counts: Int[Tensor, " c"], num_experts: int, first: float, last: float
 ) -> Float[Tensor, "{num_experts} c"]:
-    """What to add to the logits of experts that are each fit for a class prior of their own: tau_m * log n_c.
+    """Logit adjustments tau_m * log n_c of experts that are each trained for a class prior of their own.
 
     Args:
         class_counts: (C,) training images of each class; a class without any counts as one image.

@@ -1,4 +1,4 @@
-"""Contrast each feature with the prototypes of the classes that its expert confuses with its own."""
+"""Confusion contrastive loss: features against the prototypes of the classes that are most confused with their own."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Collaboration: experts learn from each other's predictions.
+"""Mutual distillation: each expert learns from the predictions of the others.
 
 KL(p || q) = sum_c p_c (log p_c - log q_c): p teaches, q learns. Sums over pairs cost O(M), not O(M^2), because
 the terms of one teacher need only a sum of log-probabilities; the pair of an expert with itself adds nothing.
@@ -143,7 +143,7 @@ def kl_divergence(
     weight: Float[Tensor, "m b"] | Float[Tensor, " b"] | None = None,
     normalise: bool = False,
 ) -> Float[Tensor, " m"]:
-    """Distillation from given logits: KL(softmax(teacher) || softmax(learner)) of each expert.
+    """Distillation from given teacher logits: KL(softmax(teacher) || softmax(learner)) of each expert.
 
     Args:
         teacher: (M, B, C) logits, or (1, B, C) for all experts; finite. Gradients flow: detach it to stop them.

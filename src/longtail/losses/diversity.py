@@ -1,4 +1,4 @@
-"""Diversity: how alike the experts' features of the same image are. All of it is minimised."""
+"""Diversity losses: the similarity of the experts' features of the same image, which training minimises."""
 
 import torch
 from jaxtyping import Float

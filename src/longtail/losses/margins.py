@@ -1,4 +1,4 @@
-"""Margins: the target's cosine has to win by a distance that grows as its class gets rarer."""
+"""Margin losses: the target's cosine has to exceed the others by a margin that is larger for rarer classes."""
 
 import torch
 from jaxtyping import Float, Int

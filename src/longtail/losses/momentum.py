@@ -1,4 +1,4 @@
-"""A network that follows another one slowly, and a queue of the features it has made."""
+"""A moving-average copy of a network (momentum encoder), and a queue of its features as keys."""
 
 import copy
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Small networks between the experts' features and a contrastive loss."""
+"""Projection heads between the experts' features and a contrastive loss."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Contrast of features with features by their labels, and which pairs of them are positive."""
+"""Supervised contrastive losses between features, and the choice of positive pairs."""
 
 from typing import Literal
 

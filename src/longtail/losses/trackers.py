@@ -1,4 +1,4 @@
-"""What the losses remember between batches: which classes are confused, and where each class lies.
+"""Statistics between batches: a running confusion matrix and a prototype (mean feature) of each class.
 
 State is in registered buffers, so it is saved, restored and moved with its module. Updates take no gradient,
 need no host synchronisation and have fixed shapes. Every process that applies the same updates holds the same

@@ -1,4 +1,4 @@
-"""Weights of classes, and cross-entropies that weigh their samples or share them between two labels."""
+"""Class weights, and cross-entropies with sample weights or with two mixed labels."""
 
 import math
 from typing import Literal

@@ -1,4 +1,4 @@
-"""One file, one method. A file dropped here is found by the command line, the tests and the docs, without an edit.
+"""Methods, one file each; a new file is found by the command line, the tests and the docs without registration.
 
 Methods may live elsewhere as well: in folders that the environment variable LONGTAIL_METHODS names (separated as in
 PATH), and in packages that an installed distribution names under the entry point `longtail.methods`.

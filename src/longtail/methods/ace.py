@@ -31,7 +31,7 @@ LOW = -1e4  # the logit of what shall have no mass
 
 
 class ACE(Method):
-    """Experts for nested sets of classes that keep silent about others; the first alone trains what they share."""
+    """Experts for nested subsets of classes, silent on all others; only the first trains the shared trunk."""
 
     paper = 'Cai et al., "ACE: Ally Complementary Experts for Solving Long-Tailed Recognition in One-Shot", ICCV 2021, '
     paper += "arXiv:2108.02385 (re-derived)"

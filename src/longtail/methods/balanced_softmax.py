@@ -11,7 +11,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BalancedSoftmax(Method):
-    """Cross-entropy of logits raised by tau * log(class count): the bare logits are fit for balanced classes."""
+    """Cross-entropy with tau * log(class count) added to the logits; plain logits are used for prediction."""
 
     paper = 'Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020, arXiv:2007.10740'
 

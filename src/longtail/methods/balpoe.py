@@ -23,7 +23,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BalPoE(Method):
-    """Experts for class priors around the balanced one, calibrated by mixup; their product is fit for balanced ones."""
+    """Experts trained with different logit adjustments and mixup; their product is calibrated for balanced classes."""
 
     paper = 'Sanchez Aimar et al., "Balanced Product of Calibrated Experts for Long-Tailed Recognition", CVPR 2023, '
     paper += "arXiv:2206.05260"

@@ -28,7 +28,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BBN(Method):
-    """Two branches, one of images as they come and one of rare classes most, from the first to the second over time."""
+    """Two branches, with uniform and with rare-class sampling; the weight moves from the first to the second."""
 
     paper = 'Zhou et al., "BBN: Bilateral-Branch Network with Cumulative Learning for Long-Tailed Visual Recognition", '
     paper += "CVPR 2020, arXiv:1912.02413"

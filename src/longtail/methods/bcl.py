@@ -28,7 +28,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class BCL(Method):
-    """Logit adjustment, and contrast of two more views with each other and class centres, each class counting once."""
+    """Logit adjustment plus a class-balanced supervised contrastive loss between two more views and class centres."""
 
     paper = 'Zhu et al., "Balanced Contrastive Learning for Long-Tailed Visual Recognition", CVPR 2022, '
     paper += "arXiv:2207.09052"

@@ -18,7 +18,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class ClassBalanced(Method):
-    """Cross-entropy in which an image weighs one over the effective number of images of its class."""
+    """Cross-entropy weighted by the inverse of the effective number of images of each class."""
 
     paper = (
         'Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, arXiv:1901.05555'

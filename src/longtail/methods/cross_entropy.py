@@ -11,7 +11,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class CrossEntropy(Method):
-    """Cross-entropy on images as they come; with M experts each is trained on its own and their logits are averaged."""
+    """Plain cross-entropy; M experts are trained each with its own loss, and their logits are averaged."""
 
     def phase(self, progress: Progress) -> str:
         return progress.stage

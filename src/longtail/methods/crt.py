@@ -1,4 +1,4 @@
-"""Classifier re-training, cRT (Kang et al. 2020): features from plain training, then a fresh balanced classifier.
+"""Classifier re-training, cRT (Kang et al. 2020): features from plain training, then a new balanced classifier.
 
 The first stage is cross-entropy on images as they come. The second freezes the features, batch norm's statistics
 included, and trains a fresh bank of classifiers by cross-entropy on class-balanced samples, under a cosine from
@@ -19,7 +19,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class ClassifierRetraining(Method):
-    """Plain training, then a fresh classifier on frozen features, from class-balanced samples."""
+    """Plain training, then a new classifier on frozen features, with class-balanced sampling."""
 
     paper = 'Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, '
     paper += "arXiv:1910.09217"

@@ -31,7 +31,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class DBNMix(Method):
-    """Two branches: one sees more of the images as they come, the other more of balanced classes, mixed by mixup.
+    """Two branches on mixup of uniformly and class-balanced sampled images, each with more of one of the two.
 
     Rare classes have a temperature of their own in training.
     """

@@ -17,7 +17,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class Focal(Method):
-    """Cross-entropy that looks less at images which are already classified well."""
+    """Cross-entropy weighted by (1 - p)^gamma, so that images that are already classified well count less."""
 
     paper = 'Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002'
 

@@ -30,7 +30,7 @@ NOISE_SLOT = 2
 
 
 class GaussianClouded(Method):
-    """Cosines of rare classes are lowered by noise, on mixed images; then balanced training of the classifiers."""
+    """Cosine classifier with noise that lowers the logits of rare classes, on mixup; then a balanced classifier."""
 
     paper = (
         'Li, Cheung and Lu, "Long-tailed Visual Recognition via Gaussian Clouded Logit Adjustment", CVPR 2022'

@@ -31,7 +31,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class GLMC(Method):
-    """Features of a mixup and a CutMix image agree, and a classifier of rare classes takes over from a plain one."""
+    """Consistent features for a mixup and a CutMix image; the loss shifts from a plain to a rebalanced classifier."""
 
     paper = 'Du et al., "Global and Local Mixture Consistency Cumulative Learning for Long-tailed Visual '
     paper += 'Recognitions", CVPR 2023, arXiv:2305.08661'

@@ -1,4 +1,4 @@
-"""Head-to-tail fusion, H2T (Li et al. 2024): the classifier is tuned on features with channels of frequent images.
+"""Head-to-tail fusion, H2T (Li et al. 2024): classifiers trained on features fused with channels of other images.
 
 Stage one is plain training on mixed images (mixup, alpha = 1). Stage two goes on with the same classifiers alone. Its
 images x come from class-balanced sampling, and with each batch comes another as large, x', drawn as images come. A
@@ -25,7 +25,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class HeadToTail(Method):
-    """Training on mixed images, then of the classifiers on balanced images with some channels of others'."""
+    """Mixup training, then classifiers on class-balanced images with some feature channels from other images."""
 
     paper = 'Li et al., "Feature Fusion from Head to Tail for Long-Tailed Visual Recognition", AAAI 2024, '
     paper += "arXiv:2306.06963"

@@ -1,4 +1,4 @@
-"""Influence-balanced loss, IB (Park et al. 2021): late in training images that move the classifier much count less.
+"""Influence-balanced loss, IB (Park et al. 2021): late in training, images with a large influence count less.
 
 Before `start` the loss is cross-entropy. From then on it is mean_b of w_y CE_b * alpha / (g_b + epsilon), where
 g_b = |p - onehot(y)|_1 |h|_1 is the size of the gradient that the classifier gets from the image and h its feature.
@@ -24,7 +24,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class InfluenceBalanced(Method):
-    """Cross-entropy, then cross-entropy over the size of the gradient that an image gives the classifier."""
+    """Cross-entropy; later each image is weighted by the inverse of the gradient that it gives the classifier."""
 
     paper = 'Park et al., "Influence-Balanced Loss for Imbalanced Visual Classification", ICCV 2021, arXiv:2110.02444'
     weight: Tensor

@@ -22,7 +22,7 @@ DISTILLATION = {
 
 
 class ICL(Method):
-    """Diverse experts that compete as parallel resistors, teach each other and shun their most confused classes.
+    """Mixture of experts with parallel loss, mutual distillation, feature diversity and confusion-aware contrast.
 
     The feature stage adds competition, distillation, early diversity and late contrast; the classifier stage freezes
     the features and trains a fresh bank of classifiers with logit adjustment.

@@ -1,4 +1,4 @@
-"""Key-point sensitive loss, KPS (Li et al. 2022): larger cosines are asked of frequent classes, margins of rare ones.
+"""Key-point sensitive loss, KPS (Li et al. 2022): cosine factors for frequent classes, margins for rare ones.
 
 On a cosine classifier the loss is the cross-entropy of S (a_c cos_c - m_y [c = y]), with
 a_c = log(50 n_c / n_min) / log 50, which is 1 for the smallest class, and m_c = max_margin a_r(c) / max a, where r(c)
@@ -28,7 +28,7 @@ RATIO = 50.0
 
 
 class KeyPointSensitive(Method):
-    """Cosines of frequent classes count more and rare targets have a margin; later, rare images have a larger scale."""
+    """Cosine softmax with larger factors for frequent classes and margins for rare ones; later with class scales."""
 
     paper = 'Li et al., "Key Point Sensitive Loss for Long-Tailed Visual Recognition", IEEE TPAMI 2022'
     needs = MappingProxyType({"head": "cosine"})

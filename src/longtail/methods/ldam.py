@@ -22,7 +22,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class LDAM(Method):
-    """The target's cosine has to win by a margin that is larger for rare classes; late in training these weigh more."""
+    """Cosine softmax with margins that are larger for rare classes; late in training, class weights (DRW)."""
 
     paper = (
         'Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", NeurIPS 2019, '

@@ -25,7 +25,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class LGLA(Method):
-    """An expert for each group of classes, and one for the inverted long tail; hard images count more."""
+    """An expert for each group of classes and one for the inverse class prior; hard images have more weight."""
 
     paper = 'Tao et al., "Local and Global Logit Adjustments for Long-Tailed Learning", ICCV 2023'
     needs = MappingProxyType({"head": "cosine"})

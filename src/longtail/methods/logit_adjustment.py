@@ -1,4 +1,4 @@
-"""Post-hoc logit adjustment (Menon et al. 2021): plain training, then the training prior is taken out of the logits."""
+"""Post-hoc logit adjustment (Menon et al. 2021): plain training, then the log class prior is subtracted from logits."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class LogitAdjustment(Method):
-    """Cross-entropy in training; predictions from the mean logits minus tau * log(class count)."""
+    """Cross-entropy in training; for prediction, tau * log(class count) is subtracted from the mean logits."""
 
     paper = 'Menon et al., "Long-Tail Learning via Logit Adjustment", ICLR 2021, arXiv:2007.07314'
 

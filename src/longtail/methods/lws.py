@@ -1,4 +1,4 @@
-"""Learnable weight scaling, LWS (Kang et al. 2020): after plain training one factor for each class's logit.
+"""Learnable weight scaling, LWS (Kang et al. 2020): plain training, then one scale for each class's logit.
 
 The first stage is cross-entropy on images as they come. The second freezes the network, classifiers and batch norm's
 statistics included, and trains the factors f_c, 1 at first, by cross-entropy of f_c z_c on class-balanced samples,
@@ -20,7 +20,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class LearnableWeightScaling(Method):
-    """Plain training, then one factor for each class's logit, from class-balanced samples."""
+    """Plain training, then one learned scale for each class's logit, with class-balanced sampling."""
 
     paper = 'Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, '
     paper += "arXiv:1910.09217"

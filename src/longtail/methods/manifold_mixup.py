@@ -18,7 +18,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class ManifoldMixup(Method):
-    """Cross-entropy on features that are mixed of two images', with the labels mixed alike."""
+    """Cross-entropy on mixup of the features of two images, with their labels mixed in the same ratio."""
 
     paper = (
         'Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States", ICML 2019, '

@@ -23,7 +23,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class MDCS(Method):
-    """Experts for class priors from head to tail; strongly augmented images learn what is known of weak ones."""
+    """Experts for class priors from head to tail, with self-distillation from weakly to strongly augmented views."""
 
     paper = 'Zhao et al., "MDCS: More Diverse Experts with Consistency Self-distillation for Long-tailed Recognition", '
     paper += "ICCV 2023, arXiv:2308.09917"

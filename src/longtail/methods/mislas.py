@@ -1,4 +1,4 @@
-"""MiSLAS (Zhong et al. 2021): features from mixed images, then class factors under label-aware smoothing.
+"""MiSLAS (Zhong et al. 2021): features from mixup, then class scales with label-aware smoothing.
 
 Stage one is mixup (alpha = 1). Stage two, on class-balanced samples, freezes the features while batch norm goes on
 using and updating batch statistics ("shifted batch norm"), and trains a factor f_c of each class's logit, 1 at first,
@@ -27,7 +27,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class MiSLAS(Method):
-    """Training on mixed images, then class factors on balanced images, frequent labels being smoothed more."""
+    """Mixup training, then class scales with balanced sampling and label smoothing, stronger for frequent classes."""
 
     paper = 'Zhong et al., "Improving Calibration for Long-Tailed Recognition", CVPR 2021, arXiv:2104.00466'
     mixes_images = True

@@ -21,7 +21,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class Mixup(Method):
-    """Cross-entropy on images that are mixed of two, with the labels mixed alike."""
+    """Cross-entropy on weighted means of two images, with their labels mixed in the same ratio."""
 
     paper = 'Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, arXiv:1710.09412'
     mixes_images = True

@@ -24,7 +24,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class NCL(Method):
-    """Complete networks that teach each other, over all classes and again over the hardest ones."""
+    """Several networks with mutual distillation, over all classes and over the hardest classes of each image."""
 
     paper = 'Li et al., "Nested Collaborative Learning for Long-Tailed Visual Recognition", CVPR 2022, arXiv:2203.15359'
 

@@ -24,7 +24,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class NCLPlus(Method):
-    """Complete networks that agree with each other, and with themselves on four views of an image."""
+    """Several networks with mutual distillation, and with self-distillation between four views of an image."""
 
     paper = 'Tan et al., "NCL++: Nested Collaborative Learning for Long-Tailed Visual Recognition", '
     paper += "Pattern Recognition 2024, arXiv:2306.16709"

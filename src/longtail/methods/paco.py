@@ -27,7 +27,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class PaCo(Method):
-    """One softmax over the logits of classes and the similarities to keys, which a slow copy of the network makes."""
+    """Contrastive loss with learned class centres: one softmax over logits and similarities to momentum keys."""
 
     paper = (
         'Cui et al., "Parametric Contrastive Learning", ICCV 2021, arXiv:2107.12028; of GPaCo "Generalized '

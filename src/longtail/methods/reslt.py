@@ -25,7 +25,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class ResLT(Method):
-    """A branch for all classes, and two that add to it for smaller and for the smallest classes."""
+    """A branch for all classes plus two residual branches, for the smaller and for the smallest classes."""
 
     paper = 'Cui et al., "ResLT: Residual Learning for Long-Tailed Recognition", TPAMI 2022, arXiv:2101.10633'
     needs = MappingProxyType(

@@ -24,7 +24,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class RIDE(Method):
-    """Experts with margins and late class weights that are pushed away from their mean, most for small classes."""
+    """Experts with LDAM and deferred class weights, and a diversity loss that is stronger for small classes."""
 
     paper = (
         'Wang et al., "Long-tailed Recognition by Routing Diverse Distribution-Aware Experts", ICLR 2021, '

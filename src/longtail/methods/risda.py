@@ -1,4 +1,4 @@
-"""RISDA (Chen et al. 2022): the classifier is tuned as if rare classes spread like those that they are confused with.
+"""RISDA (Chen et al. 2022): implicit augmentation of rare classes with covariances of those they are confused with.
 
 Stage one is cross-entropy; it counts which classes are taken for which (KG: the rows, normalised, of the confusion
 matrix of its epoch with the best training accuracy). Stage two freezes the features and goes on with the same
@@ -31,7 +31,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class RISDA(Method):
-    """Plain training, then classifiers as if features of rare classes varied like those they are confused with."""
+    """Plain training, then implicit augmentation of rare classes with covariances of classes they are confused with."""
 
     paper = 'Chen et al., "Imagine by Reasoning: A Reasoning-Based Implicit Semantic Data Augmentation for '
     paper += 'Long-Tailed Classification", AAAI 2022, arXiv:2112.07928'

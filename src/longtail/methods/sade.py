@@ -22,7 +22,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class SADE(Method):
-    """Three experts for three class priors: that of training, balanced classes, and the tail as the head.
+    """Three experts for three class priors: that of training, the uniform one, and the inverse of training.
 
     The mean of their logits is fit for a mix in between.
     """

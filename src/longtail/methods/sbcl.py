@@ -38,7 +38,7 @@ BASE_TEMPERATURE = 0.07
 
 
 class SBCL(Method):
-    """Contrast between parts of classes that are as large as the smallest class, then a classifier by LDAM-DRW."""
+    """Contrastive loss on subclasses as large as the smallest class, then a classifier trained with LDAM-DRW."""
 
     paper = 'Hou et al., "Subclass-balancing Contrastive Learning for Long-tailed Recognition", ICCV 2023, '
     paper += "arXiv:2306.15925"

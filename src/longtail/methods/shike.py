@@ -27,7 +27,7 @@ LOW = -30.0  # the logit of what shall have no mass
 
 
 class SHIKE(Method):
-    """Experts that read different depths, teach each other and press down the hardest wrong class.
+    """Experts on features of different depths, with mutual distillation and suppression of the hardest wrong class.
 
     A second stage freezes the features and trains fresh classifiers with logit adjustment.
     """

@@ -27,7 +27,7 @@ GRID = tuple(step / 10 for step in range(21))
 
 
 class TauNormalisation(Method):
-    """Plain training, then each class's weights divided by a power of their length."""
+    """Plain training, then each class's classifier weights divided by their norm to the power tau."""
 
     paper = 'Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, '
     paper += "arXiv:1910.09217"

@@ -32,7 +32,7 @@ LOW = -30.0  # the logit of what shall have no mass
 
 
 class TCL(Method):
-    """Logit-adjusted experts that teach where they are right, most of all about classes that are learned badly.
+    """Logit-adjusted experts with distillation from those that are right, most for classes that are learned badly.
 
     Wrong classes above the label are calmed by what all experts say together.
     """

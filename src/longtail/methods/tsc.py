@@ -31,7 +31,7 @@ from longtail.types import Batch, InputError, ModelOutput, Progress
 
 
 class TSC(Method):
-    """Features from contrast with a few images of the class and with targets spread evenly, then a classifier.
+    """Supervised contrastive loss with few positives and evenly spread class targets, then a new classifier.
 
     Without targets it is KCL.
     """

@@ -24,7 +24,7 @@ from longtail.types import Batch, ModelOutput, Progress
 
 
 class WeightBalancing(Method):
-    """Plain training with strong weight decay, then class-balanced training of classifiers of bounded length."""
+    """Plain training with strong weight decay, then balanced training of classifiers with bounded weight norms."""
 
     paper = 'Alshammari et al., "Long-Tailed Recognition via Weight Balancing", CVPR 2022, arXiv:2203.14197'
     needs = MappingProxyType({"head": "linear"})

@@ -1,4 +1,4 @@
-"""Networks with M experts. They know no loss; whatever they are, they answer with `ModelOutput` (M, B, ...)."""
+"""Networks with M experts, which all return a `ModelOutput` with (M, B, ...); they know no loss."""
 
 from typing import TYPE_CHECKING
 

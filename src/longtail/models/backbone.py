@@ -139,7 +139,7 @@ class _Path(nn.Module):
 
 
 class ExpertBackbone(ExpertModel):
-    """A network of timm whose last stages are owned by M experts, each at first an equal copy.
+    """A network of timm in which M experts own the last stages, all starting as equal copies.
 
     Args:
         net: the network, with whatever weights; used up.

@@ -1,4 +1,4 @@
-"""A network from its options."""
+"""Builds a network from its options."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ def _backbone(options: ModelOptions, num_classes: int, begin: bool, more: Mappin
 
 
 def count_parameters(model: ExpertModel) -> int:
-    """Trainable numbers in a model with one bank of classifiers (further banks replace the first, they do not add)."""
+    """Trainable numbers in a model with one head bank (further head banks replace the first, they do not add)."""
     spare = [head for name, head in model.heads.items() if name != model.banks[0]]
     return sum(p.numel() for p in model.parameters()) - sum(
         p.numel() for head in spare for p in head.parameters()

@@ -1,4 +1,4 @@
-"""What a network costs to compute."""
+"""The cost of computing a network, in floating point operations."""
 
 from functools import cache
 

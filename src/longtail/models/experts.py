@@ -1,4 +1,4 @@
-"""What every network with M experts is: features of each expert, and banks of classifiers on top of them."""
+"""Base of all networks with M experts: features of each expert, and head banks on top of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ SIDE_PATHS = {"downsample", "shortcut", "se"}
 
 
 class ExpertModel(nn.Module, ABC):
-    """M experts with named banks of classifiers; a subclass builds trunk and branches, then calls `add_heads`.
+    """M experts with named head banks; a subclass builds trunk and branches, then calls `add_heads`.
 
     Attributes:
         num_classes: C.

@@ -1,4 +1,4 @@
-"""timm's networks taken apart into stem, stages and tail, family by family."""
+"""Splits timm's networks into stem, stages and tail, for each family."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The classifiers of a network whose backbone is frozen, as a model of its own: its images are stored features."""
+"""Neck and classifiers of a network with a frozen backbone, as a model whose inputs are stored features."""
 
 from collections.abc import Sequence
 

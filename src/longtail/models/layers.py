@@ -1,4 +1,4 @@
-"""The pieces of expert networks: convolution with batch norm, residual blocks, fusion gate, bank of classifiers."""
+"""Layers of expert networks: convolution with batch norm, residual blocks, fusion gate, head bank."""
 
 import copy
 import math
@@ -143,7 +143,7 @@ class FusionGate(nn.Sequential):
 
 
 class ExpertHeads(nn.Module):
-    """One bank of M classifiers, evaluated in one batched product.
+    """A head bank: M classifiers, computed in one batched product.
 
     Args:
         num_experts: M.

@@ -1,4 +1,4 @@
-"""How many places the last map of a network has, by its name; networks are built elsewhere, from PyTorch."""
+"""The size of a network's last feature map, by the network's name, without importing PyTorch."""
 
 import re
 

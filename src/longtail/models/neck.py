@@ -1,4 +1,4 @@
-"""What lies between a network's pooled features and the classifiers: standardisation, and a hidden layer an expert."""
+"""Between a network's pooled features and the classifiers: standardisation, and an optional hidden layer per expert."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Neck(nn.Module):
-    """Features with each channel standardised, then, where wanted, through a hidden layer of each expert's own.
+    """Standardises each channel of the features, and optionally applies a hidden layer for each expert.
 
     h = (f - mean) / deviation, and with H hidden units relu(W_m h + b_m). Mean and deviation are buffers: 0 and 1
     until `standardize` sets them, and never trained.

@@ -1,4 +1,4 @@
-"""ResNets whose last stages are owned by M experts: those for small images, ResNet-50 and ResNeXt-50."""
+"""ResNets in which M experts own the last stages: those for small images, ResNet-50 and ResNeXt-50."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from longtail.models.map_size import DEPTHS
 
 @dataclass(frozen=True)
 class Layout:
-    """What tells one ResNet from another.
+    """The structure of a ResNet: widths, blocks, stem.
 
     Attributes:
         blocks: residual blocks of each stage.
@@ -108,7 +108,7 @@ class _Path(nn.Module):
 
 
 class ExpertResNet(ExpertModel):
-    """A ResNet with a shared trunk, M experts and named banks of classifiers.
+    """A ResNet with a shared trunk, M experts and named head banks.
 
     Args:
         layout: which ResNet, one of `RESNETS`.

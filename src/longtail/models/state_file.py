@@ -1,4 +1,4 @@
-"""Tensors by name from a file that somebody else wrote; nothing in it is run."""
+"""Reads tensors by name from files of others, without running code in them."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Independent parts of a network on CUDA streams of their own."""
+"""Computes independent parts of a network on parallel CUDA streams."""
 
 from collections.abc import Callable, Sequence
 

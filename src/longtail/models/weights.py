@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: a file, an installed package, or timm's download."""
+"""Pretrained weights of a network: from a file, an installed package, or timm's download."""
 
 import importlib
 import re
