@@ -1,4 +1,4 @@
-"""Averages of the weights over steps or epochs, which are evaluated and shipped in their place."""
+"""Weight averaging over steps or epochs; the averaged weights are evaluated and saved."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from longtail.run_options import OptimOptions
 
 
 class WeightAverage:
-    """The average of a stage's weights: what is evaluated, written and, when the stage ends, gone on from.
+    """The average of a stage's weights: it is evaluated and saved, and the next stage starts from it.
 
     With `optim.ema` it moves after each step, by 1 - min(ema, (1 + t) / (10 + t)) towards the weights of step t of the
     stage; statistics of batch norm move along. With `optim.average_last` = K it is the mean of the weights at the end
@@ -98,7 +98,7 @@ class WeightAverage:
 
 
 class NoAverage(WeightAverage):
-    """Where the recipe asks for none."""
+    """No averaging, where the recipe asks for none."""
 
     def __init__(self) -> None:
         self.names, self.values, self.averages = [], [], []
@@ -108,7 +108,7 @@ class NoAverage(WeightAverage):
 def weight_average(
     model: nn.Module, own: dict[str, nn.Parameter], options: OptimOptions, stage: Stage
 ) -> WeightAverage:
-    """What the recipe asks for, over what the stage trains and the network's statistics.
+    """The average that the recipe asks for, over what the stage trains and the network's statistics.
 
     Args:
         model: the network, with the stage's parameters alone taking gradients.
@@ -125,7 +125,7 @@ def weight_average(
 
 @contextmanager
 def statistics_taken_again(model: nn.Module) -> Iterator[Callable[[], None]]:
-    """While it lasts, batch norms in training mode keep plain means over the batches that they see.
+    """A context in which batch norms in training mode recompute their statistics as plain means over the batches.
 
     Yields:
         What has to be called before each batch.
@@ -144,7 +144,7 @@ def statistics_taken_again(model: nn.Module) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def statistics_kept(model: nn.Module) -> Iterator[None]:
-    """While it lasts, no batch norm moves its running statistics."""
+    """A context in which batch norms do not change their running statistics."""
     with _own_momentum(model) as norms:
         for norm in norms:
             norm.momentum = 0.0

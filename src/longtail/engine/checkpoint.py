@@ -25,7 +25,7 @@ _WITH_TENSORS = ConfigDict(arbitrary_types_allowed=True)
 
 
 class RandomState(Record):
-    """See `random_state`."""
+    """The state of the random generators; see `random_state`."""
 
     model_config = _WITH_TENSORS
 
@@ -34,7 +34,7 @@ class RandomState(Record):
 
 
 class State(Record):
-    """What `save_state` keeps."""
+    """The content of a checkpoint; see `save_state`."""
 
     model_config = _WITH_TENSORS
 

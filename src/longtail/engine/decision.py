@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Decision:
-    """softmax(logits / temperature + log_ratio) is what a prediction goes by.
+    """Probabilities softmax(logits / temperature + log_ratio), on which predictions are based.
 
     The temperature comes first because it was fitted to the network's own logits: it says how much of their size is
     evidence. A class prior is a fact about the world in true log odds, which no temperature may shrink.

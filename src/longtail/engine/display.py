@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar at a terminal, one plain line an epoch elsewhere."""
+"""Display of a run: a progress bar at a terminal, otherwise one plain line per epoch."""
 
 import logging
 import sys

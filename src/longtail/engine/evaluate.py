@@ -1,4 +1,4 @@
-"""One pass over a split with folded batch norm: counts for the metrics and, where asked, every image's prediction."""
+"""Evaluation of a split in one pass, with folded batch norm: counts for the metrics and, where asked, predictions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from longtail.types import Batch
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of each image of a split, in order.
+    """The model's predictions for each image of a split, in order.
 
     Attributes:
         labels: (N, K) the K best class indices of all experts together, the most probable first, and of equal ones,
@@ -71,7 +71,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A split evaluated.
+    """The result of evaluating a split.
 
     Attributes:
         counts: sums without a temperature.
@@ -125,7 +125,7 @@ def evaluate(
     seen: Callable[[int], None] | None = None,
     views: int = 1,
 ) -> Evaluation:
-    """Evaluate a split whole; no statistic of the model or the method changes.
+    """Evaluate all of a split; no statistic of the model or the method changes.
 
     Args:
         bank: which bank of classifiers to ask.

@@ -1,4 +1,4 @@
-"""Stored features in the place of images: what a run on a frozen backbone shows its neck and classifiers."""
+"""Stored features in place of images, for training neck and classifiers on a frozen backbone."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the network, as it stands, makes of images that are not augmented: for surveys, and of validation images."""
+"""Features of images without augmentation by the current network: for surveys, and of validation images."""
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,7 @@ from longtail.types import Progress
 
 @torch.no_grad()
 def survey(job: Job, stage: Stage, progress: Progress) -> None:
-    """Show the method the training images before an epoch, where it asks for that."""
+    """Call the method's `survey` with features of all training images before an epoch, where it asks for that."""
     if progress.epoch in job.method.survey_epochs(stage):
         features = split_features(job, job.data.train)
         job.method.survey(features, job.data.train.targets.to(features.device), progress)
@@ -22,7 +22,7 @@ def survey(job: Job, stage: Stage, progress: Progress) -> None:
 
 @torch.no_grad()
 def held_out(job: Job, stage: Stage) -> HeldOut | None:
-    """The validation images as the trained network sees them; None where there are none."""
+    """Logits and features of the validation images by the trained network; None where there are none."""
     split = job.data.val
     if split is None:
         return None

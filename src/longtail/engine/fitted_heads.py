@@ -1,4 +1,4 @@
-"""Classifiers that begin fitted to the features of pretrained weights, instead of at random numbers."""
+"""Initial classifiers fitted to the features of pretrained weights, instead of random ones."""
 
 from typing import cast
 

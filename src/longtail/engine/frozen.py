@@ -1,4 +1,4 @@
-"""A run on a frozen backbone: features of all images once, then neck and classifiers on these."""
+"""Training on a frozen backbone: features of all images are computed once, then neck and classifiers are trained."""
 
 import time
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ READ_AS = ("fit", "bits", "draft")
 
 
 class Progress:
-    """Says how far the features are: a bar at a terminal, else a line every 15 seconds."""
+    """Shows how many features are computed: a bar at a terminal, else a line every 15 seconds."""
 
     def __init__(self, job: Job, total: int) -> None:
         self.display, self.total, self.done = job.display, total, 0
@@ -137,7 +137,7 @@ def _extract(job: Job, folded: ExpertModel, image: Tensor) -> Float[Tensor, "b d
 
 
 def feature_settings(job: Job) -> dict[str, Any]:
-    """What decides the features of a plain image beside its content."""
+    """Settings that the features of a plain image depend on, beside its content."""
     o, whole = job.recipe, job.whole
     backbone = {
         name: part for name, part in whole.state_dict().items() if not name.startswith(("heads.", "neck."))
@@ -151,7 +151,7 @@ def feature_settings(job: Job) -> dict[str, Any]:
 
 
 def augmentation(options: DataOptions) -> dict[str, Any]:
-    """What decides an augmented view beside."""
+    """Settings that an augmented view depends on in addition."""
     return options.model_dump(mode="json", include=set(ViewOptions.model_fields))
 
 

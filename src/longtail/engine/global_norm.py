@@ -1,4 +1,4 @@
-"""Batch norm over a batch whose images lie in several processes."""
+"""Batch norm with statistics over the shards of a batch in all processes."""
 
 from typing import Any, cast
 

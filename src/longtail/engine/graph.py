@@ -1,4 +1,4 @@
-"""A step recorded once as a CUDA graph and then replayed: the CPU launches one thing instead of two thousand."""
+"""CUDA graphs of training steps: a step is recorded once and replayed with one launch instead of two thousand."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +18,7 @@ Step = Callable[[Batch, Int[Tensor, "v 2"], Progress], None]
 
 @runtime_checkable
 class Recorder(Protocol):
-    """What records and replays; the one for CUDA is `CudaRecorder`."""
+    """Interface that records and replays a step; the one for CUDA is `CudaRecorder`."""
 
     def ready(self) -> AbstractContextManager[Any]:
         """The context in which a step is done as it is before it is recorded."""
@@ -63,7 +63,7 @@ class _Recording:
 
 
 class RecordedStep:
-    """A step that is replayed from its fourth time on, with the results of the plain one.
+    """A step that is recorded and from its fourth call on replayed, with the results of the plain one.
 
     Two steps are the same recording when the method says that their phase is equal and their batches have one shape.
     Everything else that changes from step to step lies in tensors which the recording reads: images, targets and

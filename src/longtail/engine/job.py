@@ -1,4 +1,4 @@
-"""What a run works with: three calls build data, model and method; a description goes into the run folder."""
+"""Builds data, model and method of a run, and writes its description into the run folder."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ from longtail.types import InputError
 
 @dataclass
 class Job:
-    """The parts of a run. Functions of the engine take it whole; nothing below the engine sees it.
+    """Everything that a run works with; functions of the engine take it, no layer below the engine sees it.
 
     `augment` is the recipe's own augmentation, `views` that of each view that the method asks for. `whole` is what is
     shipped: `model` itself or, of a frozen backbone, the network whose neck and classifiers `model` is.

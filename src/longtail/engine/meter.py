@@ -1,4 +1,4 @@
-"""Sums over the steps of an epoch, for the log."""
+"""Sums of losses over the steps of an epoch, for the log."""
 
 import math
 from collections.abc import Mapping

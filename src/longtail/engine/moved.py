@@ -1,4 +1,4 @@
-"""A run goes on with the images that it was started with, also where they lie elsewhere now."""
+"""Resuming a run with its own images, also after they were moved."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The network and its method as one module: from an augmented batch to its loss."""
+"""Network and method as one module: from an augmented batch to its loss."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from longtail.types import Batch, InputError, ModelOutput, Progress
 
 
 class Outcome(NamedTuple):
-    """What a training batch leads to.
+    """The result of a training batch: loss terms and output.
 
     Attributes:
         total: the plain sum of the terms, with gradients.

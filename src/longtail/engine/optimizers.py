@@ -1,4 +1,4 @@
-"""The optimizer of a stage; PyTorch's own, without what they do for its compiler."""
+"""The optimizer of a stage: PyTorch's own, without the wrappers for its compiler."""
 
 import fnmatch
 import inspect
@@ -16,7 +16,7 @@ from longtail.method import Stage
 
 
 class PlainSGD(SGD):
-    """The same arithmetic by the same code, without the wrappers around it.
+    """PyTorch's SGD with the same arithmetic, without the wrappers around it.
 
     They load PyTorch's compiler, which takes seconds and a good part of the time to a first step, only to tell it to
     keep away. Nothing is compiled here, and hooks on steps, which another wrapper calls, are not used.
@@ -33,7 +33,7 @@ class PlainSGD(SGD):
 
 
 class PlainAdamW(AdamW):
-    """AdamW in the same way, see `PlainSGD`.
+    """PyTorch's AdamW in the same way, see `PlainSGD`.
 
     Recorded on CUDA it needs no `capturable`: the fused form, which is used there, keeps all it reads on the device.
     """

@@ -1,4 +1,4 @@
-"""How fast work goes, and how long the rest of it takes."""
+"""Estimates of the remaining time from the pace of the work so far."""
 
 import time
 from collections.abc import Callable

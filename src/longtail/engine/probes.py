@@ -1,4 +1,4 @@
-"""What a run may note beside its losses: how the experts share the gradient, how far their predictions lie apart."""
+"""Optional measurements of a run: the experts' shares of the gradient, and the divergence of their predictions."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model together: each computes its part of every batch, all hold the same state."""
+"""Data-parallel training: each process computes its shard of every batch, and all hold the same state."""
 
 import atexit
 import os
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Processes:
-    """Those that a launcher started together. What talks to the others is called by all of them, in the same order.
+    """The processes of one launcher. All of them call the methods that communicate, in the same order.
 
     Attributes:
         rank: number of this one, 0 <= rank < count.

@@ -1,4 +1,4 @@
-"""What a stage leaves: evaluations, a temperature, and the weights that are shipped."""
+"""Results at the end of a stage: evaluations, the temperature, and the saved weights."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from longtail.runs import layout
 def evaluate_split(
     job: Job, split: Split, stage: Stage, temperature: float = 1.0, *, probed: bool = False
 ) -> Evaluation:
-    """One pass over a split by the network as it stands, with a stage's bank of classifiers."""
+    """Evaluate a split with the current network and a stage's head bank."""
     total = len(job.processes.part(split.targets))
     return evaluate(
         job.model, job.method, split, job.augment, **_evaluated_on(job, stage), processes=job.processes,
@@ -46,7 +46,7 @@ def write_evaluations(
 
 
 def find_temperature(job: Job, stage: Stage) -> float | None:
-    """From the validation part, where there is one; says what does not go without saying."""
+    """Fit the temperature on the validation part, where there is one; warnings say where it is doubtful."""
     if job.data.val is None:
         return None
     prior = job.method.assumed_log_prior(stage)
@@ -60,7 +60,7 @@ def find_temperature(job: Job, stage: Stage) -> float | None:
 
 
 def write_weights(job: Job, stage: Stage, temperature: float | None = None) -> None:
-    """The network with this stage's bank of classifiers alone, and the method's state where it predicts with it.
+    """The network with only this stage's head bank, and the method's state where it predicts with it.
 
     What rebuilds the network lies in the same file, so that a kill between two files tears nothing apart;
     model.json repeats it for people.

@@ -1,4 +1,4 @@
-"""Frozen features, computed once: what a stage that trains classifiers alone may work on."""
+"""Features of frozen layers, computed once and reused by a stage that trains only classifiers."""
 
 import copy
 

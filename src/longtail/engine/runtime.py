@@ -1,4 +1,4 @@
-"""Devices, precision and processes, through accelerate; and what the machine is, for the record."""
+"""Devices, precision and processes, through accelerate; and a description of the machine for the run folder."""
 
 import os
 import platform

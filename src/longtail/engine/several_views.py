@@ -1,4 +1,4 @@
-"""Several views of each image, whose probabilities are averaged: mirror images and corners."""
+"""Test-time augmentation: probabilities averaged over several views of each image, mirror images and corners."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A run that is to end earlier than its recipe says."""
+"""Shortens a stopped run, so that it ends earlier than its recipe says."""
 
 from longtail.engine.checkpoint import load_state, save_state
 from longtail.recipe import Recipe, scaled

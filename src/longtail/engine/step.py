@@ -1,4 +1,4 @@
-"""A stage's step: from a batch of images to moved weights."""
+"""Training step of a stage: from a batch of images to updated weights."""
 
 from collections.abc import Callable, Generator, Hashable, Iterator
 from dataclasses import replace
@@ -58,7 +58,7 @@ def freeze(
 
 
 class StageTraining:
-    """A stage in the making: its frozen and trained parameters, its optimizer, and what happens to each batch.
+    """A stage during training: its frozen and trained parameters, its optimizer, and its training step.
 
     Args:
         job: the run; its network is put into the stage's mode.

@@ -1,4 +1,4 @@
-"""The temperature of a trained network, from images that it was not trained on."""
+"""Temperature scaling of a trained network, fitted on images that it was not trained on."""
 
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ MOST_LOGITS = 20_000_000  # in memory, several times over, where classes are man
 
 
 class Fit(NamedTuple):
-    """A temperature, and what it rests on.
+    """A fitted temperature, with the images that it was fitted on.
 
     Attributes:
         temperature: None where the images settle none.

@@ -1,4 +1,4 @@
-"""How long a recipe takes on this machine, from a few of its own steps."""
+"""Estimates how long a recipe takes on this machine, by timing a few of its steps."""
 
 import time
 from dataclasses import dataclass, replace

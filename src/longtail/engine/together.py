@@ -1,4 +1,4 @@
-"""Several runs of one recipe at once in one process, which share the data."""
+"""Trains several runs of one recipe at once in one process, with shared data."""
 
 import functools
 from collections.abc import Generator, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A run from start to end: stages, epochs, and what is kept after each."""
+"""Training of a run from start to end: stages, epochs, and checkpoints."""
 
 import math
 import time

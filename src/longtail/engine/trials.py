@@ -1,4 +1,4 @@
-"""Classifiers trained in memory on stored features, in seconds, so that methods and settings can be compared."""
+"""Short trainings of classifiers on stored features, in memory, to compare methods and settings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ BATCH = 1024  # rows at once where nothing is trained
 
 
 class FrozenTrials:
-    """The training images of a recipe as stored features, and short trainings on some of them, judged on others.
+    """Stored features of a recipe's training images, and short trainings on some of them, evaluated on others.
 
     Nothing is written but the features. A trial trains with the recipe's own method, classifiers and optimizer, as
     `longtail train` does; test images are not looked at.

@@ -1,4 +1,4 @@
-"""What a batch's images look like in an epoch: the augmentation of each view, wherever its parts are done."""
+"""The augmented views of a batch in an epoch, wherever each part of the augmentation is computed."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Weights as the bytes of a file: the tensors, what they belong to, a digest of both, and the version of the form."""
+"""Weights as the bytes of a safetensors file: tensors, description, a digest of both, and the format version."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Features of a split's images by a frozen backbone: looked up where they are stored, computed where they are not."""
+"""Features of a split's images by a frozen backbone: read from the store where they are there, otherwise computed."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class Views:
-    """What is computed of each image.
+    """The views of each image whose features are computed.
 
     Attributes:
         plain: normalises; it is not random.
@@ -71,7 +71,7 @@ class Views:
 
 
 def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """sha256 over the names and numbers of a network, so that features of other weights are never taken for its own."""
+    """sha256 over the names and values of a network's weights, so that features of other weights are never used."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -167,7 +167,7 @@ def _fill(
 def open_store(
     root: Path, views: Views, number: int, settings: Mapping[str, Any], dim: int, split: Split
 ) -> FeatureStore:
-    """Where the features of a view lie: the plain image's in full, those of augmented views in half precision."""
+    """The store for the features of a view: single precision for the plain image, half for augmented views."""
     own: dict[str, Any] = {"version": VERSION, **settings}
     if number:
         cut = "the file" if isinstance(split.images, ImageFiles) else "the resized image"

@@ -1,4 +1,4 @@
-"""Where stored features lie, how much room they take, and how they are removed."""
+"""The folder of stored features: its place, its size limit, and removal."""
 
 import math
 import os
@@ -63,7 +63,7 @@ def touch(folder: Path) -> None:
 
 
 def entries(root: Path | None = None) -> list[Entry]:
-    """All that is stored, what was used last at the end."""
+    """All stored features, the most recently used last."""
     place, found = root or cache_folder(), []
     for marker in place.glob(f"*/{USED}"):
         with suppress(OSError):  # removed meanwhile

@@ -1,4 +1,4 @@
-"""Settings found on the user's own images within a budget of time: compared on held-out training images."""
+"""Search for settings on the user's own images within a time budget, judged on held-out training images."""
 
 from longtail.search.budget import DEFAULT_MINUTES, Budget
 from longtail.search.command import begun, minutes_of, search, training_seconds

@@ -1,4 +1,4 @@
-"""The time that a command may take, and what of it is left."""
+"""The time budget of a command, and how much of it is left."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a search tries beside the suggested settings: one change each, which the user did not settle."""
+"""Candidate settings of a search: one change each of the suggested settings, none that the user set."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`longtail train FOLDER --minutes N`: from the plan of a command to a run whose settings were found."""
+"""`longtail train FOLDER --minutes N`: from the plan of a command to a run with settings from a search."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Short trainings of the suggested settings and of some changes, compared on the same held-out training images."""
+"""Short trainings of the suggested settings and of candidate changes, compared on the same held-out training images."""
 
 import time
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ FEATURES = "classifiers on features"
 
 @dataclass(frozen=True)
 class Tried:
-    """What was tried.
+    """The result of one short training.
 
     Attributes:
         candidate: the change.

@@ -1,4 +1,4 @@
-"""Macro recall of what was tried on the same held-out images, and how far chance may have moved a difference."""
+"""Paired comparison of macro recall on the same held-out images, with confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from longtail.metrics.intervals import Z, effective_images, macro_interval
 
 @dataclass(frozen=True)
 class Difference:
-    """Macro recall of one less that of another, with its 95 % interval.
+    """Difference of two macro recalls, with its 95 % interval.
 
     Attributes:
         value: in [-1, 1].

@@ -1,4 +1,4 @@
-"""From suggested settings and a budget to the settings of a run."""
+"""The search: from suggested settings and a time budget to the settings of a run."""
 
 import time
 from collections.abc import Mapping, Sequence

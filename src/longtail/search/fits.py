@@ -1,4 +1,4 @@
-"""Linear classifiers on features, compared by cross-validation: strength of the class counts, and weight decay."""
+"""Cross-validation of linear classifiers on features, over the strength of the class prior and weight decay."""
 
 import math
 import time
@@ -27,6 +27,18 @@ Right = Bool[ndarray, " n"]
 
 @dataclass(frozen=True)
 class Fit:
+    """A linear classifier of one strength and weight decay, cross-validated.
+
+    Attributes:
+        name: what it is, in words.
+        settings: keys of the recipe that trains it.
+        tau: strength of the class prior.
+        decay: weight decay.
+        right: (N,) whether each image was classified correctly by a classifier that did not see it.
+        loss: mean log loss over the classes.
+        seconds: that it took.
+    """
+
     name: str
     settings: Mapping[str, Any]
     tau: float

@@ -1,4 +1,4 @@
-"""Classifiers on features of the frozen backbone, compared by cross-validation: what a search does first."""
+"""Comparison of classifiers on features of the frozen backbone by cross-validation, the first step of a search."""
 
 import math
 import time
@@ -35,7 +35,7 @@ OPEN = ("model.name", "model.weights", "model.pretrained")
 
 @dataclass(frozen=True)
 class Choice:
-    """Classifiers on features.
+    """A kind of classifier on features, with its recipe.
 
     Attributes:
         recipe: of a run that trains them.

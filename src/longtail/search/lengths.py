@@ -1,4 +1,4 @@
-"""How many epochs of a run fit into the time that is left."""
+"""The number of epochs of a run that fit into the remaining time."""
 
 from collections.abc import Mapping
 from typing import Any

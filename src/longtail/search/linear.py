@@ -1,4 +1,4 @@
-"""Linear classifiers on stored features, fitted exactly and cross-validated: settings compared in seconds."""
+"""Linear classifiers on stored features, fitted to convergence and cross-validated in seconds."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Steps of a recipe timed on some images, before all of them are read; and an image size that the time allows."""
+"""Times some steps of a recipe on some images before all are read, and reduces the image size to fit the time."""
 
 from collections.abc import Mapping
 from dataclasses import replace

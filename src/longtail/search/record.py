@@ -1,4 +1,4 @@
-"""What a search tried and chose: for the run folder, and in lines for people."""
+"""The record of a search: what was tried and chosen, for search.json and for the terminal."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -49,7 +49,7 @@ def trial(
 
 @dataclass(frozen=True)
 class Search:
-    """How the settings of a run were chosen.
+    """The record of how the settings of a run were chosen.
 
     Attributes:
         minutes: the budget of the whole command.

@@ -1,4 +1,4 @@
-"""Short trainings on some of a run's training images, judged on others; nothing is written."""
+"""Short trainings on some of the training images, evaluated on others; nothing is written."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ Step = Callable[[int, int], None]
 
 
 class OutOfTimeError(Exception):
-    """A training takes longer than it may."""
+    """A training takes longer than its limit."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Training within a budget, on a machine that may be slower than the timed steps said."""
+"""Training within a time budget: epochs are cut where the machine is slower than estimated."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -31,7 +31,7 @@ SMALL = 0.05  # nor is a rest of this share of the budget, whatever is left
 
 
 class Cut(NamedTuple):
-    """What a run should be cut to.
+    """The shorter length to which a run should be cut.
 
     Attributes:
         epochs: of the run, those that are finished included.
@@ -130,7 +130,7 @@ def _shortened(found: Found, folder: RunFolder, cut: Cut, seconds: float) -> tup
 
 @dataclass
 class Watch:
-    """Whether the epochs of a run fit into the time that is left, looked at again and again.
+    """Checks repeatedly whether the epochs of a run fit into the remaining time.
 
     Args:
         found: the run.
