@@ -55,7 +55,7 @@ class ModelOutput(NamedTuple):
 
     Attributes:
         features: (M, B, D) what each expert's classifier sees (the paper's h^m).
-        logits: (M, B, C) of the active bank of classifiers (the paper's z^m).
+        logits: (M, B, C) of the active head bank (the paper's z^m).
         aux: further named outputs of a model, none of them of single images: "classifier" (M, C, D), the weights
             behind the logits, "scale" (), what the cosines of cosine classifiers are multiplied by (else 1), ...
     """

@@ -128,7 +128,7 @@ def evaluate(
     """Evaluate all of a split; no statistic of the model or the method changes.
 
     Args:
-        bank: which bank of classifiers to ask.
+        bank: which head bank to ask.
         batch_size: images a batch; changes no result beyond rounding.
         processes: those that share the split; each evaluates its part.
         decision: temperature and class prior that predictions go by.

@@ -65,7 +65,7 @@ class Objective(nn.Module):
 
         Args:
             batch: normalised images.
-            bank: which bank of classifiers to ask.
+            bank: which head bank to ask.
             progress: where the run stands.
             features: (M, B, D) of the whole batch, where they are known; its images are then not looked at.
             again: a second look at the same batch, of which the method keeps no statistics.

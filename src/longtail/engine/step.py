@@ -31,7 +31,7 @@ SECOND = 32  # which of the 64 order streams of a seed are those of second sampl
 def freeze(
     model: ExpertModel, stage: Stage, frozen_stages: int = 0, *, frozen_statistics: bool = False
 ) -> None:
-    """Let only the stage's parameters, and its bank of classifiers, take gradients; put batch norm into its mode.
+    """Let only the stage's parameters, and its head bank, take gradients; put batch norm into its mode.
 
     Args:
         model: the network.

@@ -17,7 +17,7 @@ class Stage:
     Attributes:
         name: what logs and `Progress.stage` call it.
         epochs: its length.
-        bank: which bank of classifiers is trained, evaluated and, in the last stage, shipped; a bank that no earlier
+        bank: which head bank is trained, evaluated and, in the last stage, shipped; a bank that no earlier
             stage trained is fresh.
         trainable: shell patterns over parameter names, those of the method's own parameters being `method.NAME`; all
             others are frozen.
@@ -71,7 +71,7 @@ class HeldOut:
 
     Attributes:
         features: (M, N, D).
-        logits: (M, N, C) of the last stage's bank of classifiers.
+        logits: (M, N, C) of the last stage's head bank.
         targets: (N,).
     """
 

@@ -1,7 +1,7 @@
 """Classifier re-training, cRT (Kang et al. 2020): features from plain training, then a new balanced classifier.
 
 The first stage is cross-entropy on images as they come. The second freezes the features, batch norm's statistics
-included, and trains a fresh bank of classifiers by cross-entropy on class-balanced samples, under a cosine from
+included, and trains a new head bank by cross-entropy on class-balanced samples, under a cosine from
 `classifier_peak_lr` and with a weight decay of its own. The kind of the fresh classifiers is the recipe's
 `model.fresh_head` (the paper's are linear).
 

@@ -25,7 +25,7 @@ class ICL(Method):
     """Mixture of experts with parallel loss, mutual distillation, feature diversity and confusion-aware contrast.
 
     The feature stage adds competition, distillation, early diversity and late contrast; the classifier stage freezes
-    the features and trains a fresh bank of classifiers with logit adjustment.
+    the features and trains a new head bank with logit adjustment.
     """
 
     paper = '"Enhancing Mixture of Experts with Independent and Collaborative Learning for Long-Tail Visual '

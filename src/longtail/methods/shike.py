@@ -3,7 +3,7 @@
 Feature stage: the sum over experts of CE, plus mutual distillation over ordered pairs of experts, plus hard-class
 mining: weight * sum_m KL(softmax(t) || softmax(z_m with z_y = -30)). The teacher t of an image with label y is made
 from all experts: at the other class with the highest mean logit, the hardest, that mean; at the remaining other classes
-the highest logit of any expert; gradients flow through both sides. Classifier stage: a fresh bank of cosine classifiers
+the highest logit of any expert; gradients flow through both sides. Classifier stage: a new bank of cosine heads
 on frozen features, with logit adjustment. The depth-wise fusion gates are the network's (`model.gates`).
 
 The published code leaves the target's place in t at 0, where the text speaks of the other classes alone, so that e^0 of

@@ -148,10 +148,10 @@ class ExpertBackbone(ExpertModel):
         shared_stages: how many of its stages all experts share; None: all but the last, of transformers all but the
             last two blocks. 0 shares the stem alone.
         head: kind of classifier, see `ExpertHeads`.
-        fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+        fresh_head: kind of the classifiers in every head bank but the first; None takes `head`.
         cosine_scale: s of the cosine classifier.
         banks: names of the classifier banks.
-        shared_head: each bank has one classifier for all experts.
+        shared_head: each head bank has one classifier for all experts.
         detach_trunk: for each expert whether its gradient stops before the stem and stages that are shared; empty: none
             does.
         standardized, hidden_units: of the neck, see `add_heads`; before one that standardises, all stages are shared.

@@ -18,7 +18,7 @@ def build_model(
     Args:
         options: which network.
         num_classes: C >= 2.
-        banks: names of its banks of classifiers, one for each that a method's stages train.
+        banks: names of its head banks, one for each that a method's stages train.
         begin: bring it to the weights that `options` name to begin with; else these are not looked at.
 
     Raises:

@@ -59,17 +59,17 @@ class ExpertModel(nn.Module, ABC):
         standardized: bool = False,
         hidden_units: int = 0,
     ) -> None:
-        """Make the banks of classifiers, and the neck before them where one is asked for.
+        """Make the head banks, and the neck before them where one is asked for.
 
         Args:
             num_classes: C.
             num_experts: M.
             feature_dim: D of the network itself.
             head: kind of classifier, see `ExpertHeads`.
-            fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+            fresh_head: kind of the classifiers in every head bank but the first; None takes `head`.
             cosine_scale: s of the cosine classifier.
             banks: names, the first the one used by default.
-            shared_head: each bank has one classifier for all experts.
+            shared_head: each head bank has one classifier for all experts.
             standardized: the neck brings each channel of the features to mean 0 and deviation 1, see `Neck`.
             hidden_units: width of each expert's hidden layer in the neck; 0: none.
         """
@@ -139,7 +139,7 @@ class ExpertModel(nn.Module, ABC):
         return torch.stack([branch() for branch in branches])
 
     def classify(self, features: Float[Tensor, "m b d"], bank: str | None = None) -> ModelOutput:
-        """Logits of a bank of classifiers; `aux` has its weights (M, C, D) as "classifier", and as "scale" () what
+        """Logits of a head bank; `aux` has its weights (M, C, D) as "classifier", and as "scale" () what
         cosines are multiplied by (1 for linear classifiers).
         """
         head = self.heads[bank or self.banks[0]]

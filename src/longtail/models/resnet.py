@@ -120,12 +120,12 @@ class ExpertResNet(ExpertModel):
             before the last in turn: of a ResNet of three stages from the first (m even) or the second (m odd).
         gate_init: how the gates' convolutions begin, see `FusionGate`.
         head: kind of classifier, see `ExpertHeads`.
-        fresh_head: kind of the classifiers in every bank but the first; None takes `head`.
+        fresh_head: kind of the classifiers in every head bank but the first; None takes `head`.
         cosine_scale: s of the cosine classifier.
         zero_init_residual: start each block as its shortcut alone (last batch norm's weight 0, Goyal et al. 2017); a
             cosine classifier of scale 30 sends gradients 30 times those of a linear one into a fresh network.
         banks: names of the classifier banks; the first is used unless another is asked for.
-        shared_head: each bank has one classifier for all experts (ResLT).
+        shared_head: each head bank has one classifier for all experts (ResLT).
         branch_norm: each expert has a batch norm of its own on the last map, before its gate (ResLT, where all stages
             are shared).
         detach_trunk: for each expert whether its gradient stops before the shared stages (ACE); empty: none does.

@@ -228,7 +228,7 @@ class Classifier(Predictor):
             raise InputError(f"{self.folder.path} was exported; {remedy}")
 
     def _trained_last(self) -> Stage:
-        """The stage that the weights come from; older descriptions name its bank alone."""
+        """The stage that the weights come from; older descriptions name its head bank alone."""
         name, bank = self.description.get("stage"), self.description["bank"]
         stages = [
             stage for stage in self.recipe.stages() if stage.bank == bank and name in (None, stage.name)

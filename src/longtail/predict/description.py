@@ -57,7 +57,7 @@ class WeightsDescription(Description):
 
     Attributes:
         model: the network.
-        bank: the bank of classifiers that the weights hold.
+        bank: the head bank that the weights hold.
         stage: the stage that they come from; older ones do without.
         temperature_from: the images that the temperature was fitted on.
     """

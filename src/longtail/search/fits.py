@@ -34,7 +34,7 @@ class Fit:
         settings: keys of the recipe that trains it.
         tau: strength of the class prior.
         decay: weight decay.
-        right: (N,) whether each image was classified correctly by a classifier that did not see it.
+        right: (K,) whether each judged image was classified correctly, by a classifier that did not see it.
         loss: mean log loss over the classes.
         seconds: that it took.
     """
