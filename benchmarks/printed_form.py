@@ -3,7 +3,7 @@
     python benchmarks/printed_form.py --data DIR --json benchmarks/results/printed_form-1-thread.json
 
 CIFAR-100-LT with imbalance factor 100 at 32 pixels, ResNet-32, recipe icl-cifar100-lt-printed. First the norm of each
-term's gradient in the shared trunk, for fresh weights and one batch. Then `--steps` steps, with the contrastive term on
+term's gradient in the shared trunk, at random weights, one batch. Then `--steps` steps, with the contrastive term on
 from the first, of the printed form and of forms that differ from it in one part.
 """
 

@@ -215,7 +215,7 @@ def test_fresh_weights_are_not_frozen(tmp_path: Path) -> None:
         ("icl-digits", "resnet20", {"optim__frozen_stages": 1}),
     ):
         with pytest.raises(
-            InputError, match=r"frozen_stages = \d would keep .* of fresh weights.*frozen_stages=0"
+            InputError, match=r"frozen_stages = \d would keep .* of random weights.*frozen_stages=0"
         ):
             planned(target, model__name=name, model__pretrained=False, **more)
         planned(target, model__name=name, model__pretrained=False, optim__frozen_epochs=1, **more)

@@ -25,16 +25,16 @@ from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe
 from longtail.run_options import OptimOptions
 
 BACKBONE = "tf_efficientnet_lite0"
-SMALL = 40  # pixels up to which a network for small images serves better than a larger one, both with fresh weights
+SMALL = 40  # pixels up to which a network for small images serves better than a larger one, both with random weights
 LOOKED_AT = 64  # images measured
-SIDE = 32  # pixels that the recipe for fresh weights is made for
+SIDE = 32  # pixels that the recipe for random weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
 LARGE = 96  # pixels below which a CPU gets fewer epochs first
 BATCHES = (16, 64)  # smallest (batch norm needs so many images) and largest batch
 STEPS = 20  # of an epoch, which small sets get by smaller batches
 SHOWN = 20_000  # images that fine-tuning shows in all its epochs,
 EPOCHS = (8, 30)  # which are at least and at most so many
-FRESH_EPOCHS = (60, 40, 20)  # from fresh weights: as many as a CPU can do
+FRESH_EPOCHS = (60, 40, 20)  # from random weights: as many as a CPU can do
 # of an optimizer that the recipe does not have: rate at the recipe's batch, and weight decay
 OTHERWISE = {"adamw": (6e-4, 0.02), "sgd": (0.03, 1e-4)}
 WORK = 2.9e13  # operations of forward passes in a training, by CPU thread, at most where no time is given
@@ -167,7 +167,7 @@ def _from_scratch(
     settings, reasons = _optimizer(facts.number, base.optim, recipe, given)
     settings["data.image_size"] = size
     said = {
-        "model.name": f"network resnet32 from fresh weights: {why}",
+        "model.name": f"network resnet32 from random weights: {why}",
         "data.image_size": f"image size {size}: half the images have a shorter side of {side} pixels or less",
     }
     if size < SIDE:  # what suits 32 pixels would shift a smaller image away and cut all of it out
@@ -230,7 +230,9 @@ def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[st
     if fresh:
         settings |= {"optim.frozen_stages": 0, "optim.fitted_heads": False}
         if "optim.frozen_stages" not in given:
-            reasons["no frozen stages: fresh weights have to learn in all of them"] = ("optim.frozen_stages",)
+            reasons["no frozen stages: random weights have to learn in all of them"] = (
+                "optim.frozen_stages",
+            )
     return settings, reasons
 
 

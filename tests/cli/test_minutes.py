@@ -127,7 +127,7 @@ def test_without_a_budget_the_time_that_is_said_is_called_untimed(
 
 
 def test_the_network_is_said_before_anything_is_timed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be one from fresh weights, and no search changes it; what a search may change is said after it."""
+    """It may be one from random weights, and no search changes it; what a search may change is said after it."""
     make_photos(Path("photos"), {"": {"a": 6, "b": 4}})
 
     def probe(*_: object) -> None:
@@ -135,5 +135,5 @@ def test_the_network_is_said_before_anything_is_timed(run: Run, monkeypatch: pyt
 
     monkeypatch.setattr("longtail.search.command.probe", probe)
     _, _, err = run("train", "photos", "--set", "model.pretrained=false")
-    assert "chosen: network resnet32 from fresh weights" in err
+    assert "chosen: network resnet32 from random weights" in err
     assert err.count("chosen: ") == 1

@@ -80,7 +80,7 @@ def test_lists(run: Run) -> None:
         assert code == 0
         assert set(names) <= listed.keys()
     said = run("recipes")[1].split("icl-images")[1].strip().splitlines()[0]
-    assert said == "ICL from fresh weights on your own images"
+    assert said == "ICL from random weights on your own images"
     assert "0.47 M" in run("models")[1].split("resnet32")[1].split("\n")[0]
 
 

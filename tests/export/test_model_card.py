@@ -122,7 +122,7 @@ def test_a_card_says_what_is_known_and_leaves_the_rest_open(run: Path) -> None:
     assert card.count("too few to say |") == 4  # of two test images a class, no recall is given
     rows = pd.read_csv(run / "eval/test/per_class.csv", dtype=str, keep_default_na=False)
     untested = rows[rows["test_images"] == "0"]["class"].item()
-    assert f"Not tested, for want of test images: {plain(untested)}." in card
+    assert f"Not tested, no test images: {plain(untested)}." in card
     never = rows[rows["precision"] == ""]["class"]
     assert f"Never predicted on the test images: {', '.join(map(plain, never))}." in card
     shutil.rmtree(run / "eval")

@@ -103,9 +103,9 @@ def test_the_strength_that_is_best_on_features_is_tried_in_fine_tuning(monkeypat
     assert ("balanced_softmax", 0.5) in settings
 
 
-def test_there_are_no_features_of_fresh_weights_or_where_something_else_was_asked_for(recipe) -> None:
+def test_there_are_no_features_of_random_weights_or_where_something_else_was_asked_for(recipe) -> None:
     assert isinstance(frozen(recipe, {"data.image_size": 96}), Recipe)
-    assert "fresh" in str(frozen(changed(recipe, {"model.pretrained": False}), {}))
+    assert "random weights" in str(frozen(changed(recipe, {"model.pretrained": False}), {}))
     assert "method.name" in str(frozen(recipe, {"method.name": "ldam"}))
 
 

@@ -180,7 +180,7 @@ def _limits(facts: Mapping[str, Any], found: Evaluation | None) -> list[str]:
     lists = {
         f"Never predicted on the {found.part} images": never,
         f"Fewer than {ENOUGH} {found.part} images, too few to say how well they are found": few,
-        f"Not tested, for want of {found.part} images": absent,
+        f"Not tested, no {found.part} images": absent,
     }
     return [_bullets([*lines, *(f"{what}: {_named(names)}." for what, names in lists.items() if names)])]
 

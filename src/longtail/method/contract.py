@@ -120,7 +120,7 @@ class Method(nn.Module, ABC):
         return len(self.view_names())
 
     def start(self, model: nn.Module) -> None:
-        """Called once with the network's fresh weights, before the first stage and before any state is restored.
+        """Called once with the network's random weights, before the first stage and before any state is restored.
 
         Here a method makes what it derives from the model, such as a moving-average copy (as a submodule of its own).
         """

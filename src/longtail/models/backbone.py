@@ -228,7 +228,7 @@ class ExpertBackbone(ExpertModel):
 
 
 def build_backbone(name: str) -> nn.Module:
-    """A single network of timm with fresh weights, for images of any size."""
+    """A single network of timm with random weights, for images of any size."""
     import timm
 
     net: nn.Module = timm.create_model(name, **any_size(name))

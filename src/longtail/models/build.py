@@ -13,7 +13,7 @@ from longtail.models.state_file import read_weights
 def build_model(
     options: ModelOptions, num_classes: int, banks: Sequence[str], *, begin: bool = False
 ) -> ExpertModel:
-    """A network; its fresh weights are drawn from torch's global generator.
+    """A network; its random weights are drawn from torch's global generator.
 
     Args:
         options: which network.

@@ -165,7 +165,7 @@ def pretrained_backbone(name: str) -> nn.Module:
         reason = str(error).splitlines()[0][:120] if online and str(error) else "no connection"
         raise InputError(
             f"the pretrained weights of {name} cannot be had ({reason}); give a file with --weights FILE, "
-            f"{_packaged_like(name)}or begin with fresh weights: --set model.pretrained=false"
+            f"{_packaged_like(name)}or begin with random weights: --set model.pretrained=false"
         ) from None
     finally:
         constants.HF_HUB_OFFLINE = before

@@ -230,12 +230,12 @@ def _refuse_frozen(recipe: Recipe) -> None:
     m, o = recipe.model, recipe.optim
     if o.frozen_stages and not (o.frozen_epochs or m.pretrained or m.weights):
         raise InputError(
-            f"optim.frozen_stages = {o.frozen_stages} would keep the stem and as many stages of fresh weights as "
+            f"optim.frozen_stages = {o.frozen_stages} would keep the stem and as many stages of random weights as "
             "they are; give --pretrained or --weights FILE, or --set optim.frozen_stages=0"
         )
     if m.frozen and not (m.pretrained or m.weights):
         raise InputError(
-            "--frozen (model.frozen = true) would keep a backbone of fresh weights as it is; give --pretrained or "
+            "--frozen (model.frozen = true) would keep a backbone of random weights as it is; give --pretrained or "
             "--weights FILE"
         )
 

@@ -13,7 +13,7 @@ from longtail.records import decoded, parse_toml, read_bytes, short
 from longtail.runs import layout
 
 SECTIONS = ("data", "model", "method", "optim", "run")
-DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from fresh weights
+DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from random weights
 MOST_BYTES = 2**16
 REMEDY = f"give a {layout.RECIPE}, such as a run folder holds, or a shipped recipe"
 

@@ -159,7 +159,7 @@ def compare_heads(
     trained, held = (np.searchsorted(rows, part) for part in (division.rows, division.held))
     inside = Division(trained, held, division.units)
     seconds_of_run = _seconds(final, trials, inside, len(data.train))
-    name = best.name if search.judged.any() else f"{best.name}, by rule: no class has images to judge by"
+    name = best.name if search.judged.any() else f"{best.name}, not compared: no class has images to judge by"
     right, found = best.right[np.isin(rows, division.held)], Choice(final, name, best.tau)
     if len(right) and seconds_of_run < search.until - time.monotonic():
         found, right = _or_cosine(found, right, trials, inside)

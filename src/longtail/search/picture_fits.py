@@ -54,7 +54,7 @@ def choose_fit(
     fits = [own, *(fit for fit in get_args(Fit) if fit != own)]
     count = min(MOST, len(train), int(seconds / max(1e-9, len(fits) * compute)))
     if count < LEAST:
-        return own, [f"fit {own}: others were not compared, for want of time or images"]
+        return own, [f"fit {own}: others were not compared: too little time or too few images"]
     everything = Division(np.arange(len(train)), np.arange(0))
     rows = torch.from_numpy(fewer(everything, data, count, recipe.run.seed).rows)
     some = train.take(rows.to(train.targets.device))

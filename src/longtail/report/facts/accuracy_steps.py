@@ -53,8 +53,8 @@ def lower_rate(run: Run) -> Iterator[Step]:
     first, (_, last, _) = float(np.mean(losses[: max(1, len(losses) // 4)])), _ends(losses)
     if first > 0 and last >= (1 + WORSE) * first:
         text = (
-            f"Train with a lower rate: the training loss rose from {first:.3g} to {last:.3g}, so that {rate:g} is "
-            "too high, and the scores say little until that is done."
+            f"Train with a lower learning rate: the training loss rose from {first:.3g} to {last:.3g}, so {rate:g} is "
+            "too high. Until then the scores say little."
         )
         yield Step(text, f"longtail train {recipe_of(run)} --set optim.peak_lr={rate / 4:.3g}")
 
@@ -81,8 +81,8 @@ def _longer(run: Run) -> Iterator[Step]:
     if before > 0 and last <= (1 - FALL) * before:
         over = f"the last {span} of {epochs} epochs" if span > 1 else "the last epoch"
         text = (
-            f"Train longer: over {over} the training loss fell from {before:.3g} to {last:.3g}, and it names "
-            f"{whole(right[-1])} % of its training images."
+            f"Train longer: over {over} the training loss fell from {before:.3g} to {last:.3g}, and only "
+            f"{whole(right[-1])} % of the training images are classified correctly."
         )
         yield Step(text, command, points=100 * max(0.0, more - less))
 
@@ -114,8 +114,8 @@ def _larger(run: Run) -> Iterator[Step]:
         return
     wanted = -(-size * PLACES // side)
     text = (
-        f"Train on larger images: of {size} pixels the last map has {side} x {side} places; {wanted} pixels make it "
-        f"{PLACES} x {PLACES}, also where the images are smaller and are enlarged. A step takes about "
+        f"Train on larger images: with {size} pixels the last feature map is {side} x {side}, with {wanted} pixels it "
+        f"is {PLACES} x {PLACES}, also where smaller images are enlarged. A step takes about "
         f"{(wanted / size) ** 2:.0f} times as long."
     )
     command = f"longtail train {recipe_of(run)} --set data.image_size={wanted}"
@@ -129,9 +129,9 @@ def _whole_picture(run: Run) -> Iterator[Step]:
     if shapes is None or shapes.usually_hidden <= HARDLY or run.recipe["data"].get("fit", "crop") != "crop":
         return
     text = (
-        f"Show the whole picture: of each image the model sees the centred square alone, which hides "
-        f"{whole(shapes.hidden)} % of an image (median of {count(shapes.images, 'training image')}) and "
-        f"{whole(shapes.most_hidden)} % of {printable(shapes.example)}. Squashed to a square, all is seen. Compare on "
+        f"Show the whole picture: the model sees only the centred square of each image, which hides "
+        f"{whole(shapes.hidden)} % of it (median of {count(shapes.images, 'training image')}) and "
+        f"{whole(shapes.most_hidden)} % of {printable(shapes.example)}. `squash` shows all of it. Compare on "
         "validation images."
     )
     command = f"longtail train {recipe_of(run)} --fit squash"
@@ -176,7 +176,7 @@ def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
     lost = float(np.sum([others.mean() - (row.recall or 0.0) for row in weak])) if len(others) else 0.0
     points = max(0.0, 100 * lost / int(e.tested.sum()))
     worth = (
-        f" Named as well as larger classes are, macro would be {points:.1f} points higher." if points else ""
+        f" With the recall of larger classes, macro would be {points:.1f} points higher." if points else ""
     )
     own = run.recipe["data"].get("path") is not None
     yield Step(
@@ -191,8 +191,8 @@ def _review(run: Run, e: Evaluation) -> Iterator[Step]:
     if surely_wrong:
         images = count(surely_wrong, "image")
         text = (
-            f"Review the labels of {images} of {len(e.right):,} that it names otherwise and is {100 * SURE:.0f} % "
-            "sure of."
+            f"Review the labels of {images} of {len(e.right):,} for which it predicts another class with "
+            f"{100 * SURE:.0f} % confidence or more."
         )
         command = f"longtail explain {from_here(run.path)}"
         yield Step(text, command, "surest", 100 * surely_wrong / len(e.right))
@@ -209,8 +209,8 @@ def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
     data = run.recipe["data"]
     into = " or put both into one folder" if data_name(data["name"], data.get("path")) != data["name"] else ""
     text = (
-        f"{pair.name} and {pair.label} are taken for each other ({pair.count + pair.reverse} images): agree on their "
-        f"labels,{into} and train again."
+        f"{pair.name} and {pair.label} are confused with each other ({pair.count + pair.reverse} images): agree on "
+        f"their labels,{into} and train again."
     )
     points = 100 * lost / int(e.tested.sum())
     yield Step(text, f"longtail train {recipe_of(run)}", points=points)

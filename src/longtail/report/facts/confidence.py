@@ -95,16 +95,17 @@ def _says(
     def judged(shown: Reliability) -> str:
         if low <= shown.confidence <= high:
             if whole(shown.confidence) == whole(shown.accuracy):
-                return "as sure as it is right"
-            return f"{count(len(e.right), 'image')} cannot tell that difference from luck"
-        return "surer than it is right" if shown.confidence > high else "less sure than it is right"
+                return "well calibrated"
+            return f"with {count(len(e.right), 'image')}, that difference may be chance"
+        return "overconfident" if shown.confidence > high else "underconfident"
 
     yield (
-        f"On average it says {whole(before.confidence)} % and is right on {hits(int(e.right.sum()), len(e.right))}: "
-        f"{judged(before)}."
+        f"The mean confidence is {whole(before.confidence)} %, and it is right on "
+        f"{hits(int(e.right.sum()), len(e.right))}: {judged(before)}."
     )
     if after is not None:
-        yield f"With the temperature {temperature:.2f} it says {whole(after.confidence)} %: {judged(after)}."
+        mean = whole(after.confidence)
+        yield f"With the temperature {temperature:.2f} the mean confidence is {mean} %: {judged(after)}."
 
 
 def _buys(e: Evaluation, answered: tuple[Answered, ...]) -> Iterator[str]:

@@ -91,8 +91,8 @@ def _validate(run: Run, e: Evaluation) -> Iterator[Step]:
     ):
         return
     text = (
-        f"Hold out validation images before you compare settings: there are none, and a choice by these "
-        f"{count(len(e.right), 'test image')} makes their scores too good."
+        f"Hold out validation images before you compare settings: there are none, and choosing on these "
+        f"{count(len(e.right), 'test image')} makes the scores too good."
     )
     yield Step(text, f"longtail train {recipe_of(run)} --set data.validation={HELD_OUT}")
 
@@ -120,8 +120,8 @@ def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
     if sure.temperature is not None or len(e.right) < ENOUGH or sure.before.confidence <= sure.upper:
         return
     text = (
-        f"Fit a temperature: on {count(len(e.right), 'image')} it says {whole(sure.before.confidence)} % and is right "
-        f"on {whole(sure.before.accuracy)} %. Give {YOURS}."
+        f"Fit a temperature: on {count(len(e.right), 'image')} the mean confidence is "
+        f"{whole(sure.before.confidence)} % and the accuracy {whole(sure.before.accuracy)} %. Give {YOURS}."
     )
     yield Step(text, f"longtail calibrate {from_here(run.path)} --data FOLDER")
 

@@ -40,8 +40,8 @@ def unseen_verdict(run: Run) -> Verdict:
         rows,
         (
             f"{_named(run.part, round(metrics['overall'] * images), images)}.",
-            f"These scores are those of epoch {metrics['epoch']}; which images were right is not recorded, so nothing "
-            "is said about how sure they are.",
+            f"These scores are those of epoch {metrics['epoch']}; predictions of single images are not recorded, so "
+            "nothing can be said about confidence.",
         ),
     )
 
