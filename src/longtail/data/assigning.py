@@ -23,7 +23,7 @@ def assign(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """The part of each image, a function of the arguments alone.
+    """The split of each image, a function of the arguments alone.
 
     Of a class with n images, round(test * n) are wanted for test, and at least `min_test` as far as these are no
     more than half of it; round(val * n) for validation; one image at least stays in train. Without groups that is
@@ -35,7 +35,7 @@ def assign(
     Args:
         targets: (N,) class of each image, in [0, C).
         num_classes: C.
-        test: share of each class, in [0, 1); 0: no test part.
+        test: share of each class, in [0, 1); 0: no test split.
         val: share of each class, in [0, 1).
         min_test: images, >= 0.
         groups: N names; "" is an image by itself. None: every image is.
@@ -55,7 +55,7 @@ def assign(
 def wanted_of(
     sizes: NDArray[np.int64], test: float, val: float, min_test: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(3, C) images of each class wanted in each part, and (C,) the least that are in test; see `assign`.
+    """(3, C) images of each class wanted in each split, and (C,) the least that are in test; see `assign`.
 
     Args:
         sizes: (C,) images of each class.
@@ -77,7 +77,7 @@ def far_from_wanted(
     got: NDArray[np.int64],
     part: str,
 ) -> list[str]:
-    """What to say of classes whose part is not as large as was wanted.
+    """What to say of classes whose split is not as large as was wanted.
 
     That is one with more than twice, or less than half, of what was wanted, by FAR images or more; and one with more
     than was wanted that takes more than half of the class.
@@ -138,7 +138,7 @@ class _Groups:
         self.got = np.zeros((3, num_classes), dtype=np.int64)
 
     def divide(self, wanted: NDArray[np.int64], least: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """The part of each group."""
+        """The split of each group."""
         rng = np.random.default_rng([_STREAM, seed])
         for c in sorted(self.of_class, key=lambda c: (len(self.of_class[c]), c)):
             drawn = [self.of_class[c][position] for position in rng.permutation(len(self.of_class[c]))]

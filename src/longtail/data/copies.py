@@ -1,4 +1,4 @@
-"""Images that a set holds more than once, byte by byte: kept in one part, and said."""
+"""Images that a set holds more than once, byte by byte: kept in one split, and said."""
 
 import os
 from collections import Counter, defaultdict
@@ -25,9 +25,9 @@ class Duplicates(NamedTuple):
     Attributes:
         kind: "exact", the same bytes or pixels, or "near", which look alike.
         paths: N names.
-        splits: N parts.
+        splits: N splits.
         classes: N classes.
-        leak: positions of the two images in different parts that are most alike; None where all are in one part.
+        leak: positions of the two images in different splits that are most alike; None where all are in one split.
         conflict: positions of the two images with different labels that are most alike; None where all have one.
     """
 
@@ -46,7 +46,7 @@ class Duplicates(NamedTuple):
 
     @property
     def leaks(self) -> bool:
-        """Whether it lies in several parts, so that a model is tested on what it was trained on."""
+        """Whether it lies in several splits, so that a model is tested on what it was trained on."""
         return self.leak is not None
 
     @property
@@ -64,7 +64,7 @@ class Duplicates(NamedTuple):
         return {"kind": self.kind, **columns, "leak": pair(self.leak), "conflict": pair(self.conflict)}
 
     def shown(self, pair: tuple[int, int], what: Sequence[str]) -> str:
-        """Two of its images with what is said of each, their parts or classes."""
+        """Two of its images with what is said of each, their splits or classes."""
         return " = ".join(f"{self.paths[at]} ({what[at]})" for at in pair)
 
 
@@ -111,7 +111,7 @@ def link(
 
 
 def copies_in(parts: Mapping[str, Split], class_names: Sequence[str]) -> list[Duplicates]:
-    """The sets of copies among loaded images; parts whose contents are not known are passed over.
+    """The sets of copies among loaded images; splits whose contents are not known are passed over.
 
     Args:
         parts: "train", "val" and "test" with their images.
@@ -158,7 +158,7 @@ def say_copies(
     Args:
         found: the sets.
         sizes: class -> its images.
-        divided: images were divided into parts here, so that copies stayed together.
+        divided: images were divided into splits here, so that copies stayed together.
 
     Returns:
         What is no fault; and what makes scores or labels wrong.

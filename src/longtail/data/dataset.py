@@ -23,17 +23,17 @@ from longtail.plurals import counted as counted
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one part (train, val or test) with their classes.
+    """Images of one split (train, val or test) with their classes.
 
     Attributes:
         images: (N, 3, H, W) uint8 in memory, or the files where that would be too large or `resized_crop` cuts boxes
             out of the original images; (N, 1, 1, 1) int64 rows of stored features in their place.
         targets: (N,) class indices in [0, C).
-        ids: N names: the path relative to the data's root, or "train/123" (part and row).
-        unreadable: (path, reason) of images that were left out; those of a part that was divided are in `Notes`.
+        ids: N names: the path relative to the data's root, or "train/123" (split and row).
+        unreadable: (path, reason) of images that were left out; those of a split that was divided are in `Notes`.
         repaired: (path, what was ignored) of images whose pixels are sound and whose metadata or end is damaged;
-            they are used. Those of a part that was divided are in `Notes`.
-        depth: of its images of 16 bits; that of a part that was divided is said in `Notes`.
+            they are used. Those of a split that was divided are in `Notes`.
+        depth: of its images of 16 bits; that of a split that was divided is said in `Notes`.
         unknown_classes: images left out because the model does not know their class.
         groups: N groups (patient, camera, burst), "" for an image by itself; None where the source has none.
         contents: (N,) `content_number` of the encoded images; None where it is not known.
@@ -94,7 +94,7 @@ class Notes:
     Attributes:
         unreadable: (path, reason) of each image that was skipped.
         unknown_classes: class names outside train, with the number of images left out.
-        not_tested: classes without an image in the part used for evaluation (test, else val).
+        not_tested: classes without an image in the split used for evaluation (test, else val).
         single_image: classes with a single image; it stays in train.
         empty_classes: classes without any readable training image; they are no classes of the model.
         remarks: further lines, on what is odd about the source.
@@ -154,7 +154,7 @@ class LongTailData:
         val: the validation images, if any.
         test: the test images, if any.
         image_size: side in pixels.
-        depth: of the training images of 16 bits, before some are held out; all parts are read alike.
+        depth: of the training images of 16 bits, before some are held out; all splits are read alike.
         mean: per channel, of images in [0, 1].
         std: per channel.
         index_hash: sha256 (hex) of train: ids, targets, and pixels (for images on disk the files' sizes).

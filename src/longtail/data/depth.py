@@ -53,7 +53,7 @@ def bits_of(largest: Collection[int]) -> int:
 
 
 class Depth(NamedTuple):
-    """What is known of the images of 16 bits in a part.
+    """What is known of the images of 16 bits in a split.
 
     Attributes:
         bits: as which they are read, one of BITS.
@@ -84,7 +84,7 @@ NO_DEPTH = Depth()
 
 
 def depth_of(largest: Collection[int], bits: int | None) -> Depth:
-    """The depth of a part, of whose images of 16 bits the largest values are given; `bits` is what was asked for."""
+    """The depth of a split, of whose images of 16 bits the largest values are given; `bits` is what was asked for."""
     return Depth(bits or bits_of(largest), len(largest), max(largest, default=0))
 
 

@@ -1,4 +1,4 @@
-"""`longtail data split`: a set whose images are files becomes a table with a part for each image."""
+"""`longtail data split`: a set whose images are files becomes a table with a split for each image."""
 
 import os
 from collections import Counter
@@ -27,7 +27,7 @@ from longtail.types import InputError
 
 @dataclass(frozen=True)
 class Division:
-    """A set divided into parts; of the N images all exist.
+    """A set divided into splits; of the N images all exist.
 
     Attributes:
         paths: N files, relative to the table's folder.
@@ -35,7 +35,7 @@ class Division:
         parts: N of "train", "val" and "test".
         groups: N groups, "" for an image by itself; None where there are none.
         counts: class -> its images in train, val and test.
-        not_evaluated: class without a test image (without a validation image where no test part is wanted) -> why.
+        not_evaluated: class without a test image (without a validation image where no test split is wanted) -> why.
         below: class -> its test images, where they are fewer than asked for.
         missing: files that do not exist and were left out.
         said: how the source was read, and what was odd about it.
@@ -111,14 +111,14 @@ def divide(
             `group`, where it has one.
         seed: >= 0.
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
-        again: where the set has parts already, divide all of its images again.
+        again: where the set has splits already, divide all of its images again.
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
-        group_copies: keep images with the same bytes, look-alikes and bursts in one part, see `find_related`; without
+        group_copies: keep images with the same bytes, look-alikes and bursts in one split, see `find_related`; without
             it, no image is decoded.
         progress: called with the number of images seen and of all.
 
     Raises:
-        InputError: shares that do not fit, images that are no files, a set that has parts already, fewer than two
+        InputError: shares that do not fit, images that are no files, a set that has splits already, fewer than two
             classes, an image without a group, or no class that could be tested.
     """
     _check_shares(test, val, min_test)

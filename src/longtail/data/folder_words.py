@@ -11,7 +11,7 @@ _OTHERS = """
     queries gallery support probe minival trainval original originals orig augmented augmentation augmentations aug raw
     processed preprocessed unprocessed cropped crop crops uncropped resized clean cleaned noisy denoised normalized
     segmented masked labeled labelled unlabeled unlabelled annotated unannotated synthetic real
-"""  # of parts and of steps of processing
+"""  # of splits and of steps of processing
 _OTHER_PARTS = frozenset(_OTHERS.split())
 _MADE = """
     thumb thumbs thumbnail thumbnails preview previews original originals orig augmented augmentation
@@ -41,7 +41,7 @@ def words_of(name: str) -> list[str]:
 
 
 def is_no_class(name: str) -> bool:
-    """Whether a name is one of a part, a step of processing or a year: `dev`, `original_images`, `val1`, `2019`.
+    """Whether a name is one of a split, a step of processing or a year: `dev`, `original_images`, `val1`, `2019`.
 
     >>> is_no_class("raw_data"), is_no_class("raw fish")
     (True, False)

@@ -84,7 +84,7 @@ def said_of_lone(rule: str, groups: Sequence[str]) -> list[str]:
 
 
 def said_of_spanning(groups: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """What to say of groups with images of several classes, which go to one part together; the largest are named.
+    """What to say of groups with images of several classes, which go to one split together; the largest are named.
 
     Args:
         groups: N names, "" for an image by itself.

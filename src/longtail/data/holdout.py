@@ -1,4 +1,4 @@
-"""The validation part: images of each class held out of training."""
+"""The validation split: images of each class held out of training."""
 
 from collections.abc import Sequence
 

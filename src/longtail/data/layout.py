@@ -1,4 +1,4 @@
-"""Which folders of a tree are parts and which are classes, and where that cannot be believed."""
+"""Which folders of a tree are splits and which are classes, and where that cannot be believed."""
 
 import re
 import shlex
@@ -33,7 +33,7 @@ def part_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
         folders: those directly in it.
 
     Raises:
-        InputError: two folders for one part, or one that could be a part and a class.
+        InputError: two folders for one split, or one that could be a split and a class.
     """
     found: dict[str, list[Path]] = {}
     for folder in folders:
@@ -53,7 +53,7 @@ def refuse_implausible(folder: Path, classes: Sequence[Path]) -> list[str]:
     """Look at class folders before their images are listed.
 
     Args:
-        folder: the tree, or the folder of a part.
+        folder: the tree, or the folder of a split.
         classes: the folders directly in it.
 
     Returns:
@@ -71,7 +71,7 @@ def refuse_implausible(folder: Path, classes: Sequence[Path]) -> list[str]:
 
 
 def _is_class(folder: Path, others: Sequence[Path]) -> bool:
-    """Whether the one folder that is called as a part is a class among others."""
+    """Whether the one folder that is called as a split is a class among others."""
     below = [path for path in subfolders(folder) if holds_images(path)]
     beside = [path for path in others if has_images(path)]
     names = _names(beside)
@@ -124,7 +124,7 @@ def _refuse_annotations(folder: Path, classes: Sequence[Path]) -> None:
 
 
 def _refuse_parts_below(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> None:
-    """Folders that hold parts: the tree is one too high, or its classes lie above the parts."""
+    """Folders that hold splits: the tree is one too high, or its classes lie above the splits."""
     inner = {path: {part_of(one.name): one for one in below} for path, below in deep.items()}
     all_parts = not any(map(has_images, classes)) and all(None not in parts for parts in inner.values())
     holding = [
@@ -149,7 +149,7 @@ def _refuse_parts_below(folder: Path, classes: Sequence[Path], deep: dict[Path, 
 
 
 def _refuse_parts(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> None:
-    """Folders whose names speak of parts in other words (`train2017`, `fold1`) are no classes."""
+    """Folders whose names speak of splits in other words (`train2017`, `fold1`) are no classes."""
     if len(classes) < 2:
         return
     parts = {path: part for path in classes if (part := _part_in(path.name)) is not None}
@@ -170,7 +170,7 @@ def _refuse_parts(folder: Path, classes: Sequence[Path], deep: dict[Path, list[P
 
 
 def _refuse_other_words(folder: Path, classes: Sequence[Path], deep: dict[Path, list[Path]]) -> None:
-    """Folders that are called as other parts or steps of processing (`dev`, `labeled`), with folders in them."""
+    """Folders that are called as other splits or steps of processing (`dev`, `labeled`), with folders in them."""
     full = [path for path in classes if path in deep or has_images(path)]
     inner = {path: [one for one in deep[path] if holds_images(one)] for path in full if path in deep}
     if max(map(len, inner.values()), default=0) < 2 or not all(is_no_class(path.name) for path in full):
@@ -225,7 +225,7 @@ def _one_too_high(folder: Path, classes: Sequence[Path], deep: dict[Path, list[P
 
 
 def _part_in(name: str) -> str | None:
-    """The part that a word of a name means: `train2017`, `seg_test`, `Validation images`."""
+    """The split that a word of a name means: `train2017`, `seg_test`, `Validation images`."""
     found = {part for word in words_of(name) if (part := part_of(word)) is not None}
     return found.pop() if len(found) == 1 else None
 

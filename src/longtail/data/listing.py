@@ -15,7 +15,7 @@ from longtail.data.options import Triple
 from longtail.data.stored import StoredPixels
 from longtail.errors import InputError
 
-SPLITS = {  # part -> what its folders, files and rows may be called
+SPLITS = {  # split -> what its folders, files and rows may be called
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
@@ -28,7 +28,7 @@ IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
 
 def part_of(word: str) -> str | None:
-    """The part that a word means, in any case; None for another word.
+    """The split that a word means, in any case; None for another word.
 
     >>> part_of("Validation"), part_of("test_set"), part_of("tester")
     ('val', 'test', None)
@@ -43,16 +43,16 @@ def is_text(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Listing:
-    """One part of a set as its source lists it.
+    """One split of a set as its source lists it.
 
     Attributes:
-        class_names: the part's own class names, in label order.
+        class_names: the split's own class names, in label order.
         targets: (N,) positions in `class_names`.
         ids: N names.
         fetch: gives the encoded images at sorted rows, in that order.
         on_disk: gives the image at a row, where images may stay on disk: a file of its own, or stored pixels.
         sizes: (N, 2) height and width of each in pixels, where that is known and every image is known to be sound.
-        groups: N names: images that must not be divided between parts share one; "" is an image by itself.
+        groups: N names: images that must not be divided between splits share one; "" is an image by itself.
         columns: name -> N values of each column of the table that lists the images.
         contents: (N,) `content_number` of the encoded images, where it is known without reading them.
     """
@@ -79,13 +79,13 @@ class Source:
 
     Attributes:
         train: the pool of training images.
-        val: its own validation part.
-        test: its test part.
+        val: its own validation split.
+        test: its test split.
         image_size: its own side in pixels.
         mean: its own mean.
         std: its own deviation.
         max_count: its own largest class for a long tail; None: the largest there is.
-        is_flat: it knows no parts; `train` is all of it.
+        is_flat: it knows no splits; `train` is all of it.
         bits: as how many the values of its images of 16 bits were read when it was packed; None: none, or not packed.
         num_train: training images of the whole published set; None: unknown.
         remarks: what is odd about it.
@@ -111,6 +111,6 @@ class Source:
 
     @property
     def parts(self) -> dict[str, Listing]:
-        """Part -> its listing, of the parts that there are."""
+        """Split -> its listing, of the splits that there are."""
         found = {"train": self.train, "val": self.val, "test": self.test}
         return {part: listing for part, listing in found.items() if listing is not None}

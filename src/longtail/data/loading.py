@@ -32,11 +32,11 @@ def load_data(
     """Load a long-tailed image set.
 
     The source's training images are cut to the profile, decoded, and divided into train and validation; other
-    parts are matched to the classes by name. Images that cannot be read are skipped and noted.
+    splits are matched to the classes by name. Images that cannot be read are skipped and noted.
 
     Args:
         options: which images and how.
-        seed: draws the validation part, >= 0.
+        seed: draws the validation split, >= 0.
         boxes: whether boxes are cut out of training images as they are read; None: if `augment` has `resized_crop`.
         read: lists the source; one that remembers saves listing it again.
         divided_later: whether training images will be divided further, so that what they are compared by is kept.
@@ -83,15 +83,15 @@ def load_data(
 
 
 def load_test(options: DataOptions, class_names: Sequence[str], part: str = "test") -> tuple[Split, Notes]:
-    """Load images to evaluate a trained model on: the test part, or all of a tree of class folders.
+    """Load images to evaluate a trained model on: the test split, or all of a tree of class folders.
 
     Args:
         options: the source, its path, the image size, and whether notes refuse; the rest is not used.
         class_names: the model's classes; test images are matched to them by name.
-        part: "val" for the source's own validation part instead.
+        part: "val" for the source's own validation split instead.
 
     Raises:
-        InputError: no such part, no image of a known class, or, with `strict`, anything to note.
+        InputError: no such split, no image of a known class, or, with `strict`, anything to note.
     """
     source = read_source(options)
     listing = source.val if part == "val" else source.test or (source.train if source.is_flat else None)
@@ -158,7 +158,7 @@ def _load_other(part: str, listing: Listing, class_names: Sequence[str], options
 def _no_image(
     part: str, listing: Listing, class_names: Sequence[str], unreadable: Sequence[tuple[str, str]]
 ) -> InputError:
-    """Why a part has no image that a model could be tested on."""
+    """Why a split has no image that a model could be tested on."""
     count = len(listing.targets)
     if not count:
         return InputError(f"the {part} part holds no image; give one with images of the training classes")

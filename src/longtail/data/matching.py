@@ -1,4 +1,4 @@
-"""Which of a model's classes the images of a part belong to: classes are matched by name."""
+"""Which of a model's classes the images of a split belong to: classes are matched by name."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def present(class_names: Sequence[str], targets: NDArray[np.int64]) -> tuple[str
 
 
 def absent(split: Split | None, class_names: Sequence[str]) -> tuple[str, ...]:
-    """The classes without an image in a part; none where there is no part."""
+    """The classes without an image in a split; none where there is no split."""
     if split is None:
         return ()
     there = set(split.targets.tolist())

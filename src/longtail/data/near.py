@@ -29,7 +29,7 @@ def alike(
     Args:
         hashes: of N images.
         thumbs: of the same images.
-        codes: what a set must not mix, such as part or class, as numbers of each image. An image that looks like
+        codes: what a set must not mix, such as split or class, as numbers of each image. An image that looks like
             one with another number is then in a set, a further one of two where need be, that has both.
 
     Returns:

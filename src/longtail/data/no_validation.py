@@ -1,15 +1,15 @@
-"""What to say of a set that has no validation part."""
+"""What to say of a set that has no validation split."""
 
 import shlex
 from pathlib import Path
 
 from longtail.runs import layout
 
-SUGGESTED = 0.1  # of each class, where there is a test part and validation images are missed
+SUGGESTED = 0.1  # of each class, where there is a test split and validation images are missed
 
 
 def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
-    """What to say of a set with a test part and no validation part, and how it gets one.
+    """What to say of a set with a test split and no validation split, and how it gets one.
 
     Args:
         path: where the images lie.

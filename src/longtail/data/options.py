@@ -61,7 +61,7 @@ class DataOptions(BaseModel):
         subset: which images of a class are kept: `first` in file order, `shuffle0` (as LDAM and RIDE draw
             them), `seeded` (an order drawn from `subset_seed`).
         subset_seed: seed of `seeded`.
-        validation: fraction of each class of the training part held out, in [0, 1).
+        validation: fraction of each class of the training split held out, in [0, 1).
         image_size: side in pixels. Default: the set's own (8 for digits, else 32).
         fit: how an image that is not square becomes so: `crop` shows its largest centred square, `pad` the whole image
             between borders of the mean colour, `squash` the whole image with both sides brought to one length.

@@ -32,7 +32,7 @@ class Packed(NamedTuple):
     """What was packed.
 
     Attributes:
-        counts: number of images in each part.
+        counts: number of images in each split.
         unreadable: (id, reason) of each image that could not be read and was left out.
         repaired: (id, what was ignored) of each that is damaged beside its pixels.
         depth: how its images of 16 bits were read, as training would: by the bits that the training images use. Where
@@ -60,7 +60,7 @@ def pack(
     """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
 
     Images are turned upright; one whose shorter side is longer than `short_side` is shrunk to it by
-    Pillow's bilinear filter, which averages, with its ratio kept; none is enlarged. Every part and every class is
+    Pillow's bilinear filter, which averages, with its ratio kept; none is enlarged. Every split and every class is
     packed; a long tail is cut when the set is loaded.
 
     Args:

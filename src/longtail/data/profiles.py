@@ -70,7 +70,7 @@ def subsample(
     options: DataOptions,
     default_max: int | None = None,
 ) -> NDArray[np.int64]:
-    """Rows that the long-tailed training part keeps, in file order.
+    """Rows that the long-tailed training split keeps, in file order.
 
     Args:
         targets: (N,) class of each row, in [0, C).
@@ -94,7 +94,7 @@ def subsample(
 
 
 def count_chosen(train: Listing, options: DataOptions, default_max: int | None) -> int:
-    """How many images of a listing the training part keeps, before some are held out; see `subsample`."""
+    """How many images of a listing the training split keeps, before some are held out; see `subsample`."""
     present, targets = np.unique(train.targets, return_inverse=True)
     return len(subsample(targets, [train.class_names[c] for c in present], options, default_max))
 

@@ -27,8 +27,8 @@ class Published:
     """What a published set holds, and how it is given.
 
     Attributes:
-        files: part -> the file that lists its images, in the folder that `data.path` names.
-        images: part -> its images; results are those on the test part.
+        files: split -> the file that lists its images, in the folder that `data.path` names.
+        images: split -> its images; results are those on the test split.
         classes: C.
         groups: classes of many, medium and few training images; None: not compared.
         read: reads a folder's files: the folder, the images' root, what becomes of two labels, and the files.
@@ -96,7 +96,7 @@ def read_published(
         two_labels: see `DataOptions`.
 
     Raises:
-        InputError: a file is missing or no image of a part exists, both with the steps to get the set; or see
+        InputError: a file is missing or no image of a split exists, both with the steps to get the set; or see
             `source_of_rows`.
     """
     known = published(name)

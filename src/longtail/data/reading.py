@@ -1,4 +1,4 @@
-"""From rows of a listing to the images of a part: in memory, or on disk where that would be too much."""
+"""From rows of a listing to the images of a split: in memory, or on disk where that would be too much."""
 
 import numpy as np
 import torch

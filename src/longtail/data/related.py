@@ -1,4 +1,4 @@
-"""Which images of a pool are not independent and stay in one part: groups, copies, look-alikes, bursts."""
+"""Which images of a pool are not independent and stay in one split: groups, copies, look-alikes, bursts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Related(NamedTuple):
     """What belongs together among N images.
 
     Attributes:
-        groups: N names, equal for images that stay in one part; None: each is by itself.
+        groups: N names, equal for images that stay in one split; None: each is by itself.
         look_alikes: rows of each set of images that look alike and are kept together.
         bursts: rows of each burst.
         too_large: rows of the sets of look-alikes that would have made too large a group.

@@ -21,7 +21,7 @@ from longtail.types import InputError
 
 
 class NoFileError(InputError):
-    """None of the images that a part names exists."""
+    """None of the images that a split names exists."""
 
 
 TORN = "with two labels or more"  # the reason for which images are left out
@@ -36,7 +36,7 @@ class Rows:
         paths: (N,) files, relative to the root or absolute.
         labels: (N,) classes.
         places: (N,) where each row stands, such as "line 7 of photos.csv".
-        parts: (N,) "train", "val" or "test"; None where there are no parts.
+        parts: (N,) "train", "val" or "test"; None where there are no splits.
         groups: (N,) groups; None where there are none.
         columns: name -> (N,) of all columns.
         reading: how it was read where there was a choice.
@@ -59,7 +59,7 @@ class Rows:
 
 
 def part_in_name(file: Path) -> str | None:
-    """The part that a file's name speaks of: `ImageNet_LT_train.txt` and `train2018.json` are train."""
+    """The split that a file's name speaks of: `ImageNet_LT_train.txt` and `train2018.json` are train."""
     words = "".join(letter if letter.isalpha() else " " for letter in file.stem.lower()).split()
     return next((part for word in words for part in PARTS if word.startswith(part)), None)
 
@@ -75,10 +75,10 @@ def files_of_parts(folder: Path, pattern: str) -> dict[str, list[Path]]:
 
 
 def single(files: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
-    """The one file of each part.
+    """The one file of each split.
 
     Raises:
-        InputError: two for one part.
+        InputError: two for one split.
     """
     for part, several in files.items():
         if len(several) > 1:
@@ -98,7 +98,7 @@ def source_of_rows(rows: Rows, root: Path, two_labels: TwoLabels = "refuse") -> 
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
 
     Raises:
-        InputError: no rows, a file with two labels, parts or groups, or no file of a part exists.
+        InputError: no rows, a file with two labels, splits or groups, or no file of a split exists.
     """
     root = root.absolute()
     if not rows.paths:

@@ -1,4 +1,4 @@
-"""Which Parquet files are a part's, and whether all of its shards are there."""
+"""Which Parquet files are a split's, and whether all of its shards are there."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def parquet_files(path: Path) -> dict[str, list[Path]]:
 
 
 def check_shards(files: Mapping[str, Sequence[Path]]) -> None:
-    """Refuse a part of which shards (`train-00000-of-00002.parquet`) are missing, there twice, or of several sets.
+    """Refuse a split of which shards (`train-00000-of-00002.parquet`) are missing, there twice, or of several sets.
 
     Raises:
         InputError: see above; the message names the files.
@@ -49,7 +49,7 @@ def check_shards(files: Mapping[str, Sequence[Path]]) -> None:
 
 
 def alone(file: Path) -> list[str]:
-    """What to say of one file that is read without the other shards of its part."""
+    """What to say of one file that is read without the other shards of its split."""
     match = _SHARD.fullmatch(file.stem)
     total = int(match["total"]) if match else 1
     return [f"{file.name} is one of {total:,} shards and is read alone; to read all, give their folder"] * (
@@ -58,7 +58,7 @@ def alone(file: Path) -> list[str]:
 
 
 def others_beside(path: Path, files: Mapping[str, Sequence[Path]]) -> tuple[LeftOut, ...]:
-    """The Parquet files of a folder that are read for no part."""
+    """The Parquet files of a folder that are read for no split."""
     found, read = Collector(), {file for several in files.values() for file in several}
     for folder in (path, path / "data"):
         for file in sorted(folder.glob("*.parquet")):

@@ -25,7 +25,7 @@ from longtail.data.source_kinds import options_of, read_source
 
 @dataclass
 class _Seen:
-    """The images of all parts, one after the other."""
+    """The images of all splits, one after the other."""
 
     paths: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
@@ -91,10 +91,10 @@ def check(
 
 
 def leaking(groups: Sequence[tuple[str, str]]) -> tuple[LeakingGroup, ...]:
-    """The groups with images in several parts, the largest first.
+    """The groups with images in several splits, the largest first.
 
     Args:
-        groups: part and group of each image.
+        groups: split and group of each image.
 
     >>> leaking([("train", "cam1"), ("test", "cam1"), ("train", "cam2")])
     (LeakingGroup(group='cam1', splits=('train', 'test'), images=2),)

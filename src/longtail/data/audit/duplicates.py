@@ -23,7 +23,7 @@ def find_duplicates(
     Args:
         looks: what is known of each of N images.
         paths: N names.
-        parts: N parts.
+        parts: N splits.
         classes: N classes.
     """
     same = np.arange(len(looks))

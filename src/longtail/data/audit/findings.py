@@ -15,7 +15,7 @@ ENOUGH = 10  # test images of a class below which its accuracy says too little
 
 
 class LeakingGroup(NamedTuple):
-    """A group (burst, camera, patient) with images in several parts."""
+    """A group (burst, camera, patient) with images in several splits."""
 
     group: str
     splits: tuple[str, ...]
@@ -27,14 +27,14 @@ class Audit:
     """What was found in a set of images.
 
     Attributes:
-        counts: part -> class -> readable images; every part lists every class.
-        is_flat: the set knows no parts yet; all of it is listed as train.
-        held_out: class -> test images that a set without parts would get; empty where it has parts.
+        counts: split -> class -> readable images; every split lists every class.
+        is_flat: the set knows no splits yet; all of it is listed as train.
+        held_out: class -> test images that a set without splits would get; empty where it has splits.
         unreadable: (path, reason) of each image that could not be read.
         repaired: (path, what was ignored) of each image with damaged metadata or end, and sound pixels; no problem.
         suspicious: (path, reason) of images that were read and are out of the ordinary.
         duplicates: images that the set holds more than once; first those that leak, then those that conflict.
-        leaking_groups: groups with images in several parts.
+        leaking_groups: groups with images in several splits.
         is_divisible: it is made of files, so that a table can divide it again.
         num_groups: how many groups there are; None where none were asked for.
         remarks: what a person should know of how the set was read.
@@ -43,8 +43,8 @@ class Audit:
         bits: as how many the values of images of 16 bits are read.
         shapes: of the training images; None where they are not known.
         checked_near: whether images that look alike were searched for.
-        bursts: sets of images taken in one go, which stay in one part where images are held out; of a set that has
-            parts they are not searched for.
+        bursts: sets of images taken in one go, which stay in one split where images are held out; of a set that has
+            splits they are not searched for.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -67,7 +67,7 @@ class Audit:
 
     @cached_property
     def tested(self) -> Mapping[str, int]:
-        """Class -> images to test on: the test part, else the validation part, else what would be held out."""
+        """Class -> images to test on: the test split, else the validation split, else what would be held out."""
         return self.counts.get("test", self.counts.get("val", self.held_out))
 
     @cached_property
@@ -80,7 +80,7 @@ class Audit:
 
     @cached_property
     def unknown_classes(self) -> dict[str, int]:
-        """Class without a training image -> its images in other parts, which no model can name."""
+        """Class without a training image -> its images in other splits, which no model can name."""
         known, total = set(self.classes), Counter[str]()
         for part, counts in self.counts.items():
             if part != "train":
@@ -110,7 +110,7 @@ class Audit:
 
     @property
     def leaks(self) -> tuple[Duplicates, ...]:
-        """Duplicates across parts."""
+        """Duplicates across splits."""
         return tuple(found for found in self.duplicates if found.leaks)
 
     @property

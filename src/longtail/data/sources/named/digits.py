@@ -10,7 +10,7 @@ CLASS_NAMES = tuple("0123456789")
 
 
 def read_digits() -> Source:
-    """The 8x8 digits as RGB; of each class the last 50 in file order are the test part.
+    """The 8x8 digits as RGB; of each class the last 50 in file order are the test split.
 
     Returns:
         A source whose largest class defaults to 120 of the 124 or more there are.

@@ -34,7 +34,7 @@ def read_folder(root: Path) -> Source:
         root: the folder.
 
     Raises:
-        InputError: it does not exist, is a file, or holds no class folders with images, two folders for one part, or
+        InputError: it does not exist, is a file, or holds no class folders with images, two folders for one split, or
             folders that are plainly no classes.
     """
     if not root.exists():
@@ -73,7 +73,7 @@ def read_folder(root: Path) -> Source:
 def _leave_out_beside(
     walker: Walker, images: Iterable[Path], folders: Iterable[Path], parts: Mapping[str, Path]
 ) -> None:
-    """What lies in the root beside the folders of parts."""
+    """What lies in the root beside the folders of splits."""
     names = ", ".join(folder.name for folder in parts.values())
     for image in images:
         walker.leave_out(image, f"beside {names}, so in no part")
@@ -85,7 +85,7 @@ def _leave_out_beside(
 
 
 def _images(walker: Walker, classes: Mapping[str, Sequence[Path]]) -> dict[Path, list[Path]]:
-    """Class folder of any part -> its images."""
+    """Class folder of any split -> its images."""
     found: dict[Path, list[Path]] = {folder: [] for folders in classes.values() for folder in folders}
     for folder, image in walker.walk(*found):
         found[folder].append(image)

@@ -35,10 +35,10 @@ def read_inaturalist(
     two_labels: TwoLabels = "refuse",
     files: Mapping[str, Path] | None = None,
 ) -> Source:
-    """One file of annotations, or a folder with one for each part.
+    """One file of annotations, or a folder with one for each split.
 
     The labels of iNaturalist's test images were never published, and results on it are those on the validation
-    images: where there are no labelled test images, `val*.json` is the test part. A class has its category's name,
+    images: where there are no labelled test images, `val*.json` is the test split. A class has its category's name,
     or its id where there is no name; a name that several categories share is followed by the id. Of camera traps,
     images of one `location`, or else of one `seq_id`, are a group, see `_grouping`.
 
@@ -46,10 +46,10 @@ def read_inaturalist(
         path: a file; or a folder with `train*.json` and, where there are, `val*.json` and `test*.json`.
         root: the folder that `file_name` starts from. Default: that of the annotations.
         two_labels: see `DataOptions`.
-        files: part -> its annotations, where they are known by name; None: by the words in their names.
+        files: split -> its annotations, where they are known by name; None: by the words in their names.
 
     Raises:
-        InputError: no such file, two for one part, another form, an annotation of an unknown image or category,
+        InputError: no such file, two for one split, another form, an annotation of an unknown image or category,
             or see `source_of_rows`.
     """
     if files is None:

@@ -25,7 +25,7 @@ def read_lists(
     two_labels: TwoLabels = "refuse",
     files: Mapping[str, Path] | None = None,
 ) -> Source:
-    """One list, or a folder with a list of each part.
+    """One list, or a folder with a list of each split.
 
     The label is a line's last word, a number or a name; what comes before it is the path, which may hold spaces.
 
@@ -33,10 +33,10 @@ def read_lists(
         path: a list; or a folder with `*train*.txt` and, where there are, `*val*.txt` and `*test*.txt`.
         root: the folder that paths start from. Default: that of the lists.
         two_labels: see `DataOptions`.
-        files: part -> its list, where they are known by name; None: by the words in their names.
+        files: split -> its list, where they are known by name; None: by the words in their names.
 
     Raises:
-        InputError: no list, two for one part, a line without path or label, or see `source_of_rows`.
+        InputError: no list, two for one split, a line without path or label, or see `source_of_rows`.
     """
     by_name = files is not None
     if files is None:

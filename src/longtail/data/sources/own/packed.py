@@ -1,4 +1,4 @@
-"""A packed set: the images of each part as raw pixels in one file, with an index; what `longtail data pack` makes.
+"""A packed set: the images of each split as raw pixels in one file, with an index; what `longtail data pack` makes.
 
 ```text
 packed.json          format, version, short_side, source, is_flat, bits (as how many images of 16 were read); of each
@@ -41,7 +41,7 @@ NUMBERS = ("label", "offset", "height", "width", "checksum")
 
 
 class PackedPart(Record):
-    """A part in packed.json; `unreadable` has the id and the reason of each image that was left out."""
+    """A split in packed.json; `unreadable` has the id and the reason of each image that was left out."""
 
     classes: Annotated[list[str], Field(min_length=1)]
     images: Annotated[int, Field(ge=0)]
@@ -105,7 +105,7 @@ def write_part(
     images: Iterable[tuple[str, int, UInt8[np.ndarray, "h w 3"], int]],
     groups: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Write the pixels and the index of one part; one image at a time is in memory.
+    """Write the pixels and the index of one split; one image at a time is in memory.
 
     Args:
         root: the folder, which exists.
@@ -115,7 +115,7 @@ def write_part(
         groups: id -> group; None where there are none.
 
     Returns:
-        The part's entry for the manifest, without the unreadable images.
+        The split's entry for the manifest, without the unreadable images.
     """
     ids: list[bytes] = []
     rows: list[tuple[int, ...]] = []
@@ -144,7 +144,7 @@ def write_manifest(root: Path, parts: Mapping[str, Mapping[str, Any]], **more: A
     """Write packed.json.
 
     Args:
-        root: the folder, with the parts' files.
+        root: the folder, with the splits' files.
         parts: name -> entry from `write_part`, with `unreadable`.
         more: short_side, source, is_flat, and bits where some were images of 16 bits.
     """

@@ -1,4 +1,4 @@
-"""Tables of images: CSV or Parquet with a row an image: its path, its label and, where wanted, its part and group."""
+"""Tables of images: CSV or Parquet with a row an image: its path, its label and, where wanted, its split and group."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def read_table(file: Path, root: Path | None = None, two_labels: TwoLabels = "re
         two_labels: see `DataOptions`.
 
     Raises:
-        InputError: it cannot be read, lacks a column, has a row without path, label or part, or see `source_of_rows`.
+        InputError: it cannot be read, lacks a column, has a row without path, label or split, or see `source_of_rows`.
     """
     if not file.is_file():
         raise InputError(f"{file} is no file; give a CSV or Parquet file with the columns path and label")
