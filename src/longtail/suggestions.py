@@ -230,9 +230,7 @@ def _begin(name: str, given: Mapping[str, Any], *, fresh: bool) -> tuple[dict[st
     if fresh:
         settings |= {"optim.frozen_stages": 0, "optim.fitted_heads": False}
         if "optim.frozen_stages" not in given:
-            reasons["no frozen stages: random weights have to learn in all of them"] = (
-                "optim.frozen_stages",
-            )
+            reasons["no frozen stages: random weights have to learn in all"] = ("optim.frozen_stages",)
     return settings, reasons
 
 
