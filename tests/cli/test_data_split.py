@@ -143,7 +143,7 @@ def test_sets_with_parts_are_divided_anew_where_asked(
         (("--group-by", "folder:9"), "gives 16 of 16 images no group"),
         (("--group-by", "folder:1"), "every class has one group"),
         (("--group-by", "column:camera"), "there is no column 'camera'"),
-        (("--root", "."), "data.root is for table"),
+        (("--root", "."), "leave it out for data.name=folder"),
     ],
 )
 def test_what_is_refused(
