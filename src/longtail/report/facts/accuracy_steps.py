@@ -144,10 +144,11 @@ def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
     if found is None or gain is None or gain.value > 0 or not _takes_one_expert(run):
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
+    below = f"{-100 * gain.value:.1f}"
+    how = "no better than" if float(below) == 0 else f"{below} points below"
     text = (
-        f"Train with one expert: all {len(found.rows) - 1} together are {-100 * gain.value:.1f} points below "
-        f"{gain.best} alone in macro (95 % of the difference: {low} to {high}), and one needs less time. Compare on "
-        "validation images."
+        f"Train with one expert: all {len(found.rows) - 1} together are {how} {gain.best} alone in macro "
+        f"(95 % of the difference: {low} to {high}), and one needs less time. Compare on validation images."
     )
     command = f"longtail train {recipe_of(run)} --set model.num_experts=1"
     yield Step(text, command, points=-100 * gain.value)
