@@ -1,5 +1,7 @@
 """The digits, and the real sets where they are on this disk."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from longtail.data import DataOptions, load_data
 from longtail.data.profiles import subsample
 from longtail.data.source_kinds import read_source
 from longtail.data.sources import described
+from longtail.data.sources.named.digits import digit_rows
 
 
 def test_digits_are_split_evenly():
@@ -25,6 +28,14 @@ def test_digits_are_split_evenly():
     assert [
         int(i.split("/")[1]) for i, t in zip(data.test.ids, data.test.targets, strict=True) if t == 4
     ] == last
+
+
+def test_the_table_of_digits_is_that_of_scikit_learn(monkeypatch):
+    digits = load_digits()
+    expected = np.column_stack((digits.data, digits.target))
+    assert np.array_equal(digit_rows(), expected)
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    assert np.array_equal(digit_rows(), expected)
 
 
 def test_digits_keep_their_pixels():

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from torch import Tensor
 from longtail.data import LongTailData, load_data
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
-from longtail.recipe import Recipe, load_recipe
+from longtail.recipe import Recipe, changed, load_recipe, scaled
 from longtail.runs.schema import Trial
 from longtail.search import Budget, Found, find_settings
 from longtail.search.comparing import FEATURES
 from longtail.search.find import _too_long, _why
+from longtail.search.heads import Choice, Heads
 from longtail.search.short_training import Division, OutOfTimeError, divide, fewer
 
 TIMING = Timing(1e-3, 1e-4, images=1, judged=0, final=0, where="1 CPU thread")
@@ -166,3 +168,56 @@ def test_classifiers_on_features_are_no_change_of_the_suggestion() -> None:
     ]
     (line,) = _why([], rows, None)
     assert "no time" in line
+
+
+class Improving(Trainings):
+    """Trainings that are as often right as their number of epochs says."""
+
+    def __call__(self, recipe: Recipe, *rest: Any) -> Tensor:
+        self.accuracy = {f"rate {recipe.optim.peak_lr:g}": self.by_epochs(recipe.optim.epochs)}
+        return super().__call__(recipe, *rest)
+
+    def by_epochs(self, epochs: int) -> float:
+        raise NotImplementedError
+
+
+def against_features(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, data: LongTailData, long: float
+) -> tuple[Found, list[int]]:
+    """Classifiers on features are nearly always right, fine-tunings of 10 epochs or more at the rate `long`."""
+    recipe, division = scaled(recipe, 30), divide(data, recipe.data, 0)
+    frozen = changed(recipe, {"optim.weight_decay": 0.3})
+    right = np.random.default_rng(1).random(len(division.held)) < 0.97
+    heads = Heads(Choice(frozen, "linear", 1.0), (), len(data.train), division, right, "4 folds", 1.0, 0.0, 0)
+    trainings = Improving(data, {})
+    monkeypatch.setattr(trainings, "by_epochs", lambda epochs: long if epochs >= 10 else 0.4)
+    monkeypatch.setattr("longtail.search.comparing.judged_logits", trainings)
+    timing = replace(
+        TIMING, image=30 / (len(data.train) * 3)
+    )  # the first of six comparisons has 3 epochs and more
+    budget = Budget(10.0, time.monotonic())
+    one = find_settings(recipe, data, {}, budget, Display(1, quiet=True), timing, heads=heads)
+    return one, [each.optim.epochs for each in trainings.recipes]
+
+
+def test_fine_tuning_is_given_more_time_before_features_are_chosen(monkeypatch, recipe, data) -> None:
+    caught_up, epochs = against_features(monkeypatch, recipe, data, 0.97)
+    assert epochs[0] < 10 <= epochs[1]
+    assert caught_up.recipe.optim.weight_decay != 0.3
+    assert any("fine-tuned" in line for line in caught_up.search.reasons)
+
+
+def test_features_are_chosen_where_more_time_does_not_help(monkeypatch, recipe, data) -> None:
+    one, epochs = against_features(monkeypatch, recipe, data, 0.4)
+    assert len(epochs) == 2
+    assert one.recipe.optim.weight_decay == 0.3
+    assert all(f"{number} epochs" in one.search.trials[0].how for number in epochs)
+
+
+def test_a_longer_training_that_takes_too_long_leaves_what_the_short_one_said(
+    monkeypatch, recipe, data
+) -> None:
+    one, epochs = against_features(monkeypatch, recipe, data, -1)
+    assert len(epochs) == 2
+    assert one.recipe.optim.weight_decay == 0.3
+    assert f"{epochs[1]} epochs" not in one.search.trials[0].how

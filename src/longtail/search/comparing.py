@@ -26,6 +26,8 @@ SHORT = 3  # epochs of a comparison at least;
 FEW = 300  # images of one at least
 BUILDING = 4.0  # seconds to build a network, and to judge it
 SLOWER = 2.0  # times its expected length after which a comparison is given up
+LONGER = 2.0  # times the images of a first short training that a second, longer one shows at least
+SPARE = 0.9  # of what is left to compare in, which the longer one is to take
 SUGGESTED = Candidate("suggested settings", "", {})
 FEATURES = "classifiers on features"
 
@@ -39,12 +41,14 @@ class Tried:
         right: (H,) whether each held-out image was named correctly.
         how: how it was trained, in words.
         seconds: that it took.
+        shown: images that it saw in all its epochs.
     """
 
     candidate: Candidate
     right: Bool[ndarray, " h"]
     how: str
     seconds: float
+    shown: int
 
 
 class Comparing:
@@ -58,7 +62,7 @@ class Comparing:
         seconds: that all may take.
         display: called with what is done.
         heads: the best classifiers on features; where these are better than the suggested settings beyond chance,
-            no change of the latter is tried.
+            these are trained again for longer, and where that does not help, no change of them is tried.
     """
 
     def __init__(
@@ -102,9 +106,37 @@ class Comparing:
         for candidate in (SUGGESTED, *self.wanted):
             if not self._try(candidate, each):
                 return "the machine became slower than in the timed steps" if candidate is SUGGESTED else None
-            if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
-                break
+            if candidate is SUGGESTED and self._is_behind:
+                self._train_longer()
+                if self._is_behind:
+                    break
         return None
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether classifiers on features are better than the suggested settings, beyond chance."""
+        return self.heads_gain is not None and self.heads_gain.is_better
+
+    def _train_longer(self) -> None:
+        """Train the suggested settings again, in what is left to compare in, and judge them by that.
+
+        Classifiers on features are fitted to convergence; a few epochs of fine-tuning are not.
+        """
+        short, left = self.tried[0], SPARE * (self.until - time.monotonic())
+        division, epochs = self._length(self.timing, left)
+        if (
+            epochs * len(division.rows) < LONGER * short.shown
+            or self._needs(self.timing, len(division.rows), epochs) > left
+        ):
+            return
+        self.tried = []
+        self._try(SUGGESTED, left)
+        if not self.tried:
+            self.tried = [short]
+            return
+        before = f"after {short.how}: {100 * macro(short.right, self.targets)[0]:.1f}"
+        longer = self.tried[0]
+        self.tried = [replace(longer, how=f"{longer.how} ({before})", seconds=longer.seconds + short.seconds)]
 
     def _try(self, candidate: Candidate, each: float) -> bool:
         """Train and judge; False where the time is over."""
@@ -137,7 +169,8 @@ class Comparing:
                 logits.numpy() if tau is None else logits.numpy() + (1 - tau) * np.log(np.maximum(counts, 1))
             )
             right = values.argmax(axis=1) == self.targets
-            self.tried.append(Tried(_of(candidate, tau), right, how, seconds))
+            shown = epochs * len(division.rows)
+            self.tried.append(Tried(_of(candidate, tau), right, how, seconds, shown))
         return True
 
     def _length(self, timing: Timing, each: float) -> tuple[Division, int]:
@@ -197,7 +230,7 @@ class Comparing:
         chosen, tried = self.chosen, list(self.tried)
         if self.heads is not None and tried:
             own = Candidate(f"{FEATURES}: {self.heads.best.name}", "", {"model.frozen": True})
-            tried.append(Tried(own, self.heads.right, self.heads.how, self.heads.seconds))
+            tried.append(Tried(own, self.heads.right, self.heads.how, self.heads.seconds, 0))
         rows = []
         for one in tried:
             is_base, is_frozen = one.candidate is SUGGESTED, one.candidate.name.startswith(FEATURES)

@@ -25,7 +25,7 @@ SMALLEST = (
     100  # training images below which nothing is compared: held-out images are too few to tell settings apart
 )
 
-UNEVEN = "the best of many classifiers against few short fine-tunings, which favours the features"
+UNEVEN = "the best of many classifiers, fitted to convergence, against one or few fine-tunings: that favours features"
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def _frozen(
 ) -> str | None:
     """Why the run trains classifiers on features; None where it fine-tunes."""
     name = f"chosen: {FEATURES} ({heads.best.name})"
-    gain = None if search is None else search.heads_gain
-    if gain is None:
+    best, gain = (None, None) if search is None else (search.best, search.heads_gain)
+    if best is None or gain is None:
         return f"{name}; fine-tuning was not compared: {why_not}"
     if gain.is_better:
-        return f"{name}: better than short fine-tunings, beyond chance ({UNEVEN})"
+        return f"{name}: better than fine-tuning for {best.how}, beyond chance ({UNEVEN})"
     fits = timing.epochs_within(left, 0)
     if gain.high < 0 or fits >= min(GOOD, wanted):
         return None
