@@ -93,8 +93,8 @@ def _silent(_: "News") -> None:
 
 def _forecast(plan: "Plan", workers: int) -> None:
     """Print what is done, what would run, and about how long it takes."""
-    from longtail.report.text import table_lines
     from longtail.study import estimate
+    from longtail.text_table import table_lines
 
     cells = estimate.forecast(plan, int(workers > 1), lambda line: say(line, err=True))
     rows = [

@@ -17,9 +17,9 @@ from longtail.data.rows import TORN
 from longtail.data.shapes import suggest_fit
 from longtail.metrics import class_groups
 from longtail.printable import printable
-from longtail.report.text import table_lines
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
+from longtail.text_table import table_lines
 
 MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}

@@ -1,8 +1,9 @@
 """The scores of runs over several seeds, for the terminal."""
 
-from longtail.report.text import percent, table_lines
+from longtail.report.text import percent
 from longtail.runs.run import SCORES
 from longtail.runs.seeds import SeedRuns
+from longtail.text_table import table_lines
 
 
 def summary_lines(runs: SeedRuns) -> list[str]:

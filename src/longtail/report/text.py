@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from rich.cells import cell_len
 
 from longtail.data.left_out import FileCounts, LeftOut, left_out_items, left_out_lines, left_out_of
 from longtail.data.repairing import REPAIRED
@@ -18,30 +17,13 @@ from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
+from longtail.text_table import table_lines
 
 if TYPE_CHECKING:
     from longtail.report.facts import Classes, Facts, Step
 
 SHOWN = 10
 FIRST = 5  # steps of "What next?" that are not folded
-
-
-def table_lines(
-    header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
-) -> list[str]:
-    """Columns under their headings, padded to equal width; numbers stand right, the columns in `left` left.
-
-    >>> table_lines(("run", "macro"), [("a", "9.5"), ("long", "10.0")])
-    ['run   macro', 'a       9.5', 'long   10.0']
-    """
-    cells = [[printable(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-
-    def padded(cell: str, column: int) -> str:
-        space = " " * (widths[column] - cell_len(cell))
-        return cell + space if column in left else space + cell
-
-    return ["  ".join(padded(cell, c) for c, cell in enumerate(row)).rstrip() for row in cells]
 
 
 def epoch_range(first: int, last: int) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longtail.csv_text import csv_text
-from longtail.report.text import table_lines
 from longtail.study.result import SCORES
 from longtail.study.table import Gain, Row, gain, gain_text, percent, spread
+from longtail.text_table import table_lines
 
 
 @dataclass(frozen=True)
