@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from longtail import methods
+from longtail import methods, plugins
 from longtail.types import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def named_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EntryPoint
     entry = EntryPoint("mine", "their_methods", methods.ENTRY_POINT)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(methods, "__path__", list(methods.__path__))
-    monkeypatch.setattr(methods, "entry_points", lambda group: [entry] if group == entry.group else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
     monkeypatch.setattr(methods, "_search_packages", methods._search_packages.__wrapped__)
     return entry
 
@@ -68,6 +68,6 @@ def test_an_entry_point_that_names_no_package_is_refused(
     named_package: EntryPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = EntryPoint("mine", "their_methods.gone", methods.ENTRY_POINT)
-    monkeypatch.setattr(methods, "entry_points", lambda group: [wrong])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [wrong])
     with pytest.raises(InputError, match=r"their_methods\.gone"):
         methods.names()

@@ -5,24 +5,21 @@ PATH), and in packages that an installed distribution names under the entry poin
 """
 
 import difflib
-import importlib
 import importlib.util
-import os
-import pkgutil
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longtail.errors import InputError
 from longtail.method_text import MethodText, method_text
+from longtail.plugins import file_names, import_file, named_folders, package_folders
 
 if TYPE_CHECKING:
     from longtail.method import Method
 
 ENTRY_POINT = "longtail.methods"
 
-__path__ += [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
+__path__ += named_folders("LONGTAIL_METHODS")
 
 
 @cache
@@ -42,14 +39,7 @@ def names() -> list[str]:
         InputError: two folders hold a method of the same name, or an entry point names no package.
     """
     _search_packages()
-    modules = [module for folder in dict.fromkeys(__path__) for module in pkgutil.iter_modules([folder])]
-    found = sorted(module.name for module in modules if not module.name.startswith("_"))
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"method {twice[0]!r} is defined by two files in {', '.join(__path__)}; rename your own"
-        )
-    return found
+    return file_names(__path__, "method")
 
 
 def find(name: str) -> type["Method"]:
@@ -87,32 +77,14 @@ def describe(name: str) -> MethodText:
 @cache
 def _search_packages() -> None:
     """Add the folders of installed packages of methods; none of them is imported."""
-    for entry in entry_points(group=ENTRY_POINT):
-        __path__.extend(_folders(entry))
-
-
-def _folders(entry: EntryPoint) -> list[str]:
-    try:
-        spec = importlib.util.find_spec(entry.module)
-    except Exception:  # finding a subpackage imports what it lies in, a plug-in whose faults are its own
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"the entry point {ENTRY_POINT} {entry.name!r} names {entry.value!r}, which is no package of method files; "
-            "correct it, or uninstall its distribution"
-        )
-    return list(spec.submodule_search_locations)
+    __path__.extend(package_folders(ENTRY_POINT, "method"))
 
 
 @cache
 def _load(name: str) -> type["Method"]:
     from longtail.method import Method  # torch: only where a method is used
 
-    try:
-        module = importlib.import_module(f"{__name__}.{name}")
-    except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"method {name!r} cannot be imported ({reason}); correct its file") from error
+    module = import_file(__name__, name, "method")
     own = [
         value
         for value in vars(module).values()

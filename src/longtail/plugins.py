@@ -1,0 +1,89 @@
+"""Files that are found by being there, the package's own and others': methods, sources of images, report sections.
+
+Others' files lie in folders that an environment variable names, and in packages that an installed distribution names
+under an entry point.
+"""
+
+import importlib
+import importlib.util
+import os
+import pkgutil
+from collections.abc import Iterable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from longtail.errors import InputError
+
+
+def named_folders(variable: str) -> list[str]:
+    """The folders that an environment variable names, separated as in PATH."""
+    return [folder for folder in os.environ.get(variable, "").split(os.pathsep) if folder]
+
+
+def existing(folders: Sequence[str], variable: str) -> Sequence[str]:
+    """The folders that an environment variable names, if all are there.
+
+    Raises:
+        InputError: one of them is no folder.
+    """
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise InputError(f"{variable} names {folder}, which is no folder; correct it or leave it out")
+    return folders
+
+
+def package_folders(group: str, kind: str) -> list[str]:
+    """The folders of the packages that installed distributions name under an entry point; none is imported.
+
+    Args:
+        group: the entry point's.
+        kind: what such a package holds, "method" for instance.
+
+    Raises:
+        InputError: an entry point names no package.
+    """
+    return [folder for entry in entry_points(group=group) for folder in _folders(entry, kind)]
+
+
+def _folders(entry: EntryPoint, kind: str) -> list[str]:
+    try:
+        spec = importlib.util.find_spec(entry.module)
+    except Exception:  # finding a subpackage imports what it lies in, a plug-in whose faults are its own
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"the entry point {entry.group} {entry.name!r} names {entry.value!r}, which is no package of {kind} "
+            "files; correct it, or uninstall its distribution"
+        )
+    return list(spec.submodule_search_locations)
+
+
+def file_names(folders: Iterable[str], kind: str) -> list[str]:
+    """The names of the files in some folders, sorted, none imported; one that begins with an underscore is none.
+
+    Raises:
+        InputError: two folders hold a file of the same name.
+    """
+    searched = list(dict.fromkeys(folders))
+    modules = [module for folder in searched for module in pkgutil.iter_modules([folder])]
+    found = sorted(module.name for module in modules if not module.name.startswith("_"))
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"{kind} {twice[0]!r} is defined by two files in {', '.join(searched)}; rename your own"
+        )
+    return found
+
+
+def import_file(package: str, name: str, kind: str) -> ModuleType:
+    """The module of that name.
+
+    Raises:
+        InputError: it cannot be imported; the reason is in the message.
+    """
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{kind} {name!r} cannot be imported ({reason}); correct its file") from error
