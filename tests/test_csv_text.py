@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from longtail.cli.csv_file import write_csv
-from longtail.cli.predictions_file import _write_rows
-from longtail.csv_text import csv_text, parse_csv, read_csv, rows_of
+from longtail.csv_text import csv_text, parse_csv, read_csv, rows_of, write_tables
 from longtail.data.sources.own.table import read_table
 from longtail.estimator.pictures import _write_table
 from longtail.predict.prior import class_mix
+from longtail.predict.unreadable import write_unreadable
 from longtail.runs.folder import RunFolder
 from longtail.runs.tables import read_confusions, read_per_class, read_splits
 from longtail.text_file import decode, encode
@@ -113,12 +112,12 @@ def test_every_table_that_we_write(tmp_path: Path) -> None:
     assert [*splits["path"]] == [*NAMES, "byte\\udcff.png"]
     predictions = pd.DataFrame({"path": FILES, "label": (*NAMES, "")}, dtype=object)
     predictions = predictions.assign(confidence=np.float32(1 / 3), abstained=True)
-    write_csv([predictions, predictions], tmp_path / "predictions.csv")
+    write_tables([predictions, predictions], tmp_path / "predictions.csv")
     columns = read_csv(tmp_path / "predictions.csv").columns
     assert columns["path"] == [*FILES, *FILES]
     assert columns["label"] == [*NAMES, "", *NAMES, ""]
     assert (columns["confidence"][0], columns["abstained"][0]) == ("0.333333", "true")
-    _write_rows(tmp_path / "unreadable.csv", [("path", "reason"), *zip(FILES, FILES, strict=True)])
+    write_unreadable(tmp_path / "unreadable.csv", list(zip(FILES, FILES, strict=True)))
     assert read_csv(tmp_path / "unreadable.csv").columns == {"path": [*FILES], "reason": [*FILES]}
     folder.write_csv("prior.csv", [("class", "weight"), *((name, c) for c, name in enumerate(NAMES))])
     import torch

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from longtail.errors import InputError
 from longtail.machine import pass_on
-from longtail.text_file import decode, encoding_of
+from longtail.text_file import decode, encode, encoding_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DELIMITERS = (",", ";", "\t")
+FLOATS = ".6f"
 _QUOTED = re.compile(r'[",\r\n]|^ |^-?[0-9]+\.0$')
 _SPREADSHEET = re.compile(r'"?sep=([,;\t|])"?\r?\n?\Z', re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]+\.0")
@@ -49,6 +50,18 @@ def rows_of(table: "pd.DataFrame", *, header: bool = True) -> Iterator[Sequence[
     if header:
         yield [str(name) for name in table.columns]
     yield from zip(*(table[name].tolist() for name in table.columns), strict=True)
+
+
+def write_tables(tables: "Iterable[pd.DataFrame]", out: Path) -> None:
+    """Write the pieces of one table of pandas as a CSV file."""
+    with out.open("wb") as file:
+        for number, table in enumerate(tables):
+            file.writelines(map(encode, table_lines(table, header=number == 0)))
+
+
+def table_lines(table: "pd.DataFrame", *, header: bool) -> Iterator[str]:
+    """The lines of a piece of a table; floating numbers have six decimals."""
+    return csv_lines(rows_of(table, header=header), FLOATS)
 
 
 def _cell(value: object, floats: str) -> str:

@@ -61,9 +61,9 @@ def split(
     with loading():
         import pandas as pd
 
-        from longtail.cli.csv_file import check_free, write_csv
+        from longtail.csv_text import write_tables
         from longtail.data.dividing import divide
-        from longtail.runs.atomic_write import atomic_write
+        from longtail.runs.atomic_write import atomic_write, check_free
         from longtail.types import InputError
 
     file = Path(out)
@@ -82,7 +82,7 @@ def split(
     if found.groups is not None:
         columns["group"] = found.groups
     with atomic_write(file, "then repeat the command, or choose another -o") as partial:
-        write_csv([pd.DataFrame(columns, dtype=object)], partial)
+        write_tables([pd.DataFrame(columns, dtype=object)], partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or found.grouped_by or 'the set itself'}"
     lines = [

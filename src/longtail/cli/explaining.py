@@ -136,8 +136,8 @@ def _title(classifier: "Classifier") -> str:
 
 def _png(out: str, sources: list[str], *, overwrite: bool) -> Path:
     """The file to write, refused where it is no PNG file, lies in the way or among the images."""
-    from longtail.cli.csv_file import check_free
     from longtail.data.entries import refuse_among_images
+    from longtail.runs.atomic_write import check_free
     from longtail.types import InputError
 
     file = Path(out)

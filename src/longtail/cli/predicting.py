@@ -17,8 +17,8 @@ from longtail.stopping import loading
 if TYPE_CHECKING:
     import pandas as pd
 
-    from longtail.cli.predictions_file import PredictionsFile
     from longtail.predict import ImageSources, Predictor, Unreadable
+    from longtail.predict.predictions_file import PredictionsFile
 
 DOUBTFUL = 0.5  # a confidence below this is worth a look
 
@@ -52,8 +52,8 @@ def predict(
 ) -> None:
     """Name what images show, with confidence and each expert's vote."""
     with loading():
-        from longtail.cli.predictions_file import PredictionsFile
         from longtail.predict import ImageSources, load
+        from longtail.predict.predictions_file import PredictionsFile
 
     file = None if out in (None, "-") else PredictionsFile(Path(str(out)))
     options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
@@ -98,11 +98,11 @@ class Work:
 
     def print(self) -> None:
         """Predictions on standard output, as they come."""
-        from longtail.cli.csv_file import write_table
+        from longtail.csv_text import table_lines
 
         with data_out() as out:
             for number, table in enumerate(self._tables({}, 0)):
-                write_table(table, out, header=number == 0)
+                out.writelines(table_lines(table, header=number == 0))
                 self.tally.add(table)
         self._check(self.tally.rows)
         _say([*self._skipped(), *self._damaged(), *self._beside(), *self.tally.lines()])

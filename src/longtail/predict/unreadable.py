@@ -1,8 +1,13 @@
 """Images that cannot be read: how they are passed on, and what to say of them."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from longtail.csv_text import csv_text
 from longtail.data.dataset import counted
 from longtail.data.repairing import REPAIRED
 from longtail.printable import printable
+from longtail.text_file import encode
 from longtail.types import InputError
 
 Unreadable = list[tuple[str, str]]
@@ -40,3 +45,8 @@ def repaired_lines(found: Unreadable) -> list[str]:
     if not found:
         return []
     return [f"{counted(len(found), 'image')} {REPAIRED}:", *(f"  {line}" for line in unreadable_lines(found))]
+
+
+def write_unreadable(out: Path, bad: Sequence[tuple[str, str]]) -> None:
+    """List them in a CSV file."""
+    out.write_bytes(encode(csv_text([("path", "reason"), *bad])))

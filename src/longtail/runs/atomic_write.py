@@ -19,6 +19,22 @@ LOCK, OLD = ".lock", ".old"
 TRIES = 20  # to take a place that other processes take at the same moment
 
 
+def check_free(out: Path, *, overwrite: bool = False) -> None:
+    """Refuse a file that exists or could not be made.
+
+    Raises:
+        InputError: see above.
+    """
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out} is not a file; choose another -o")
+    if out.is_file() and not overwrite:
+        raise InputError(f"{out} exists; choose another -o, or replace it with --overwrite")
+    if not out.parent.is_dir():
+        raise InputError(
+            f"there is no folder {out.parent} to write {out.name} into; make it or choose another -o"
+        )
+
+
 @contextmanager
 def atomic_write(target: Path, again: str = "then repeat the command") -> Iterator[Path]:
     """A free place of this process alone, where the block makes a file or a folder.

@@ -14,20 +14,18 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from longtail.cli.csv_file import check_free, write_csv
-from longtail.csv_text import csv_text
+from longtail.predict.prediction_rows import check_row, is_empty, json_rows, table_of, write_predictions
+from longtail.predict.unreadable import write_unreadable
 from longtail.records import parse_json
-from longtail.runs.atomic_write import atomic_write, writing
+from longtail.runs.atomic_write import atomic_write, check_free, writing
 from longtail.runs.locks import locked
-from longtail.text_file import encode
 from longtail.types import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AGAIN = "then repeat the command with --resume, or choose another -o"
-NUMBERS, UNSAID = ("confidence", "agreement"), {"views": 1}
-_CELLS = {None: str | None, "bool": bool | None, "float32": int | float | None, "int64": int}  # types in JSON
+UNSAID = {"views": 1}
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
 
@@ -134,32 +132,29 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; what was written before stays, and can be gone on with.
         """
-        rows = _rows(table)
+        rows = json_rows(table)
         with self._writing():
             first = [] if self.rows else [{"columns": list(table.columns)}]
             self._append([*first, *rows])
         self.rows += len(rows)
-        self.predicted += sum(not _is_empty(row) for row in rows)
+        self.predicted += sum(not is_empty(row) for row in rows)
 
     def fill(self, table: "pd.DataFrame") -> None:
         """Take over rows for images of `empty` that can be read by now."""
-        found = {row[0]: row for row in _rows(table) if not _is_empty(row)}
+        found = {row[0]: row for row in json_rows(table) if not is_empty(row)}
         self._filled |= found
         self.predicted += sum(name in found for name in table["path"])
 
     def tables(self) -> Iterator["pd.DataFrame"]:
         """All rows, in pieces."""
-        import pandas as pd
-
         with self.partial.open("rb") as file:
             next(file)
             columns = json.loads(next(file, b'{"columns": []}'))["columns"]
             while rows := [self._newest(json.loads(line)) for line in islice(file, ROWS)]:
-                table = pd.DataFrame(rows, columns=columns, dtype=object)  # for names that are no Unicode
-                yield table.astype({name: kind for name in columns if (kind := _kind(name))})
+                yield table_of(rows, columns)
 
     def _newest(self, row: list[Any]) -> list[Any]:
-        return self._filled.get(row[0], row) if _is_empty(row) else row
+        return self._filled.get(row[0], row) if is_empty(row) else row
 
     def finish(self, unreadable: Sequence[tuple[str, str]] = ()) -> None:
         """Write the file from the rows and give it its name; the partial one goes.
@@ -170,12 +165,11 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; the partial file stays.
         """
-        write = _write_parquet if self.out.suffix.lower() == ".parquet" else write_csv
         with atomic_write(self.out, AGAIN) as temporary:
-            write(self.tables(), temporary)
+            write_predictions(self.tables(), temporary, parquet=self.out.suffix.lower() == ".parquet")
             self.unreadable.unlink(missing_ok=True)
             if unreadable:
-                _write_rows(self.unreadable, [("path", "reason"), *unreadable])
+                write_unreadable(self.unreadable, unreadable)
         with self._writing():
             self.settings_file.write_text(json.dumps(self._settings), "ascii")
             self.partial.unlink(missing_ok=True)
@@ -201,7 +195,7 @@ class PredictionsFile:
                 elif number == 1:
                     columns = found["columns"]
                 else:
-                    _check_row(found, columns)
+                    check_row(found, columns)
                     self._take_over(found)
             except InputError:
                 raise
@@ -218,7 +212,7 @@ class PredictionsFile:
 
     def _take_over(self, row: list[Any]) -> None:
         self.done[row[0]] += 1
-        if _is_empty(row):
+        if is_empty(row):
             self.empty.append(row[0])
 
     def _parsed(self, line: bytes) -> Any:
@@ -250,51 +244,6 @@ def _closing(file: BinaryIO) -> Iterator[None]:
             file.close()
 
 
-def _rows(table: "pd.DataFrame") -> list[list[Any]]:
-    """The rows with None where there is nothing."""
-    filled = table.astype(object).where(table.notna(), None)
-    return [list(row) for row in zip(*(filled[name] for name in table.columns), strict=True)]
-
-
-def _is_empty(row: Sequence[Any]) -> bool:
-    return row[1] is None  # a label that was withheld is ""
-
-
 def _changed(before: Any, now: Mapping[str, Any]) -> str:
     """The settings that differ, by name; older files are of one view without saying so. `before` is not checked yet."""
     return ", ".join(key for key in now if before.get(key, UNSAID.get(key)) != now[key])
-
-
-def _kind(column: str) -> str | None:
-    """The type of a column that is no text."""
-    if column == "views":
-        return "int64"
-    return "bool" if column == "abstained" else "float32" if column.startswith(NUMBERS) else None
-
-
-def _check_row(row: Sequence[Any], columns: Sequence[str]) -> None:
-    """Raises TypeError or ValueError where it is no row of these columns, of which all but the first may be empty."""
-    kinds = [_CELLS[_kind(name)] for name in columns]
-    if not isinstance(row[0], str) or not all(map(isinstance, row, kinds)) or len(row) != len(kinds):
-        raise TypeError("no row")
-
-
-def _write_rows(out: Path, rows: Sequence[tuple[str, str]]) -> None:
-    out.write_bytes(encode(csv_text(rows)))
-
-
-def _write_parquet(tables: Iterator["pd.DataFrame"], out: Path) -> None:
-    """One row group a piece; bytes of a name that are no Unicode are written out, for Parquet has no others."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_(), None: pa.string()}
-    with out.open("wb") as file:
-        writer = None
-        for table in tables:
-            table["path"] = [path.encode("utf-8", "backslashreplace").decode() for path in table["path"]]
-            schema = pa.schema([(name, kinds[_kind(name)]) for name in table.columns])
-            writer = writer or pq.ParquetWriter(file, schema)
-            writer.write_table(pa.Table.from_pandas(table, schema, preserve_index=False))
-        if writer:
-            writer.close()

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from longtail.cli import predictions_file
 from longtail.cli.predicting import Tally
-from longtail.cli.predictions_file import PredictionsFile
+from longtail.predict import predictions_file
+from longtail.predict.predictions_file import PredictionsFile
 from longtail.types import InputError
 
 SETTINGS: dict[str, Any] = {"top_k": 1, "prior": {"fox": 0.1, "owl": 0.9}, "abstain_below": None}
