@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from longtail.engine.step import StageTraining
-from longtail.run_options import RunOptions
+from longtail.recipe.options import RunOptions
 from sides import PRECISION, RECIPE, TEST_IMAGES, Library, load_job, windows
 from timing import seconds
 

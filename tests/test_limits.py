@@ -12,7 +12,7 @@ from longtail.data import DataOptions
 from longtail.methods import available
 from longtail.models import ModelOptions
 from longtail.recipe import load_recipe, toml_value
-from longtail.run_options import OptimOptions, RunOptions
+from longtail.recipe.options import OptimOptions, RunOptions
 from longtail.types import InputError
 
 OPTIONS = (

@@ -22,7 +22,7 @@ from longtail.models.cost import flop_per_pixel
 from longtail.models.options import ModelOptions
 from longtail.models.weights import can_begin
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe, shipped
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 
 BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which a network for small images serves better than a larger one, both with random weights

@@ -22,7 +22,7 @@ from longtail.engine.step import StageTraining
 from longtail.engine.train import fit
 from longtail.method import Stage
 from longtail.recipe import load_recipe
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 from longtail.runs.folder import RunFolder
 from longtail.types import InputError, Progress
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from longtail.method import Stage
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 
 
 class WeightAverage:

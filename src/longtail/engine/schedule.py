@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from longtail.method import Stage
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 
 
 def learning_rate(

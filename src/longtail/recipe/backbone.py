@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from longtail.method import Method, Stage
 from longtail.models import ModelOptions
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 from longtail.types import InputError
 
 

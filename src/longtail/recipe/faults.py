@@ -14,9 +14,9 @@ from longtail.data.policies import ViewOptions
 from longtail.method import MethodOptions
 from longtail.methods import find
 from longtail.models import ModelOptions
+from longtail.recipe.options import OptimOptions, RunOptions
 from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS
 from longtail.records import short
-from longtail.run_options import OptimOptions, RunOptions
 from longtail.runs import layout
 from longtail.types import InputError
 

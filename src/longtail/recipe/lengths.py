@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from longtail.data.dataset import counted
 from longtail.method import MethodOptions, Stage, window_starts
-from longtail.run_options import OptimOptions
+from longtail.recipe.options import OptimOptions
 
 ADAMW_RATE = 0.01  # each of AdamW's steps moves a weight by about the rate; more than this is a rate for SGD
 

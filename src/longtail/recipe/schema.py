@@ -17,6 +17,7 @@ from longtail.models import ModelOptions
 from longtail.recipe.backbone import check_frozen
 from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.lengths import too_short
+from longtail.recipe.options import OptimOptions, RunOptions
 from longtail.recipe.reading import (
     DEFAULT_FOR_IMAGES,
     SECTIONS,
@@ -27,7 +28,6 @@ from longtail.recipe.reading import (
 )
 from longtail.recipe.switching import check_needs, switch
 from longtail.records import short
-from longtail.run_options import OptimOptions, RunOptions
 from longtail.runs import layout
 from longtail.types import InputError
 
