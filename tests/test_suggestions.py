@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longtail import suggestions
 from longtail.models.cost import flop_per_pixel
 from longtail.models.options import ModelOptions
 from longtail.planning import given_keys, plan
 from longtail.recipe import Recipe, changed, load_recipe
-from longtail.suggestions import Facts, Suggestion, suggest_settings
+from longtail.recipe.suggest import Suggestion, facts, suggest_settings, training_time
+from longtail.recipe.suggest.facts import Facts
+from longtail.recipe.suggest.settings import SIZES
 from longtail.types import InputError
 
 
@@ -29,8 +30,8 @@ def photos(root: Path, side: int, counts: dict[str, int]) -> str:
 
 @pytest.fixture(autouse=True)
 def _a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggestions, "can_begin", lambda _: True)
-    monkeypatch.setattr(suggestions, "cpu_threads", lambda _: 2)
+    monkeypatch.setattr(facts, "can_begin", lambda _: True)
+    monkeypatch.setattr(facts, "cpu_threads", lambda _: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
@@ -48,8 +49,8 @@ def suggested(
     epochs: int | None = None, **given: Any,
 ) -> Suggestion:  # fmt: skip
     keys = {key.replace("__", "."): value for key, value in given.items()}
-    facts = Facts(side, number, threads, has_gpu, has_weights)
-    return suggest_settings(load_recipe("icl-images", keys)[0], keys, epochs, facts=facts)
+    found = Facts(side, number, threads, has_gpu, has_weights)
+    return suggest_settings(load_recipe("icl-images", keys)[0], keys, epochs, facts=found)
 
 
 def test_photographs_are_fine_tuned_and_the_choice_is_said(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_time_is_that_of_the_threads() -> None:
 def test_without_weights_it_begins_afresh_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suggestions, "can_begin", lambda _: False)
+    monkeypatch.setattr(facts, "can_begin", lambda _: False)
     recipe, notes = planned(photos(tmp_path / "p", 130, {"a": 5, "b": 4}))
     assert recipe.model.name == "resnet32"
     assert recipe.data.image_size == 64
@@ -253,8 +254,8 @@ def test_a_cpu_gets_smaller_images_then_fewer_epochs() -> None:
     work = flop_per_pixel(ModelOptions(name="tf_efficientnet_lite0", num_experts=1))
 
     def affordable(number: int, *lengths: int, has_gpu: bool = False) -> tuple[int, int, str]:
-        facts = Facts(300, number, 2, has_gpu, True)
-        return suggestions._affordable(suggestions.SIZES, lengths, facts, work, suggestions.FINE_TUNED, None)
+        found = Facts(300, number, 2, has_gpu, True)
+        return training_time.affordable(SIZES, lengths, found, work, training_time.FINE_TUNED, None)
 
     assert affordable(5_000, 8)[:2] == (224, 8)
     assert affordable(30_000, 8)[0] == 96

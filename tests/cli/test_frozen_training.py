@@ -12,10 +12,10 @@ from PIL import Image
 
 from longtail.features import cache_folder, entries, place, trim
 from longtail.features.store import FeatureStore
-from longtail.features.suggest import suggest_features
 from longtail.models.backbone import build_backbone
 from longtail.planning.command import prepare
 from longtail.recipe import load_recipe
+from longtail.recipe.suggest.features import suggest_features
 from longtail.types import InputError
 
 SMALL = ("--model", "test_efficientnet", "--set", "data.image_size=32", "--epochs", 3)
@@ -76,7 +76,7 @@ def test_a_slow_machine_gets_smaller_images(photos: Path, monkeypatch: pytest.Mo
     recipe, _ = load_recipe(str(photos), given, base="features")
     sizes = []
     for seconds in (900.0, 0.01):
-        monkeypatch.setattr("longtail.features.suggest.SECONDS", seconds)
+        monkeypatch.setattr("longtail.recipe.suggest.features.SECONDS", seconds)
         sizes.append(suggest_features(recipe, given, None).settings["data.image_size"])
     assert sizes == [128, 96]
 

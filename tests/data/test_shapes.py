@@ -11,8 +11,8 @@ from longtail.data import DataOptions, load_data
 from longtail.data.audit import audit_loaded, check
 from longtail.data.shapes import shapes_of, suggest_fit
 from longtail.recipe import load_recipe
+from longtail.recipe.suggest import suggest_settings
 from longtail.runs.schema import AuditRecord
-from longtail.suggestions import suggest_settings
 
 DRAW = np.random.default_rng(0)
 SETS = {

@@ -11,8 +11,8 @@ from torch import Tensor
 from longtail.data import LongTailData, load_data
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
-from longtail.features.suggest import largest_size
 from longtail.recipe import Recipe, changed, load_recipe
+from longtail.recipe.suggest.sizes import largest_size
 from longtail.search import Budget, Found, find_settings
 from longtail.search.heads import Choice, Heads, at_size, frozen
 from longtail.search.short_training import divide

@@ -12,14 +12,13 @@ from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.source_kinds import ReadSource, read_source, source_of
 from longtail.data.sources.own.packed import is_packed
-from longtail.features.suggest import RECIPE as FEATURES
-from longtail.features.suggest import suggest_features
 from longtail.models.backbone import backbone_input
 from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
+from longtail.recipe.suggest import Reasons, suggest_features, suggest_settings
+from longtail.recipe.suggest.features import RECIPE as FEATURES
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.suggestions import Reasons, suggest_settings
 from longtail.types import InputError
 
 
@@ -182,7 +181,7 @@ def _load(
 ) -> tuple[Recipe, list[str], Reasons]:
     """The recipe of a target, notes and reasons; where it is images, with settings that fit them and this machine."""
     if given.get("model.frozen") is True and not _is_recipe(target):
-        return *_on_features(target, given, epochs, read), {}
+        return _on_features(target, given, epochs, read)
     recipe, notes = load_recipe(target, given, epochs=epochs)
     if _is_recipe(target):
         return _filled(recipe), notes, {}
@@ -194,7 +193,7 @@ def _load(
 
 def _on_features(
     target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
-) -> tuple[Recipe, list[str]]:
+) -> tuple[Recipe, list[str], Reasons]:
     """The same where the backbone is to be frozen: the recipe `features`."""
     if given.get("model.weights"):
         given = {"model.pretrained": False, **given}
@@ -202,7 +201,7 @@ def _on_features(
     suggested = suggest_features(_placed(recipe, given), given, epochs, read)
     length = epochs or suggested.epochs
     recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=FEATURES)
-    return recipe, [*(f"chosen: {reason}" for reason in suggested.reasons), *notes]
+    return recipe, notes, suggested.reasons
 
 
 def _filled(recipe: Recipe) -> Recipe:

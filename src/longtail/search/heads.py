@@ -14,9 +14,9 @@ from longtail.data.holdout import related_in
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
 from longtail.engine.trials import FrozenTrials, folds
-from longtail.features.suggest import RECIPE, STEPS
 from longtail.models.backbone import image_multiple
 from longtail.recipe import Recipe, changed, load_recipe, scaled, validate
+from longtail.recipe.suggest.features import RECIPE, STEPS
 from longtail.runs.schema import Trial
 from longtail.search.comparison import difference, units_of
 from longtail.search.fits import FOLDS, Fits, Right

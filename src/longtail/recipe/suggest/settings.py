@@ -4,32 +4,26 @@ Settings that belong together move together. The rules and what they rest on: do
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from longtail.cpu import cpu_threads
-from longtail.data.profiles import count_chosen
-from longtail.data.shapes import Shapes, sample_shapes, suggest_fit
+from longtail.data.shapes import suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
-from longtail.durations import duration
-from longtail.features.suggest import ENLARGED
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, image_multiple
 from longtail.models.cost import flop_per_pixel
 from longtail.models.options import ModelOptions
-from longtail.models.weights import can_begin
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe, shipped
 from longtail.recipe.options import OptimOptions
+from longtail.recipe.suggest.facts import BACKBONE, Facts, find_facts
+from longtail.recipe.suggest.sizes import ENLARGED
+from longtail.recipe.suggest.suggestion import Reasons, Suggestion
+from longtail.recipe.suggest.training_time import FINE_TUNED, FROM_SCRATCH, affordable
 
-BACKBONE = "tf_efficientnet_lite0"
 SMALL = 40  # pixels up to which a network for small images serves better than a larger one, both with random weights
-LOOKED_AT = 64  # images measured
 SIDE = 32  # pixels that the recipe for random weights is made for
 SIZES = (224, 192, 160, 128, 96, 64)
-LARGE = 96  # pixels below which a CPU gets fewer epochs first
 BATCHES = (16, 64)  # smallest (batch norm needs so many images) and largest batch
 STEPS = 20  # of an epoch, which small sets get by smaller batches
 SHOWN = 20_000  # images that fine-tuning shows in all its epochs,
@@ -37,74 +31,6 @@ EPOCHS = (8, 30)  # which are at least and at most so many
 FRESH_EPOCHS = (60, 40, 20)  # from random weights: as many as a CPU can do
 # of an optimizer that the recipe does not have: rate at the recipe's batch, and weight decay
 OTHERWISE = {"adamw": (6e-4, 0.02), "sgd": (0.03, 1e-4)}
-WORK = 2.9e13  # operations of forward passes in a training, by CPU thread, at most where no time is given
-SPEED = 1.2e10  # of them a second and thread where a time is given; optimistic, for steps are timed next
-# measured: EfficientNet-Lite0 at 128 and 224 pixels, ResNet-32 at 32; CPU seconds of one thread, AMD EPYC
-FINE_TUNED, FROM_SCRATCH = 5.7e9, 1.7e10
-
-Reasons = dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the suggestions rest on.
-
-    Attributes:
-        side: the median of the shorter sides of the training images, in pixels; 0 where none could be measured.
-        number: training images.
-        threads: CPU threads that training has.
-        has_gpu: whether training has a GPU.
-        has_weights: whether pretrained weights of `BACKBONE` can be had.
-        shapes: of the training images; None where none could be measured.
-    """
-
-    side: int
-    number: int
-    threads: int
-    has_gpu: bool
-    has_weights: bool
-    shapes: Shapes | None = None
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """Settings for a set of images.
-
-    Attributes:
-        base: the shipped recipe to begin with.
-        epochs: length of the run; None leaves it to the recipe.
-        settings: "section.key" -> value, on top of it.
-        reasons: what was chosen and why, for people -> the keys whose values it speaks of.
-    """
-
-    base: str
-    settings: Mapping[str, Any]
-    reasons: Reasons
-    epochs: int | None = None
-
-
-def find_facts(recipe: Recipe, given: Mapping[str, Any], read: ReadSource = read_source) -> Facts:
-    """What the images are like and what the machine can do.
-
-    Args:
-        recipe: a recipe for the set that has what was asked for.
-        given: what was asked for, "section.key" -> value.
-        read: lists the source of the images.
-
-    Raises:
-        InputError: the set cannot be read, or does not have the images asked for.
-    """
-    source = read(recipe.data)
-    train, asks = source.train, any(given.get(f"model.{key}") for key in ("name", "weights"))
-    shapes = None if train is None else sample_shapes(train, LOOKED_AT)
-    return Facts(
-        0 if shapes is None else shapes.short_side,
-        0 if train is None else count_chosen(train, recipe.data, source.max_count),
-        threads=cpu_threads(recipe.run.threads),
-        has_gpu=recipe.run.device != "cpu" and torch.cuda.is_available(),
-        has_weights=not asks and given.get("model.pretrained") is not False and can_begin(BACKBONE),
-        shapes=shapes,
-    )
 
 
 def suggest_settings(
@@ -177,7 +103,7 @@ def _from_scratch(
         said["data.cutout_size"] = f"cut-outs of {hole} pixels: in proportion to the size"
     model = recipe.model if "model.name" in given else base.model
     lengths = FRESH_EPOCHS if fixed is None else [fixed]
-    _, shown, time = _affordable([size], lengths, facts, flop_per_pixel(model), FROM_SCRATCH, seconds)
+    _, shown, time = affordable([size], lengths, facts, flop_per_pixel(model), FROM_SCRATCH, seconds)
     reasons = {text: (key,) for key, text in said.items() if key not in given} | reasons
     if fixed is None:
         reasons[f"{shown} epochs: {time}, for {facts.number:,} images"] = ("optim.epochs",)
@@ -204,7 +130,7 @@ def _fine_tuning(
     lengths = (wanted, EPOCHS[0]) if fixed is None else (fixed,)
     experts = recipe.model.num_experts if "model.num_experts" in given else base.model.num_experts
     work = flop_per_pixel(ModelOptions(name=network, num_experts=experts))
-    size, shown, time = _affordable(sizes, lengths, facts, work, FINE_TUNED, seconds)
+    size, shown, time = affordable(sizes, lengths, facts, work, FINE_TUNED, seconds)
     settings["data.image_size"] = size
     if asked is None and size > facts.side:
         why = f"images of {facts.side} pixels are enlarged: pretrained weights know larger things"
@@ -264,37 +190,3 @@ def _sizes(limit: int, multiple: int) -> list[int]:
     """Sides in pixels to choose from, largest first, that a network takes."""
     sizes = [size for size in SIZES if size <= limit] or [max(8, limit)]
     return [max(multiple, size // multiple * multiple) for size in sizes]
-
-
-def _affordable(
-    sizes: Sequence[int], lengths: Sequence[int], facts: Facts, work: float, speed: float, seconds: float | None
-) -> tuple[int, int, str]:  # fmt: skip
-    """Size and epochs that a CPU does in the time aimed at, and what they take; a GPU does all.
-
-    All epochs at a large size come first, then fewer, and only then small images.
-
-    Args:
-        sizes: sides to choose from, largest first.
-        lengths: epochs to choose from, most first.
-        facts: of the images and the machine.
-        work: operations of a forward pass, by pixel.
-        speed: of such operations while training, a second and thread, as measured.
-        seconds: the time given, in which steps are timed next; None: none is.
-    """
-    if facts.has_gpu:
-        return sizes[0], lengths[0], "what a GPU can do"
-    most, more = WORK if seconds is None else SPEED * seconds, ""
-
-    def needed(size: int, length: int) -> float:
-        return work * facts.number * length * size**2 / facts.threads
-
-    tried = [(s, e) for e in lengths for s in sizes if s >= LARGE] + [(sizes[-1], e) for e in lengths]
-    for size, length in tried:
-        if needed(size, length) <= most:
-            break
-    else:
-        more = "; a GPU would allow more"
-    on = f"on {facts.threads} CPU thread{'s' * (facts.threads != 1)}"
-    if seconds is not None:
-        return size, length, f"what should fit into the time {on}"
-    return size, length, f"roughly {duration(needed(size, length) / speed)} {on}, not timed{more}"
