@@ -21,8 +21,8 @@ from first_folder_sets import SETS, MissingSourceError, make
 from longtail.data.holdout import related_in
 from longtail.engine.job import data_of
 from longtail.engine.trials import FrozenTrials, folds
-from longtail.planning.command import plan
 from longtail.recipe import changed
+from longtail.recipe.plan.command import plan
 from record import about, save, show, table
 
 FOLDS = 4

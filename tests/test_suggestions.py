@@ -10,8 +10,8 @@ from PIL import Image
 
 from longtail.models.cost import flop_per_pixel
 from longtail.models.options import ModelOptions
-from longtail.planning import given_keys, plan
 from longtail.recipe import Recipe, changed, load_recipe
+from longtail.recipe.plan import given_keys, plan
 from longtail.recipe.suggest import Suggestion, facts, suggest_settings, training_time
 from longtail.recipe.suggest.facts import Facts
 from longtail.recipe.suggest.settings import SIZES

@@ -15,9 +15,9 @@ from longtail.engine.job import Load, load_on
 from longtail.engine.processes import join_processes
 from longtail.engine.together import fit_together
 from longtail.engine.train import fit
-from longtail.planning import Plan, given_keys, plan, plan_seeds
-from longtail.planning.command import settle_folder
 from longtail.predict import Prior, load_run
+from longtail.recipe.plan import Plan, given_keys, plan, plan_seeds
+from longtail.recipe.plan.command import settle_folder
 from longtail.runs import Run, SeedRuns, layout
 from longtail.runs.folder import RunFolder
 from longtail.search import (

@@ -13,8 +13,8 @@ from PIL import Image
 from longtail.features import cache_folder, entries, place, trim
 from longtail.features.store import FeatureStore
 from longtail.models.backbone import build_backbone
-from longtail.planning.command import prepare
 from longtail.recipe import load_recipe
+from longtail.recipe.plan.command import prepare
 from longtail.recipe.suggest.features import suggest_features
 from longtail.types import InputError
 

@@ -11,8 +11,8 @@ from PIL import Image
 from tiny_runs import state_of, stop_at, tiny
 
 from longtail.engine.train import fit
-from longtail.planning import plan
 from longtail.recipe import Recipe, load_recipe
+from longtail.recipe.plan import plan
 from longtail.types import InputError
 
 CLASSES, IMAGES = 3, 12

@@ -7,8 +7,8 @@ import pytest
 
 from longtail.engine.display import Display
 from longtail.engine.timing import Timing
-from longtail.planning import Plan
 from longtail.recipe import load_recipe
+from longtail.recipe.plan import Plan
 from longtail.search import command
 from longtail.search.budget import Budget
 from longtail.search.heads import Choice, Heads

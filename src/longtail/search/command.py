@@ -12,9 +12,9 @@ from longtail.engine.display import Display
 from longtail.engine.job import Load, data_of
 from longtail.engine.runtime import start_runtime
 from longtail.engine.timing import Timing
-from longtail.planning import Plan, plan
-from longtail.planning.places import newest_asked
 from longtail.recipe import Recipe, changed
+from longtail.recipe.plan import Plan, plan
+from longtail.recipe.plan.places import newest_asked
 from longtail.recipe.suggest.sizes import largest_size, short_side
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder

@@ -16,7 +16,7 @@ from longtail.engine.display import Display
 from longtail.engine.job import load_on
 from longtail.engine.runtime import environment, start_runtime
 from longtail.engine.train import training
-from longtail.planning import prepare
+from longtail.recipe.plan import prepare
 from longtail.records import read_lines
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.source_kinds import read_source
-from longtail.planning import given_keys
 from longtail.predict import Prior
 from longtail.recipe import Recipe, changed, load_recipe, validate
+from longtail.recipe.plan import given_keys
 from longtail.records import Record, read_record
 from longtail.runs import layout
 from longtail.study.result import Result, read_result

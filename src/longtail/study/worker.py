@@ -11,7 +11,7 @@ from typing import Any
 from longtail.api import evaluate
 from longtail.engine.display import Display
 from longtail.engine.train import training
-from longtail.planning import prepare
+from longtail.recipe.plan import prepare
 from longtail.runs import layout
 from longtail.runs.atomic_write import atomic_write, writing
 from longtail.runs.folder import RunFolder

@@ -13,8 +13,8 @@ from longtail.data.own_output import is_own, said_among_images
 from longtail.data.source_kinds import ReadSource, read_source, source_of
 from longtail.data.sources.own.packed import is_packed
 from longtail.models.backbone import backbone_input
-from longtail.planning.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
+from longtail.recipe.plan.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe.suggest import Reasons, suggest_features, suggest_settings
 from longtail.recipe.suggest.features import RECIPE as FEATURES
 from longtail.runs import layout

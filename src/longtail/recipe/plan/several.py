@@ -9,9 +9,9 @@ from typing import Any
 
 from longtail.data.own_output import said_among_images
 from longtail.data.source_kinds import ReadSource, read_source
-from longtail.planning.command import Plan, plan, summary
-from longtail.planning.places import RUNS, default_name, missing_folders, reserve
 from longtail.recipe import Recipe, load_recipe, validate
+from longtail.recipe.plan.command import Plan, plan, summary
+from longtail.recipe.plan.places import RUNS, default_name, missing_folders, reserve
 from longtail.runs import SeedRuns, layout, planned_seeds
 from longtail.runs.folder import RunFolder
 from longtail.train_arguments import checked_seeds
