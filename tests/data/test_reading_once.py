@@ -4,16 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from longtail import api
-from longtail.data import DataOptions, LongTailData, source_kinds
+from longtail.data import DataOptions, source_kinds
 from longtail.data.loading import load_data
 from longtail.data.source_kinds import SourceReader, counting, read_source
-from longtail.engine.job import Load
-from longtail.errors import InputError
-from longtail.recipe import Recipe
 
 
 @pytest.fixture
@@ -39,24 +34,6 @@ def test_it_is_listed_once_for_equal_questions(photos: Path, monkeypatch: pytest
     assert len(listed) == 1
     read(options(photos, group_by="folder:1"))
     assert len(listed) == 2
-
-
-def test_a_command_lists_its_source_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the choice of settings to the images of the first batch."""
-    listed: list[str | None] = []
-    loaded: list[LongTailData] = []
-    monkeypatch.setattr(source_kinds, "read_source", lambda o: listed.append(o.path) or read_source(o))
-
-    def stop(recipe: Recipe, *_: object, load: Load, **__: object) -> None:
-        loaded.append(load(recipe.data, 0, torch.device("cpu"), False))
-        raise InputError("far enough")
-
-    monkeypatch.setattr(api, "fit", stop)
-    monkeypatch.chdir(photos.parent)
-    with pytest.raises(InputError, match="far enough"):
-        api.train(photos, epochs=2, quiet=True)
-    assert len(loaded[0].train) == 6
-    assert listed == [str(photos)]
 
 
 def test_images_are_counted_as_they_are_read(photos: Path) -> None:
