@@ -2,18 +2,16 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from longtail.choices import data_name
 from longtail.data.dataset import counted
-from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.own_output import is_own, said_among_images
-from longtail.data.source_kinds import ReadSource, read_source, source_of
-from longtail.data.sources.own.packed import is_packed
-from longtail.models.backbone import backbone_input
-from longtail.recipe import Recipe, load_recipe, shipped, toml_value, validate
+from longtail.data.source_kinds import ReadSource, read_source
+from longtail.recipe import DEFAULT_FOR_IMAGES, Recipe, load_recipe, shipped, toml_value
+from longtail.recipe.plan.images import filled, placed, with_validation
 from longtail.recipe.plan.places import RUNS, default_name, missing_folders, newest, reserve
 from longtail.recipe.suggest import Reasons, suggest_features, suggest_settings
 from longtail.recipe.suggest.features import RECIPE as FEATURES
@@ -151,7 +149,7 @@ def plan(
             )
         RunFolder(path).check_version()
         recipe, notes = load_recipe(str(path / layout.RECIPE), given, epochs=epochs)
-        return Plan(_placed(recipe, given) if "data.path" in given else recipe, tuple(notes), path)
+        return Plan(placed(recipe, given) if "data.path" in given else recipe, tuple(notes), path)
     if target not in shipped():
         _refuse_runs(path)
     if resume and not path.exists() and path.parent.name:
@@ -161,13 +159,13 @@ def plan(
     place = given.get("data.path")
     if place is not None and (path.is_dir() or (path.is_file() and path.suffix != ".toml")):
         raise InputError(f"{target} and --data {place} both name the images; leave out --data")
-    recipe, notes, reasons = _load(target, given, epochs, read, seconds)
-    _refuse_frozen(recipe)
-    recipe, notes = _settle(recipe, notes, given, read)
+    loaded = _load(target, given, epochs, read, seconds)
+    _refuse_frozen(loaded.recipe)
+    recipe, more = with_validation(placed(loaded.recipe, given), given, read)
     is_open = (
         epochs is None and "optim.epochs" not in given and not (_is_recipe(target) or recipe.model.frozen)
     )
-    return Plan(recipe, tuple(notes), is_open=is_open, reasons=reasons)
+    return replace(loaded, recipe=recipe, notes=(*loaded.notes, *more), is_open=is_open)
 
 
 def _is_recipe(target: str) -> bool:
@@ -178,41 +176,23 @@ def _is_recipe(target: str) -> bool:
 
 def _load(
     target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource, seconds: float | None
-) -> tuple[Recipe, list[str], Reasons]:
-    """The recipe of a target, notes and reasons; where it is images, with settings that fit them and this machine."""
-    if given.get("model.frozen") is True and not _is_recipe(target):
-        return _on_features(target, given, epochs, read)
-    recipe, notes = load_recipe(target, given, epochs=epochs)
+) -> Plan:
+    """The recipe of a target; where it is images, with settings that fit them and this machine."""
     if _is_recipe(target):
-        return _filled(recipe), notes, {}
-    suggested = suggest_settings(_placed(recipe, given), given, epochs, read, seconds=seconds)
-    length = epochs or suggested.epochs
-    recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=suggested.base)
-    return _filled(recipe), notes, suggested.reasons
-
-
-def _on_features(
-    target: str, given: Mapping[str, Any], epochs: int | None, read: ReadSource
-) -> tuple[Recipe, list[str], Reasons]:
-    """The same where the backbone is to be frozen: the recipe `features`."""
-    if given.get("model.weights"):
+        recipe, notes = load_recipe(target, given, epochs=epochs)
+        return Plan(filled(recipe), tuple(notes))
+    frozen = given.get("model.frozen") is True
+    if frozen and given.get("model.weights"):
         given = {"model.pretrained": False, **given}
-    recipe, _ = load_recipe(target, given, epochs=epochs, base=FEATURES)
-    suggested = suggest_features(_placed(recipe, given), given, epochs, read)
-    length = epochs or suggested.epochs
-    recipe, notes = load_recipe(target, {**suggested.settings, **given}, epochs=length, base=FEATURES)
-    return recipe, notes, suggested.reasons
-
-
-def _filled(recipe: Recipe) -> Recipe:
-    """The recipe with the image size and statistics that a network's weights were trained with, where it names none."""
-    if recipe.model.is_for_small_images:
-        return recipe
-    known, sections = backbone_input(recipe.model.name), recipe.model_dump()
-    for key, value in (("image_size", known.size), ("mean", known.mean), ("std", known.std)):
-        if sections["data"][key] is None:
-            sections["data"][key] = value
-    return validate(sections)
+    recipe, _ = load_recipe(target, given, epochs=epochs, base=FEATURES if frozen else DEFAULT_FOR_IMAGES)
+    recipe = placed(recipe, given)
+    if frozen:
+        found = suggest_features(recipe, given, epochs, read)
+    else:
+        found = suggest_settings(recipe, given, epochs, read, seconds=seconds)
+    settings, length = {**found.settings, **given}, epochs or found.epochs
+    recipe, notes = load_recipe(target, settings, epochs=length, base=found.base)
+    return Plan(recipe if frozen else filled(recipe), tuple(notes), reasons=found.reasons)
 
 
 def _refuse_runs(path: Path) -> None:
@@ -237,51 +217,6 @@ def _refuse_frozen(recipe: Recipe) -> None:
             "--frozen (model.frozen = true) would keep a backbone of random weights as it is; give --pretrained or "
             "--weights FILE"
         )
-
-
-def _settle(
-    recipe: Recipe, notes: list[str], given: Mapping[str, Any], read: ReadSource
-) -> tuple[Recipe, list[str]]:
-    """Settle where the data lie; hold out a validation part where there is nothing else to test on."""
-    recipe = _placed(recipe, given)
-    if not recipe.data.is_own or "data.validation" in given or recipe.data.validation:
-        return recipe, notes
-    source = read(recipe.data)
-    if source.val is not None:
-        return recipe, notes
-    if source.test is not None:
-        return recipe, [*notes, f"{recipe.data.path} {no_validation(recipe.data.path)}"]
-    sections = recipe.model_dump()
-    sections["data"]["validation"] = HELD_OUT
-    note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"
-    return validate(sections), [*notes, f"{note} (data.validation={HELD_OUT})"]
-
-
-def _placed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
-    """The recipe with the absolute path of its data, and the kind of source that lies there."""
-    if recipe.data.path is None:
-        return recipe
-    if recipe.data.name == "digits" and "data.path" in given:
-        raise InputError(
-            "the recipe trains on digits, which need no --data; to train on your own images: "
-            f"longtail train {shlex.quote(str(given['data.path']))}"
-        )
-    sections = recipe.model_dump()
-    try:
-        place = str(Path(recipe.data.path).expanduser().resolve())
-        (place + (recipe.data.root or "")).encode()
-    except ValueError:
-        raise InputError(
-            f"data.path = {recipe.data.path!r} is no UTF-8 text and cannot be kept in a recipe; rename the folder"
-        ) from None
-    sections["data"]["path"] = place
-    if recipe.data.root is not None:
-        sections["data"]["root"] = str(Path(recipe.data.root).expanduser().resolve())
-    if recipe.data.name == "folder" and is_packed(Path(place)):
-        sections["data"]["name"] = "packed"
-    if recipe.data.is_own and "data.path" in given and "data.name" not in given:
-        sections["data"]["name"] = source_of(Path(place))
-    return validate(sections)
 
 
 def summary(recipe: Recipe, seeds: Sequence[int] = ()) -> str:
