@@ -12,7 +12,7 @@ from PIL import Image
 
 from longtail.recipe import load_recipe
 from longtail.report import chance_lines, comparison_lines, evaluation_lines, plot, report_lines
-from longtail.report.facts.training import stage_edges
+from longtail.report.sections.training import stage_edges
 from longtail.report.style import name_ends, new_figure
 from longtail.runs import Run, RunFolder, layout
 from longtail.text_table import table_lines

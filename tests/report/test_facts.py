@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from longtail.report import report_lines
-from longtail.report.facts import Facts, collect
 from longtail.report.page.nearest_recipe import nearest_recipe
+from longtail.report.section import Facts, collect
 from longtail.runs import Run
 from longtail.types import InputError
 from run_factory import ODD_NAMES, made_up_run
@@ -66,7 +66,7 @@ def test_every_kind_of_run_has_facts(tmp_path: Path, made: dict[str, Any]) -> No
         order = ["", "rough", "too few", "not tested"]
         marks = [max(1, order.index(row.certainty)) for row in found.classes.rows]
         assert marks == sorted(marks)
-        assert (found.experts is None) == (made.get("experts") == 1)
+        assert (not found.experts.rows) == (made.get("experts") == 1)
 
 
 def test_scores_are_those_of_metrics_json(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_counts_are_those_of_the_images_where_they_are_fewer_than_a_hundred(tmp_
     [(30, 20, "named"), (31, 20, "dots"), (501, 10, "bins"), (501, 9, "shares"), (12, 3, "named")],
 )
 def test_class_size_takes_the_form_that_suits(tmp_path: Path, classes: int, images: int, form: str) -> None:
-    found = facts(tmp_path, num_classes=classes, images=images).class_size
+    found = facts(tmp_path, num_classes=classes, images=images).size
     assert found is not None
     assert found.form == form
     assert len(found.points) == (classes if form in ("named", "dots") else 0)
@@ -330,9 +330,9 @@ AUDIT = {
 
 def test_the_audit_is_reported_and_leads_to_a_step(tmp_path: Path) -> None:
     found = facts(tmp_path, data="photos", audit=AUDIT)
-    assert found.data.audited
-    assert [entry.kind for entry in found.data.duplicates] == ["near", "exact"]
-    assert found.data.unreadable == (("a.jpg", "empty"),)
+    assert found.audit.audited
+    assert [entry.kind for entry in found.audit.duplicates] == ["near", "exact"]
+    assert found.audit.unreadable == (("a.jpg", "empty"),)
     assert "1 group of images (patients, cameras, bursts) straddle" in " ".join(found.head.notices)
     assert found.next[0].text == "Split the data again: 2 sets of related images straddle the splits."
     assert nearest_recipe(Run(tmp_path / "run")).shipped == "icl-images"
@@ -344,9 +344,9 @@ def test_unreadable_images_of_the_audit_and_the_evaluation_are_reported_once(tmp
     expected = (("a.jpg", "empty"), ("b (1).jpg", "truncated (40 bytes missing)"))
     unreadable = [{"path": path, "reason": reason} for path, reason in expected]
     file.write_text(json.dumps(json.loads(file.read_text()) | {"unreadable": unreadable}))
-    assert collect(Run(run)).data.unreadable == expected
+    assert collect(Run(run)).audit.unreadable == expected
     (run / "audit.json").unlink()
-    assert collect(Run(run)).data.unreadable == expected
+    assert collect(Run(run)).audit.unreadable == expected
 
 
 def test_a_damaged_audit_is_refused_in_a_line(tmp_path: Path) -> None:

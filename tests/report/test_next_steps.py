@@ -15,10 +15,11 @@ from longtail import train
 from longtail.cli.main import main
 from longtail.data.shapes import shapes_of
 from longtail.report import report_lines, write_page
-from longtail.report.facts import Experts, Gain, Step, collect, read_evaluation
-from longtail.report.facts.accuracy_steps import ENLARGED, accuracy_steps
-from longtail.report.facts.next_steps import next_steps
+from longtail.report.accuracy_steps import ENLARGED, Step, accuracy_steps
 from longtail.report.places import from_here
+from longtail.report.section import collect
+from longtail.report.sections.experts import Experts, Gain
+from longtail.report.sections.next import next_steps
 from longtail.runs import Run
 from run_factory import made_up_run
 
@@ -123,7 +124,8 @@ def test_the_whole_picture_is_advised_where_a_crop_hides_much(
 @pytest.mark.parametrize("gain", [-0.02, -1e-5, 0.02])
 def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, gain: float) -> None:
     run = Run(made_up_run(tmp_path / "run"))
-    facts, e = collect(run), read_evaluation(run)
+    facts = collect(run)
+    e = facts.evaluation
     assert None not in (facts.experts, facts.classes, facts.confusions, e)
     gains = (Gain("macro", "expert 2", gain, (gain - 0.01, gain + 0.01), True),)
     experts = Experts(facts.experts.rows, gains, (), ())
@@ -186,11 +188,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def every_step(run: Run, made: Run) -> tuple[Step, ...]:
     """The steps of a run as if it were as another is, and had every fault."""
-    facts, e = collect(made), read_evaluation(made)
+    facts = collect(made)
+    e = facts.evaluation
     assert None not in (facts.experts, facts.classes, facts.confusions, facts.confidence, e)
     worse = (Gain("macro", "expert 1", -0.1, (-0.2, -0.01), True),)
     experts = Experts(facts.experts.rows, worse, (), ())
-    return next_steps(run, e, facts.classes, facts.confusions, facts.confidence, experts, facts.data)
+    return next_steps(run, e, facts.classes, facts.confusions, facts.confidence, experts, facts.audit)
 
 
 def test_every_command_runs_from_where_the_report_is_made(

@@ -14,12 +14,13 @@ from PIL import Image
 
 from longtail.cli.main import main
 from longtail.report import write_page
-from longtail.report.facts import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
 from longtail.report.page.class_figures import _side_by_side
 from longtail.report.page.heat_maps import heat_maps
-from longtail.report.page.run_parts import experts, training
+from longtail.report.parts import Images
+from longtail.report.section import collect
+from longtail.report.sections import experts, training
 from longtail.report.training_plot import plot_training
 from longtail.runs import Run
 from run_factory import ODD_NAMES, made_up_run
@@ -54,8 +55,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without their figures, for tests of what stands beside them: drawing is most of a page's time."""
-    for part in ("class_parts", "run_parts"):
-        monkeypatch.setattr(f"longtail.report.page.{part}.to_svg", lambda *_: Markup("<svg></svg>"))
+    monkeypatch.setattr("longtail.report.page.svg.to_svg", lambda *_: Markup("<svg></svg>"))
 
 
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:
@@ -305,7 +305,11 @@ def test_a_single_group_is_reported_once(tmp_path: Path) -> None:
     assert [line.name for line in found.confidence.risk] == ["all"]
     assert [gain.score for gain in found.experts.gains] == ["overall", "macro"]
     assert [series.name for series in found.training.series if series.kind == "score"] == ["macro"]
-    assert experts(found.experts, found)["table"].header == ("expert", "overall", "macro")
+    assert experts.page(found.experts, found, Images()).content["table"].header == (
+        "expert",
+        "overall",
+        "macro",
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -319,7 +323,8 @@ def test_the_command_names_the_page(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_what_has_one_point_is_reported_and_not_drawn(tmp_path: Path) -> None:
     run = Run(made_up_run(tmp_path / "run", num_classes=7, epochs=1))
-    part = training(collect(run).training)
+    facts = collect(run)
+    part = training.page(facts.training, facts, Images()).content
     assert part["pictures"] == []
     assert [row[0] for row in part["single"].rows] == [
         "loss: logit adjustment",

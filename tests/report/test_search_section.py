@@ -1,11 +1,14 @@
 """The section on how settings were chosen: what was tried, and what is said where nothing was."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longtail.report import write_page
-from longtail.report.page.search_parts import search
+from longtail.report.section import Facts
+from longtail.report.sections.search import compute, content
 from longtail.runs import Run, RunFolder, layout
 from longtail.runs.schema import Trial
 from longtail.search import Search
@@ -30,6 +33,11 @@ def folder(tmp_path: Path) -> Path:
 def written(folder: Path, found: Search) -> Run:
     RunFolder(folder).write_json(layout.SEARCH, found.contents())
     return Run(folder)
+
+
+def search(run: Run) -> Mapping[str, Any] | None:
+    found = compute(Facts(run))
+    return None if found is None else content(found)
 
 
 def test_each_trial_has_a_row_and_a_tie_is_called_one(folder: Path) -> None:

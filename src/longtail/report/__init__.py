@@ -10,7 +10,7 @@ from longtail.runs import layout
 from longtail.runs.run import Run
 
 if TYPE_CHECKING:
-    from longtail.report.facts import Facts
+    from longtail.report.section import Facts
 
 __all__ = [
     "abstaining_lines",
@@ -36,7 +36,7 @@ def plot(run: Run, facts: "Facts | None" = None) -> list[str]:
         The names of the files, relative to the run folder.
     """
     from longtail.report.class_plot import plot_classes  # matplotlib: only where something is drawn
-    from longtail.report.facts import collect
+    from longtail.report.section import collect
     from longtail.report.training_plot import plot_training
 
     facts = facts or collect(run)

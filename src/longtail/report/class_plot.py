@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
 from longtail.printable import printable
-from longtail.report.facts import Classes
+from longtail.report.facts.class_rows import Classes
 from longtail.report.limits import ENOUGH
 from longtail.report.style import (
     GROUP_COLORS,
@@ -21,7 +21,6 @@ from longtail.report.style import (
     save,
     styled,
 )
-from longtail.report.text import ranked
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
@@ -36,21 +35,21 @@ def plot_classes(run: Run, found: Classes | None) -> str | None:
 
     Args:
         run: its per_class.csv is drawn.
-        found: the classes as ranked, where single images are known.
+        found: the classes as ranked; None where none was tested.
     """
     classes = run.table("per_class")
-    if classes is None:
+    if classes is None or found is None:
         return None
     tested = classes[classes["test_images"] > 0]
-    if tested.empty:
-        return None
     with styled():
         figure = new_figure(7.2, 4.6)
         axes = figure.add_subplot()
         _frame(axes, tested, len(classes) - len(tested), run)
         for group in GROUPS:
             _group(axes, tested[tested["group"] == group], group)
-        weakest = ranked(tested[tested["test_images"] >= ENOUGH], found).head(WEAKEST)
+        place = {row.name: place for place, row in enumerate(found.rows)}
+        enough = tested[tested["test_images"] >= ENOUGH]
+        weakest = enough.sort_values("class", key=lambda names: names.map(place)).head(WEAKEST)
         named = tested if len(tested) <= ALL_NAMED else weakest
         legend = axes.legend(
             loc="lower left", bbox_to_anchor=(-0.01, 1), ncols=3, frameon=False, fontsize=8,

@@ -20,10 +20,9 @@ from longtail.runs.run import SCORES, Run
 from longtail.text_table import table_lines
 
 if TYPE_CHECKING:
-    from longtail.report.facts import Classes, Facts, Step
+    from longtail.report.section import Facts
 
-SHOWN = 10
-FIRST = 5  # steps of "What next?" that are not folded
+SHOWN = 10  # rows of a table
 
 
 def epoch_range(first: int, last: int) -> str:
@@ -98,40 +97,31 @@ def basis(run: Run) -> str:
 
 
 def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
-    """The whole report: scores and what stands out, weak classes, confusions, what was left out.
+    """The whole report: the scores, and what each section says in the terminal.
 
     Args:
         run: finished or not, evaluated or not.
         facts: those of the run, where they are known already.
     """
-    from longtail.report.facts import collect
-    from longtail.report.facts.head import straddling
+    from longtail.report.discovery import sections
+    from longtail.report.section import collect  # sections use what is defined here
 
     facts, lines = facts or collect(run), result_lines(run)
-    if facts.classes is not None:
-        lines += _section("What stands out", [printable(said) for said in facts.verdict.sentences])
-    classes, confusions, metrics = run.table("per_class"), run.table("confusions"), run.metrics
-    if classes is not None:
-        lines += _section("Weakest classes", _weakest(ranked(classes, facts.classes)))
-        never = classes[classes["precision"].isna() & (classes["test_images"] > 0)]
-        lines += _section("Never predicted", _names(never["class"]))
-    if confusions is not None and classes is not None:
-        lines += _section("Most frequent confusions", _confused(confusions, classes))
-    if metrics is not None:
-        lines += _left_out(metrics)
-    lines += _section("Too good to be true", [printable(said) for said in straddling(facts.data)])
-    lines += _beside(facts.data.left_out, facts.data.files)
-    return lines + _section("What next", list(_next(facts.next)))
+    for name, section in sections().items():
+        found = getattr(facts, name)
+        if found is not None and section.terminal is not None:
+            lines += _blocks(section.terminal(found, facts))
+    return lines
 
 
-def _next(steps: "Sequence[Step]") -> Iterator[str]:
-    """The first steps with their commands, and how many more the page has."""
-    for number, step in enumerate(steps[:FIRST], 1):
-        yield printable(f"{number}. {step.text}")
-        if step.command:
-            yield f"   {printable(step.command)}"
-    if len(steps) > FIRST:
-        yield f"{len(steps) - FIRST} more in {layout.REPORT}"
+def _blocks(blocks: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lines under their titles, each block after an empty line; a title without lines is left out."""
+    return [
+        line
+        for title, lines in blocks.items()
+        if lines
+        for line in ("", title, *(f"  {printable(one)}" for one in lines))
+    ]
 
 
 def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
@@ -152,8 +142,8 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         *score_lines(metrics),
         *chance_lines(_per_class(place, metrics["split"])),
         *trained_on_lines(metrics),
-        *_left_out(metrics),
-        *_beside(left_out_of(metrics.get("left_out", ()))),
+        *_blocks(left_out(metrics)),
+        *_blocks(not_used(left_out_of(metrics.get("left_out", ())))),
         "",
         f"{where / layout.METRICS}",
         f"{where / layout.PER_CLASS}",
@@ -177,69 +167,32 @@ def trained_on_lines(metrics: Mapping[str, Any]) -> list[str]:
     return [f"{count:,} of {images:,} images {verb} trained on: the scores are too good."] if count else []
 
 
-def _left_out(metrics: Mapping[str, Any]) -> list[str]:
-    unknown = metrics.get("unknown_classes", {})
-    lines = _section("Not tested: classes without images", _names(metrics.get("not_tested", ())))
-    lines += _section(
-        "Unknown to the model, left out", _names(f"{name} ({n})" for name, n in unknown.items())
-    )
-    bad = metrics.get("unreadable", ())
+def left_out(metrics: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What an evaluation left out, under a title each: classes, and images that could not be read."""
+    bad, unknown = metrics.get("unreadable", ()), metrics.get("unknown_classes", {})
     more = [f"and {len(bad) - 2 * SHOWN} more"] if len(bad) > 2 * SHOWN else []
-    shown = [printable(f"{entry['path']} ({entry['reason']})") for entry in bad[: 2 * SHOWN]]
-    lines += _section(f"Unreadable and skipped: {len(bad)}", [*shown, *more] if bad else [])
-    damaged = _names(f"{entry['path']} ({entry['ignored']})" for entry in metrics.get("repaired", ()))
-    return lines + _section(f"{REPAIRED[0].upper()}{REPAIRED[1:]}", damaged)
+    shown = [f"{entry['path']} ({entry['reason']})" for entry in bad[: 2 * SHOWN]]
+    damaged = [f"{entry['path']} ({entry['ignored']})" for entry in metrics.get("repaired", ())]
+    return {
+        "Not tested: classes without images": name_list(metrics.get("not_tested", ())),
+        "Unknown to the model, left out": name_list([f"{name} ({n})" for name, n in unknown.items()]),
+        f"Unreadable and skipped: {len(bad)}": [*shown, *more],
+        f"{REPAIRED[0].upper()}{REPAIRED[1:]}": name_list(damaged),
+    }
 
 
-def _beside(found: Sequence[LeftOut], files: FileCounts | None = None) -> list[str]:
+def not_used(found: Sequence[LeftOut], files: FileCounts | None = None) -> dict[str, list[str]]:
+    """What lay among the images and is no image, under its title."""
     lines = left_out_lines(found) if files is None else [f"{files.line()}:", *left_out_items(found)]
-    return _section("Not used of the data", list(map(printable, lines)) if found else [])
+    return {"Not used of the data": list(lines) if found else []}
 
 
-def _section(title: str, lines: Sequence[str]) -> list[str]:
-    return ["", title, *(f"  {line}" for line in lines)] if lines else []
-
-
-def _names(names: Any) -> list[str]:
-    every = [printable(name) for name in names]
-    more = f" and {len(every) - 2 * SHOWN} more" if len(every) > 2 * SHOWN else ""
-    noun = "class" if len(every) == 1 else "classes"
-    return [f"{len(every)} {noun}: {', '.join(every[: 2 * SHOWN])}{more}"] if every else []
-
-
-def ranked(classes: pd.DataFrame, found: "Classes | None") -> pd.DataFrame:
-    """per_class.csv worst first, as the page ranks; by recall where single images are not known.
-
-    Classes with too few test images to say, marked in a column `thin`, come last.
-    """
-    classes = classes.assign(thin=classes["test_images"] < ENOUGH)
-    if found is None:
-        return classes.sort_values(["thin", "recall"], kind="stable")
-    place = {row.name: place for place, row in enumerate(found.rows)}
-    return classes.sort_values("class", key=lambda names: names.map(place))
-
-
-def _weakest(classes: pd.DataFrame) -> list[str]:
-    """The recalls below the mean, in the order given; those of too few images without a percentage."""
-    tested = classes[classes["recall"] < classes["recall"].mean()]
-    rows = [
-        (
-            row["class"], row["group"], str(row["train_images"]), f"{row['correct']} of {row['test_images']}",
-            "too few to say" if row["thin"] else percent(row["recall"]), row["mistaken_for"],
-        )
-        for _, row in tested.head(SHOWN).iterrows()
-    ]  # fmt: skip
-    header = ("class", "group", "train images", "right", "recall %", "mostly taken for")
-    return table_lines(header, rows, left=(0, 1, 5)) if rows else []
-
-
-def _confused(confusions: pd.DataFrame, classes: pd.DataFrame) -> list[str]:
-    images = dict(zip(classes["class"], classes["test_images"], strict=True))
-    rows = [
-        (row["class"], row["predicted"], f"{row['images']} of {images[row['class']]}")
-        for _, row in confusions.head(SHOWN).iterrows()
-    ]
-    return table_lines(("class", "taken for", "images"), rows, left=(0, 1)) if rows else []
+def name_list(names: Sequence[str]) -> list[str]:
+    """Names of classes in a line, the first of them where there are many; no line without names."""
+    if not names:
+        return []
+    more = f" and {len(names) - 2 * SHOWN} more" if len(names) > 2 * SHOWN else ""
+    return [f"{counted(len(names), 'class')}: {', '.join(names[: 2 * SHOWN])}{more}"]
 
 
 def comparison_lines(runs: Sequence[Run]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from longtail.printable import printable
-from longtail.report.facts.training import stage_edges
+from longtail.report.sections.training import stage_edges
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,

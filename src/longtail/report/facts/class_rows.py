@@ -1,20 +1,85 @@
 """How is my class? Each class's counts, intervals and standing, ranked without being fooled by few images."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from longtail.metrics.intervals import FEW_SOURCES, wilson
 from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
-from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.sections import Classes, ClassRow
+from longtail.report.facts.evaluation import Evaluation, Interval
 from longtail.report.facts.words import SURE, count
 from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
 
 DIFFERENT = 0.05  # chance below which classes are said to differ
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """A class as tested.
+
+    Attributes:
+        name, index, group: who it is; group is "many", "medium" or "few".
+        train_images, test_images, correct: counts.
+        certainty: "not tested" (no test image), "too few" (1-9: only "2 of 3" is shown), "rough" (10-29) or "".
+        recall, interval: of the class, at least one test image.
+        precision: right among its predictions; None if it is never predicted.
+        predicted: images predicted as this class.
+        mistaken_for, mistaken_images: the wrong class predicted most often, None and 0 if there is none.
+        confidence: mean confidence on its test images.
+        standing: "weak" or "strong" where clearly outside what luck explains in its group, else "".
+        sources: patients, cameras or bursts its test images come from; None where none are known.
+        note: "from only 2 sources" where that says how little is known, else "".
+    """
+
+    name: str
+    index: int
+    group: str
+    train_images: int
+    test_images: int
+    correct: int
+    certainty: Literal["not tested", "too few", "rough", ""]
+    recall: float | None
+    interval: Interval | None
+    precision: float | None
+    predicted: int
+    mistaken_for: str | None
+    mistaken_images: int
+    confidence: float | None
+    standing: Literal["weak", "strong", ""]
+    sources: int | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """How is my class? Ranked: worst first, then those with too few test images, then those not tested.
+
+    Attributes:
+        rows: every class.
+        macro: the mean recall, for a tick.
+        weakest, strongest: names of the clearly weak and strong, most extreme first.
+        never_predicted: names of classes that were tested and never predicted.
+        too_few, not_tested: names.
+        differ: whether classes of a group differ more than luck makes them; None where that cannot be said.
+        luck_at_zero: how many of the tested classes luck alone would leave without a correct image.
+        typical_images: median test images of the tested classes.
+    """
+
+    rows: tuple[ClassRow, ...]
+    macro: float | None
+    weakest: tuple[str, ...]
+    strongest: tuple[str, ...]
+    never_predicted: tuple[str, ...]
+    too_few: tuple[str, ...]
+    not_tested: tuple[str, ...]
+    differ: bool | None
+    luck_at_zero: float
+    typical_images: float
 
 
 def class_rows(e: Evaluation) -> Classes:
@@ -37,6 +102,52 @@ def class_rows(e: Evaluation) -> Classes:
         differ=True if weak.any() or strong.any() else _differ(e),
         luck_at_zero=float(((1 - rate) ** e.worth)[e.tested].sum()),
         typical_images=float(np.median(e.images[e.tested])),
+    )
+
+
+def listed_classes(table: pd.DataFrame) -> Classes | None:
+    """What per_class.csv says alone, where single images are not known: no interval and no standing.
+
+    None where no class was tested.
+    """
+    rows = [_listed_row(number, row) for number, (_, row) in enumerate(table.iterrows())]
+    recalls = [row.recall for row in rows if row.recall is not None]
+    if not recalls:
+        return None
+    worst = sorted(rows, key=lambda row: (row.test_images < ENOUGH, row.recall is None, row.recall or 0.0))
+    return Classes(
+        rows=tuple(worst),
+        macro=float(np.mean(recalls)),
+        weakest=(),
+        strongest=(),
+        never_predicted=tuple(row.name for row in rows if row.test_images and row.precision is None),
+        too_few=tuple(row.name for row in rows if row.certainty == "too few"),
+        not_tested=tuple(row.name for row in rows if row.certainty == "not tested"),
+        differ=None,
+        luck_at_zero=0.0,
+        typical_images=float(np.median([row.test_images for row in rows if row.test_images])),
+    )
+
+
+def _listed_row(number: int, row: pd.Series) -> ClassRow:
+    return ClassRow(
+        name=row["class"],
+        index=number,
+        group=row["group"],
+        train_images=int(row["train_images"]),
+        test_images=int(row["test_images"]),
+        correct=int(row["correct"]),
+        certainty=certainty(int(row["test_images"])),
+        recall=None if pd.isna(row["recall"]) else float(row["recall"]),
+        interval=None,
+        precision=None if pd.isna(row["precision"]) else float(row["precision"]),
+        predicted=0,
+        mistaken_for=row["mistaken_for"] or None,
+        mistaken_images=0,
+        confidence=None,
+        standing="",
+        sources=None,
+        note="",
     )
 
 

@@ -1,12 +1,13 @@
 """What is taken for what? Groups, pairs with their images, the matrix where it can be read, and sinks."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 from numpy import ndarray
 
 from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.sections import Confusions, Matrix, Pair, Prediction, Sink
 from longtail.report.limits import ENOUGH
 from longtail.runs.groups import GROUPS
 
@@ -15,9 +16,95 @@ ALL_COUNTS, LARGEST_MATRIX = 20, 150
 SINKS = 5
 LISTED = 20
 
+Frequent = tuple[str, str, int, int]
 
-def confusions(e: Evaluation) -> Confusions:
-    """The section, from the evaluated images."""
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One evaluated image."""
+
+    path: str
+    name: str
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A class taken for another.
+
+    Attributes:
+        name, label: true class and predicted class.
+        count: images.
+        share: of the true class's test images; None where these are too few for a per cent.
+        test_images: of the true class.
+        reverse: images taken the other way.
+        both_ways: whether the reverse count is at least half of this one.
+        wrong: up to three of the images, surest mistake first.
+        right, label_right: a correctly named image of each class, None if there is none.
+    """
+
+    name: str
+    label: str
+    count: int
+    share: float | None
+    test_images: int
+    reverse: int
+    both_ways: bool
+    wrong: tuple[Prediction, ...]
+    right: Prediction | None
+    label_right: Prediction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Confusions for up to 150 classes, rows true, columns predicted, both in the order of `names`.
+
+    `errors_only` (from 21 classes on) says that the diagonal is 0 and the order puts confused classes together.
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    test_images: tuple[int, ...]
+    errors_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A class that swallows errors: how many, their share of all errors, and from how many classes."""
+
+    name: str
+    errors: int
+    share: float
+    classes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confusions:
+    """What is taken for what?
+
+    Attributes:
+        groups: image counts by true (row) and predicted (column) group, in the order many, medium, few.
+        errors: how many.
+        pairs: at most 20, at least 2 images each.
+        matrix: None above 150 classes.
+        sinks: at most 5.
+        listed: the errors it is surest of, at most 20.
+        frequent: the first lines of confusions.csv: class, predicted class, images, and test images of the class.
+            Where single images are not known, only this is not empty.
+    """
+
+    groups: tuple[tuple[int, int, int], ...] = ()
+    errors: int = 0
+    pairs: tuple[Pair, ...] = ()
+    matrix: Matrix | None = None
+    sinks: tuple[Sink, ...] = ()
+    listed: tuple[Prediction, ...] = ()
+    frequent: tuple[Frequent, ...] = ()
+
+
+def confusions(e: Evaluation, frequent: tuple[Frequent, ...] = ()) -> Confusions:
+    """The section, from the evaluated images; `frequent` as confusions.csv has it."""
     wrong = np.flatnonzero(~e.right)
     both = e.group[e.target] * len(GROUPS) + e.group[e.label]
     table = np.bincount(both, minlength=len(GROUPS) ** 2).reshape(len(GROUPS), -1)
@@ -28,6 +115,7 @@ def confusions(e: Evaluation) -> Confusions:
         matrix=_matrix(e),
         sinks=_sinks(e),
         listed=tuple(_prediction(e, i) for i in _surest(e, wrong)[:LISTED]),
+        frequent=frequent,
     )
 
 

@@ -9,9 +9,11 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from longtail.metrics.intervals import effective_images, macro_interval, source_bootstrap, wilson
-from longtail.report.facts.sections import Interval
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
+
+Interval = tuple[float, float]
+"""Lower and upper end of a 95 % interval."""
 
 
 @dataclass(frozen=True)

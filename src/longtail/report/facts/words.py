@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from longtail.report.facts.sections import Interval
+from longtail.report.facts.evaluation import Interval
 
 LISTED = 5
 SURE = 30  # images of a class from which on its recall is not called rough

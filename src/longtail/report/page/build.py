@@ -9,11 +9,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from longtail.printable import printable
-from longtail.report.page.parts import Part
+from longtail.report.discovery import sections
+from longtail.report.parts import Part
 
 LONGEST = 24  # letters of a word that is kept whole; as in script.js
 
@@ -42,8 +43,9 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
 @cache
 def _template() -> Template:
     """The page's; it and those that it includes are compiled once."""
+    own = {f"sections/{name}": section.template for name, section in sections().items()}
     environment = Environment(
-        loader=PackageLoader("longtail.report.page", "."),
+        loader=ChoiceLoader([PackageLoader("longtail.report.page", "."), DictLoader(own)]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printable,

@@ -17,7 +17,7 @@ from longtail.data.opening import UnreadableError
 from longtail.data.source_kinds import read_source
 from longtail.machine import pass_on
 from longtail.records import check_record
-from longtail.report.facts.data import AGAIN
+from longtail.report.limits import AGAIN
 from longtail.runs import layout
 from longtail.runs.folder import RESTORE
 from longtail.runs.run import SPLITS, Run

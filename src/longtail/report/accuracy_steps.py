@@ -4,6 +4,7 @@ What larger images and the whole picture would bring is assumed, no run says it;
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from longtail.errors import InputError
 from longtail.methods import describe
 from longtail.models.map_size import FOR_SMALL_IMAGES, map_side
 from longtail.printable import printable
-from longtail.report.facts.data import AGAIN
+from longtail.report.facts.class_rows import Classes
+from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.run_sections import Experts, Step
-from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, whole
+from longtail.report.limits import AGAIN
 from longtail.report.places import from_here, recipe_of
+from longtail.report.sections.experts import Experts
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
@@ -34,9 +36,24 @@ PLACES = 4  # along a side of the last map; with fewer, most of an image falls i
 ENLARGED = 4.0  # macro points for larger images where there are fewer; an assumption that only sorts
 
 
-def accuracy_steps(
-    run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts | None
-) -> list[Step]:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something worth doing.
+
+    Attributes:
+        text: what, and the evidence for it, with its numbers.
+        command: to be run in the folder in which the report is made; "" where there is none.
+        place: the section of the page that helps, or "".
+        points: macro points that the evidence puts at stake, or that are assumed; they only sort.
+    """
+
+    text: str
+    command: str
+    place: str = ""
+    points: float = 0.0
+
+
+def accuracy_steps(run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts) -> list[Step]:
     """The steps that hold, most points at stake first."""
     steps = (
         *_longer(run), *_larger(run), *_whole_picture(run), *_fewer_experts(run, found), *_collect(run, e, ranked),
@@ -138,10 +155,10 @@ def _whole_picture(run: Run) -> Iterator[Step]:
     yield Step(text, command, points=HIDDEN * shapes.hidden)
 
 
-def _fewer_experts(run: Run, found: Experts | None) -> Iterator[Step]:
+def _fewer_experts(run: Run, found: Experts) -> Iterator[Step]:
     """Where all together do not even reach the best one; whether the method can do with one is asked first."""
-    gain = next((gain for gain in found.gains if gain.score == "macro"), None) if found else None
-    if found is None or gain is None or gain.value > 0 or not _takes_one_expert(run):
+    gain = next((gain for gain in found.gains if gain.score == "macro"), None)
+    if gain is None or gain.value > 0 or not _takes_one_expert(run):
         return
     low, high = (f"{100 * end:+.1f}" for end in gain.interval)
     below = f"{-100 * gain.value:.1f}"

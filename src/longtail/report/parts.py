@@ -1,16 +1,18 @@
-"""What the templates are given: text that is ready to be shown, tables, pictures."""
+"""What the templates of the page are given: text that is ready to be shown, tables, pictures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from longtail.printable import printable
 from longtail.report.facts.words import whole
 from longtail.report.limits import ENOUGH
-from longtail.report.page.thumbnails import Thumbnail
+
+if TYPE_CHECKING:
+    from longtail.report.page.thumbnails import Thumbnail
 
 
 @dataclass(frozen=True)
@@ -52,26 +54,51 @@ class Thumb:
         caption: the words below it.
     """
 
-    picture: Thumbnail
+    picture: "Thumbnail"
     alt: str
     caption: str
 
 
 @dataclass(frozen=True)
+class Card:
+    """A class taken for another, with images."""
+
+    true: str
+    predicted: str
+    text: str
+    wrong: Sequence[Thumb] = ()
+    right: Sequence[Thumb] = ()
+
+
+@dataclass(frozen=True)
 class Part:
-    """A section of the page.
+    """What the page shows of a section.
 
     Attributes:
-        id: its address in the page, and the name of its template.
-        short: its name among the links at the top.
-        heading: the question that it answers.
         content: what its template takes.
+        script: what the page's script is given.
+        short, heading: in place of the section's own, where not empty.
+        id: its address in the page, the section's name; the page sets it.
     """
 
-    id: str
-    short: str
-    heading: str
     content: Any
+    script: Mapping[str, Any] = field(default_factory=dict)
+    short: str = ""
+    heading: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Which images the page shows.
+
+    Attributes:
+        which: "none", "errors" (those that the model names wrongly) or "all" (right ones beside them).
+        trouble: why there are none, in a sentence.
+    """
+
+    which: str = "all"
+    trouble: str = ""
 
 
 def shown(name: str | None) -> str:

@@ -1,11 +1,12 @@
 """What was run, and what a reader has to know before believing any number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from longtail.choices import data_name, own_sources
 from longtail.data.no_validation import no_validation
-from longtail.report.facts.run_sections import Data
-from longtail.report.facts.sections import Head
+from longtail.report.facts.audit import Audit, straddling
 from longtail.report.facts.words import classes, count, listed
 from longtail.report.places import from_here
 from longtail.report.text import basis, trained_on_lines
@@ -13,7 +14,42 @@ from longtail.runs import layout
 from longtail.runs.run import SPLITS, Run
 
 
-def head(run: Run, found: Data) -> Head:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What was run, and what a reader has to know before believing any number.
+
+    Attributes:
+        title: method, model, experts and data in a line.
+        data, method, model: their names.
+        experts, num_classes: how many.
+        training_images: images trained on; None if unknown.
+        split: what the scores are about: "test", "val", or None where nothing was evaluated.
+        part: the split in words: "test", "validation" or "".
+        num_images: images evaluated.
+        epoch, epochs: epochs behind the evaluated weights, and of the whole run.
+        epoch_rule: how the epoch was chosen, in a sentence.
+        status: "done", "running", "failed" or "interrupted".
+        notices: sentences that qualify everything below them.
+    """
+
+    title: str
+    data: str
+    method: str
+    model: str
+    experts: int
+    num_classes: int
+    training_images: int | None
+    split: str | None
+    part: str
+    num_images: int
+    epoch: int
+    epochs: int
+    epoch_rule: str
+    status: str
+    notices: tuple[str, ...]
+
+
+def head(run: Run, found: Audit) -> Head:
     """The section, from the recipe, the status and the audit."""
     recipe, metrics, status = run.recipe, run.metrics, run.status
     data = recipe["data"]
@@ -47,7 +83,7 @@ def _epoch_rule(run: Run, epoch: int) -> str:
     return f"Scores are those after epoch {epoch} of {epochs}; no epoch was chosen by its score."
 
 
-def _notices(run: Run, found: Data) -> Iterator[str]:
+def _notices(run: Run, found: Audit) -> Iterator[str]:
     metrics = run.metrics or {}
     if not run.finished:
         done = f"{run.status['epoch']} of {run.status['epochs']} epochs"
@@ -85,12 +121,22 @@ def _has_validation(run: Run) -> bool:
     return run.splits is None or bool((run.splits["split"] == "val").any())
 
 
-def straddling(found: Data) -> Iterator[str]:
-    """What makes scores too good: related images in several parts."""
-    if found.leaking_groups:
-        leaks = count(len(found.leaking_groups), "group")
-        yield f"{leaks} of images (patients, cameras, bursts) straddle the splits: scores are too good."
-    doubles = [entry for entry in found.duplicates if len(set(entry.splits)) > 1]
-    if doubles:
-        pair = f" ({' = '.join(doubles[0].leak)})" if doubles[0].leak else ""
-        yield f"{count(len(doubles), 'set')} of copies straddle the splits{pair}: scores are too good."
+def page_head(found: Head) -> Mapping[str, Any]:
+    """What the page says above its sections."""
+    facts = [
+        ("Data", f"{found.data}, {found.num_classes:,} classes"),
+        ("Method", f"{found.method}, {found.experts} expert" + "s" * (found.experts != 1)),
+        ("Model", found.model),
+    ]
+    if found.training_images is not None:
+        facts.append(("Training images", f"{found.training_images:,}"))
+    if found.split is not None:
+        facts.append((f"{found.part.capitalize()} images", f"{found.num_images:,}"))
+    facts.append(("Epoch", f"{found.epoch} of {found.epochs}"))
+    lead = "The run is finished." if found.status == "done" else f"The run is not finished ({found.status})."
+    return {
+        "title": found.title,
+        "lead": f"{lead} {found.epoch_rule}",
+        "notices": found.notices,
+        "facts": facts,
+    }

@@ -1,18 +1,119 @@
-"""The section on errors: what is taken for what, with the images themselves."""
+"""What is taken for what? The errors, with the images themselves."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from longtail.report.facts import Confusions, Matrix, Pair, Prediction
+from longtail.report.facts.confusions import Confusions, Frequent, Matrix, Pair, Prediction, confusions
 from longtail.report.limits import ENOUGH
-from longtail.report.page.class_figures import matrix_svg
-from longtail.report.page.parts import Table, Thumb, cent, shown, shown_path
-from longtail.report.page.thumbnails import Thumbnails
+from longtail.report.parts import Card, Images, Part, Table, Thumb, cent, shown, shown_path
+from longtail.report.section import Facts, Section
+from longtail.report.text import SHOWN
 from longtail.runs.groups import GROUPS
+from longtail.runs.run import Run
+from longtail.text_table import table_lines
+
+if TYPE_CHECKING:
+    from longtail.report.page.thumbnails import Thumbnails
+
+
+TEMPLATE = """\
+{% macro card(pair) %}
+<li><h4><bdi>{{ pair.true }}</bdi> taken for <bdi>{{ pair.predicted }}</bdi></h4>
+<p>{{ pair.text }}</p>
+{{ thumbs(pair.wrong) }}
+{% if pair.right %}<p class="quiet">Rightly named, for comparison</p>{{ thumbs(pair.right) }}{% endif %}
+</li>
+{% endmacro %}
+{% set c = content %}
+{% if not c.errors %}<p>No error was made.</p>{% endif %}
+{% if c.groups.rows %}
+<h3>Between groups</h3>
+<div class="scroll"><table class="heat">
+<caption>Of the images of each group, the share that is taken for a class of each group</caption>
+<thead><tr><th scope="col">labelled</th>{% for name in c.groups.columns %}<th scope="col">as {{ name }}</th>{% \
+endfor %}<th scope="col">images</th></tr></thead>
+<tbody>{% for row in c.groups.rows %}<tr><th scope="row">{{ group(row.name) }}</th>{% for cell in row.cells \
+%}<td class="h{{ cell.level }}">{{ cell.text }}</td>{% endfor %}<td>{{ row.images }}</td></tr>{% endfor %}</tbody>
+</table></div>
+{% endif %}
+{% if c.trouble and (c.pairs or c.listed) %}<p class="quiet">{{ c.trouble }}</p>{% endif %}
+{% if c.pairs %}
+<h3>Most frequent pairs</h3>
+<ul class="cards">
+{% for pair in c.pairs[:c.first] %}{{ card(pair) }}{% endfor %}
+</ul>
+{% if c.pairs|length > c.first %}
+<details><summary>{{ c.pairs|length - c.first }} more pairs</summary>
+<ul class="cards">
+{% for pair in c.pairs[c.first:] %}{{ card(pair) }}{% endfor %}
+</ul>
+</details>
+{% endif %}
+{% endif %}
+{% if c.listed or c.counts or c.matrix or c.sinks %}
+{% call fold("Surest errors, every pair, and where errors go") %}
+{% if c.listed %}
+<h3 id="surest">{{ c.listed.caption.split(":")[0] }}</h3>
+{{ thumbs(c.listed_images) }}
+{{ table(c.listed) }}
+{% endif %}
+<div class="beside">
+{% if c.counts %}
+<div><h3>Every class against every class</h3>
+<div class="scroll"><table class="heat">
+<caption>Images of each class (rows) by what they are taken for (columns); framed: right; the darker, the \
+larger the share of the class</caption>
+<thead><tr><th scope="col">labelled</th>{% for name in c.counts.columns %}<th scope="col"><span{% if \
+name|length > 2 %} class="upright"{% endif %} dir="auto">{{ name }}</span></th>{% endfor %}</tr></thead>
+<tbody>{% for row in c.counts.rows %}<tr><th scope="row" dir="auto">{{ row.name }}</th>{% for cell in row.cells \
+%}<td{% if cell.right %} class="right"{% elif cell.level %} class="h{{ cell.level }}"{% endif %}>{{ cell.text \
+}}</td>{% endfor %}</tr>{% endfor %}</tbody>
+</table></div></div>
+{% endif %}
+{% if c.matrix %}
+<figure class="whole">
+<h3>Every class against every class</h3>
+<div class="matrix" id="matrix" tabindex="0" role="group" aria-label="Errors: the arrow keys go from one to the \
+next">{{ c.matrix.svg|safe }}</div>
+<p role="status" id="matrix-says" class="screen scripted" hidden>Point at a cell, or go from one to the next \
+with the arrow keys.</p>
+<figcaption>Errors alone. Rows: the label; columns: what it is taken for; the darker, the more images. Classes \
+that are confused stand together.</figcaption>
+{{ numbers(c.matrix.numbers) }}
+</figure>
+{% endif %}
+{% if c.sinks %}<div><h3>Where errors go</h3>{{ table(c.sinks) }}</div>{% endif %}
+</div>
+{% endcall %}
+{% endif %}
+"""
+
 
 FIRST = 4  # pairs shown at once; the others open
 NUMBERS = 50  # errors listed as numbers beside the matrix
+
+
+def compute(facts: Facts) -> Confusions | None:
+    e, frequent = facts.evaluation, _frequent(facts.run)
+    if e is not None:
+        return confusions(e, frequent)
+    return Confusions(frequent=frequent) if frequent else None
+
+
+def _frequent(run: Run) -> tuple[Frequent, ...]:
+    listed, classes = run.table("confusions"), run.table("per_class")
+    if listed is None or classes is None:
+        return ()
+    images = dict(zip(classes["class"], classes["test_images"], strict=True))
+    rows = listed.head(SHOWN)[["class", "predicted", "images"]].itertuples(index=False)
+    return tuple((name, label, int(count), int(images[name])) for name, label, count in rows)
+
+
+def terminal(found: Confusions, facts: Facts) -> Mapping[str, Sequence[str]]:
+    rows = [(name, label, f"{count} of {images}") for name, label, count, images in found.frequent]
+    lines = table_lines(("class", "taken for", "images"), rows, left=(0, 1)) if rows else ()
+    return {"Most frequent confusions": lines}
 
 
 @dataclass(frozen=True)
@@ -31,17 +132,6 @@ class Row:
     name: str
     cells: Sequence[Cell]
     images: str = ""
-
-
-@dataclass(frozen=True)
-class Card:
-    """A class taken for another, with images."""
-
-    true: str
-    predicted: str
-    text: str
-    wrong: Sequence[Thumb] = ()
-    right: Sequence[Thumb] = ()
 
 
 @dataclass(frozen=True)
@@ -64,10 +154,18 @@ def images_of(found: Confusions, images: str) -> Iterator[str]:
     yield from (one.path for one in found.listed)
 
 
-def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
+def page(found: Confusions, facts: Facts, images: Images) -> Part | None:
     """What is taken for what."""
-    matrix = found.matrix
-    return {
+    from longtail.report.page.thumbnails import Thumbnails, load_thumbnails  # Pillow: only for the page
+
+    if facts.evaluation is None:
+        return None
+    pictures = Thumbnails(trouble=images.trouble)
+    if images.which != "none":
+        pictures = load_thumbnails(facts.run, images_of(found, images.which))
+    counts = found.matrix
+    matrix = _matrix(counts) if counts is not None and counts.errors_only and found.errors else None
+    content = {
         "errors": found.errors,
         "groups": _groups(found.groups),
         "first": FIRST,
@@ -75,10 +173,11 @@ def confusions(found: Confusions, pictures: Thumbnails) -> Mapping[str, Any]:
         "trouble": pictures.trouble,
         "listed": _listed(found),
         "listed_images": _thumbs(found.listed, pictures, named=True),
-        "counts": None if matrix is None or matrix.errors_only else _counts(matrix),
-        "matrix": _matrix(matrix) if matrix is not None and matrix.errors_only and found.errors else None,
+        "counts": None if counts is None or counts.errors_only else _counts(counts),
+        "matrix": matrix,
         "sinks": _sinks(found),
     }
+    return Part(content, {} if matrix is None else {"matrix": matrix.data})
 
 
 def _groups(counts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
@@ -100,7 +199,7 @@ def _share(count: int, images: int) -> Cell:
     return Cell(cent(count / images), 1 + min(4, int(5 * count / images)))
 
 
-def _card(pair: Pair, pictures: Thumbnails) -> Card:
+def _card(pair: Pair, pictures: "Thumbnails") -> Card:
     share = f" ({cent(pair.share)})" if pair.share is not None else ""
     reverse = f"; the other way {pair.reverse:,}" if pair.reverse else "; never the other way"
     overlap = ". Both ways: do the labels overlap?" if pair.both_ways else "."
@@ -111,7 +210,7 @@ def _card(pair: Pair, pictures: Thumbnails) -> Card:
     )
 
 
-def _thumbs(images: Iterable[Prediction], pictures: Thumbnails, *, named: bool = False) -> list[Thumb]:
+def _thumbs(images: Iterable[Prediction], pictures: "Thumbnails", *, named: bool = False) -> list[Thumb]:
     """The images that could be found; with `named`, what each is, and what it was taken for, below it."""
     thumbs = []
     for one in images:
@@ -149,6 +248,8 @@ def _counts(matrix: Matrix) -> Mapping[str, Any]:
 
 
 def _matrix(matrix: Matrix) -> MatrixPart:
+    from longtail.report.page.class_figures import matrix_svg  # matplotlib: only for the page
+
     cells = [
         (row, column, count)
         for row, counts in enumerate(matrix.counts)
@@ -181,3 +282,14 @@ def _sinks(found: Confusions) -> Table | None:
     ]
     header = ("taken for", "errors", "of all errors", "from classes")
     return Table("Classes that swallow most errors", header, rows)
+
+
+SECTION = Section(
+    rank=40,
+    short="Errors",
+    heading="What is taken for what?",
+    compute=compute,
+    terminal=terminal,
+    page=page,
+    template=TEMPLATE,
+)

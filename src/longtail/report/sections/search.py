@@ -1,23 +1,41 @@
 """How the settings of a run were chosen, where they were found on its own images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longtail.durations import duration
-from longtail.report.page.parts import Table
+from longtail.report.parts import Images, Part, Table
+from longtail.report.section import Facts, Section
 from longtail.runs import layout
-from longtail.runs.run import Run
-from longtail.runs.schema import Trial
+from longtail.runs.schema import SearchRecord, Trial
+
+TEMPLATE = """\
+{{ sentences(content.sentences) }}
+{% for heads in content.heads %}
+{% if loop.first %}<h3>Classifiers on features</h3>
+{{ table(heads) }}{% else %}<details><summary>{{ heads.rows|length }} more</summary>{{ table(heads) }}</details>\
+{% endif %}
+{% endfor %}
+{% if content.heads and content.table %}<h3>Short trainings</h3>{% endif %}
+{% if content.table %}{{ table(content.table) }}{% endif %}
+"""
+
 
 FIRST = 3  # classifiers on features that are shown; the rest is folded
 WORDS = {"suggested": "-", "better": "better", "tie": "a tie, within chance", "worse": "worse"}
 
 
-def search(run: Run) -> dict[str, Any] | None:
-    """The section's content; None where the settings of a run were not found by a search."""
-    found = run.read(layout.SEARCH)
-    if found is None:
-        return None
+def compute(facts: Facts) -> SearchRecord | None:
+    """What search.json says; None where the settings of a run were not found by a search."""
+    return facts.run.read(layout.SEARCH)
+
+
+def page(found: SearchRecord, facts: Facts, images: Images) -> Part:
+    return Part(content(found))
+
+
+def content(found: SearchRecord) -> Mapping[str, Any]:
+    """What was tried, and why the settings were chosen."""
     said = [
         f"The command had {found.minutes:g} minutes; choosing settings took {duration(found.seconds)}. "
         f"Steps were timed: {found.speed}."
@@ -72,3 +90,13 @@ def _row(one: Trial) -> list[str]:
         one.how,
         "yes" if one.chosen else "no",
     ]
+
+
+SECTION = Section(
+    rank=100,
+    short="Settings",
+    heading="How were the settings chosen?",
+    compute=compute,
+    page=page,
+    template=TEMPLATE,
+)

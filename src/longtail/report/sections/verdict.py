@@ -1,19 +1,82 @@
 """Is it any good, and for whom? The scores with their intervals, and the sentences that hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.sections import Classes, ScoreRow, Verdict
+from longtail.report.facts.class_rows import Classes
+from longtail.report.facts.evaluation import Evaluation, Interval
 from longtail.report.facts.words import SURE, between, classes, count, hits, listed, of_hundred, whole
 from longtail.report.limits import ENOUGH
+from longtail.report.parts import Images, Part, Table, cent, span
+from longtail.report.section import Facts, Section
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
+
+TEMPLATE = """\
+{% set v = content %}
+{{ sentences(v.sentences, "verdict") }}
+{% if v.table %}{{ table(v.table) }}
+<p class="quiet">Overall counts every image the same, macro every class; many, medium and few are macro within \
+their classes. The interval says how far luck in the choice of test images may have moved the value.</p>{% endif %}
+"""
+
 
 SURE_AT = 0.8
 _HUNDRED = 100  # images from which on it is said how many of a hundred are right
 
 
-def unseen_verdict(run: Run) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score, named overall, macro, many, medium or few.
+
+    Attributes:
+        name: which.
+        value: None where nothing was tested.
+        interval: None too where the evaluated images are not in the folder.
+        classes: with images behind the value; all where that is not known.
+        images: None where that is not known.
+    """
+
+    name: str
+    value: float | None
+    interval: Interval | None
+    classes: int
+    images: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is it any good, and for whom? `sentences` holds only those that hold; `rows` is empty without an evaluation."""
+
+    rows: tuple[ScoreRow, ...]
+    sentences: tuple[str, ...]
+
+
+def compute(facts: Facts) -> Verdict:
+    e = facts.evaluation
+    return _unseen(facts.run) if e is None else _verdict(facts.run, e, facts.classes)
+
+
+def terminal(found: Verdict, facts: Facts) -> Mapping[str, Sequence[str]]:
+    return {} if facts.evaluation is None else {"What stands out": found.sentences}
+
+
+def page(found: Verdict, facts: Facts, images: Images) -> Part:
+    """The answer, and the scores behind it."""
+    rows = [
+        (
+            row.name, cent(row.value, row.images), span(row.interval, row.images),
+            f"{row.classes:,}", "-" if row.images is None else f"{row.images:,}",
+        )
+        for row in found.rows
+        if row.classes
+    ]  # fmt: skip
+    header = ("score", "value", "interval", "classes", "images")
+    table = Table("Accuracy, with 95 % intervals", header, rows, of_groups=True)
+    return Part({"sentences": found.sentences, "table": table if rows else None})
+
+
+def _unseen(run: Run) -> Verdict:
     """What the scores alone say, where the evaluated images are not in the folder."""
     metrics, group = run.metrics, [entry["group"] for entry in run.classes]
     if metrics is None:
@@ -46,7 +109,7 @@ def unseen_verdict(run: Run) -> Verdict:
     )
 
 
-def verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
+def _verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
     """The scores as metrics.json has them, intervals from the images, and the sentences."""
     metrics = run.metrics or {}
     number = [int(which.sum()) for which in e.of_groups()]
@@ -163,3 +226,14 @@ def _sureness(e: Evaluation) -> Iterator[str]:
         share = f"{whole(surely / every)} %" if every >= SURE else f"{surely} of {every}"
         text += f"; it is that sure of {less}{share} of rare ones"
     yield text + "."
+
+
+SECTION = Section(
+    rank=10,
+    short="Verdict",
+    heading="Is it any good, and for whom?",
+    compute=compute,
+    terminal=terminal,
+    page=page,
+    template=TEMPLATE,
+)

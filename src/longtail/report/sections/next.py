@@ -1,25 +1,76 @@
 """What next? First what makes the scores untrue, then what would raise them, then what makes answers trustworthy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from longtail.report.facts.accuracy_steps import accuracy_steps, lower_rate
+from longtail.report.accuracy_steps import Step, accuracy_steps, lower_rate
+from longtail.report.facts.audit import Audit
+from longtail.report.facts.class_rows import Classes
+from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
-from longtail.report.facts.run_sections import Confidence, Data, Experts, Step
-from longtail.report.facts.sections import Classes, Confusions
 from longtail.report.facts.words import classes, count, listed, of_hundred, whole
 from longtail.report.limits import ENOUGH
+from longtail.report.parts import Images, Part
 from longtail.report.places import from_here, images_of, recipe_of
+from longtail.report.section import Facts, Section
+from longtail.report.sections.confidence import Confidence
+from longtail.report.sections.experts import Experts
+from longtail.runs import layout
 from longtail.runs.run import SPLITS, Run
+
+TEMPLATE = """\
+{% macro one(step) %}<li>{{ step.text }}{% if step.place %} <a href="#{{ step.place }}">The surest are listed \
+above.</a>{% endif %}{% if step.command %}<pre><code>{{ step.command }}</code></pre>{% endif %}</li>{% endmacro %}
+{% set n = content %}
+<p class="quiet">What makes scores untrue comes first, then what would raise macro, most points at stake first; \
+what larger images and the whole picture would bring is assumed. Run the commands in the folder in which this \
+report was made.</p>
+<ol>
+{% for step in n.steps %}{{ one(step) }}{% endfor %}
+</ol>
+{% if n.rest %}<details><summary>{{ n.rest|length }} more</summary>
+<ol start="{{ n.steps|length + 1 }}">
+{% for step in n.rest %}{{ one(step) }}{% endfor %}
+</ol></details>{% endif %}
+"""
+
 
 WORTH = 0.9  # share of the errors that a threshold may leave
 HELD_OUT = 0.1
 YOURS = "labelled images that it was not trained on, in place of FOLDER"
+FIRST = 5  # steps that are not folded
 
 
-def unseen_steps(run: Run, found: Data) -> tuple[Step, ...]:
+def compute(facts: Facts) -> tuple[Step, ...]:
+    e = facts.evaluation
+    if e is None:
+        return unseen_steps(facts.run, facts.audit)
+    found = (facts.classes, facts.confusions, facts.confidence, facts.experts, facts.audit)
+    return next_steps(facts.run, e, *found)
+
+
+def terminal(found: tuple[Step, ...], facts: Facts) -> Mapping[str, Sequence[str]]:
+    return {"What next": list(_lines(found))}
+
+
+def _lines(steps: Sequence[Step]) -> Iterator[str]:
+    """The first steps with their commands, and how many more the page has."""
+    for number, step in enumerate(steps[:FIRST], 1):
+        yield f"{number}. {step.text}"
+        if step.command:
+            yield f"   {step.command}"
+    if len(steps) > FIRST:
+        yield f"{len(steps) - FIRST} more in {layout.REPORT}"
+
+
+def page(found: tuple[Step, ...], facts: Facts, images: Images) -> Part | None:
+    """The first steps, and the rest to be unfolded."""
+    return Part({"steps": found[:FIRST], "rest": found[FIRST:]}) if found else None
+
+
+def unseen_steps(run: Run, found: Audit) -> tuple[Step, ...]:
     """Where nothing is evaluated: finish, evaluate, repair the data."""
     return (*lower_rate(run), *_finish(run), *_evaluate(run), *_repair(run, found))
 
@@ -30,8 +81,8 @@ def next_steps(
     ranked: Classes,
     pairs: Confusions,
     sure: Confidence,
-    every: Experts | None,
-    found: Data,
+    every: Experts,
+    found: Audit,
 ) -> tuple[Step, ...]:
     """Everything worth doing, what matters most first."""
     first = (
@@ -60,7 +111,7 @@ def _evaluate(run: Run) -> Iterator[Step]:
         yield Step(text, f"longtail evaluate {from_here(run.path)} --data FOLDER")
 
 
-def _repair(run: Run, found: Data) -> Iterator[Step]:
+def _repair(run: Run, found: Audit) -> Iterator[Step]:
     images = images_of(run)
     straddling = sum(len(set(entry.splits)) > 1 for entry in found.duplicates) + len(found.leaking_groups)
     if straddling:
@@ -142,3 +193,14 @@ def _threshold(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
     )
     place = from_here(run.path)
     yield Step(text, f"longtail predict {place} PHOTOS -o predictions.csv --abstain-below {threshold:.2f}")
+
+
+SECTION = Section(
+    rank=90,
+    short="Next",
+    heading="What next?",
+    compute=compute,
+    terminal=terminal,
+    page=page,
+    template=TEMPLATE,
+)

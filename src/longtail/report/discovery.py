@@ -1,0 +1,59 @@
+"""Finds the sections of the report: the files of `sections/`, and those of folders and packages of one's own."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from longtail.errors import InputError
+from longtail.plugins import existing, file_names, import_file, named_folders, package_folders
+from longtail.report import sections as package
+from longtail.report.section import Section
+
+VARIABLE, ENTRY_POINT = "LONGTAIL_SECTIONS", "longtail.sections"
+TAKEN = {"run", "evaluation", "head"} | {  # of `Facts`; and ids of the page
+    "copy", "data", "find", "group", "hide", "matrix", "more", "rest", "sorted", "surest",
+}  # fmt: skip
+
+
+@cache
+def sections() -> Mapping[str, Section[Any]]:
+    """Every section by its name, in the order of the report; of equal rank, by name.
+
+    Raises:
+        InputError: a folder is missing, a name is taken, or a file defines no section.
+    """
+    found = {name: _load(name) for name in names()}
+    return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
+
+
+def names() -> list[str]:
+    """The names of all sections, none imported.
+
+    Raises:
+        InputError: a folder is missing, or a name is taken.
+    """
+    _search()
+    found = file_names(package.__path__, "section")
+    taken = sorted(TAKEN.intersection(found))
+    if taken:
+        raise InputError(
+            f"section {taken[0]!r} cannot be called so: the report uses that name; rename its file"
+        )
+    return found
+
+
+@cache
+def _search() -> None:
+    """Add the folders and installed packages of sections; nothing is imported."""
+    folders = existing(named_folders(VARIABLE), VARIABLE)
+    package.__path__.extend([*folders, *package_folders(ENTRY_POINT, "section")])
+
+
+def _load(name: str) -> Section[Any]:
+    module = import_file(package.__name__, name, "section")
+    found = getattr(module, "SECTION", None)
+    if not isinstance(found, Section):
+        raise InputError(
+            f"{module.__file__} defines no SECTION, which is a longtail.report.section.Section; add it"
+        )
+    return found
