@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from run_factory import made_up_run
 
@@ -41,6 +42,15 @@ for words in {wrong!r}:
 print("\\n".join(line for run in (one, two) for line in report_lines(Run(run))))
 """
 
+PAGE = """
+import sys
+from longtail.cli.main import main
+
+assert main(["report", sys.argv[1]]) == 0
+print("loaded:", *({names!r} & sys.modules.keys()))
+"""
+NOT_FOR_A_PAGE = {"torchvision", "timm", "sklearn", "accelerate"}
+
 
 @pytest.fixture(scope="module")
 def answer(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
@@ -76,3 +86,15 @@ def test_wrong_options_are_refused_before_anything_is_loaded(
     line, words = answer.stderr.splitlines()[1 + number], WRONG[number]
     name = words.split()[-2].removeprefix("--")
     assert name in line
+
+
+def test_a_page_with_images_loads_none_of_what_trains(tmp_path: Path) -> None:
+    """A run of a network of timm on photographs that are still there; the page names the nearest shipped recipe."""
+    for name in ("cat", "lynx"):
+        (tmp_path / "photos/test" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "photos/test" / name / "1.png")
+    run = made_up_run(tmp_path / "run", names=("cat", "lynx"), images=3, data=str(tmp_path / "photos"))
+    program = PAGE.format(names=NOT_FOR_A_PAGE)
+    made = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False)
+    assert made.stdout.splitlines()[-1] == "loaded:", made.stdout + made.stderr
+    assert "shipped recipe icl-images" in (run / "report.html").read_text("utf-8")

@@ -50,10 +50,10 @@ def read_cifar(name: Literal["cifar10", "cifar100"], path: Path | None) -> Sourc
 
 
 def _read_torchvision(name: Literal["cifar10", "cifar100"], path: Path | None) -> Source:
-    from torchvision import datasets
+    root = Path.home() / ".cache" / "longtail" if path is None else _root(name, path)
+    from torchvision import datasets  # a second or more: only where its files are read
 
     read = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
-    root = Path.home() / ".cache" / "longtail" if path is None else _root(name, path)
     try:
         parts = [read(root, train=train, download=path is None) for train in (True, False)]
     except (OSError, RuntimeError) as error:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,6 +25,8 @@ UNLIKE_IMAGENET = ("width_factor", "expert_width_factor", "shortcut")
 """Keys that make another network of one that there are ImageNet weights for."""
 NOT_FROZEN = ("shared_stages", "gates", "branch_norm", "zero_init_residual", "detach_trunk")
 """Keys of layers that a frozen backbone does not train."""
+CHECKED = "checked"
+"""In the context of a validation: the options were valid before, so that timm is not asked for the network's name."""
 
 
 class ModelOptions(BaseModel):
@@ -89,8 +91,9 @@ class ModelOptions(BaseModel):
 
     @field_validator("name")
     @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in RESNETS:
+    def _is_known(cls, name: str, info: Any) -> str:
+        context: dict[str, bool] = info.context or {}  # of pydantic's ValidationInfo
+        if name not in RESNETS and not context.get(CHECKED):
             from longtail.models.backbone import check_backbone  # timm takes a second to load
 
             check_backbone(name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from longtail.recipe.schema import changed as changed
     from longtail.recipe.schema import difference as difference
     from longtail.recipe.schema import load_recipe as load_recipe
+    from longtail.recipe.schema import read_again as read_again
     from longtail.recipe.schema import scaled as scaled
     from longtail.recipe.schema import validate as validate
 else:
@@ -27,6 +28,7 @@ else:
             "changed": "longtail.recipe.schema",
             "difference": "longtail.recipe.schema",
             "load_recipe": "longtail.recipe.schema",
+            "read_again": "longtail.recipe.schema",
             "scaled": "longtail.recipe.schema",
             "shipped": "longtail.recipe.reading",
             "toml_value": "longtail.recipe.reading",
@@ -42,6 +44,7 @@ __all__ = [
     "changed",
     "difference",
     "load_recipe",
+    "read_again",
     "scaled",
     "shipped",
     "toml_value",

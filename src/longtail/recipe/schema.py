@@ -14,6 +14,7 @@ from longtail.data.dataset import counted
 from longtail.method import MOST_EPOCHS, Method, MethodOptions, Stage, scaled_epochs
 from longtail.methods import find
 from longtail.models import ModelOptions
+from longtail.models.options import CHECKED
 from longtail.recipe.backbone import check_frozen
 from longtail.recipe.faults import explain, nearest, no_such
 from longtail.recipe.lengths import too_short
@@ -151,14 +152,28 @@ def load_recipe(
     return recipe, notes
 
 
-def validate(sections: Mapping[str, Any]) -> Recipe:
+def read_again(target: str) -> Recipe:
+    """A recipe that was valid before, a shipped one or that of a run, without timm, which takes seconds to load.
+
+    The network's name is taken as it is: only timm knows whether there is such a network.
+
+    Raises:
+        InputError: see `load_recipe`.
+    """
+    return validate(_read(target, DEFAULT_FOR_IMAGES), checked=True)
+
+
+def validate(sections: Mapping[str, Any], *, checked: bool = False) -> Recipe:
     """A recipe from plain sections; every fault is one line.
+
+    Args:
+        checked: the network's name is known to be valid.
 
     Raises:
         InputError: see `load_recipe`.
     """
     try:
-        return Recipe.model_validate(sections)
+        return Recipe.model_validate(sections, context={CHECKED: checked})
     except ValidationError as error:
         raise InputError(explain(error, sections)) from None
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from longtail.choices import named_sources
 from longtail.errors import InputError
-from longtail.recipe import Recipe, load_recipe, shipped
+from longtail.recipe import Recipe, read_again, shipped
 from longtail.runs import layout
 from longtail.runs.run import Run
 
@@ -32,7 +32,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 def nearest_recipe(run: Run) -> Nearest:
     """The shipped recipe that the run's own is nearest to."""
     try:
-        mine = _flat(load_recipe(str(run.path / layout.RECIPE))[0])
+        mine = _flat(read_again(str(run.path / layout.RECIPE)))
     except InputError:  # of another version, or of a method that is not installed here
         return Nearest("", ())
     kind, found = mine["data.name"], []
@@ -45,7 +45,7 @@ def nearest_recipe(run: Run) -> Nearest:
 @cache
 def _shipped() -> dict[str, dict[str, Any]]:
     """Every shipped recipe, read once a process: there are dozens."""
-    return {name: _flat(load_recipe(name)[0]) for name in shipped()}
+    return {name: _flat(read_again(name)) for name in shipped()}
 
 
 def _changes(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
