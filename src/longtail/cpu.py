@@ -1,10 +1,8 @@
-"""How many CPU threads a machine has for arithmetic."""
+"""How many CPUs a process may use, and how many threads it has for arithmetic."""
 
 import math
 import os
 from pathlib import Path
-
-import torch
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -18,9 +16,16 @@ def cpu_threads(asked: int = 0) -> int:
     Args:
         asked: the recipe's `run.threads`, which replaces PyTorch's own number; 0: not given.
     """
+    import torch
+
+    return max(1, min(asked or torch.get_num_threads(), allowed_cpus()))
+
+
+def allowed_cpus() -> int:
+    """How many CPUs this process may use, at least 1: by its affinity and by the quota of its control group."""
     quota = _cpu_quota()
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(asked or torch.get_num_threads(), allowed, math.ceil(quota or allowed)))
+    return max(1, min(allowed, math.ceil(quota or allowed)))
 
 
 def _cpu_quota() -> float | None:

@@ -14,7 +14,6 @@ from longtail.data.copies import Duplicates, same_files, say_copies
 from longtail.data.dataset import counted
 from longtail.data.fingerprint import NO_FINGERPRINT, Fingerprint, Fingerprints, take_fingerprint
 from longtail.data.grouping import group_names, said_of_lone, said_of_spanning
-from longtail.data.images import in_threads
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
 from longtail.data.opening import UnreadableError
@@ -22,6 +21,7 @@ from longtail.data.options import TwoLabels
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
 from longtail.data.source_kinds import options_of, read_source
+from longtail.data.threads import in_threads
 from longtail.types import InputError
 
 

@@ -1,7 +1,7 @@
 """From encoded images to uint8 squares: finding files, decoding, resizing."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,14 @@ from longtail.data.framing import CROP, Box, Framing, framed
 from longtail.data.opening import Encoded, UnreadableError, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
 from longtail.data.stored import StoredPixels
+from longtail.data.threads import in_threads
 
 Size = tuple[int, int]
 """Height and width."""
-Item = TypeVar("Item")
 Result = TypeVar("Result")
-_CHUNK = 1024  # encoded images in memory at a time
-_BLOCK = 16  # images in one thread's task
+_Found = tuple[tuple[NDArray[np.uint8], Size, Fingerprint | None], Reading]
+_AHEAD = 2  # batches
+_BLOCK = 4  # images in one thread's task, where a batch is wanted soon
 
 
 class Decoded(NamedTuple):
@@ -204,15 +205,38 @@ def decode_all(
         framing: how each becomes a square.
         with_prints: also take the fingerprint of each image.
     """
+    work = _work(size, bits, framing, with_prints)
+    results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
+    return _gathered(results, count, size, with_prints)
+
+
+def decode_batches(
+    images: Iterable[Encoded], batch_size: int, size: int, *, bits: int = 16, framing: Framing = CROP
+) -> Generator[Decoded, None, None]:
+    """`decode_all` for `batch_size` images at a time, in threads that decode the next two batches meanwhile.
+
+    Closing the iterator ends the threads.
+    """
+    work = _work(size, bits, framing, with_prints=False)
+    ahead, block = _AHEAD * batch_size, min(batch_size, _BLOCK)
+    with closing(in_threads(lambda image: (work(image), 0), images, ahead=ahead, block=block)) as results:
+        while batch := list(islice(results, batch_size)):
+            yield _gathered(batch, len(batch), size)
+
+
+def _work(size: int, bits: int, framing: Framing, with_prints: bool) -> Callable[[Encoded], _Found]:
+    square = partial(_square, size, framing)
+    return partial(with_image, work=partial(_printed, square, with_prints), bits=bits)
+
+
+def _gathered(
+    results: Iterable[tuple[_Found, int] | UnreadableError], count: int, size: int, with_prints: bool = False
+) -> Decoded:
     pixels = torch.empty((count, 3, size, size), dtype=torch.uint8)
     array, contents = pixels.numpy(), np.zeros(count, dtype=np.uint64)
     sizes = np.zeros((count, 2), dtype=np.int64)
     bad, repaired, largest = dict[int, str](), dict[int, str](), dict[int, int]()
     prints: list[Fingerprint] = []
-    work = partial(
-        with_image, work=partial(_printed, partial(_square, size, framing), with_prints), bits=bits
-    )
-    results = in_threads(with_content(work) if hashed else lambda image: (work(image), 0), images)
     for row, result in enumerate(results):
         if isinstance(result, UnreadableError):
             bad[row] = result.reason
@@ -271,20 +295,3 @@ def read_images(
     found = decode_all(paths, len(paths), image_size, bits=bits, framing=framing)
     bad = [(str(paths[row]), reason) for row, reason in found.bad.items()]
     return found.images, bad, [(str(paths[row]), what) for row, what in found.repaired.items()]
-
-
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result | UnreadableError]:
-    """Results in the order of the items, or why there is none; items are taken in chunks, as they are needed."""
-
-    def attempt(item: Item) -> Result | UnreadableError:
-        try:
-            return work(item)
-        except UnreadableError as reason:
-            return reason
-
-    remaining = iter(items)
-    with ThreadPoolExecutor() as pool:
-        while chunk := list(islice(remaining, _CHUNK)):
-            blocks = [chunk[start : start + _BLOCK] for start in range(0, len(chunk), _BLOCK)]
-            for results in pool.map(lambda block: [attempt(item) for item in block], blocks):
-                yield from results

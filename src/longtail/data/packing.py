@@ -13,13 +13,14 @@ from jaxtyping import UInt8
 from longtail.data.content import with_content
 from longtail.data.depth import Depth, Reading, depth_of
 from longtail.data.entries import refuse_among_images
-from longtail.data.images import in_threads, shrunk
+from longtail.data.images import shrunk
 from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
 from longtail.data.source_kinds import options_of, read_source
 from longtail.data.sources.own.packed import write_manifest, write_part
+from longtail.data.threads import in_threads
 from longtail.runs.atomic_write import atomic_write, writing
 from longtail.runs.locks import locked
 from longtail.types import InputError

@@ -101,7 +101,8 @@ def sample_shapes(listing: Listing, count: int) -> Shapes | None:
         listing: the images; those whose size it does not know are decoded.
         count: how many.
     """
-    from longtail.data.images import in_threads, measure  # torch: only where images are read
+    from longtail.data.images import measure  # torch: only where images are read
+    from longtail.data.threads import in_threads
 
     rows = np.unique(np.linspace(0, len(listing.targets) - 1, count).astype(np.int64))
     if listing.sizes is not None:

@@ -14,13 +14,13 @@ from longtail.data.depth import Depth, depth_of
 from longtail.data.fingerprint import Fingerprints
 from longtail.data.grouping import said_of_spanning
 from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
-from longtail.data.images import in_threads
 from longtail.data.listing import PARTS, Listing, Source
 from longtail.data.opening import UnreadableError
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
 from longtail.data.shapes import Shapes, shapes_of
 from longtail.data.source_kinds import options_of, read_source
+from longtail.data.threads import in_threads
 
 
 @dataclass

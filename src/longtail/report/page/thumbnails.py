@@ -11,10 +11,11 @@ from PIL import Image
 
 from longtail.data import DataOptions
 from longtail.data.framing import CROP, Framing, framed, framing_of
-from longtail.data.images import decode_small, in_threads
+from longtail.data.images import decode_small
 from longtail.data.listing import Listing
 from longtail.data.opening import UnreadableError
 from longtail.data.source_kinds import read_source
+from longtail.data.threads import in_threads
 from longtail.machine import pass_on
 from longtail.records import check_record
 from longtail.report.limits import AGAIN
