@@ -9,8 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from longtail.cli.predicting import Tally
-from longtail.predict import predictions_file
+from longtail.predict import Outcome, predictions_file
 from longtail.predict.predictions_file import PredictionsFile
 from longtail.types import InputError
 
@@ -202,6 +201,6 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
 
 
 def test_one_image_is_spoken_of_as_one() -> None:
-    assert Tally(1, 1, 1).lines()[0].startswith("1 of 1 image has no label: its")
-    assert Tally(500, 1, 2).lines()[1].startswith("1 of 500 images needs review")
-    assert Tally(500, 2, 2).lines()[0].startswith("2 of 500 images have no label: their")
+    assert Outcome(1, 1, 1).review_lines()[0].startswith("1 of 1 image has no label: its")
+    assert Outcome(500, 1, 2).review_lines()[1].startswith("1 of 500 images needs review")
+    assert Outcome(500, 2, 2).review_lines()[0].startswith("2 of 500 images have no label: their")

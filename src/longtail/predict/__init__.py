@@ -4,6 +4,7 @@ from longtail.predict.classifier import Classifier
 from longtail.predict.exported import ExportedClassifier
 from longtail.predict.inputs import items_of, named_image
 from longtail.predict.opening import load, load_run
+from longtail.predict.outcome import Outcome
 from longtail.predict.predictor import Predictor
 from longtail.predict.prior import Prior
 from longtail.predict.sources import ImageSources, Sources
@@ -19,6 +20,7 @@ __all__ = [
     "Classifier",
     "ExportedClassifier",
     "ImageSources",
+    "Outcome",
     "Predictor",
     "Prior",
     "Sources",

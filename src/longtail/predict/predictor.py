@@ -1,10 +1,9 @@
 """From images to tables of predictions, whatever it is that answers: a run's network, or an exported file."""
 
-import warnings
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from longtail.data.framing import Framing, framing_of
-from longtail.data.images import decode_all
+from longtail.data.images import decode_batches
 from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
 from longtail.engine.several_views import Answers, averaged, check_views
 from longtail.predict.inputs import named_images
+from longtail.predict.named_batches import NamedBatches
+from longtail.predict.outcome import Outcome
+from longtail.predict.predictions_file import PredictionsFile
 from longtail.predict.prior import Prior, class_mix
+from longtail.predict.sources import ImageSources
 from longtail.predict.tables import Part, Tabling, finite
-from longtail.predict.unreadable import Unreadable, repaired_lines, unreadable_error, unreadable_warning
-from longtail.types import Batch, InputError
+from longtail.predict.unreadable import Unreadable, unreadable_error
+from longtail.predict.warned import warn_of_left_out, warn_of_repaired, warn_of_unreadable
+from longtail.predict.writing import AGAIN, Say, paths_of, write_predictions
+from longtail.types import Batch
+
+Parts = Generator[Part, None, None]
 
 
 class Predictor(ABC):
@@ -145,17 +152,15 @@ class Predictor(ABC):
         repaired: Unreadable = []
         beside = Collector()
         named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below, views)
-        tables = [tabling(part) for part in self._infer(named, bad, repaired, views)] or [
+        tables = list(_tables(tabling, self._infer(named, bad, repaired, views))) or [
             tabling(self._nothing())
         ]
         table = pd.concat(tables, ignore_index=True)
-        if bad:
-            if len(bad) == len(table):
-                raise unreadable_error(bad)
-            rows = "its row is empty" if len(bad) == 1 else "their rows are empty"
-            warnings.warn(unreadable_warning(bad, rows), stacklevel=2)
-        _warn_of_repaired(repaired)
-        _warn_of_left_out(beside)
+        if bad and len(bad) == len(table):
+            raise unreadable_error(bad)
+        warn_of_unreadable(bad)
+        warn_of_repaired(repaired)
+        warn_of_left_out(beside.found())
         return table
 
     def predict_proba(
@@ -164,7 +169,7 @@ class Predictor(ABC):
         """Calibrated probabilities (N, C), a row an image as in `predict`; one that cannot be read is refused."""
         beside = Collector()
         found = self.probabilities(named_images(images, beside), prior=prior, views=views)
-        _warn_of_left_out(beside)
+        warn_of_left_out(beside.found())
         return found
 
     def probabilities(
@@ -174,11 +179,11 @@ class Predictor(ABC):
         bad: Unreadable = []
         repaired: Unreadable = []
         decision = self.decision(prior)
-        said = self._infer(images, bad, repaired, views)
-        parts = [finite(decision(part.logits).softmax(dim=-1)).cpu() for part in said]
+        with closing(self._infer(images, bad, repaired, views)) as said:
+            parts = [finite(decision(part.logits).softmax(dim=-1)).cpu() for part in said]
         if bad:
             raise unreadable_error(bad)
-        _warn_of_repaired(repaired)
+        warn_of_repaired(repaired)
         return torch.cat([self._nothing().logits.cpu(), *parts]).numpy()
 
     def stream(
@@ -191,8 +196,10 @@ class Predictor(ABC):
         prior: Prior | None = None,
         abstain_below: float | None = None,
         views: int = 1,
-    ) -> Iterator[pd.DataFrame]:
+    ) -> Generator[pd.DataFrame, None, None]:
         """`predict` in pieces, so that any number of images takes the same memory.
+
+        While a piece is computed the images of the next two are read in threads; closing the generator ends them.
 
         Args:
             paths: image files, taken as they are needed.
@@ -205,13 +212,64 @@ class Predictor(ABC):
         """
         tabling = self._tabling(top_k, prior, abstain_below, views)
         named = ((str(path), Path(path)) for path in paths)
-        return (tabling(part) for part in self._infer(named, unreadable, repaired, views))
+        return _tables(tabling, self._infer(named, unreadable, repaired, views))
+
+    def predict_to(
+        self,
+        path: str | Path,
+        images: Any,
+        *,
+        top_k: int = 1,
+        prior: Prior | None = None,
+        abstain_below: float | None = None,
+        views: int = 1,
+        resume: bool = False,
+        overwrite: bool = False,
+        strict: bool = False,
+        again: str = AGAIN,
+        say: Say | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Outcome | None:
+        """`predict` for any number of image files into a file, which has its name once it is complete.
+
+        Args:
+            path: the file; Parquet where its name ends in .parquet, CSV for .csv.
+            images: paths of files and folders, or `ImageSources`; a folder stands for its images in sorted order.
+            top_k, prior, abstain_below, views: see `predict`.
+            resume: go on with the rows that a stopped call has left in `<path>.partial`, if any.
+            overwrite: replace the file where it exists.
+            strict: refuse images that cannot be read, and folders with files that could be images and are left out.
+            again: how to go on after an interruption, for its message.
+            say: called with each line on the images; without it they are records of the logger `longtail`, and the
+                problems among them are warnings too.
+            progress: called with the number of rows that there are, at first with those that are taken over.
+
+        Returns:
+            What became of the images; None where the file was finished before and nothing is left to do.
+
+        Raises:
+            InputError: the file exists or cannot be resumed or written, no image is given or can be read, or with
+                `strict` not every one.
+            KeyboardInterrupt: stopped by the user; the rows stay, and the message says how to go on.
+        """
+        file = PredictionsFile(Path(path))
+        file.check_free(resume=resume, overwrite=overwrite)
+        given = images if isinstance(images, ImageSources) else paths_of(images)
+        if strict:
+            given.check_complete()
+        how: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
+        fixed = {"prior": self.mix(prior), "sources": given.fingerprint, "weights": self.fingerprint}
+        outcome = write_predictions(
+            file, given, partial(self.stream, **how), how | fixed, resume=resume, strict=strict, again=again,
+            say=say, progress=progress,
+        )  # fmt: skip
+        if outcome is not None and say is None:
+            warn_of_unreadable(outcome.unreadable, listed=f" and {file.unreadable} lists them")
+            warn_of_repaired(outcome.repaired)
+            warn_of_left_out(outcome.left_out)
+        return outcome
 
     def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None, views: int) -> Tabling:
-        if top_k < 1:
-            raise InputError(f"top_k is {top_k}; give 1 or more")
-        if abstain_below is not None and not 0 <= abstain_below <= 1:
-            raise InputError(f"abstain_below is {abstain_below}; give a confidence from 0 to 1")
         return Tabling(self.classes, self.decision(prior), top_k, abstain_below, views)
 
     def _nothing(self) -> Part:
@@ -221,40 +279,21 @@ class Predictor(ABC):
 
     def _infer(
         self, images: Iterable[tuple[str, Encoded]], unreadable: Unreadable, repaired: Unreadable, views: int
-    ) -> Iterator[Part]:
-        """The images in their order, a part at a time."""
+    ) -> Parts:
+        """The images in their order, a part at a time; the next two are decoded while one is computed."""
         check_views(views, flips=self.flips)
-        remaining, size, waiting = iter(images), self.batch_size, deque[tuple[tuple[str, ...], list[int]]]()
-        nothing = self._nothing()
-
-        def loaded() -> Iterator[Batch]:
-            while chunk := list(islice(remaining, size)):
-                encoded = (image for _, image in chunk)
-                found = decode_all(
-                    encoded, len(chunk), self.description["image_size"], bits=self.bits, framing=self.framing
-                )
-                pixels, bad = found.images, found.bad
-                names = tuple(name for name, _ in chunk)
-                unreadable.extend((names[row], reason) for row, reason in bad.items())
-                repaired.extend((names[row], what) for row, what in found.repaired.items())
-                waiting.append((names, [row for row in range(len(chunk)) if row not in bad]))
-                if len(pixels):
-                    index = torch.arange(len(pixels), device=self.device)
-                    yield Batch(pixels.to(self.device), torch.zeros_like(index), index)
-
-        for _, logits, each in averaged(self.infer, loaded(), views, self.temperature):
-            while not waiting[0][1]:
-                yield Part(*waiting.popleft(), nothing.logits, nothing.each)
-            yield Part(*waiting.popleft(), logits, each)
-        for part in waiting:
+        named, nothing = NamedBatches(images, unreadable, repaired), self._nothing()
+        read = partial(decode_batches, bits=self.bits, framing=self.framing)
+        with closing(read(named.encoded(), self.batch_size, self.description["image_size"])) as decoded:
+            batches = named.readable(decoded, self.device)
+            for _, logits, each in averaged(self.infer, batches, views, self.temperature):
+                while not named.waiting[0][1]:
+                    yield Part(*named.waiting.popleft(), nothing.logits, nothing.each)
+                yield Part(*named.waiting.popleft(), logits, each)
+        for part in named.waiting:
             yield Part(*part, nothing.logits, nothing.each)
 
 
-def _warn_of_repaired(repaired: Unreadable) -> None:
-    if repaired:
-        warnings.warn(" ".join(line.strip() for line in repaired_lines(repaired)), stacklevel=3)
-
-
-def _warn_of_left_out(beside: Collector) -> None:
-    if lost := [one.line() for one in beside.found() if one.is_problem]:
-        warnings.warn("; ".join(lost), stacklevel=3)
+def _tables(tabling: Tabling, parts: Parts) -> Generator[pd.DataFrame, None, None]:
+    with closing(parts):
+        yield from map(tabling, parts)

@@ -13,6 +13,7 @@ from longtail.data.left_out import Collector, LeftOut, left_out_lines
 from longtail.data.missing import why_missing
 from longtail.data.own_output import is_own
 from longtail.data.walking import Walker
+from longtail.predict.unreadable import unreadable_error
 from longtail.types import InputError
 
 Sources = str | Path | Iterable[str | Path]
@@ -62,6 +63,28 @@ class ImageSources:
         self._beside = Collector()
         for source in self._given:
             yield from files_of(source, self._beside)
+
+    def notes(self) -> list[str]:
+        """What to know of the sources before their images are read: what is given twice."""
+        lines = [] if self.overlap is None else [self.overlap]
+        if not self.repeated:
+            return lines
+        one = self.repeated == 1
+        sources = "source was given before and is" if one else "sources were given before and are"
+        return [f"{self.repeated:,} {sources} answered each time", *lines]
+
+    def check_complete(self) -> None:
+        """Refuse sources that are missing, and folders that hold what could be images and is left out.
+
+        Raises:
+            InputError: see above.
+        """
+        if self.missing:
+            raise unreadable_error(list(self.missing))
+        if self.count() and (lost := left_out_lines(self.left_out, problems_only=True)):
+            raise InputError(
+                "the folders hold more than images; remove or convert it, or leave out --strict", lost
+            )
 
     def _overlap(self) -> str | None:
         places = {os.path.abspath(source): source for source in self._given}  # noqa: PTH100 any text

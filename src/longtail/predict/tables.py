@@ -31,13 +31,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Tabling:
-    """How a part becomes a table."""
+    """How a part becomes a table.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
 
     classes: tuple[str, ...]
     decision: Decision
     top_k: int
     abstain_below: float | None
     views: int
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise InputError(f"top_k is {self.top_k}; give 1 or more")
+        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
+            raise InputError(f"abstain_below is {self.abstain_below}; give a confidence from 0 to 1")
 
     def __call__(self, part: Part) -> pd.DataFrame:
         """A row for each name, empty but for the name and the views where the image could not be read."""
