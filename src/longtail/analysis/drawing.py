@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from longtail.csv_text import rows_of
+from longtail.errors import InputError
 from longtail.printable import printable
 from longtail.report.style import GRID, PANEL, QUIET, new_figure, save, styled
 from longtail.runs.folder import RunFolder
@@ -109,6 +110,19 @@ def group_axis(axes: Axes, groups: Sequence[str]) -> None:
 def files_of(name: str) -> list[str]:
     """The files of a figure: its table and its pictures."""
     return [f"{name}.{ending}" for ending in FORMATS]
+
+
+def check_free(name: str, folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is a file, or that has this figure already.
+
+    Raises:
+        InputError: see above.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; choose another -o")
+    there = next((file for file in files_of(name) if (folder / file).exists()), None)
+    if there is not None and not overwrite:
+        raise InputError(f"{folder / there} exists; choose another -o, or replace it with --overwrite")
 
 
 def write_figure(question: Question, name: str, table: pd.DataFrame, folder: Path) -> list[Path]:

@@ -59,9 +59,6 @@ def split(
 ) -> None:
     """Divide images into train, val and test, class by class, and write down which is where."""
     with loading():
-        import pandas as pd
-
-        from longtail.csv_text import write_tables
         from longtail.data.dividing import divide
         from longtail.runs.atomic_write import atomic_write, check_free
         from longtail.types import InputError
@@ -78,11 +75,8 @@ def split(
             root=None if root is None else Path(root), again=again, two_labels=two_labels,
             group_copies=group_copies, progress=progress,
         )  # fmt: skip
-    columns = {"path": found.paths, "label": found.labels, "split": found.parts}
-    if found.groups is not None:
-        columns["group"] = found.groups
     with atomic_write(file, "then repeat the command, or choose another -o") as partial:
-        write_tables([pd.DataFrame(columns, dtype=object)], partial)
+        found.write(partial)
     chosen = [f"test {test:g} of each class, at least {min_test}" * (test > 0), f"val {val:g}" * (val > 0)]
     by = "" if found.groups is None else f", by {group_by or found.grouped_by or 'the set itself'}"
     lines = [

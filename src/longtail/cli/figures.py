@@ -80,9 +80,10 @@ def grid(
     """
     with loading():
         from longtail.analysis import grid as question
+        from longtail.analysis.drawing import check_free
 
     folder = Path(out)
-    _check_free("grid", folder, overwrite=overwrite)
+    check_free("grid", folder, overwrite=overwrite)
     _write(question, "grid", question.compute(question.results_in(results)), folder)
 
 
@@ -141,6 +142,7 @@ def _draw(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> N
 
 def _opened(name: str, paths: list[str], out: str | None, *, overwrite: bool) -> "tuple[Runs, Path]":
     """The runs, and the folder for the figure, which is free for it."""
+    from longtail.analysis.drawing import check_free
     from longtail.analysis.sources import named_runs
     from longtail.data.entries import refuse_among_images
 
@@ -155,20 +157,8 @@ def _opened(name: str, paths: list[str], out: str | None, *, overwrite: bool) ->
         if not run.finished:
             said = f"{run.status['epoch']} of {run.status['epochs']} epochs"
             say(f"{run.path} is not finished: {said}", err=True)
-    _check_free(name, folder, overwrite=overwrite or out is None)
+    check_free(name, folder, overwrite=overwrite or out is None)
     return runs, folder
-
-
-def _check_free(name: str, folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is a file, or that has this figure already."""
-    from longtail.analysis.drawing import files_of
-    from longtail.types import InputError
-
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; choose another -o")
-    there = next((file for file in files_of(name) if (folder / file).exists()), None)
-    if there is not None and not overwrite:
-        raise InputError(f"{folder / there} exists; choose another -o, or replace it with --overwrite")
 
 
 def _write(question: "Question", name: str, table: "pd.DataFrame", folder: Path) -> None:

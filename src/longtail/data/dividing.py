@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from longtail.csv_text import csv_lines
 from longtail.data.assigning import SHOWN, TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
 from longtail.data.copies import Duplicates, same_files, say_copies
 from longtail.data.dataset import counted
@@ -22,6 +23,7 @@ from longtail.data.related import find_related
 from longtail.data.rows import ordered
 from longtail.data.source_kinds import options_of, read_source
 from longtail.data.threads import in_threads
+from longtail.text_file import encode
 from longtail.types import InputError
 
 
@@ -52,6 +54,14 @@ class Division:
     missing: tuple[str, ...]
     said: tuple[str, ...]
     grouped_by: str | None
+
+    def write(self, out: Path) -> None:
+        """Write the table, from which `train` takes the splits."""
+        columns = {"path": self.paths, "label": self.labels, "split": self.parts}
+        if self.groups is not None:
+            columns["group"] = self.groups
+        with out.open("wb") as file:
+            file.writelines(map(encode, csv_lines((tuple(columns), *zip(*columns.values(), strict=True)))))
 
 
 @dataclass(frozen=True)
