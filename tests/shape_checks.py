@@ -1,4 +1,6 @@
-"""Annotations are checked while the tests run: shapes by jaxtyping, everything by beartype, and each once a call.
+"""Annotations are checked while the tests run: shapes by jaxtyping, all else by beartype, and each once a call.
+
+Shapes are checked everywhere. Other types are checked where tensors are (`TENSORS`); elsewhere mypy is enough.
 
 jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function and class of the package. Left to itself it checks
 arguments twice, and keeps axis sizes for functions that have no shapes too: training takes nearly twice the time.
@@ -16,6 +18,19 @@ import jaxtyping
 from beartype import beartype
 from jaxtyping import AbstractArray
 
+NAMES = (
+    "losses",
+    "metrics",
+    "models",
+    "augment",
+    "method",
+    "draws",
+    "between_epochs",
+    "features",
+    "engine",
+    "predict",
+)
+TENSORS = tuple(f"longtail.{name}" for name in NAMES)
 of_jaxtyping = jaxtyping.jaxtyped
 _off = False
 
@@ -40,6 +55,8 @@ def checked(given: Any) -> Any:
         return property(*(one and checked(one) for one in (given.fget, given.fset, given.fdel)))
     found = [part for annotation in given.__annotations__.values() for part in parts(annotation)]
     shapes = [part.dim_str for part in found if inspect.isclass(part) and issubclass(part, AbstractArray)]
+    if not shapes and given.__module__.startswith("longtail.") and not given.__module__.startswith(TENSORS):
+        return given
     special = inspect.isgeneratorfunction(given) or any("{" in shape for shape in shapes)
     if any(isinstance(part, str) for part in found) or (shapes and special):
         once = of_jaxtyping(given, typechecker=beartype)
