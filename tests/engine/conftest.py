@@ -1,9 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import tiny
+from tiny_runs import few_tested, tiny
 
 from longtail.engine.train import fit
 
@@ -11,7 +11,14 @@ from longtail.engine.train import fit
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, never interrupted; not to be changed."""
-    return fit(tiny(), str(tmp_path_factory.mktemp("engine") / "run"), quiet=True).path
+    with few_tested():
+        return fit(tiny(), str(tmp_path_factory.mktemp("engine") / "run"), quiet=True).path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_tested() -> Iterator[None]:
+    with few_tested():
+        yield
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pytest
 import torch
-from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, TESTED, state_of, stop_at, tiny
 from torch import Tensor, nn
 
 import longtail
@@ -26,18 +26,20 @@ pytestmark = pytest.mark.slow
 
 KILLED = """
 import json, os, signal, sys
-import torch._dynamo  # what the first step of each would import
+import torch
+from longtail.data.sources.named import digits
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL
 from longtail.recipe import load_recipe
 
+digits.TEST_PER_CLASS = int(sys.argv[3])
 observe = ICL.observe
 def killed(self, output, batch, progress):
     if progress.step == step:
         os.kill(os.getpid(), signal.SIGKILL)
     observe(self, output, batch, progress)
 ICL.observe = killed
-for given in sys.argv[3:]:
+for given in sys.argv[4:]:
     step, resume = int(given.removesuffix("r")), given.endswith("r")
     if os.fork() == 0:
         fit(load_recipe(sys.argv[1])[0], sys.argv[2], resume=resume, quiet=True)
@@ -111,7 +113,7 @@ def test_killed_twice(finished: Path, tmp_path: Path) -> None:
     recipe.write_text(tiny().to_toml())
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     first, second = STEPS + 1, STEPS * FEATURE_EPOCHS + STEPS + 1
-    words = [sys.executable, "-c", KILLED, str(recipe), str(out), str(first), f"{second}r"]
+    words = [sys.executable, "-c", KILLED, str(recipe), str(out), str(TESTED), str(first), f"{second}r"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ends = [line.split() for line in done.stdout.splitlines()]

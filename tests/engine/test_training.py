@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, TESTED, state_of, stop_at, tiny
 from torch import Tensor, nn
 
 import longtail
@@ -134,8 +134,8 @@ def run_evaluation(job: Job, batch_size: int) -> tuple[dict[str, Any], Tensor]:
 
 def test_evaluation_does_not_hang_on_the_batch_size(tmp_path: Path) -> None:
     job = job_of(tmp_path)
-    expected, confidences = run_evaluation(job, 500)
-    for batch_size in (1000, 499, 64):
+    expected, confidences = run_evaluation(job, 10 * TESTED)
+    for batch_size in (1000, 10 * TESTED - 1, 64):
         scores, found = run_evaluation(job, batch_size)
         torch.testing.assert_close(found, confidences, rtol=1e-4, atol=1e-5)
         for key in ("overall", "macro", "many", "medium", "few", "num_images", "experts"):
@@ -200,7 +200,7 @@ def test_the_run_folder(finished: Path) -> None:
     splits = pd.read_csv(finished / "splits.csv")
     assert list(splits.columns) == ["path", "class", "split", "content"]
     assert splits["split"].value_counts().to_dict() == {
-        "test": 500,
+        "test": 10 * TESTED,
         "train": sum(row["count"] for row in classes),
     }
 
@@ -213,7 +213,7 @@ def test_metrics(finished: Path) -> None:
     assert 0 <= metrics["worst_class"]["recall"] <= metrics["macro"]
     assert len(metrics["experts"]) == 2
     assert metrics["nll"] > 0
-    assert (metrics["num_images"], metrics["epoch"], metrics["split"]) == (500, EPOCHS, "test")
+    assert (metrics["num_images"], metrics["epoch"], metrics["split"]) == (10 * TESTED, EPOCHS, "test")
     table = pd.read_parquet(finished / "eval/test/predictions.parquet")
     assert metrics["overall"] == pytest.approx((table["label"] == table["class"]).mean())
     assert log_of(finished)[-1]["test"]["overall"] == metrics["overall"]
@@ -318,7 +318,7 @@ def test_the_display_says_what_happens(tmp_path: Path, capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert "10 classes, 84 training images (16 to 4 a class), 500 to evaluate on" in lines[0]
+    assert f"10 classes, 84 training images (16 to 4 a class), {10 * TESTED} to evaluate on" in lines[0]
     assert len([line for line in lines if line.startswith("epoch ")]) == EPOCHS
     assert "[test] overall" in lines[-1]
     fit(tiny(), str(tmp_path / "run"), resume=True)
