@@ -1,4 +1,4 @@
-"""Trains tiny runs one after the other, as one process or as one of several; run by test_processes.py."""
+"""Trains tiny runs one after the other in two processes that one start forks; run by test_processes.py."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch._dynamo  # noqa: F401 - what each of them would import at its first step
 from tiny_runs import TESTED, tiny
 
 import longtail.engine.job as job_module
@@ -17,7 +18,7 @@ from longtail.methods.icl import ICL
 from longtail.runs.folder import RunFolder
 from longtail.types import InputError
 
-RANK = int(os.environ.get("RANK", "0"))
+ENVIRONMENTS, SCENARIOS, *PLACES = sys.argv[1:]  # JSON of each rank, and its folder
 
 
 def run(name: str, out: Path, changes: dict[str, Any], trouble: str | None, resume: bool) -> str:
@@ -55,10 +56,17 @@ def make_trouble(trouble: str | None) -> None:
 
     if trouble in ("stop in epoch 1", "ctrl-c in epoch 1"):
         ICL.observe = stopping
-    if trouble == "disk of rank 0" and RANK == 0:
+    if trouble == "disk of rank 0" and os.environ["RANK"] == "0":
         RunFolder.write = full
-    if trouble == "images of rank 1" and RANK == 1:
+    if trouble == "images of rank 1" and os.environ["RANK"] == "1":
         job_module.load_data = unreadable
+
+
+def run_all(place: Path) -> None:
+    place.mkdir(exist_ok=True)
+    scenarios = json.loads(Path(SCENARIOS).read_text("utf-8"))
+    ends = [run(s["name"], place, s["changes"], s["trouble"], s["resume"]) for s in scenarios]
+    (place / "ends.json").write_text(json.dumps(ends), "utf-8")
 
 
 if __name__ == "__main__":
@@ -67,7 +75,11 @@ if __name__ == "__main__":
     )  # ignored in what a script starts in the background
     digits.TEST_PER_CLASS = TESTED
     processes.GRACE = 90.0  # a busy machine needs more than five seconds to leave
-    place, scenarios = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text("utf-8"))
-    place.mkdir(exist_ok=True)
-    ends = [run(s["name"], place, s["changes"], s["trouble"], s["resume"]) for s in scenarios]
-    (place / "ends.json").write_text(json.dumps(ends), "utf-8")
+    started = []
+    for environment, place in zip(json.loads(ENVIRONMENTS), PLACES, strict=True):
+        started.append(os.fork())
+        if started[-1] == 0:
+            os.environ |= environment
+            run_all(Path(place))
+            sys.exit()
+    sys.exit(any(os.waitpid(process, 0)[1] for process in started))

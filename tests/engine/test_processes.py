@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,9 @@ import pandas as pd
 import pytest
 import torch
 from test_training import FILES, log_of
-from tiny_runs import STEPS, TESTED, state_of, stop_at, tiny
+from tiny_runs import STEPS, state_of, stop_at, tiny
 
 from longtail import methods
-from longtail.data.sources.named import digits
 from longtail.engine.display import Display
 from longtail.engine.job import build_job
 from longtail.engine.processes import Processes, join_processes
@@ -34,7 +34,9 @@ DEADLINE = 600
 # Two processes sum in another order than one, and training multiplies the rounding; how much depends on the CPU's
 # kernels. In double precision what is left of it is far below any fault.
 EXACT = {"optim__precision": "fp64", "optim__warmup_epochs": 0}
-WHOLE = EXACT | {"optim__batch_size": 31, "method__classifier_peak_lr": 0.01}
+WHOLE = EXACT | {
+    "optim__batch_size": 31, "method__classifier_peak_lr": 0.01, "optim__epochs": 3, "method__classifier_epochs": 1,
+}  # fmt: skip
 EPOCH = EXACT | {"optim__epochs": 1, "method__classifier_epochs": 0}
 SAME: dict[str, dict[str, Any]] = {
     "whole": WHOLE,
@@ -73,42 +75,27 @@ MORE = [
 
 
 def environments(count: int) -> list[dict[str, str]]:
-    """Of processes that are to find each other, as a launcher sets them."""
+    """What a launcher sets for processes that are to find each other."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    own = {"OMP_NUM_THREADS": "1", "LONGTAIL_METHODS": str(PLUGINS), "PYTHONWARNINGS": "error::UserWarning"}
-    return [os.environ | shared | own | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 @contextmanager
-def started(*commands: Sequence[str], cwd: Path) -> Iterator[list["subprocess.Popen[str]"]]:
-    """One process for each command, together; none outlives the test."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, *words],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=cwd,
-        )
-        for words, env in zip(commands, environments(len(commands)), strict=True)
-    ]
-    try:
-        yield running
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_tested() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "TEST_PER_CLASS", TESTED)
-        yield
+def started(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process and what it forks; none outlives the test."""
+    own = {"OMP_NUM_THREADS": "1", "LONGTAIL_METHODS": str(PLUGINS), "PYTHONWARNINGS": "error::UserWarning"}
+    with subprocess.Popen(
+        [sys.executable, *words], env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=cwd, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +112,18 @@ def make_runs(place: Path) -> None:
         stop_at(patch, STEPS, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             fit(tiny(**WHOLE), str(place / "rank-0/begun by one"), quiet=True)
-    with started(
-        *([script, str(place / f"rank-{rank}"), str(place / "two.json")] for rank in (0, 1)), cwd=place
-    ) as two:
+    words = (
+        json.dumps(environments(2)),
+        str(place / "two.json"),
+        *(str(place / f"rank-{rank}") for rank in (0, 1)),
+    )
+    with started(script, *words, cwd=place) as two:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(methods, "__path__", [*methods.__path__, str(PLUGINS)])
             for name, changes in (SAME | {"half": HALF}).items():
                 fit(tiny(**changes), str(place / "one" / name), quiet=True)
-        for process in two:
-            said = process.communicate(timeout=DEADLINE)
-            assert (process.returncode, *said) == (0, "", "")
+        said = two.communicate(timeout=DEADLINE)
+        assert (two.returncode, *said) == (0, "", "")
 
 
 def ends(place: Path, rank: int) -> list[str]:
