@@ -23,6 +23,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 WAIT = 60_000  # milliseconds
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
 if importlib.util.find_spec("gradio") is None:  # not imported here: the server alone needs it
     pytest.skip("gradio is not installed", allow_module_level=True)
 if not CHROMIUM.is_file():
@@ -105,8 +106,17 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_image_is_answered(seen: Seen, run: Path, photo: Path) -> None:
-    page = seen.page
+def test_an_image_is_answered_and_a_file_that_is_none_gets_a_message(
+    seen: Seen, run: Path, photo: Path, tmp_path: Path
+) -> None:
+    _is_answered(seen.page, run, photo)
+    _can_be_read_by_everyone(seen.page)
+    seen.page.reload()
+    seen.page.wait_for_selector(".lt-empty", timeout=WAIT)
+    _gets_a_message(seen.page, tmp_path)
+
+
+def _is_answered(page: Any, run: Path, photo: Path) -> None:
     page.set_input_files("input[type=file]", photo)
     page.wait_for_selector(".lt-answer h2", timeout=WAIT)
     expected = longtail.load(run, device="cpu").predict(photo).iloc[0]
@@ -122,21 +132,18 @@ def test_an_image_is_answered(seen: Seen, run: Path, photo: Path) -> None:
     assert page.locator(".lt-classes tbody tr").count() == 10
 
 
-def test_the_page_can_be_read_by_everyone(seen: Seen, photo: Path) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-    seen.page.set_input_files("input[type=file]", photo)
-    seen.page.wait_for_selector(".lt-answer h2", timeout=WAIT)
+def _can_be_read_by_everyone(page: Any) -> None:
     for part in (".lt-intro", ".lt-answer", ".lt-classes"):
-        found = axe.Axe().run(seen.page, context=part)
+        found = axe.Axe().run(page, context=part)
         assert found.violations_count == 0, found.generate_report()
 
 
-def test_a_file_that_is_no_image_gets_a_message(seen: Seen, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.png"
+def _gets_a_message(page: Any, folder: Path) -> None:
+    broken = folder / "broken.png"
     broken.write_bytes(b"no image")
-    seen.page.set_input_files("input[type=file]", broken)
-    seen.page.wait_for_selector(".lt-answer [role=alert]", timeout=WAIT)
-    assert "broken.png: not an image" in seen.page.inner_text(".lt-answer")
+    page.set_input_files("input[type=file]", broken)
+    page.wait_for_selector(".lt-answer [role=alert]", timeout=WAIT)
+    assert "broken.png: not an image" in page.inner_text(".lt-answer")
 
 
 def test_a_port_in_use_is_refused_and_sigterm_leaves_nothing(

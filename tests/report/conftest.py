@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,38 +58,51 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
-    """Open a file: `visit(file, width=1280, dark=False, script=True, hash="")`; contexts are closed at the end."""
-    contexts = []
+@pytest.fixture(scope="session")
+def tabs(browser: Any) -> Callable[[bool, int], Any]:
+    """Tabs of the browser, with script or without, which all tests use: a new one costs as much as a page."""
+    contexts = {script: browser.new_context(java_script_enabled=script) for script in (True, False)}
+    return cache(lambda script, number: contexts[script].new_page())
 
-    def opened(
+
+@pytest.fixture
+def visit(tabs: Callable[[bool, int], Any]) -> Iterator[Callable[..., Watched]]:
+    """Open a file in a tab of its own: `visit(file, width=1280, dark=False, script=True, hash="")`."""
+    opened: list[tuple[Any, dict[str, Any]]] = []
+
+    def visit(
         file: Path, *, width: int = 1280, dark: bool = False, script: bool = True, hash: str = ""
     ) -> Watched:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme="dark" if dark else "light",
-            java_script_enabled=script,
-        )
-        contexts.append(context)
-        watched = Watched(context.new_page())
-        _watch(watched, file.as_uri())
-        watched.page.goto(file.as_uri() + hash)
+        page = tabs(script, len(opened))
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if dark else "light", media="screen")
+        watched = Watched(page)
+        opened.append((page, _watch(watched, file.as_uri())))
+        page.goto(file.as_uri() + hash)
         return watched
 
-    yield opened
-    for context in contexts:
-        context.close()
+    yield visit
+    for page, listeners in opened:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        page.context.clear_permissions()
+        page.goto("about:blank")
 
 
-def _watch(watched: Watched, address: str) -> None:
+def _watch(watched: Watched, address: str) -> dict[str, Any]:
+    """Note the faults of a page; returns what listens, by event."""
     page, faults = watched.page, watched.faults
-    page.on("console", lambda message: faults.append(f"console {message.type}: {message.text}"))
-    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-    page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
     def requested(request: Any) -> None:
         if not request.url.startswith(("data:", address)):
             faults.append(f"request: {request.url}")
 
-    page.on("request", requested)
+    listeners = {
+        "console": lambda message: faults.append(f"console {message.type}: {message.text}"),
+        "pageerror": lambda error: faults.append(f"error: {error}"),
+        "dialog": lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        "request": requested,
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    return listeners

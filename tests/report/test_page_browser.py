@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from run_factory import KINDS, UNEVEN, made_up_run
 
 pytestmark = pytest.mark.slow
 
+WAIT = 30_000  # milliseconds
 Visit = Callable[..., Any]
 Pages = Callable[[str], Path]
 
@@ -168,10 +170,12 @@ def test_many_classes_are_drawn_in_portions_and_all_are_searched(pages: Pages, v
 
 
 def test_copied_cells_start_no_formula(pages: Pages, visit: Visit) -> None:
+    from playwright.sync_api import expect
+
     watched = visit(pages("odd"))
     watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     watched.page.click("#copy")
-    watched.page.wait_for_function("document.getElementById('sorted').textContent.startsWith('copied')")
+    expect(watched.page.locator("#sorted")).to_have_text(re.compile("^copied"), timeout=WAIT)
     rows = list(csv.DictReader(io.StringIO(watched.page.evaluate("navigator.clipboard.readText()"))))
     assert {row["class"] for row in rows} >= {"'=1+1", "007", "__proto__", '"on=', "</script>"}
     assert len(rows) == 12
@@ -237,13 +241,15 @@ def test_a_narrow_screen_shows_the_worst_ten_and_unfolds_the_rest(pages: Pages, 
 def test_what_a_narrow_screen_folds_is_opened_when_it_is_wide_or_pointed_at(
     pages: Pages, visit: Visit
 ) -> None:
+    from playwright.sync_api import expect
+
     watched, folded = visit(pages("hundred"), width=360), "details.fold:not([open])"
     assert watched.page.locator(folded).count() >= 4
     closed = watched.page.locator(folded).count()
     watched.page.evaluate("location.hash = '#surest'")
-    watched.page.wait_for_function(f"document.querySelectorAll('{folded}').length === {closed - 1}")
+    expect(watched.page.locator(folded)).to_have_count(closed - 1, timeout=WAIT)
     watched.page.set_viewport_size({"width": 1280, "height": 800})
-    watched.page.wait_for_function(f"document.querySelectorAll('{folded}').length === 0")
+    expect(watched.page.locator(folded)).to_have_count(0, timeout=WAIT)
     assert visit(pages("hundred"), width=360, script=False).page.locator(folded).count() == 0
 
 
