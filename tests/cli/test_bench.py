@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from longtail import methods
+from longtail.engine import train
 from longtail.runs.locks import locked
+from longtail.study import pool
 from longtail.study.plan import Request, plan_study
 from longtail.study.worker import OutOfTimeError, Terms, work
 
@@ -54,15 +57,26 @@ class Killed(CrossEntropy):
 """
 
 
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "killed.py").write_text(KILLED, "utf-8")
+    return folder
+
+
 @pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A study file in an empty folder; one of its methods kills its process."""
+def study(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A study file in an empty folder; one of its methods kills its process.
+
+    The processes of a study are forked by one that has loaded the library, which each would else load for itself.
+    """
     monkeypatch.chdir(tmp_path)
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    (plugins / "killed.py").write_text(KILLED, "utf-8")
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(plugins)])
     monkeypatch.setenv("LONGTAIL_METHODS", str(plugins))
+    multiprocessing.set_forkserver_preload([pool.__name__, train.__name__])
+    forked = multiprocessing.get_context("forkserver")
+    parts = {"get_context": lambda _: forked, "parent_process": multiprocessing.parent_process}
+    monkeypatch.setattr(pool, "multiprocessing", SimpleNamespace(**parts))
     Path("three.toml").write_text(STUDY, "utf-8")
     return "three.toml"
 
