@@ -79,8 +79,9 @@ def test_operation_equals_pillow_at_every_magnitude(name: str, images: Tensor) -
     operations = every_operation(name)
     table = build_table(operations, *images.shape[-2:], fill=FILL, device=images.device)
     pictures = [picture_of(image) for image in images]
-    for row, one in enumerate(operations):
-        result = apply_operations(images, torch.full((len(images),), row), table, dense=False)
+    rows = torch.arange(len(operations)).repeat_interleave(len(images))
+    results = apply_operations(images.repeat(len(operations), 1, 1, 1), rows, table, dense=False)
+    for one, result in zip(operations, results.split(len(images)), strict=True):
         expected = torch.stack([tensor_of(by_pillow(picture, one)) for picture in pictures])
         assert torch.equal(result, expected), one
 
@@ -89,10 +90,13 @@ def test_operation_equals_pillow_at_every_magnitude(name: str, images: Tensor) -
 def test_rotation_equals_pillow_at_every_degree(size: tuple[int, int]) -> None:
     image = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
     picture = picture_of(image[0])
-    for degrees in [*map(float, range(-360, 361)), 0.5, 29.999, -1e-9, 44.7]:
-        coefficients = torch.tensor([rotation(degrees, *size)], dtype=torch.int32)
+    turns = [*map(float, range(-360, 361)), 0.5, 29.999, -1e-9, 44.7]
+    coefficients = torch.tensor([rotation(degrees, *size) for degrees in turns], dtype=torch.int32)
+    for degrees, result in zip(
+        turns, affine(image.expand(len(turns), -1, -1, -1), coefficients, FILL), strict=True
+    ):
         expected = tensor_of(picture.rotate(degrees, fillcolor=(FILL,) * 3))
-        assert torch.equal(affine(image, coefficients, FILL)[0], expected), degrees
+        assert torch.equal(result, expected), degrees
 
 
 def test_translation_equals_pillow_at_every_width() -> None:

@@ -42,7 +42,7 @@ def test_an_output_folder_that_is_taken_is_refused_before_anything_is_timed(refu
 def test_a_small_set_is_trained_with_suggested_settings_in_the_time(run: Run, tmp_path: Path) -> None:
     Path("photos").mkdir()
     write_digits(Path("photos"), 10)
-    words = ("train", "photos", *SMALL, "--method", "cross_entropy", "--minutes", "0.2")
+    words = ("train", "photos", *SMALL, "--method", "cross_entropy", "--minutes", "0.1")
     code, _out, err = run(*words)
     assert code == 0
     assert err.splitlines()[0].startswith("looking at photos: 100 files")
@@ -54,7 +54,7 @@ def test_a_small_set_is_trained_with_suggested_settings_in_the_time(run: Run, tm
     (folder,) = Path("runs").iterdir()
     found = json.loads((folder / "search.json").read_text())
     recipe = load_recipe(str(folder / "recipe.toml"))[0]
-    assert found["minutes"] == 0.2
+    assert found["minutes"] == 0.1
     assert found["epochs"] == recipe.optim.epochs
     assert recipe.method.name == "cross_entropy"
     assert found["trials"] == []

@@ -5,8 +5,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,13 +108,14 @@ def test_predict_without_a_file_prints_the_table(
         assert (code, len(rows(out))) == (0, count)
 
 
-def test_a_printed_name_keeps_its_bytes(finished: Path, digits: Path, tmp_path: Path) -> None:
-    odd = os.fsencode(tmp_path) + b"/\xff.png"
+def test_a_printed_name_keeps_its_bytes(
+    run: Run, finished: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, printed = os.fsencode(tmp_path) + b"/\xff.png", io.BytesIO()
     shutil.copy(next((digits / "0").iterdir()), odd)
-    words = [sys.executable, "-m", "longtail", "predict", finished, odd]
-    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
-    done = subprocess.run(words, capture_output=True, env=strict, check=False)
-    assert (done.returncode, odd in done.stdout) == (0, True), done.stderr
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding="utf-8", errors="strict"))
+    code, _, err = run("predict", finished, os.fsdecode(odd))
+    assert (code, odd in printed.getvalue()) == (0, True), err
 
 
 def test_what_predict_cannot_read_has_an_empty_row_and_is_named(

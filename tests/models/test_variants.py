@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 def network(**options: object) -> ExpertModel:
     torch.manual_seed(0)
-    return build_model(ModelOptions(**{"name": "resnet20"} | options), 10, ("first", "second"))
+    return build_model(ModelOptions(**{"name": "resnet8"} | options), 10, ("first", "second"))
 
 
 def images(count: int = 4, size: int = 16) -> Tensor:
@@ -74,7 +74,7 @@ def test_every_variant_has_the_shapes_of_any_network_and_trains(options: dict[st
 
 @pytest.mark.parametrize("options", VARIANTS)
 def test_every_variant_folds_and_is_rebuilt_from_its_description(options: dict[str, object]) -> None:
-    asked = ModelOptions(**{"name": "resnet20"} | options)
+    asked = ModelOptions(**{"name": "resnet8"} | options)
     model = trained(network(**options)).eval()
     described = ModelOptions(**asked.model_dump(mode="json"))
     assert described == asked
