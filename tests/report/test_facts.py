@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from longtail.report import report_lines
+from longtail.report.discovery import collect
 from longtail.report.page.nearest_recipe import nearest_recipe
-from longtail.report.section import Facts, collect
+from longtail.report.section import Facts
 from longtail.runs import Run
 from longtail.types import InputError
 from run_factory import ODD_NAMES, made_up_run

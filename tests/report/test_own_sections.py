@@ -10,8 +10,8 @@ import pytest
 from longtail import plugins
 from longtail.errors import InputError
 from longtail.report import discovery, report_lines, sections, write_page
+from longtail.report.discovery import collect
 from longtail.report.page import build
-from longtail.report.section import collect
 from longtail.runs import Run
 from run_factory import made_up_run
 

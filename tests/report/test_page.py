@@ -14,12 +14,12 @@ from PIL import Image
 
 from longtail.cli.main import main
 from longtail.report import write_page
+from longtail.report.discovery import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
 from longtail.report.page.class_figures import _side_by_side
 from longtail.report.page.heat_maps import heat_maps
 from longtail.report.parts import Images
-from longtail.report.section import collect
 from longtail.report.sections import experts, training
 from longtail.report.training_plot import plot_training
 from longtail.runs import Run

@@ -36,7 +36,7 @@ def written(folder: Path, found: Search) -> Run:
 
 
 def search(run: Run) -> Mapping[str, Any] | None:
-    found = compute(Facts(run))
+    found = compute(Facts(run, {}))
     return None if found is None else content(found)
 
 

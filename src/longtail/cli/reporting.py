@@ -35,7 +35,7 @@ def report(
     """Print a run's scores by class size, draw plots, and write report.html."""
     with loading():
         from longtail.report import plot, report_lines, write_page
-        from longtail.report.section import collect
+        from longtail.report.discovery import collect
         from longtail.runs import Run
 
     found = Run(run)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from longtail.report.abstaining import abstaining_lines
 from longtail.report.chance import chance_lines
 from longtail.report.summary import summary_lines
-from longtail.report.text import comparison_lines, evaluation_lines, report_lines, result_lines
+from longtail.report.text import block_lines, comparison_lines, evaluation_lines, result_lines
 from longtail.runs import layout
 from longtail.runs.run import Run
 
@@ -25,6 +25,23 @@ __all__ = [
 ]
 
 
+def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
+    """The whole report as lines for a terminal: the scores, and what each section says there.
+
+    Args:
+        run: finished or not, evaluated or not.
+        facts: those of the run, where they are known already.
+    """
+    from longtail.report.discovery import collect, sections  # more than other commands need
+
+    facts, lines = facts or collect(run), result_lines(run)
+    for name, section in sections().items():
+        found = getattr(facts, name)
+        if found is not None and section.terminal is not None:
+            lines += block_lines(section.terminal(found, facts))
+    return lines
+
+
 def plot(run: Run, facts: "Facts | None" = None) -> list[str]:
     """Draw plots/training.png and plots/per_class.png into the run folder, as far as there is what to draw.
 
@@ -36,7 +53,7 @@ def plot(run: Run, facts: "Facts | None" = None) -> list[str]:
         The names of the files, relative to the run folder.
     """
     from longtail.report.class_plot import plot_classes  # matplotlib: only where something is drawn
-    from longtail.report.section import collect
+    from longtail.report.discovery import collect
     from longtail.report.training_plot import plot_training
 
     facts = facts or collect(run)

@@ -1,4 +1,4 @@
-"""Finds the sections of the report: the files of `sections/`, and those of folders and packages of one's own."""
+"""The sections of the report, found in `sections/` and in folders and packages of one's own, and what they state."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -7,7 +7,8 @@ from typing import Any
 from longtail.errors import InputError
 from longtail.plugins import existing, file_names, import_file, named_folders, package_folders
 from longtail.report import sections as package
-from longtail.report.section import Section
+from longtail.report.section import Facts, Section
+from longtail.runs.run import Run
 
 VARIABLE, ENTRY_POINT = "LONGTAIL_SECTIONS", "longtail.sections"
 TAKEN = {"run", "evaluation", "head"} | {  # of `Facts`; and ids of the page
@@ -24,6 +25,21 @@ def sections() -> Mapping[str, Section[Any]]:
     """
     found = {name: _load(name) for name in names()}
     return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
+
+
+def collect(run: Run) -> Facts:
+    """All facts of a run, computed.
+
+    Args:
+        run: its folder, finished or not, evaluated or not.
+
+    Raises:
+        InputError: a file of the folder is damaged, or see `sections`.
+    """
+    facts = Facts(run, sections())
+    for name in ("head", *sections()):
+        getattr(facts, name)
+    return facts
 
 
 def names() -> list[str]:

@@ -20,8 +20,8 @@ class Facts:
         run: its folder, finished or not, evaluated or not.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, sections: Mapping[str, "Section[Any]"]) -> None:
+        self.run, self._sections = run, sections
 
     @cached_property
     def evaluation(self) -> Evaluation | None:
@@ -34,9 +34,7 @@ class Facts:
         return head(self.run, self.audit)
 
     def __getattr__(self, name: str) -> Any:
-        from longtail.report.discovery import sections  # which are made of what is defined here
-
-        known = sections()
+        known = self.__dict__.get("_sections", {})
         if name not in known:
             raise AttributeError(f"no section of the report is called {name!r}; they are {', '.join(known)}")
         found = known[name].compute(self)
@@ -66,20 +64,3 @@ class Section(Generic[T]):
     terminal: Callable[[T, Facts], Mapping[str, Sequence[str]]] | None = None
     template: str = ""
     page: Callable[[T, Facts, Images], Part | None] | None = None
-
-
-def collect(run: Run) -> Facts:
-    """Compute all facts of a run.
-
-    Args:
-        run: its folder, finished or not, evaluated or not.
-
-    Raises:
-        InputError: a file of the folder is damaged.
-    """
-    from longtail.report.discovery import sections
-
-    facts = Facts(run)
-    for name in ("head", *sections()):
-        getattr(facts, name)
-    return facts

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,9 +18,6 @@ from longtail.runs.folder import RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
 from longtail.text_table import table_lines
-
-if TYPE_CHECKING:
-    from longtail.report.section import Facts
 
 SHOWN = 10  # rows of a table
 
@@ -96,25 +93,7 @@ def basis(run: Run) -> str:
     )
 
 
-def report_lines(run: Run, facts: "Facts | None" = None) -> list[str]:
-    """The whole report: the scores, and what each section says in the terminal.
-
-    Args:
-        run: finished or not, evaluated or not.
-        facts: those of the run, where they are known already.
-    """
-    from longtail.report.discovery import sections
-    from longtail.report.section import collect  # sections use what is defined here
-
-    facts, lines = facts or collect(run), result_lines(run)
-    for name, section in sections().items():
-        found = getattr(facts, name)
-        if found is not None and section.terminal is not None:
-            lines += _blocks(section.terminal(found, facts))
-    return lines
-
-
-def _blocks(blocks: Mapping[str, Sequence[str]]) -> list[str]:
+def block_lines(blocks: Mapping[str, Sequence[str]]) -> list[str]:
     """Lines under their titles, each block after an empty line; a title without lines is left out."""
     return [
         line
@@ -142,8 +121,8 @@ def evaluation_lines(metrics: Mapping[str, Any], place: Path) -> list[str]:
         *score_lines(metrics),
         *chance_lines(_per_class(place, metrics["split"])),
         *trained_on_lines(metrics),
-        *_blocks(left_out(metrics)),
-        *_blocks(not_used(left_out_of(metrics.get("left_out", ())))),
+        *block_lines(left_out(metrics)),
+        *block_lines(not_used(left_out_of(metrics.get("left_out", ())))),
         "",
         f"{where / layout.METRICS}",
         f"{where / layout.PER_CLASS}",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
 
-from longtail.report.discovery import sections
+from longtail.report.discovery import collect, sections
 from longtail.report.head import page_head
 from longtail.report.page.build import render
 from longtail.report.page.svg import drawing
 from longtail.report.parts import Images, Part
-from longtail.report.section import Facts, collect
+from longtail.report.section import Facts
 from longtail.runs.run import Run
 
 __all__ = ["LARGEST", "build_page"]
