@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("--set", "model.num_experts=1", "--method", "cross_entropy", "--epochs", "1")
+SMALL = ("--model", "resnet8", "--set", "model.num_experts=1", "--method", "cross_entropy", "--epochs", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +19,9 @@ def test_several_seeds_end_in_one_table(
 ) -> None:
     code, out, err = run("train", "icl-digits", *SMALL, "--seeds", "5,1")
     assert code == 0
-    folder = Path("runs/digits-cross_entropy-resnet20-seeds")
+    folder = Path("runs/digits-cross_entropy-resnet8-seeds")
     lines = err.splitlines()
-    assert "seeds 5, 1 -> runs/digits-cross_entropy-resnet20-seeds" in "\n".join(lines)
+    assert "seeds 5, 1 -> runs/digits-cross_entropy-resnet8-seeds" in "\n".join(lines)
     assert [line[:7] for line in lines if ": epoch " in line] == ["seed 5:", "seed 1:"]
     rows = [line.split() for line in out.splitlines()]
     assert [row[0] for row in rows[-4:]] == ["seed", "seed", "mean", "sd"]

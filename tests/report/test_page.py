@@ -160,6 +160,7 @@ def test_images_that_are_gone_are_reported(tmp_path: Path) -> None:
     assert "none are shown" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_became_of_the_images_is_reported_where_no_pair_occurs_twice(tmp_path: Path) -> None:
     rates, images = [1.0] * 29 + [0.0], [20] * 29 + [1]
     gone = str(tmp_path / "gone")
@@ -170,12 +171,14 @@ def test_what_became_of_the_images_is_reported_where_no_pair_occurs_twice(tmp_pa
     assert "none are shown" in build_page(run)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_errors_there_is_no_matrix_of_them(tmp_path: Path) -> None:
     page = build_page(Run(made_up_run(tmp_path / "run", num_classes=25, rates=[1.0] * 25)))
     assert "No error was made." in page
     assert "matrix" not in data_of(page)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_few_images_have_no_percentage_and_no_colour(tmp_path: Path) -> None:
     images = [40, 40, 40, 40, 2, 2, 2]
     page = build_page(Run(made_up_run(tmp_path / "run", num_classes=7, images=images)))
