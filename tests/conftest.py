@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
-import torch
 from filelock import FileLock
 
 from shape_checks import jaxtyped, unchecked
@@ -16,10 +15,16 @@ gc.disable()  # until all is imported
 jaxtyping.jaxtyped = jaxtyped  # before the package is imported
 os.fsync = lambda _: None  # tests lose no power, and a run waits for the disk thirty times
 
-if (
-    not torch.cuda.is_available()
-):  # the Triton kernel then runs in Triton's interpreter, to be chosen before its import
-    os.environ["TRITON_INTERPRET"] = "1"
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without a GPU the Triton kernel runs in Triton's interpreter, which is to be chosen before its import."""
+    if config.getoption("numprocesses", None):  # its workers run the tests
+        gc.enable()
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"
 
 
 def pytest_collection_finish() -> None:
@@ -27,6 +32,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what looks for leaks at the end finds none
 
 
 @pytest.hookimpl(wrapper=True)
