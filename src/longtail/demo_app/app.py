@@ -50,10 +50,10 @@ def start(
     Raises:
         InputError: gradio or captum is not installed, the address cannot be used, or there is no public link.
     """
+    port = _free_port(host, port)  # before seconds are spent on the library
     gradio = load_gradio()
     from starlette.middleware import Middleware  # of gradio
 
-    port = _free_port(host, port)
     with ExitStack() as opened:
         uploads = opened.enter_context(tempfile.TemporaryDirectory(prefix="longtail-"))
         os.environ["GRADIO_TEMP_DIR"] = uploads
