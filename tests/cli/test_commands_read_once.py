@@ -1,4 +1,4 @@
-"""`longtail train` lists its source once, whatever the command goes through; loading the images asks for no second."""
+"""A command that trains lists its source once, whatever it goes through up to the images of the first batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,3 +67,17 @@ def test_a_search_lists_its_source_once(
     assert refused("train", "photos", *PRETRAINED, "--minutes", "0.1") == "far enough"
     assert ended[0].recipe.data.path == str(tmp_path / "photos")
     assert listed == [str(tmp_path / "photos")]
+
+
+def test_a_cell_of_a_study_lists_its_source_once(
+    run: Callable[..., tuple[int, str, str]], listed: list[str | None], tmp_path: Path
+) -> None:
+    """And the study does so once before its first cell, to refuse what cannot be read."""
+    small = 'set.model = { name = "resnet8", num_experts = 1, gates = false }'
+    rows = "".join(f'[rows.{name}]\nmethod = "{name}"\n' for name in ("cross_entropy", "focal"))
+    (tmp_path / "two.toml").write_text(
+        f'title = "t"\nsplit = "val"\nrecipe = "icl-images"\nepochs = 1\n{small}\n{rows}'
+    )
+    code, _, err = run("bench", "two.toml", "--data", "photos", "--seeds", "0", "--out", "runs", "--quiet")
+    assert code == 0, err
+    assert listed == [str(tmp_path / "photos")] * 3

@@ -6,10 +6,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from longtail.api import evaluate
+from longtail.data.source_kinds import SourceReader
 from longtail.engine.display import Display
+from longtail.engine.job import load_on
 from longtail.engine.train import training
 from longtail.recipe.plan import prepare
 from longtail.runs import layout
@@ -150,10 +153,16 @@ def _train(cell: Cell, terms: Terms) -> None:
             cell.settings.name, recipe_for(cell, terms.threads).to_toml()
         )
         target, out = str(cell.settings), cell.place
-    planned = prepare(target, data, None, out, resume=cell.begun)
+    read = SourceReader()
+    planned = prepare(target, data, None, out, resume=cell.begun, read=read)
     display = Display(planned.recipe.optim.epochs, quiet=terms.quiet)
     steps = training(
-        planned.recipe, RunFolder(planned.place), display, resume=planned.goes_on, notes=planned.notes
+        planned.recipe,
+        RunFolder(planned.place),
+        display,
+        resume=planned.goes_on,
+        notes=planned.notes,
+        load=partial(load_on, read=read),
     )
     try:
         for _ in steps:
