@@ -4,7 +4,7 @@
 
 CIFAR-100-LT with imbalance factor 100 at 32 pixels, ResNet-32, recipe icl-cifar100-lt-printed. First the norm of each
 term's gradient in the shared trunk, at random weights, one batch. Then `--steps` steps, with the contrastive term on
-from the first, of the printed form and of forms that differ from it in one part.
+from the first, of the printed form and of forms that differ from it in one point.
 """
 
 import argparse

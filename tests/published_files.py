@@ -12,7 +12,7 @@ from PIL import Image
 from longtail.data.published import Published, published
 
 COUNTS = (24, 9, 4)  # training images of each class: none of many, one of medium, two of few
-HELD = 2  # images of each class in the other parts
+HELD = 2  # images of each class in the other splits
 Row = tuple[str, int]  # path, class
 
 

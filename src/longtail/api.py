@@ -240,8 +240,8 @@ def evaluate(
 
     Args:
         run: the run folder.
-        data: a set of images in any form that `train` takes, matched to the classes by name: its test part, or all of
-            it where it has no parts; default: the run's own test part, or its validation part where it has none.
+        data: a set of images in any form that `train` takes, matched to the classes by name: its test split, or all of
+            it where it is not divided; default: the run's own test split, or its validation split where it has none.
         strict: refuse unreadable images, unknown classes and classes without images.
         prior: class prior expected in use: "uniform", "train", a file, or class -> weight; default: the method's own.
         views: of each image, over which probabilities are averaged: 1, 2, 5 or 10, see `Predictor.predict`; of several

@@ -54,7 +54,7 @@ def own(finished: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The digits' test part as PNG files in class folders: what `train` evaluates on."""
+    """The digits' test split as PNG files in class folders: what `train` evaluates on."""
     return write_digits(tmp_path_factory.mktemp("digits"), 50)
 
 
@@ -85,7 +85,7 @@ def refused(run: Callable[..., Answer]) -> Callable[..., str]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three classes of small images with a train and a test part."""
+    """Three classes of small images with a train and a test split."""
     return make_photos(
         tmp_path / "my photos",
         {"train": {"fox": 6, "lynx": 4, "owl": 2}, "test": {"fox": 2, "lynx": 2, "owl": 2}},

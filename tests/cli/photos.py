@@ -21,7 +21,7 @@ def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
 
 
 def write_digits(root: Path, count: int) -> Path:
-    """The last images of each digit, as PNG files in class folders; up to 50 are in no run's training part."""
+    """The last images of each digit, as PNG files in class folders; up to 50 are in no run's training split."""
     data = load_digits()
     grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
     for c in range(10):

@@ -106,7 +106,7 @@ def test_what_the_command_line_says_of_tables(run: Run, refused: Callable[..., s
     assert code == 0, err
     assert "photos.csv: path from 'file'" in out + err
     assert "1 image unreadable and left out: gone.png" in out + err
-    assert "has no test part: 20% of each class is held out" in out + err
+    assert "has no test split: 20% of each class is held out" in out + err
     assert "is not clean" in refused(
         "train", table, *SHORT, "--strict", "--out", tmp_path / "other", details=True
     )

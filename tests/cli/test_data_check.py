@@ -28,7 +28,7 @@ FILES = ["audit.json", "counts.csv", "counts.png", "duplicates.csv"]
 
 @pytest.fixture
 def flawed(photos: Path) -> Path:
-    """Three classes with one unreadable image, one copy across parts under another label, and an untested class."""
+    """Three classes with one unreadable image, one copy across splits under another label, and an untested class."""
     (photos / "train" / "fox" / "bad.png").write_bytes(b"")
     shutil.copy(photos / "train" / "fox" / "fox 0.png", photos / "test" / "owl" / "copy.png")
     shutil.rmtree(photos / "test" / "lynx")
@@ -48,7 +48,7 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
     assert first.startswith(f"looking at {flawed}: ")
     lines = out.splitlines()
     assert lines[:4] == [
-        f"Images of {flawed}", "part   images  classes", "train      12        3", "test        5        2"
+        f"Images of {flawed}", "split  images  classes", "train      12        3", "test        5        2"
     ]  # fmt: skip
     assert "lynx   few        4     0" in lines
     assert "Imbalance factor 3.0: 6 images of fox, 2 of owl." in lines
@@ -60,11 +60,11 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
         "train/fox/fox 4.png (12 x 12 pixels) and 12 more",
     ]
     assert section(out, "Duplicates") == [
-        "2 images that are the same, in 1 set (1 across parts, 1 with different labels)",
+        "2 images that are the same, in 1 set (1 across splits, 1 with different labels)",
         "  LEAK, LABELS DIFFER: train/fox/fox 0.png [fox], test/owl/copy.png [owl]",
     ]
     *testing, advice = section(out, "Testing")
-    assert "no validation part" in advice
+    assert "no validation split" in advice
     assert testing == [
         "1 class not tested, without an image to test on: lynx",
         "2 classes with too few images to say, fewer than 10 to test on: fox, owl",
@@ -72,7 +72,7 @@ def test_what_is_said(run: Run, flawed: Path) -> None:
     ]
     steps = section(out, "What to do")
     assert [line.partition(",")[0] for line in steps] == [
-        "1. 1 set of duplicates across parts", "2. 1 set of duplicates with different labels",
+        "1. 1 set of duplicates across splits", "2. 1 set of duplicates with different labels",
         "3. 1 image unreadable", "4. 1 class without a test", f"5. 3 classes to train on: longtail train '{flawed}'",
     ]  # fmt: skip
 
@@ -112,10 +112,10 @@ def test_groups_and_the_command_that_mends_them(run: Run, photos: Path) -> None:
     assert code == 1
     heading = "Groups by regex:([0-9]+).png"
     assert section(out, heading) == [
-        "2 of 6 groups in several parts: 0 (6 images in train, test), 1 (6 images in train, test)"
+        "2 of 6 groups in several splits: 0 (6 images in train, test), 1 (6 images in train, test)"
     ]
     assert section(out, "What to do")[0] == (
-        f"1. 2 groups in several parts, divide again: longtail data split '{photos}' -o splits.csv "
+        f"1. 2 groups in several splits, divide again: longtail data split '{photos}' -o splits.csv "
         "--again --group-by 'regex:([0-9]+).png'"
     )
 
@@ -136,13 +136,15 @@ def test_a_table_of_images(run: Run, photos: Path, tmp_path: Path) -> None:
     (photos / "images.csv").rename(table)
     code, out, _ = run("data", "check", table, "--group-by", "column:patient", "--root", photos)
     assert code == 0
-    assert "2 of 2 groups in several parts: p0 (4 images in train, test), p1 (4 images in train, test)" in out
+    assert (
+        "2 of 2 groups in several splits: p0 (4 images in train, test), p1 (4 images in train, test)" in out
+    )
     steps = [line.partition(": longtail ")[2] for line in section(out, "What to do")]
     assert steps[0] == f"data split {table} --root '{photos}' -o splits.csv --again --group-by column:patient"
     assert steps[-1] == f"train {table} --set 'data.root={photos}'"
     assert run(*shlex.split(steps[0].replace("splits.csv", str(splits))))[0] == 0
     checked = run("data", "check", splits, "--strict")
-    assert "None of 2 groups lies in several parts." in checked[1]
+    assert "None of 2 groups lies in several splits." in checked[1]
 
 
 def test_awkward_names_disturb_nothing(run: Run, tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_what_to_do_speaks_of_copies_bursts_and_of_what_a_square_hides(run: Run,
             Image.fromarray(pixels).save(photos / name / f"{number}.png")
     shutil.copy(photos / "fox/0.png", photos / "fox/again.png")
     steps = section(run("data", "check", photos)[1], "What to do")
-    assert "1 set of duplicates within one part" in steps[0]
+    assert "1 set of duplicates within one split" in steps[0]
     assert "--fit squash" in steps[-1].partition(": longtail")[0]
     assert steps[-1].endswith(f": longtail train {photos}")
     audit = replace(check(photos), bursts=3)

@@ -127,18 +127,18 @@ def test_sets_with_parts_are_divided_anew_where_asked(
     run: Run, refused: Callable[..., str], photos: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "splits.csv"
-    assert "has parts already (train, test)" in refused("data", "split", photos, "-o", table)
+    assert "is divided already (train, test)" in refused("data", "split", photos, "-o", table)
     assert run("data", "split", photos, "-o", table, "--again")[0] == 0
     assert len(rows(table)) == 18
-    assert "has parts already (train, test)" in refused("data", "split", table, "-o", tmp_path / "other.csv")
+    assert "is divided already (train, test)" in refused("data", "split", table, "-o", tmp_path / "other.csv")
 
 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("--test", "0"), "leave nothing for a part"),
-        (("--test", "0.5", "--val", "0.5"), "leave nothing for a part"),
-        (("--test", "nan"), "leave nothing for a part"),
+        (("--test", "0"), "leave nothing for a split"),
+        (("--test", "0.5", "--val", "0.5"), "leave nothing for a split"),
+        (("--test", "nan"), "leave nothing for a split"),
         (("--min-test", "-1"), "--min-test -1"),
         (("--group-by", "folder:9"), "gives 16 of 16 images no group"),
         (("--group-by", "folder:1"), "every class has one group"),

@@ -63,7 +63,7 @@ def test_calibrate_makes_confidences_honest_and_changes_no_label(run: Run, own: 
 
 def test_calibrate_refuses(refused: Refused, own: Path, few: Path, tmp_path: Path) -> None:
     before = (own / "weights/last.safetensors").read_bytes()
-    assert "--data PATH" in refused("calibrate", own)  # it has no validation part
+    assert "--data PATH" in refused("calibrate", own)  # it has no validation split
     assert "does not exist" in refused("calibrate", own, "--data", "nowhere")
     label = rows(longtail.load(own).predict(few).to_csv())[0]  # one image, and the label that it gets
     shutil.copytree(few / "0", tmp_path / "one" / label["label"])

@@ -1,4 +1,4 @@
-"""Copies of an image: kept in one part, and said."""
+"""Copies of an image: kept in one split, and said."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_copies_are_held_out_together_and_said(photos):
         "100 images",
         "25 sets",
         "a/00_0.png = a/00_1.png",
-        "kept in one part",
+        "kept in one split",
         "a 60 (15 different)",
     ):
         assert fact in said
@@ -93,7 +93,7 @@ def test_a_split_keeps_copies_together_and_says_so(photos, tmp_path):
     assert all(part[path] == part[f"{path[:-6]}_0.png"] for path in part)
     assert {name: n[2] for name, n in found.counts.items()} == {"a": 12, "bb": 8, "ccc": 2}
     assert found.groups is None  # what is written names the user's groups alone
-    assert any("25 sets" in line and "kept in one part" in line for line in found.said)
+    assert any("25 sets" in line and "kept in one split" in line for line in found.said)
 
 
 def test_a_class_of_copies_of_one_image_is_named(tmp_path):

@@ -129,7 +129,7 @@ def test_inaturalist(images):
     assert shades(data, "train") == {"7": [3], owl: [1], "Ursus 8": [4], "Ursus 9": [5], fox: [0, 2]}
     assert data.val is None
     assert shades(data, "test") == {"7": [], owl: [10], "Ursus 8": [], "Ursus 9": [], fox: [11]}
-    assert "val2018.json is the test part" in " ".join(data.notes.reading)
+    assert "val2018.json is the test split" in " ".join(data.notes.reading)
     alone = load(images / "train2018.json")
     assert (alone.test, len(alone.train)) == (None, 6)
 

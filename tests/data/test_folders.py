@@ -47,7 +47,7 @@ def test_its_own_validation_part(tree, name):
     assert shades(data.val) == {0: [], 1: [4], 2: [], 3: []}
     assert data.notes.unknown_classes == {"z": 1}
     assert data.notes.not_tested == ("a",)
-    with pytest.raises(InputError, match=r"its own validation part; leave data.validation at 0"):
+    with pytest.raises(InputError, match=r"its own validation split; leave data.validation at 0"):
         load(root, validation=0.5)
 
 
@@ -210,7 +210,7 @@ def test_long_notes_are_shortened(tree):
         ({"train/a": [1, 2], "test": []}, r"no images in .*test"),
         ({"a": [1, 2]}, r"only class a with readable training images in .*; training needs two"),
         ({"train/a": [1, 2], "train/b": []}, "only class a"),
-        ({"test/a": [1], "test/b": [2]}, "no training images in .*; add a part named train"),
+        ({"test/a": [1], "test/b": [2]}, "no training images in .*; add a split named train"),
         (
             {"train/a": [1], "train/b": [2], "test/c": [3]},
             r"no readable test image belongs .*\(training: a, b",
@@ -395,7 +395,7 @@ def test_folders_beside_the_parts_are_reported(tree):
 @pytest.mark.parametrize("second", ["valid", "Val", "validation"])
 def test_two_folders_for_one_part_are_refused(tree, second):
     root = tree({"train/a": [1], "train/b": [2], "val/a": [3], f"{second}/a": [4]})
-    with pytest.raises(InputError, match="both the same part; keep one"):
+    with pytest.raises(InputError, match="both the same split; keep one"):
         load(root)
 
 

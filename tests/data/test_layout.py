@@ -38,9 +38,9 @@ REFUSED = {
     ),
     "classes above parts": (
         {"cats/train": [1], "cats/test": [2], "dogs/train": [3], "dogs/test": [4]},
-        r"parts lie below the classes; put the parts above \(\S*/test/cats\)",
+        r"splits lie below the classes; put them above \(\S*/test/cats\)",
     ),
-    "classes above one part": ({"cats/train": [1], "dogs/train": [2]}, r"parts lie below the classes"),
+    "classes above one part": ({"cats/train": [1], "dogs/train": [2]}, r"splits lie below the classes"),
     "unpacked twice": (
         {"images/cat": [1], "images/dog": [2]}, r"all images of .* lie in images.*longtail train \S*images/images$",
     ),
@@ -75,7 +75,7 @@ REFUSED = {
     "masks": ({"images": [1], "masks": [2]}, r"images with annotations beside them"),
     "classes beside annotations": (
         {"images/cat": [1], "images/dog": [2], "annotations": []},
-        r"if cat, dog are its classes or parts: longtail train \S*images/images$",
+        r"if cat, dog are its classes or splits: longtail train \S*images/images$",
     ),
     "a class called train with subfolders": (
         {"bus": [1], "car": [2], "train/steam": [3], "train/diesel": [4]},

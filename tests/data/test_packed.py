@@ -18,7 +18,7 @@ from longtail.types import InputError
 
 @pytest.fixture
 def photos(tmp_path):
-    """A tree with a train and a test part, images of several sizes, one of them turned and one grey."""
+    """A tree with a train and a test split, images of several sizes, one of them turned and one grey."""
     rng = np.random.default_rng(0)
 
     def make(height, width, file, **options):

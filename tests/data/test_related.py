@@ -1,4 +1,4 @@
-"""Images that are not independent stay in one part: look-alikes, bursts, frames of a video."""
+"""Images that are not independent stay in one split: look-alikes, bursts, frames of a video."""
 
 import io
 
@@ -65,7 +65,7 @@ def load(path, **more):
 
 
 def torn(ids, parts):
-    """Pictures with versions in several parts."""
+    """Pictures with versions in several splits."""
     found = {}
     for name, part in zip(ids, parts, strict=True):
         found.setdefault(name.replace("small ", "").replace("poor ", "").split(".")[0], set()).add(part)
@@ -128,7 +128,7 @@ def test_identical_images_are_divided_only_where_that_is_asked_for(tmp_path):
     assert not shared[True]
     assert not shared["identical"]
     assert shared[False]
-    assert any("several parts" in line for line in apart[False].notes.remarks)
+    assert any("several splits" in line for line in apart[False].notes.remarks)
 
 
 def test_a_split_keeps_look_alikes_together_unless_asked(twins, tmp_path):

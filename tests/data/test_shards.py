@@ -15,17 +15,17 @@ COMPLETE = {
 REFUSED = {
     "last": (
         ["train-00000-of-00002"],
-        r"1 of 2 shards of the train part are missing from .*: train-00001-of-00002.parquet",
+        r"1 of 2 shards of the train split are missing from .*: train-00001-of-00002.parquet",
     ),
     "first": (["train-00001-of-00002"], r"are missing from .*: train-00000-of-00002.parquet"),
     "many": (["train-00003-of-00009"], r"8 of 9 shards .*00000-of-00009.parquet, .* and 5 more; download"),
     "hashed": (["train-00000-of-00002-abc"], r"missing from .*: train-00001-of-00002.parquet"),
-    "test": (["train-0", "test-00000-of-00003"], r"2 of 3 shards of the test part are missing"),
+    "test": (["train-0", "test-00000-of-00003"], r"2 of 3 shards of the test split are missing"),
     "two sets": (["train-00000-of-00001", "train-00000-of-00002"], r"are shards of different sets"),
     "twice": (["train-00000-of-00001-a", "train-00000-of-00001-b"], r"are the same shard; remove one"),
     "beyond": (["train-00000-of-00001", "train-00001-of-00001"], r"does not have; remove or rename"),
     "mixed": (["train-00000-of-00001", "train"], r"is no shard of it; remove one"),
-    "two spellings": (["train-0", "valid-0", "validation-0"], r"both the same part; keep one"),
+    "two spellings": (["train-0", "valid-0", "validation-0"], r"both the same split; keep one"),
 }
 
 

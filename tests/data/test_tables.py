@@ -115,7 +115,7 @@ def test_parts_groups_and_other_columns(photos):
 
 
 def test_classes_are_matched_by_name(photos):
-    """A test part in another order, without a class and with one of its own."""
+    """A test split in another order, without a class and with one of its own."""
     rows = [("path", "label", "split")]
     rows += [(f"{v}.png", name, "train") for v, name in enumerate(["owl", "ant", "fox", "owl", "ant", "fox"])]
     rows += [

@@ -118,7 +118,7 @@ def test_a_card_says_what_is_known_and_leaves_the_rest_open(run: Path) -> None:
     assert "20 images of 5 classes; the largest class has 4, the smallest 4 (imbalance factor 1)" in card
     assert card.count("to be filled in by the owner") == 2
     assert "| overall | " in card
-    assert "On the test part, 8 images, after epoch 1." in card
+    assert "On the test split, 8 images, after epoch 1." in card
     assert card.count("too few to say |") == 4  # of two test images a class, no recall is given
     rows = pd.read_csv(run / "eval/test/per_class.csv", dtype=str, keep_default_na=False)
     untested = rows[rows["test_images"] == "0"]["class"].item()

@@ -14,7 +14,7 @@ from longtail.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
 
-CHANCE = 0.1  # ten classes, a balanced test part
+CHANCE = 0.1  # ten classes, a balanced test split
 SHORT = {
     "data.max_count": 40, "data.imbalance_factor": 4.0, "data.augment": [], "model.name": "resnet8",
     "model.gates": False, "optim.batch_size": 32, "optim.peak_lr": 0.1, "optim.warmup_epochs": 0,

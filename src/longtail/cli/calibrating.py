@@ -17,7 +17,7 @@ def calibrate(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Images the run was not trained on, in any form that `train` takes. [default: its validation part]",
+            help="Images the run was not trained on, in any form that `train` takes. [default: its validation split]",
         ),
     ] = None,
     strict: Strict = False,

@@ -46,14 +46,14 @@ def split(
         bool,
         typer.Option(
             "--group-copies/--no-group-copies",
-            help="Keep identical images, those that look alike, and bursts in one part.",
+            help="Keep identical images, those that look alike, and bursts in one split.",
         ),
     ] = True,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Draws the images.")] = 0,
     root: Root = None,
     two_labels: TwoLabels = "refuse",
     again: Annotated[
-        bool, typer.Option("--again", help="Divide a set again that has parts already.")
+        bool, typer.Option("--again", help="Divide a set again that is divided already.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
 ) -> None:
@@ -93,7 +93,7 @@ def split(
 
 
 def _table(found: "Division") -> list[str]:
-    """Images of each class in each part, the largest class first; of many classes both ends."""
+    """Images of each class in each split, the largest class first; of many classes both ends."""
     from longtail.printable import printable
 
     rows = [(printable(name), *n) for name, n in sorted(found.counts.items(), key=lambda c: -sum(c[1]))]

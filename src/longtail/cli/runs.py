@@ -223,14 +223,14 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="A set in any form that `train` takes: its test part, or all of it. [default: the run's own]",
+            help="A set in any form that `train` takes: its test split, or all of it. [default: the run's own]",
         ),
     ] = None,
     prior: PriorOption = None,
     views: ViewsOption = 1,
     strict: Strict = False,
 ) -> None:
-    """Score a run on its own test part or on other images."""
+    """Score a run on its own test split or on other images."""
     with loading():
         from longtail.predict import load_run
         from longtail.report import abstaining_lines, evaluation_lines

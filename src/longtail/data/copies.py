@@ -164,13 +164,13 @@ def say_copies(
         What is no fault; and what makes scores or labels wrong.
 
     >>> say_copies([Duplicates.exact(["1.png", "2.png"], ["train"] * 2, "aa")], {"a": 9}, divided=True)[0]
-    ['2 images are copies, byte by byte: 1 set (1.png = 2.png), kept in one part; copies count: a 9 (8 different)']
+    ['2 images are copies, byte by byte: 1 set (1.png = 2.png), kept in one split; copies count: a 9 (8 different)']
     """
     if not found:
         return [], []
     leaks = [one.shown(one.leak, one.splits) for one in found if one.leak]
     conflicts = [one.shown(one.conflict, one.classes) for one in found if one.conflict]
-    kept = ", kept in one part" if divided and not leaks else ""
+    kept = ", kept in one split" if divided and not leaks else ""
     such = " = ".join(found[0].paths[:2])
     images = sum(len(one.paths) for one in found)
     said = f"{counted(images, 'image')} are copies, byte by byte: {counted(len(found), 'set')} ({such}){kept}"
@@ -179,7 +179,7 @@ def say_copies(
     wrong = []
     if leaks:
         wrong.append(
-            f"{counted(len(leaks), 'set')} of copies in several parts, so scores are too good: {leaks[0]}"
+            f"{counted(len(leaks), 'set')} of copies in several splits, so scores are too good: {leaks[0]}"
         )
     if conflicts:
         wrong.append(f"{counted(len(conflicts), 'set')} of copies with different labels: {conflicts[0]}")

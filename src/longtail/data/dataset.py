@@ -130,7 +130,7 @@ class Notes:
                 [f"{p} ({reason})" for p, reason in self.unreadable],
             ),
             ("image", REPAIRED, [] if problems_only else [f"{p} ({what})" for p, what in self.repaired]),
-            ("class", "not in the training part, images left out", unknown),
+            ("class", "not in the training split, images left out", unknown),
             ("class", "without images to evaluate on", self.not_tested),
             ("class", "with a single image, kept for training", self.single_image),
             ("class", "without a readable training image, left out", self.empty_classes),

@@ -80,7 +80,7 @@ class Depth(NamedTuple):
 
 
 NO_DEPTH = Depth()
-"""Of a part without images of 16 bits."""
+"""Of a split without images of 16 bits."""
 
 
 def depth_of(largest: Collection[int], bits: int | None) -> Depth:

@@ -238,7 +238,7 @@ def _related(
 def _check_shares(test: float, val: float, min_test: int) -> None:
     if not (0 <= test < 1 and 0 <= val < 1 and 0 < test + val < 1):
         raise InputError(
-            f"--test {test:g} and --val {val:g} leave nothing for a part; give shares of 1, such as 0.2"
+            f"--test {test:g} and --val {val:g} leave nothing for a split; give shares of 1, such as 0.2"
         )
     if min_test < 0:
         raise InputError(f"--min-test {min_test} does not fit; give a number of images, 0 or more")
@@ -255,7 +255,7 @@ def _pool(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool) 
     source = read_source(options)
     if not again and list(source.parts) != ["train"]:
         raise InputError(
-            f"{path} has parts already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
+            f"{path} is divided already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
             "again with --again"
         )
     listings = list(source.parts.values())

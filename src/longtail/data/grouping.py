@@ -91,7 +91,7 @@ def said_of_spanning(groups: Sequence[str], labels: Sequence[str]) -> list[str]:
         labels: N classes.
 
     >>> said_of_spanning(["cam1", "cam1", "cam1", "cam2", ""], ["fox", "owl", "fox", "fox", "owl"])
-    ['1 of 2 groups has images of several classes, which go to one part together: cam1 (fox 2, owl 1)']
+    ['1 of 2 groups has images of several classes, which go to one split together: cam1 (fox 2, owl 1)']
     """
     held: dict[str, Counter[str]] = defaultdict(Counter)
     for group, label in zip(groups, labels, strict=True):
@@ -105,7 +105,7 @@ def said_of_spanning(groups: Sequence[str], labels: Sequence[str]) -> list[str]:
     more = f" and {len(wide) - _SHOWN:,} more" if len(wide) > _SHOWN else ""
     return [
         f"{len(wide):,} of {counted(len(held), 'group')} {'has' if len(wide) == 1 else 'have'} images of several "
-        f"classes, which go to one part together: {', '.join(examples)}{more}"
+        f"classes, which go to one split together: {', '.join(examples)}{more}"
     ]
 
 

@@ -41,7 +41,7 @@ def part_folders(root: Path, folders: Sequence[Path]) -> dict[str, Path]:
             found.setdefault(part, []).append(folder)
     for several in found.values():
         if len(several) > 1:
-            raise InputError(f"{several[0]} and {several[1]} are both the same part; keep one of them")
+            raise InputError(f"{several[0]} and {several[1]} are both the same split; keep one of them")
     parts = {part: found[part][0] for part in PARTS if part in found}
     others = [folder for folder in folders if folder not in parts.values()]
     if len(parts) == 1 and others and _is_class(next(iter(parts.values())), others):
@@ -84,8 +84,8 @@ def _is_class(folder: Path, others: Sequence[Path]) -> bool:
         )
     if beside:
         raise InputError(
-            f"{folder} could be a class beside {names}, or the folder of a part; if it is a class, rename it; if it is "
-            f"a part, move {names} away or give it alone: {_train(folder)}"
+            f"{folder} could be a class beside {names}, or the folder of a split; if it is a class, rename it; if it "
+            f"is a split, move {names} away or give it alone: {_train(folder)}"
         )
     inner = {path.name for path in below}
     twins = [
@@ -97,7 +97,7 @@ def _is_class(folder: Path, others: Sequence[Path]) -> bool:
     if twins:
         raise InputError(
             f"{folder} could be a class beside {_names(twins)}, which hold such subfolders too ({_names(below)}), or "
-            f"the folder of a part; if it is a part, give it alone: {_train(folder)}; if it is a class, rename it"
+            f"the folder of a split; if it is a split, give it alone: {_train(folder)}; if it is a class, rename it"
         )
     return False
 
@@ -116,7 +116,7 @@ def _refuse_annotations(folder: Path, classes: Sequence[Path]) -> None:
         and not has_images(pictures[0])
         and not all(part_of(one.name) and has_images(one) for one in below)
     ):
-        remedy = f"if {_names(below)} are its classes or parts: {_train(pictures[0])}"
+        remedy = f"if {_names(below)} are its classes or splits: {_train(pictures[0])}"
     raise InputError(
         f"{folder} holds {_names([*pictures, *others])}: images with annotations beside them, not class folders; "
         f"{remedy}"
@@ -139,7 +139,7 @@ def _refuse_parts_below(folder: Path, classes: Sequence[Path], deep: dict[Path, 
     seen = f"{first} holds {_names(deep[first])}"
     if has_images(part):
         raise InputError(
-            f"{seen}, so the parts lie below the classes; put the parts above ({folder / part.name / first.name}), or "
+            f"{seen}, so the splits lie below the classes; put them above ({folder / part.name / first.name}), or "
             "give a table of path, label and split"
         )
     several = f" (as do {len(holding) - 1} more)" if len(holding) > 1 else ""

@@ -46,9 +46,9 @@ def load_data(
     """
     source = read(options)
     if source.train is None:
-        raise InputError(f"no training images in {options.path}; add a part named train")
+        raise InputError(f"no training images in {options.path}; add a split named train")
     if source.val is not None and options.validation > 0:
-        raise InputError(f"{options.path} has its own validation part; leave data.validation at 0")
+        raise InputError(f"{options.path} has its own validation split; leave data.validation at 0")
     options = _settled(options, source)
     class_names, pool = _load_train(source.train, options, source.max_count, boxes, divided_later)
     together = related_in(pool, options) if options.validation else NOTHING_DIVIDED
@@ -97,7 +97,7 @@ def load_test(options: DataOptions, class_names: Sequence[str], part: str = "tes
     listing = source.val if part == "val" else source.test or (source.train if source.is_flat else None)
     if listing is None:
         raise InputError(
-            f"no {part} images in {options.path}; add a part named {part}, or give class folders alone"
+            f"no {part} images in {options.path}; add a split named {part}, or give class folders alone"
         )
     options = _settled(options, source)
     test = _load_other(part, listing, class_names, options)
@@ -161,7 +161,7 @@ def _no_image(
     """Why a split has no image that a model could be tested on."""
     count = len(listing.targets)
     if not count:
-        return InputError(f"the {part} part holds no image; give one with images of the training classes")
+        return InputError(f"the {part} split holds no image; give one with images of the training classes")
     if unreadable:
         others = count - len(unreadable)
         more = f", and {others:,} more belong to no training class" if others else ""

@@ -15,15 +15,15 @@ def no_validation(path: str | Path | None, *, divisible: bool = True) -> str:
         path: where the images lie.
         divisible: whether `data split` takes them.
 
-    >>> no_validation("my photos").partition("the test part too: ")[2]
+    >>> no_validation("my photos").partition("the test split too: ")[2]
     "longtail data split 'my photos' -o splits.csv --again --val 0.1"
     """
     way = f"longtail data split {shlex.quote(str(path))} -o {layout.SPLITS} --again --val {SUGGESTED}"
     return (
-        "has a test part and no validation part, so no temperature is fitted and nothing (thresholds, settings) can be "
-        f"chosen but on test images; to hold out images of each class: --set data.validation={SUGGESTED}"
+        "has a test split and no validation split, so no temperature is fitted and nothing (thresholds, settings) can "
+        f"be chosen but on test images; to hold out images of each class: --set data.validation={SUGGESTED}"
         + (
-            f"; to divide all images again, the test part too: {way}"
+            f"; to divide all images again, the test split too: {way}"
             if divisible and path is not None
             else ""
         )

@@ -43,7 +43,7 @@ class Related(NamedTuple):
         """
         lines = [
             f"{counted(len({row for rows in sets for row in rows}), 'image')} {what.format(counted(len(sets), noun))} "
-            f"({names[sets[0][0]]}{sign}{names[sets[0][-1]]}), kept in one part; to divide them too: {WITHOUT}"
+            f"({names[sets[0][0]]}{sign}{names[sets[0][-1]]}), kept in one split; to divide them too: {WITHOUT}"
             for sets, noun, sign, what in (
                 (self.look_alikes, "set", " = ", "look alike, in {}"),
                 (self.bursts, "burst", " to ", "were taken in one go, in {} by time and name"),

@@ -36,7 +36,7 @@ def check_shards(files: Mapping[str, Sequence[Path]]) -> None:
         stems = {file.stem.split("-")[0]: file for file in several}
         if len(stems) > 1:
             one, other = list(stems.values())[:2]
-            raise InputError(f"{one} and {other} are both the same part; keep one of them")
+            raise InputError(f"{one} and {other} are both the same split; keep one of them")
         shards = {file: match for file in several if (match := _SHARD.fullmatch(file.stem))}
         plain = next((file for file in several if file not in shards), None)
         if not shards:
@@ -65,7 +65,7 @@ def others_beside(path: Path, files: Mapping[str, Sequence[Path]]) -> tuple[Left
             if file not in read:
                 reason = "Parquet files of no part by their names (train-*, val-*, test-*)"
                 if file.stem.split("-")[0] in (name for names in SPLITS.values() for name in names):
-                    reason = f"Parquet files of a part that is read from {path.name} itself"
+                    reason = f"Parquet files of a split that is read from {path.name} itself"
                 found.add(reason, file.relative_to(path).as_posix())
     return found.found()
 
@@ -90,7 +90,7 @@ def _refuse_incomplete(part: str, shards: Mapping[Path, tuple[int, int]]) -> Non
         names = [_renumbered(first.name, number) for number in missing[:_SHOWN]]
         more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
         raise InputError(
-            f"{len(missing):,} of {total:,} shards of the {part} part are missing from {first.parent}: "
+            f"{len(missing):,} of {total:,} shards of the {part} split are missing from {first.parent}: "
             f"{', '.join(names)}{more}; download what is missing, or give one file by its name to read it alone"
         )
 

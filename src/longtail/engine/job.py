@@ -79,9 +79,7 @@ class Job:
         )
         if self.processes.count > 1:
             line += f" in {self.processes.count} processes"
-        blind = (
-            "nothing to evaluate on, so there will be no score: add a part named test, or more images a class"
-        )
+        blind = "nothing to evaluate on, so there will be no score: add a split named test, or more images a class"
         return [line] if test else [line, blind]
 
     @property
@@ -122,7 +120,7 @@ def load_on(
 
     Args:
         options: which.
-        seed: draws the validation part, where one is held out.
+        seed: draws the validation split, where one is held out.
         device: where targets and, if they are in memory, images go.
         boxes: whether boxes are cut out of training images as they are read.
         read: lists the source.
@@ -275,7 +273,7 @@ def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = Non
 
 
 def image_rows(data: LongTailData) -> Iterator[Sequence[str]]:
-    """The rows of splits.csv: path, class and part of each image, and its group and content where these are known."""
+    """The rows of splits.csv: path, class and split of each image, and its group and content where these are known."""
     parts = {"train": data.train, "val": data.val, "test": data.test}
     splits = {name: split for name, split in parts.items() if split is not None}
     grouped = any(split.groups is not None for split in splits.values())

@@ -31,7 +31,7 @@ def evaluate_split(
 def write_evaluations(
     job: Job, stage: Stage, temperature: float | None, known: Mapping[str, Evaluation]
 ) -> None:
-    """Evaluate the validation and test part, as far as there are any and not `known`, into eval/<split>/."""
+    """Evaluate the validation and test split, as far as there are any and not `known`, into eval/<split>/."""
     for name, split in (("val", job.data.val), ("test", job.data.test)):
         if split is not None:
             evaluation = known.get(name) or evaluate_split(job, split, stage, temperature or 1.0)

@@ -52,7 +52,7 @@ class Timing:
 
     @property
     def tested(self) -> int:
-        """Images of the validation and test part, each counted once, where `of_data` counted them."""
+        """Images of the validation and test split, each counted once, where `of_data` counted them."""
         return max(self.judged, self.final - self.judged)
 
     def run(self, epochs: int, every: int = 1) -> float:

@@ -30,7 +30,7 @@ def fit_together(
 
     On a GPU each has a stream of its own, so that the device works on all of them; a small network alone leaves most
     of it idle. On a CPU nothing is gained but that all seeds are there when the first is, and the data are loaded
-    once (once a seed where the seed draws the validation part).
+    once (once a seed where the seed draws the validation split).
 
     Args:
         recipes: the runs, alike but for the seed.

@@ -193,7 +193,7 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
 def _run_epoch(
     job: Job, training: StageTraining, total_epoch: int, epoch: int
 ) -> Generator[None, None, Mapping[str, Evaluation]]:
-    """One epoch, its record, and the state after it; returns the evaluation that ends a stage, by part."""
+    """One epoch, its record, and the state after it; returns the evaluation that ends a stage, by split."""
     started, stage = time.perf_counter(), training.stage
     step = total_epoch * job.steps_per_epoch
     progress = Progress(stage.name, epoch, stage.epochs, total_epoch, step, job.recipe.run.seed)
@@ -233,7 +233,7 @@ def _is_kept(job: Job, *, ends: bool) -> bool:
 
 
 def _evaluate(job: Job, stage: Stage) -> dict[str, Evaluation]:
-    """Of the validation part, or, where there is none, of the test part."""
+    """Of the validation split, or, where there is none, of the test split."""
     name, split = ("test", job.data.test) if job.data.val is None else ("val", job.data.val)
     if split is None:
         return {}

@@ -48,7 +48,7 @@ class FrozenTrials:
 
     @property
     def features(self) -> dict[str, ImageFeatures]:
-        """Of "train" and, where there is a validation part, "val": (N, D) of the plain image and of each view."""
+        """Of "train" and, where there is a validation split, "val": (N, D) of the plain image and of each view."""
         return self._features
 
     @property

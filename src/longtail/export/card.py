@@ -23,7 +23,7 @@ TO_FILL = "_Not stated: to be filled in by the owner of the model_"
 
 
 class Evaluation(NamedTuple):
-    """The scores of a run's own part.
+    """The scores of a run's own split.
 
     Attributes:
         part: test or val.
@@ -73,7 +73,7 @@ def plain(name: str) -> str:
 
 
 def _evaluation(run: Path) -> Evaluation | None:
-    """Of the test part where there is one, else of the validation part."""
+    """Of the test split where there is one, else of the validation split."""
     for part in ("test", "val"):
         where = run / layout.evaluation(part)
         if (where / layout.METRICS).is_file() and (where / layout.PER_CLASS).is_file():
@@ -146,7 +146,9 @@ def _scores(found: Evaluation) -> list[str]:
         and (inside := [row for row in rows if key not in GROUPS or row["group"] == key])
     ]
     part = (
-        "test part" if found.part == "test" else "validation part, which was held out of the training images"
+        "test split"
+        if found.part == "test"
+        else "validation split, which was held out of the training images"
     )
     shown = sorted(rows, key=lambda row: float(row["recall"]))[:SHOWN]
     title = "Each class, the weakest first" if len(shown) == len(rows) else f"The {SHOWN} weakest classes"

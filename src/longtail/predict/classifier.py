@@ -168,11 +168,11 @@ class Classifier(Predictor):
 
         Args:
             data: a root with `test/` or a tree of class folders with images that the run was not trained on; default:
-                the run's own validation part. Images that it was trained on are left out.
+                the run's own validation split. Images that it was trained on are left out.
             strict: refuse unreadable images, unknown classes, classes without images, and images trained on.
 
         Raises:
-            InputError: the run has no validation part, it was trained on more than half of the images, they do not
+            InputError: the run has no validation split, it was trained on more than half of the images, they do not
                 settle a temperature, this is no run, or it is trained meanwhile.
         """
         self._need_run("calibrate its run and export it again")
@@ -241,7 +241,7 @@ class Classifier(Predictor):
         return stages[-1]
 
     def images(self, data: str | Path | None = None) -> Split:
-        """The images that `evaluate` scores: the run's own test part, else its validation part, or others.
+        """The images that `evaluate` scores: the run's own test split, else its validation split, or others.
 
         Raises:
             InputError: there are none.

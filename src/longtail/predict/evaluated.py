@@ -39,7 +39,7 @@ class Evaluated:
     description: Mapping[str, Any]
 
     def own(self, strict: bool) -> Part:
-        """The run's test part, or else its validation part.
+        """The run's test split, or else its validation split.
 
         Raises:
             InputError: it has neither, or what was held out is not known any more.
@@ -52,12 +52,12 @@ class Evaluated:
         held_out = self._held_out(options)
         if held_out is None:
             raise InputError(
-                f"{self.folder.path} was trained without a test part; give images with --data PATH"
+                f"{self.folder.path} was trained without a test split; give images with --data PATH"
             )
         return held_out
 
     def validation(self, strict: bool) -> Part:
-        """The run's validation part.
+        """The run's validation split.
 
         Raises:
             InputError: it has none, or what was held out is not known any more.
@@ -68,7 +68,7 @@ class Evaluated:
         part = self._held_out(options)
         if part is None:
             raise InputError(
-                f"{self.folder.path} was trained without a validation part; give images that it was not trained on "
+                f"{self.folder.path} was trained without a validation split; give images that it was not trained on "
                 "with --data PATH"
             )
         return part

@@ -77,7 +77,7 @@ def _parts(audit: Audit, wording: Wording) -> Iterator[str]:
          f"{sum(count > 0 for count in counts.values()):,}")
         for part, counts in audit.counts.items()
     ]  # fmt: skip
-    yield from table_lines(("part", "images", "classes"), rows)
+    yield from table_lines(("split", "images", "classes"), rows)
     yield from map(printable, audit.remarks)
 
 
@@ -143,7 +143,7 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
         across, torn = sum(found.leaks for found in sets), sum(found.conflicts for found in sets)
         sorts = [
             f"{number:,} {text}"
-            for number, text in ((across, "across parts"), (torn, "with different labels"))
+            for number, text in ((across, "across splits"), (torn, "with different labels"))
             if number
         ]
         yield f"{counted(images, 'image')} {what}, in {counted(len(sets), 'set')}" + (
@@ -160,7 +160,7 @@ def _as_text(found: Duplicates, wording: Wording) -> str:
     names = [f"{path} [{label}]" for path, label in zip(found.paths, found.classes, strict=True)]
     said = f"{', '.join(marks)}{': ' if marks else ''}{wording.list(names)}"
     if len(names) > 2:  # which of them show it
-        said += f"; across parts {found.shown(found.leak, found.splits)}" if found.leak else ""
+        said += f"; across splits {found.shown(found.leak, found.splits)}" if found.leak else ""
         said += f"; across labels {found.shown(found.conflict, found.classes)}" if found.conflict else ""
     return said
 
@@ -168,7 +168,7 @@ def _as_text(found: Duplicates, wording: Wording) -> str:
 def _tests(audit: Audit, wording: Wording) -> Iterator[str]:
     yield "\nTesting"
     if audit.held_out:
-        yield f"There is no test part. Where {HELD_OUT:.0%} of each class is held out, as training does:"
+        yield f"There is no test split. Where {HELD_OUT:.0%} of each class is held out, as training does:"
     said = [
         (audit.not_tested, "not tested, without an image to test on"),
         (audit.too_small, f"with too few images to say, fewer than {ENOUGH} to test on"),
@@ -187,12 +187,12 @@ def _groups(audit: Audit, wording: Wording) -> Iterator[str]:
         return
     yield f"\nGroups by {wording.group_by or 'the set itself'}"
     if not audit.leaking_groups:
-        yield f"None of {counted(audit.num_groups, 'group')} lies in several parts."
+        yield f"None of {counted(audit.num_groups, 'group')} lies in several splits."
         return
     groups = [
         f"{one.group} ({one.images:,} images in {', '.join(one.splits)})" for one in audit.leaking_groups
     ]
-    yield f"{len(groups):,} of {counted(audit.num_groups, 'group')} in several parts: {wording.list(groups)}"
+    yield f"{len(groups):,} of {counted(audit.num_groups, 'group')} in several splits: {wording.list(groups)}"
 
 
 def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
@@ -200,15 +200,15 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
     check, full, split = _commands(audit, wording)
     untested = len(set(audit.not_tested) | set(audit.single_image))
     steps = [
-        (len(audit.leaking_groups), "group", "in several parts, divide again", split),
-        (len(audit.leaks), "set", "of duplicates across parts, keep each in one part", full),
+        (len(audit.leaking_groups), "group", "in several splits, divide again", split),
+        (len(audit.leaks), "set", "of duplicates across splits, keep each in one split", full),
         (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
         (len(audit.unreadable), "image", "unreadable, repair or remove", f"{check} --all"),
         (untested, "class", "without a test, add images or divide again", split),
         (len(audit.unknown_classes), "class", "without training images, add some or divide again", split),
     ]  # fmt: skip
     within = sum(not (one.leaks or one.conflicts) for one in audit.duplicates)
-    text = "of duplicates within one part, where they stay; remove what counts twice"
+    text = "of duplicates within one split, where they stay; remove what counts twice"
     steps.append((within, "set", text, full))
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
@@ -242,7 +242,7 @@ def _kept(audit: Audit) -> str:
     """What training does by itself about what was found."""
     said = []
     if audit.bursts:
-        said.append(f"keeping {counted(audit.bursts, 'burst')} in one part each")
+        said.append(f"keeping {counted(audit.bursts, 'burst')} in one split each")
     if audit.shapes is not None and (fit := suggest_fit(audit.shapes)[0]) != "crop":
         said.append(f"with --fit {fit} unless the search finds another better")
     return f", {', '.join(said)}" if said else ""

@@ -70,7 +70,7 @@ def result_lines(run: Run) -> list[str]:
     if metrics is None:
         return [
             *lines,
-            "not evaluated yet" if not run.finished else "not evaluated: the data has no test part",
+            "not evaluated yet" if not run.finished else "not evaluated: the data has no test split",
         ]
     facts = [basis(run), f"after epoch {metrics['epoch']}"]
     untested = set(metrics.get("not_tested", ()))

@@ -75,7 +75,7 @@ def _curve(axes: Axes, title: str, log: Sequence[Record], value: Any) -> None:
 
 
 def _scores(axes: Axes, log: Sequence[Record]) -> None:
-    """Macro, many, medium and few of whichever part was evaluated as epochs passed."""
+    """Macro, many, medium and few of whichever split was evaluated as epochs passed."""
     split = next((name for name in SPLITS if any(name in record for record in log)), None)
     axes.set_title("not evaluated yet" if split is None else f"macro on {PART_NAMES[split]} images")
     percent_axis(axes)

@@ -59,7 +59,7 @@ def find_settings(
 
     Args:
         recipe: the suggested settings.
-        data: its images; those of the validation and test part are not looked at.
+        data: its images; those of the validation and test split are not looked at.
         given: what was asked for, which is not changed.
         budget: what is left of the time of the command.
         display: called with what is done.

@@ -130,7 +130,7 @@ def compare_heads(
 
     Args:
         recipe: of `frozen`.
-        data: its images; those of the validation and test part are not looked at.
+        data: its images; those of the validation and test split are not looked at.
         compute: seconds that features of an image take.
         seconds: that the comparison may take once features are there; one fit is made at least.
         display: called with what is done.

@@ -38,7 +38,7 @@ def choose_fit(
 
     Args:
         recipe: of `heads.frozen`.
-        data: its images; those of the validation and test part are not looked at.
+        data: its images; those of the validation and test split are not looked at.
         read: lists the source.
         compute: seconds that features of an image take.
         seconds: that the comparison may take.

@@ -34,7 +34,7 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
     """
     source = read(recipe.data)
     if source.train is None:
-        raise InputError(f"no training images in {recipe.data.path}; add a part named train")
+        raise InputError(f"no training images in {recipe.data.path}; add a split named train")
     boxes = any("resized_crop" in shown.augment for shown in recipe.views().values())
     data = load_some(recipe.data, source, _rows(source.train.targets), boxes=boxes)
     chosen = count_chosen(source.train, recipe.data, source.max_count)
@@ -47,12 +47,12 @@ def probe(recipe: Recipe, read: ReadSource) -> Timing:
 def load_some(
     options: DataOptions, source: Source, rows: Int64[ndarray, " k"], *, boxes: bool
 ) -> LongTailData:
-    """Some images of the training part of a source, of which nothing is held out.
+    """Some images of the training split of a source, of which nothing is held out.
 
     Args:
         options: of the run.
-        source: has a training part.
-        rows: of its training part.
+        source: has a training split.
+        rows: of its training split.
         boxes: whether boxes are cut out of images as they are read.
 
     Raises:

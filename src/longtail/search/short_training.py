@@ -24,7 +24,7 @@ from longtail.types import Progress
 
 HELD_OUT = 0.25  # of the training images, to judge by;
 JUDGED = 60  # of each class at most
-KEPT = 20  # images of a class that a smaller training part keeps, where it has them and the classes are not too many
+KEPT = 20  # images of a class that a smaller training split keeps, where it has them and the classes are not too many
 _STREAM = 0x73656172  # keeps these draws apart from others that use the same seed
 Step = Callable[[int, int], None]
 

@@ -43,7 +43,7 @@ def placed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
 def with_validation(
     recipe: Recipe, given: Mapping[str, Any], read: ReadSource
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with a validation part where there is nothing else to evaluate on, and what to tell about it.
+    """The recipe with a validation split where there is nothing else to evaluate on, and what to tell about it.
 
     Args:
         recipe: with the place of its images.
@@ -59,7 +59,7 @@ def with_validation(
         return recipe, (f"{recipe.data.path} {no_validation(recipe.data.path)}",)
     sections = recipe.model_dump()
     sections["data"]["validation"] = HELD_OUT
-    note = f"{recipe.data.path} has no test part: {HELD_OUT:.0%} of each class is held out to evaluate on"
+    note = f"{recipe.data.path} has no test split: {HELD_OUT:.0%} of each class is held out to evaluate on"
     return validate(sections), (f"{note} (data.validation={HELD_OUT})",)
 
 

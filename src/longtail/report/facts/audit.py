@@ -136,7 +136,7 @@ def _audited(found: AuditRecord, metrics: Mapping[str, Any], unreadable: dict[st
 
 
 def straddling(found: Audit) -> Iterator[str]:
-    """What makes scores too good: related images in several parts."""
+    """What makes scores too good: related images in several splits."""
     if found.leaking_groups:
         leaks = count(len(found.leaking_groups), "group")
         yield f"{leaks} of images (patients, cameras, bursts) straddle the splits: scores are too good."

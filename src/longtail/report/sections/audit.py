@@ -113,7 +113,7 @@ def _duplicates(found: Audit) -> Table | None:
     total = len(found.duplicates)
     some = f"; the first {SHOWN} of {total:,}" if total > SHOWN else ""
     caption = f"Images that occur more than once{some}"
-    return Table(caption, ("images", "alike", "parts", "classes", "shown by"), rows, (0, 1, 2, 3, 4))
+    return Table(caption, ("images", "alike", "splits", "classes", "shown by"), rows, (0, 1, 2, 3, 4))
 
 
 def _leaks(found: Audit) -> Table | None:
@@ -122,7 +122,7 @@ def _leaks(found: Audit) -> Table | None:
     rows = [(one.group, ", ".join(one.splits), f"{one.images:,}") for one in found.leaking_groups[:SHOWN]]
     total = len(found.leaking_groups)
     some = f"; the first {SHOWN} of {total:,}" if total > SHOWN else ""
-    return Table(f"Groups in more than one part{some}", ("group", "parts", "images"), rows, (0, 1))
+    return Table(f"Groups in more than one split{some}", ("group", "splits", "images"), rows, (0, 1))
 
 
 SECTION = Section(

@@ -103,7 +103,7 @@ def _finish(run: Run) -> Iterator[Step]:
 
 
 def _evaluate(run: Run) -> Iterator[Step]:
-    """Where no single image's answer is in the folder; scores of the log say that the run has a part of its own."""
+    """Where no single image's answer is in the folder; scores of the log say that the run has a split of its own."""
     if run.finished and run.metrics:
         yield Step("Evaluate it: 0 images are recorded.", f"longtail evaluate {from_here(run.path)}")
     elif run.finished:

@@ -38,7 +38,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Did training go well? `scores_on` names the part behind the score curves, "" if there are none.
+    """Did training go well? `scores_on` names the split behind the score curves, "" if there are none.
 
     `stages` holds the name, first and last finished epoch of each stage; `edges` the epochs after which one ended.
     """

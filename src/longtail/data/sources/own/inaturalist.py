@@ -68,7 +68,7 @@ def read_inaturalist(
         contents["test"] = contents.pop("val")
         files["test"] = files["val"]
         reading.append(
-            f"{files['val'].name} is the test part, for there are no other labelled images to test on"
+            f"{files['val'].name} is the test split, for there are no other labelled images to test on"
         )
     found: list[tuple[str, ...]] = []
     unlabelled = Collector()

@@ -76,7 +76,7 @@ def _read_labels(file: Path, image: str, label: str) -> list[Any]:
     for name in (image, label):
         if (number := columns.count(name)) != 1:
             raise InputError(
-                f"{number or 'no'} columns `{name}` in {file} (columns: {', '.join(columns)}); every file of a part "
+                f"{number or 'no'} columns `{name}` in {file} (columns: {', '.join(columns)}); every file of a split "
                 "needs one"
             )
     kind = opened.schema_arrow.field(label).type
