@@ -1,9 +1,11 @@
 """Sources in folders of one's own: none takes the place of another unseen."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from longtail.data.sources import find, own
 from longtail.data.sources.own import checked
 from longtail.errors import InputError
 
@@ -24,3 +26,15 @@ def test_two_folders_with_one_name_and_a_folder_that_is_missing_are_refused(tmp_
         checked([str(tmp_path / "a"), str(tmp_path / "b")])
     with pytest.raises(InputError, match="no folder"):
         checked([str(tmp_path / "c")])
+
+
+@pytest.mark.parametrize(("text", "said"), [("def (", "'torn'.*SyntaxError"), ("", "FORM")])
+def test_a_source_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    (tmp_path / "torn.py").write_text(text)
+    monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
+    monkeypatch.setattr("longtail.data.sources.own_sources", lambda: ("torn",))
+    with pytest.raises(InputError, match=said):
+        find("torn")
+    sys.modules.pop("longtail.data.sources.own.torn", None)

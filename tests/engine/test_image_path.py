@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,13 @@ def traced(seen: set[str]) -> Iterator[None]:
         if event == "call" and file.is_relative_to(SOURCE):
             seen.add(file.relative_to(SOURCE).as_posix())
 
+    threading.setprofile(note)
     sys.setprofile(note)
     try:
         yield
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
 
 
 def test_an_image_passes_the_files_that_are_documented(tmp_path: Path) -> None:

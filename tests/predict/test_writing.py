@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import longtail
 from longtail import predict
 from longtail.data import images
 from longtail.predict import Outcome
+from longtail.predict.sources import ImageSources
 from longtail.types import InputError
 
 
@@ -136,3 +138,23 @@ def test_the_next_images_are_read_while_the_first_are_computed(
     assert len(model.predict(tmp_path)) == 8
     assert seen[0] == 6  # two for the answer, and two batches ahead, no more
     assert sorted(read) == [f"{number}.png" for number in range(8)]
+
+
+def test_an_empty_list_is_refused_and_leaves_a_finished_file(
+    model: predict.Predictor, paths: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "p.csv"
+    out.write_text("finished")
+    with pytest.raises(InputError, match="no images are given"):
+        model.predict_to(out, [], overwrite=True)
+    assert out.read_text() == "finished"
+
+
+def test_the_same_names_elsewhere_are_other_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = set()
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / place / "a.png")
+        monkeypatch.chdir(tmp_path / place)
+        found.add(ImageSources(["a.png"]).fingerprint)
+    assert len(found) == 2

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from longtail.report.discovery import collect
 from longtail.report.places import from_here
 from longtail.report.sections.experts import Experts, Gain
 from longtail.report.sections.next import next_steps
-from longtail.runs import Run
+from longtail.runs import Run, RunFolder, layout
+from longtail.runs.schema import Trial
+from longtail.search import Search
 from run_factory import made_up_run
 
 CLASSES = {"a cat": 8, "dog": 6, "rare_owl": 4}
@@ -134,6 +137,38 @@ def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, g
     assert all(
         ("2.0 points below" in step.text) == (gain < -0.01) and "-0.0 " not in step.text for step in found
     )
+
+
+@pytest.mark.parametrize("is_compared", [True, False])
+def test_more_minutes_are_advised_where_no_fine_tuning_was_compared(
+    tmp_path: Path, is_compared: bool
+) -> None:
+    one = Trial(
+        name="a", how="3 epochs", macro=0.5, low=0.4, high=0.6, gain=None, gain_low=None, gain_high=None, seconds=1.0,
+        chosen=True, verdict="suggested",
+    )  # fmt: skip
+    found = Search(
+        4.0, 60.0, "1 ms", 10.0, 4, 60, (one,) if is_compared else (), ("why",), heads=(one,), head_images=300
+    )
+    folder = made_up_run(tmp_path / "run", data=str(photographs(tmp_path / "photos")))
+    RunFolder(folder).write_json(layout.SEARCH, found.contents())
+    commands = [step.command for step in collect(Run(folder)).next]
+    assert any("--minutes 16" in command for command in commands) == (not is_compared)
+
+
+@pytest.mark.parametrize(("right", "is_said"), [(0.2, False), (0.9, True)])
+def test_labels_are_doubted_where_sure_answers_are_mostly_right(
+    tmp_path: Path, right: float, is_said: bool
+) -> None:
+    run = Run(made_up_run(tmp_path / "run", images=40))
+    facts = collect(run)
+    e = facts.evaluation
+    assert None not in (facts.experts, facts.classes, facts.confusions, e)
+    is_right = np.arange(len(e.label)) < right * len(e.label)
+    label = np.where(is_right, e.target, (e.target + 1) % len(e.names))
+    sure = replace(e, label=label, confidence=np.full(len(label), 0.95))
+    found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
+    assert any(step.place == "surest" for step in found) == is_said
 
 
 def test_steps_are_ranked_by_the_points_at_stake(tmp_path: Path) -> None:

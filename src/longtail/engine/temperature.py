@@ -57,13 +57,14 @@ class Fit(NamedTuple):
 
     @property
     def is_rough(self) -> bool:
-        """Whether twice or half of it would fit these images as well."""
+        """Whether the ends of its interval are more than a factor of `ROUGH` apart."""
         return self.interval is not None and self.interval[1] > ROUGH * self.interval[0]
 
     @property
     def caveats(self) -> list[str]:
         """What to know before trusting the temperature."""
-        rough = ["it is rough: half or twice of it would fit as well"] if self.is_rough else []
+        apart = f"the upper end of its interval is more than {ROUGH:g} times the lower one"
+        rough = [f"it is rough: {apart}"] if self.is_rough else []
         few = f"{self.thin:,} class{'es have' if self.thin > 1 else ' has'} fewer than {ENOUGH} images there"
         return [
             *rough,

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 from longtail.errors import InputError
 from longtail.method_text import MethodText, method_text
-from longtail.plugins import file_names, import_file, named_folders, package_folders
+from longtail.plugins import existing, file_names, import_file, named_folders, package_folders
 
 if TYPE_CHECKING:
     from longtail.method import Method
 
 ENTRY_POINT = "longtail.methods"
 
-__path__ += named_folders("LONGTAIL_METHODS")
+FOLDERS = "LONGTAIL_METHODS"
+
+__path__ += named_folders(FOLDERS)
 
 
 @cache
@@ -36,7 +38,8 @@ def names() -> list[str]:
     """The names of all methods, none imported; a file whose name begins with an underscore is no method.
 
     Raises:
-        InputError: two folders hold a method of the same name, or an entry point names no package.
+        InputError: two folders hold a method of the same name, a folder of LONGTAIL_METHODS is missing, or an entry
+            point names no package.
     """
     _search_packages()
     return file_names(__path__, "method")
@@ -51,7 +54,11 @@ def find(name: str) -> type["Method"]:
     known = names()
     if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"choose one of them; {FOLDERS} names folders of your own"
+        )
         raise InputError(f"unknown method {name!r}; methods are {', '.join(known)}: {hint}")
     return _load(name)
 
@@ -77,6 +84,7 @@ def describe(name: str) -> MethodText:
 @cache
 def _search_packages() -> None:
     """Add the folders of installed packages of methods; none of them is imported."""
+    existing(named_folders(FOLDERS), FOLDERS)
     __path__.extend(package_folders(ENTRY_POINT, "method"))
 
 

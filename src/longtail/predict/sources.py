@@ -33,12 +33,14 @@ class ImageSources:
             None where none does.
 
     Raises:
-        InputError: no source exists and holds an image.
+        InputError: no source is given, or none exists and holds an image.
     """
 
     def __init__(self, sources: Sources) -> None:
         given = [sources] if isinstance(sources, str | Path) else sources
         self._given = tuple(str(source) for source in given)
+        if not self._given:
+            raise InputError("no images are given; give image files or folders of images")
         self._beside = Collector()
         reasons = [(source, _why_nothing(source, self._beside)) for source in self._given]
         self.missing = tuple((source, reason) for source, reason in reasons if reason)
@@ -107,8 +109,8 @@ class ImageSources:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the sources as given, not with what lies in their folders."""
-        given = b"\0".join(os.fsencode(source) for source in self._given)
+        """Changes with the sources as given and where they are, not with what lies in their folders."""
+        given = b"\0".join(os.fsencode(Path(source).absolute()) for source in self._given)
         return hashlib.blake2b(given, digest_size=8).hexdigest()
 
     def count(self) -> int:

@@ -20,19 +20,22 @@ from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.limits import AGAIN
-from longtail.report.places import from_here, recipe_of
+from longtail.report.places import from_here, images_of, recipe_of
 from longtail.report.sections.experts import Experts
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
 
 SURE = 0.9
+TRUSTED = 0.5  # share of its sure answers that a network gets wrong at most where these speak against labels
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
 WORSE = 0.1  # share by which a training loss has to have risen over the run to say that the rate is too high
 LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
 PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
+COMPARABLE = 100  # training images from which on a search compares fine-tuning, where it has the time
+LONG = 15  # minutes at least that are suggested where a search had too few
 ENLARGED = 4.0  # macro points for larger images where there are fewer; an assumption that only sorts
 
 
@@ -56,8 +59,8 @@ class Step:
 def accuracy_steps(run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts) -> list[Step]:
     """The steps that hold, most points at stake first."""
     steps = (
-        *_longer(run), *_larger(run), *_whole_picture(run), *_fewer_experts(run, found), *_collect(run, e, ranked),
-        *_review(run, e), *_merge(run, e, pairs),
+        *_longer(run), *_more_minutes(run), *_larger(run), *_whole_picture(run), *_fewer_experts(run, found),
+        *_collect(run, e, ranked), *_review(run, e), *_merge(run, e, pairs),
     )  # fmt: skip
     return sorted(steps, key=lambda step: -step.points)
 
@@ -102,6 +105,19 @@ def _longer(run: Run) -> Iterator[Step]:
             f"{whole(right[-1])} % of the training images are classified correctly."
         )
         yield Step(text, command, points=100 * max(0.0, more - less))
+
+
+def _more_minutes(run: Run) -> Iterator[Step]:
+    """Where the time of a search was too short to compare fine-tuning with classifiers on features."""
+    found, images = run.read(layout.SEARCH), images_of(run)
+    if found is None or images is None or found.trials or not found.heads or found.head_images < COMPARABLE:
+        return
+    text = (
+        f"Give it more time: in {found.minutes:g} minutes only classifiers on features were compared, and no "
+        "fine-tuning, which can learn more from the images."
+    )
+    command = f"longtail train {images} --minutes {max(LONG, 4 * found.minutes):g}"
+    yield Step(text, command, points=ENLARGED)
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float, int]:
@@ -205,8 +221,9 @@ def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
 
 
 def _review(run: Run, e: Evaluation) -> Iterator[Step]:
-    surely_wrong = int((~e.right & (e.confidence >= SURE)).sum())
-    if surely_wrong:
+    surely = e.confidence >= SURE
+    surely_wrong = int((~e.right & surely).sum())
+    if 0 < surely_wrong < TRUSTED * int(surely.sum()):
         images = count(surely_wrong, "image")
         text = (
             f"Review the labels of {images} of {len(e.right):,} for which it predicts another class with "

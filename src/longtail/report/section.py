@@ -35,6 +35,8 @@ class Facts:
 
     def __getattr__(self, name: str) -> Any:
         known = self.__dict__.get("_sections", {})
+        if name in ("evaluation", "head"):  # Python asks here once more where computing them failed
+            return type(self).__dict__[name].func(self)
         if name not in known:
             raise AttributeError(f"no section of the report is called {name!r}; they are {', '.join(known)}")
         found = known[name].compute(self)

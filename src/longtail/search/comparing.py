@@ -106,21 +106,16 @@ class Comparing:
         for candidate in (SUGGESTED, *self.wanted):
             if not self._try(candidate, each):
                 return "the machine became slower than in the timed steps" if candidate is SUGGESTED else None
-            if candidate is SUGGESTED and self._is_behind:
+            if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
                 self._train_longer()
-                if self._is_behind:
-                    break
+                break  # a change of the settings, trained for less, could not be compared with that
         return None
-
-    @property
-    def _is_behind(self) -> bool:
-        """Whether classifiers on features are better than the suggested settings, beyond chance."""
-        return self.heads_gain is not None and self.heads_gain.is_better
 
     def _train_longer(self) -> None:
         """Train the suggested settings again, in what is left to compare in, and judge them by that.
 
-        Classifiers on features are fitted to convergence; a few epochs of fine-tuning are not.
+        Classifiers on features are fitted to convergence; a few epochs of fine-tuning are not. Where there is too
+        little time, the first training stays, and says so.
         """
         short, left = self.tried[0], SPARE * (self.until - time.monotonic())
         division, epochs = self._length(self.timing, left)
@@ -128,11 +123,14 @@ class Comparing:
             epochs * len(division.rows) < LONGER * short.shown
             or self._needs(self.timing, len(division.rows), epochs) > left
         ):
+            self.tried = [replace(short, how=f"{short.how} (no time for more)")]
             return
-        self.tried = []
+        self.tried, started = [], time.monotonic()
         self._try(SUGGESTED, left)
         if not self.tried:
-            self.tried = [short]
+            given_up = f"{short.how} (for {epochs}: given up, slower than the timed steps said)"
+            seconds = short.seconds + time.monotonic() - started
+            self.tried = [replace(short, how=given_up, seconds=seconds)]
             return
         before = f"after {short.how}: {100 * macro(short.right, self.targets)[0]:.1f}"
         longer = self.tried[0]

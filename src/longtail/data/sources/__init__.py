@@ -6,10 +6,11 @@ importing a file, see `longtail.choices`. More sources of one's own images may l
 variable LONGTAIL_SOURCES names (separated as in PATH).
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from longtail.choices import named_sources, own_sources
+from longtail.errors import InputError
+from longtail.plugins import import_file
 
 if TYPE_CHECKING:
     from longtail.data.source_form import SourceForm
@@ -18,9 +19,16 @@ LAST = "folder"  # reads a path that no other source of one's own images reads
 
 
 def find(name: str) -> "SourceForm":
-    """The source of that name, one of `own_sources()` or `named_sources()`."""
+    """The source of that name, one of `own_sources()` or `named_sources()`.
+
+    Raises:
+        InputError: its file cannot be imported, or defines no `FORM`.
+    """
     kind = "own" if name in own_sources() else "named"
-    form: SourceForm = importlib.import_module(f"{__name__}.{kind}.{name}").FORM
+    module = import_file(f"{__name__}.{kind}", name, "source")
+    form: SourceForm | None = getattr(module, "FORM", None)
+    if form is None:
+        raise InputError(f"{module.__file__} defines no FORM; see docs/add-a-source.md")
     return form
 
 
