@@ -68,14 +68,18 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A study file in an empty folder; one of its methods kills its process.
 
-    The processes of a study are forked by one that has loaded the library, which each would else load for itself.
+    The processes of the first run are forked by one that has loaded the library, which each would else load for
+    itself; those of a second run are started as they are for users.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(plugins)])
     monkeypatch.setenv("LONGTAIL_METHODS", str(plugins))
     multiprocessing.set_forkserver_preload([pool.__name__, train.__name__])
-    forked = multiprocessing.get_context("forkserver")
-    parts = {"get_context": lambda _: forked, "parent_process": multiprocessing.parent_process}
+    forked = iter([multiprocessing.get_context("forkserver")])
+    parts = {
+        "get_context": lambda kind: next(forked, None) or multiprocessing.get_context(kind),
+        "parent_process": multiprocessing.parent_process,
+    }
     monkeypatch.setattr(pool, "multiprocessing", SimpleNamespace(**parts))
     Path("three.toml").write_text(STUDY, "utf-8")
     return "three.toml"

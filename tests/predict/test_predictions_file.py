@@ -203,4 +203,6 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
 def test_one_image_is_spoken_of_as_one() -> None:
     assert Outcome(1, 1, 1).review_lines()[0].startswith("1 of 1 image has no label: its")
     assert Outcome(500, 1, 2).review_lines()[1].startswith("1 of 500 images needs review")
+    assert "disagree" not in Outcome(500, 1).review_lines()[0]
+    assert "disagree" in Outcome(500, 2, divided=1).review_lines()[0]
     assert Outcome(500, 2, 2).review_lines()[0].startswith("2 of 500 images have no label: their")

@@ -25,6 +25,7 @@ class Outcome:
         unreadable: (path, reason) of the images whose row is empty.
         repaired: (path, what was ignored) of those that are damaged beside their pixels and used.
         left_out: what else lay in the folders.
+        divided: those whose experts disagree.
     """
 
     rows: int = 0
@@ -33,12 +34,14 @@ class Outcome:
     unreadable: Unreadable = field(default_factory=list)
     repaired: Unreadable = field(default_factory=list)
     left_out: tuple[LeftOut, ...] = ()
+    divided: int = 0
 
     def add(self, table: "pd.DataFrame") -> None:
         """Count the rows of a piece of the table."""
         table = table[table["confidence"].notna()]
         self.rows += len(table)
         self.doubtful += int(((table["agreement"] < 1) | (table["confidence"] < DOUBTFUL)).sum())
+        self.divided += int((table["agreement"] < 1).sum())
         if "abstained" in table:
             self.abstained += int(table["abstained"].sum())
 
@@ -64,10 +67,11 @@ class Outcome:
             have, its = ("has", "its") if self.abstained == 1 else ("have", "their")
             lines.append(f"{self.abstained:,} of {images} {have} no label: {its} confidence is too low")
         if self.doubtful:
-            lines.append(
-                f"{self.doubtful:,} of {images} {'needs' if self.doubtful == 1 else 'need'} review (experts "
-                f"disagree, or confidence below {DOUBTFUL}): sort by agreement, then by confidence"
-            )
+            why, by = f"confidence below {DOUBTFUL}", "confidence"
+            if self.divided:
+                why, by = f"experts disagree, or {why}", f"agreement, then by {by}"
+            need = "needs" if self.doubtful == 1 else "need"
+            lines.append(f"{self.doubtful:,} of {images} {need} review ({why}): sort by {by}")
         return lines
 
     def _skipped(self) -> list[str]:
