@@ -59,7 +59,8 @@ def run_page(page: Path) -> int:
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python")], ids=lambda p: p.stem)
 def test_python_in_pages(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LONGTAIL_METHODS", "")  # so that what a page sets is undone
+    for kind in ("METHODS", "SOURCES", "SECTIONS"):
+        monkeypatch.setenv(f"LONGTAIL_{kind}", "")  # so that what a page sets is undone
     assert run_page(page) > 0, f"{page.name} shows code and claims nothing of it"
 
 
