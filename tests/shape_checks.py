@@ -1,6 +1,7 @@
 """Annotations are checked while the tests run: shapes by jaxtyping, all else by beartype, and each once a call.
 
-Shapes are checked everywhere. Other types are checked where tensors are (`TENSORS`); elsewhere mypy is enough.
+Shapes are checked everywhere. Other types are checked in the packages that compute with tensors most (`NAMES`), where
+mypy knows little; elsewhere mypy has to do.
 
 jaxtyping's import hook puts `jaxtyping.jaxtyped` on every function and class of the package. Left to itself it checks
 arguments twice, and keeps axis sizes for functions that have no shapes too: training takes nearly twice the time.

@@ -65,7 +65,7 @@ def file_names(folders: Iterable[str], kind: str) -> list[str]:
     Raises:
         InputError: two folders hold a file of the same name.
     """
-    searched = list(dict.fromkeys(folders))
+    searched = list({os.path.realpath(folder): folder for folder in folders}.values())
     modules = [module for folder in searched for module in pkgutil.iter_modules([folder])]
     found = sorted(module.name for module in modules if not module.name.startswith("_"))
     twice = sorted({name for name in found if found.count(name) > 1})

@@ -112,3 +112,10 @@ def test_facts_that_no_section_has_are_an_error_that_names_them(tmp_path: Path) 
     facts = collect(Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False)))
     with pytest.raises(AttributeError, match="verdict"):
         _ = facts.verdicts
+
+
+def test_a_fault_of_a_section_of_ones_own_names_its_file(own: Files, tmp_path: Path) -> None:
+    folder = own(mine=SECTION.format(rank=15).replace('{"epochs": len(facts.run.log)}', '{}["lost"]'))
+    run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False, epochs=3))
+    with pytest.raises(InputError, match=f"'mine' .*KeyError: 'lost'.*{folder.name}"):
+        collect(run)

@@ -57,7 +57,7 @@ def predict(
         file.check_free(resume=resume, overwrite=overwrite)
     images = ImageSources(_listed(sources))
     say(*images.notes(), err=True)
-    if strict:
+    if strict and file is None:  # where there is one, `predict_to` does
         images.check_complete()
     classifier = load(run)
     note(classifier)

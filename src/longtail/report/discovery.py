@@ -1,7 +1,9 @@
 """The sections of the report, found in `sections/` and in folders and packages of one's own, and what they state."""
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache, wraps
+from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
@@ -72,4 +74,27 @@ def _load(name: str) -> Section[Any]:
         raise InputError(
             f"{module.__file__} defines no SECTION, which is a longtail.report.section.Section; add it"
         )
-    return found
+    if Path(str(module.__file__)).parent == Path(str(package.__file__)).parent:
+        return found
+    guarded: dict[str, Any] = {
+        field: None if call is None else _guarded(call, name, str(module.__file__))
+        for field in ("compute", "terminal", "page")
+        for call in [getattr(found, field)]
+    }
+    return replace(found, **guarded)
+
+
+def _guarded(call: Callable[..., Any], name: str, file: str) -> Callable[..., Any]:
+    """A function of a section of one's own, whose faults name its file."""
+
+    @wraps(call)
+    def run(*given: Any) -> Any:
+        try:
+            return call(*given)
+        except InputError:
+            raise
+        except Exception as error:  # whatever it is
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise InputError(f"section {name!r} of the report failed ({reason}); correct {file}") from error
+
+    return run

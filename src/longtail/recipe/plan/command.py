@@ -45,12 +45,12 @@ class Plan:
 
     Attributes:
         recipe: resolved.
-        notes: what to tell about it, beside
-        reasons: what was suggested and why -> the keys whose values it speaks of.
+        notes: what to say about it, beside `reasons`.
         folder: of the run; None where it is still to be found.
         goes_on: whether there is a run to go on with.
         made: the folders that are made for it, the deepest first.
         is_open: whether its settings are suggested, and may be found within a budget instead.
+        reasons: what was suggested and why -> the keys whose values it speaks of.
     """
 
     recipe: Recipe
