@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from longtail.data.assigning import TEST, TRAIN, VAL, assign
+from longtail.data.assigning import TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
 
 
 def counted(targets, parts):
@@ -86,3 +86,16 @@ def test_a_group_of_two_classes_that_one_needs_stays():
     parts = assign(targets, 2, test=0.5, groups=groups)
     assert parts[3:].tolist() == [TRAIN] * 3
     assert (parts[:3] == TEST).sum() == 2
+
+
+def test_a_rare_class_that_bursts_push_off_its_share_is_named_with_the_sizes_of_its_groups():
+    targets = np.array([0] * 100 + [1] * 10)
+    groups = [*(f"f{row}" for row in range(100)), *"aaabbbcdef"]
+    wanted = wanted_of(np.bincount(targets), test=0.2, val=0.0)[0][TEST]
+    assert wanted.tolist() == [20, 2]
+    got = np.array([23, 3])
+    (line,) = far_from_wanted(["fox", "lynx"], targets, groups, wanted, got, "test")
+    for fact in ("1 class", "lynx", "asked 2 of 10, got 3", "3, 3, 1"):
+        assert fact in line
+    assert "fox" not in line
+    assert far_from_wanted(["fox", "lynx"], targets, groups, wanted, wanted, "test") == []

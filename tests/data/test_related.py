@@ -149,11 +149,14 @@ def test_the_check_counts_what_training_would_hold_out(twins):
     assert any("72 images look alike, in 24 sets" in line for line in audit.remarks)
 
 
-def test_an_unreadable_image_is_divided_and_named(twins, tmp_path):
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_unreadable_image_is_named_and_in_no_split(twins, tmp_path, kept):
     (twins / "fox" / "torn.jpg").write_bytes(b"torn")
-    found = divide(twins, tmp_path, test=0.25)
-    assert len(found.paths) == 73
-    assert any("fox/torn.jpg" in line and "cannot be read" in line for line in found.said)
+    found = divide(twins, tmp_path, test=0.25, group_copies=kept)
+    assert len(found.paths) == sum(map(sum, found.counts.values())) == 72
+    assert not any("torn" in path for path in found.paths)
+    assert [name for name, _ in found.unreadable] == ["fox/torn.jpg"]
+    assert check(twins).files.used == 72  # what the check counts is what is divided
 
 
 def prints_of(pictures):
@@ -310,7 +313,7 @@ def test_a_class_that_is_mostly_taken_is_named(tmp_path):
     taken = {seed: divide(table, tmp_path, test=0.25, seed=seed) for seed in range(6)}
     mostly = [found for found in taken.values() if found.counts["owl"][2] == 3]
     assert mostly
-    assert all(any("owl (asked 1 of 4, got 3)" in line for line in found.said) for found in mostly)
+    assert all(any("owl (asked 1 of 4, got 3; " in line for line in found.said) for found in mostly)
 
 
 def test_a_run_from_before_the_option_divides_as_it_did(tmp_path):

@@ -114,6 +114,7 @@ def _unmet(found: "Division", evaluated: str) -> list[str]:
         (f"without a {evaluated} image", [f"{n} ({why})" for n, why in found.not_evaluated.items()]),
         ("fewer test images than asked for", [f"{n} ({count})" for n, count in found.below.items()]),
         ("files that do not exist, left out", list(found.missing)),
+        ("files that cannot be read, left out", [f"{name} ({reason})" for name, reason in found.unreadable]),
     ]
     said = []
     for text, names in lines:

@@ -1,6 +1,6 @@
 """Which images go to train, validation and test: class by class, and whole groups where there are groups."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from longtail.data.dataset import counted
 
 TRAIN, VAL, TEST = 0, 1, 2
-FAR, SHOWN = 4, 3  # images by which a class is far from its share; classes that are named
+FAR, SHOWN = 0.25, 3  # share of what was wanted by which a class is far from it; classes that are named
 _STREAM = 0x73706C6974  # keeps these draws apart from others that use the same seed
 
 
@@ -72,37 +72,48 @@ def wanted_of(
 
 def far_from_wanted(
     names: Sequence[str],
-    sizes: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    groups: Sequence[str],
     wanted: NDArray[np.int64],
     got: NDArray[np.int64],
     part: str,
 ) -> list[str]:
-    """What to say of classes whose split is not as large as was wanted.
-
-    That is one with more than twice, or less than half, of what was wanted, by FAR images or more; and one with more
-    than was wanted that takes more than half of the class.
+    """What to say of classes whose split is not as large as was wanted: by a quarter of that or more.
 
     Args:
         names: C names.
-        sizes: (C,) images of each class.
-        wanted: (C,) images.
+        targets: (N,) class of each image, in [0, C).
+        groups: N names of what stays together, "" for an image by itself.
+        wanted: (C,) images, whole ones, so that rounding alone never counts.
         got: (C,) images, some of them 0; a class without any is not among those that are named.
         part: what they are called.
 
-    >>> far_from_wanted(["fox", "owl"], np.array([20, 25]), np.array([4, 5]), np.array([9, 6]), "test")[0][-41:]
-    'stay together: fox (asked 4 of 20, got 9)'
+    >>> owners, groups = np.array([0] * 10 + [1] * 5), [*"aaabbbcdef", *"ghijk"]
+    >>> far_from_wanted(["fox", "owl"], owners, groups, np.array([2, 1]), np.array([3, 1]), "test")[0][-57:]
+    'stay together: fox (asked 2 of 10, got 3; groups of 3, 3, 1, ...)'
     """
-    far = ((got > 2 * wanted) | (2 * got < wanted)) & (np.abs(got - wanted) >= FAR)
-    most = (got > wanted) & (2 * got > sizes)
-    rows = np.flatnonzero((far | most) & (got > 0)).tolist()
+    sizes = np.bincount(targets, minlength=len(names))
+    away = np.abs(got - wanted)
+    far = np.flatnonzero((away >= 1) & (away >= FAR * wanted) & (got > 0))
+    rows = far[np.argsort(-away[far] / np.maximum(1, wanted[far]), kind="stable")].tolist()
     if not rows:
         return []
-    examples = [f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,})" for c in rows[:SHOWN]]
+    examples = [
+        f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,}; {_largest(groups, targets == c)})"
+        for c in rows[:SHOWN]
+    ]
     more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
     return [
         f"{counted(len(rows), 'class')} {'has' if len(rows) == 1 else 'have'} a share of {part} images far from what "
         f"was asked, as groups or copies stay together: {', '.join(examples)}{more}"
     ]
+
+
+def _largest(groups: Sequence[str], rows: NDArray[np.bool_]) -> str:
+    """The sizes of the largest groups among some images."""
+    own = np.flatnonzero(rows).tolist()
+    sizes = [n for _, n in Counter(groups[row] or row for row in own).most_common()]
+    return f"groups of {', '.join(map(str, sizes[:SHOWN]))}{', ...' * (len(sizes) > SHOWN)}"
 
 
 def _by_image(targets: NDArray[np.int64], wanted: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

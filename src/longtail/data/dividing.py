@@ -10,26 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longtail.csv_text import csv_lines
-from longtail.data.assigning import SHOWN, TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
+from longtail.data.assigning import TEST, TRAIN, VAL, assign, far_from_wanted, wanted_of
 from longtail.data.copies import Duplicates, same_files, say_copies
 from longtail.data.dataset import counted
-from longtail.data.fingerprint import NO_FINGERPRINT, Fingerprint, Fingerprints, take_fingerprint
+from longtail.data.fingerprint import Fingerprints
 from longtail.data.grouping import group_names, said_of_lone, said_of_spanning
-from longtail.data.left_out import left_out_lines
 from longtail.data.listing import PARTS
-from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
+from longtail.data.pool import Pool, pool_of
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
-from longtail.data.source_kinds import options_of, read_source
-from longtail.data.threads import in_threads
 from longtail.text_file import encode
 from longtail.types import InputError
 
 
 @dataclass(frozen=True)
 class Division:
-    """A set divided into splits; of the N images all exist.
+    """A set divided into splits; of the N images all can be read.
 
     Attributes:
         paths: N files, relative to the table's folder.
@@ -40,6 +37,7 @@ class Division:
         not_evaluated: class without a test image (without a validation image where no test split is wanted) -> why.
         below: class -> its test images, where they are fewer than asked for.
         missing: files that do not exist and were left out.
+        unreadable: (name, reason) of files that cannot be decoded and were left out.
         said: how the source was read, and what was odd about it.
         grouped_by: where the groups come from, in words.
     """
@@ -52,6 +50,7 @@ class Division:
     not_evaluated: Mapping[str, str]
     below: Mapping[str, int]
     missing: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...]
     said: tuple[str, ...]
     grouped_by: str | None
 
@@ -62,34 +61,6 @@ class Division:
             columns["group"] = self.groups
         with out.open("wb") as file:
             file.writelines(map(encode, csv_lines((tuple(columns), *zip(*columns.values(), strict=True)))))
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Every image of a set: where it is, its name and class, and what a table says of it."""
-
-    files: tuple[Path, ...]
-    ids: tuple[str, ...]
-    labels: tuple[str, ...]
-    groups: tuple[str, ...] | None
-    columns: Mapping[str, tuple[str, ...]]
-    said: tuple[str, ...]
-    grouped_by: str | None
-
-    def existing(self) -> tuple["_Pool", tuple[str, ...]]:
-        """Those whose files exist, and the other files."""
-        there = [os.path.isfile(file) for file in self.files]  # noqa: PTH113
-
-        def kept(values: Sequence[str]) -> tuple[str, ...]:
-            return tuple(value for value, exists in zip(values, there, strict=True) if exists)
-
-        files = tuple(file for file, exists in zip(self.files, there, strict=True) if exists)
-        missing = tuple(str(file) for file, exists in zip(self.files, there, strict=True) if not exists)
-        groups = None if self.groups is None else kept(self.groups)
-        columns = {name: kept(values) for name, values in self.columns.items()}
-        return _Pool(
-            files, kept(self.ids), kept(self.labels), groups, columns, self.said, self.grouped_by
-        ), missing
 
 
 def divide(
@@ -109,7 +80,7 @@ def divide(
 ) -> Division:
     """Divide a set into train, validation and test, class by class; see `assign` for how.
 
-    Every image is decoded once, to find those that look alike.
+    Every image is decoded once, to leave out what cannot be read and to find those that look alike.
 
     Args:
         path: class folders, a table, lists or annotations.
@@ -123,8 +94,7 @@ def divide(
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
         again: where the set has splits already, divide all of its images again.
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
-        group_copies: keep images with the same bytes, look-alikes and bursts in one split, see `find_related`; without
-            it, no image is decoded.
+        group_copies: keep images with the same bytes, look-alikes and bursts in one split, see `find_related`.
         progress: called with the number of images seen and of all.
 
     Raises:
@@ -132,15 +102,19 @@ def divide(
             classes, an image without a group, or no class that could be tested.
     """
     _check_shares(test, val, min_test)
-    pool, missing = _pool(path, root, two_labels, again=again).existing()
+    there, missing = pool_of(path, root, two_labels, again=again).existing()
+    pool, prints, unreadable = there.readable(progress)
     names = ordered(pool.labels)
     if len(names) < 2:
-        raise InputError(f"{path} has images of {len(names)} class; a split needs two classes")
+        bad = f"; {counted(len(unreadable), 'image')} cannot be read" if unreadable else ""
+        raise InputError(
+            f"{path} has images of {counted(len(names), 'class')}{bad}; a split needs two classes"
+        )
     groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
     copies = same_files(pool.files)
-    together, alike = _related(pool, groups, copies, targets, progress) if group_copies else (groups, [])
+    together, alike = _related(pool, groups, copies, targets, prints) if group_copies else (groups, [])
     parts = assign(targets, len(names), test=test, val=val, min_test=min_test, groups=together, seed=seed)
     table = np.stack(
         [np.bincount(targets[parts == p], minlength=len(names)) for p in (TRAIN, VAL, TEST)], axis=1
@@ -160,13 +134,14 @@ def divide(
         ),
         below={name: n[TEST] for name, n in counts.items() if test and 0 < n[TEST] < min_test},
         missing=missing,
+        unreadable=unreadable,
         said=(
             *pool.said,
             *said_of_lone(group_by or "", groups or ()),
             *said_of_spanning(groups or (), pool.labels if groups else ()),
             *_said_of_copies(pool, copies, parts, kept=group_copies),
             *alike,
-            *_far(names, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
+            *_far(names, targets, together, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
         ),
         grouped_by=by,
     )
@@ -182,18 +157,26 @@ def _nothing_held_out(path: Path, alone: bool, by: str | None) -> InputError:
     return InputError(f"nothing of {path} can be held out: every class has {why}; choose other groups{way}")
 
 
-def _far(names: Sequence[str], table: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:
+def _far(
+    names: Sequence[str],
+    targets: NDArray[np.int64],
+    groups: Sequence[str] | None,
+    table: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+) -> list[str]:
     """Of the classes whose test or validation images are far from the numbers that were wanted."""
+    if groups is None:
+        return []
     nouns = {TEST: "test", VAL: "validation"}
     return [
         line
         for p, noun in nouns.items()
-        for line in far_from_wanted(names, table.sum(axis=1), wanted[p], table[:, p], noun)
+        for line in far_from_wanted(names, targets, groups, wanted[p], table[:, p], noun)
     ]
 
 
 def _said_of_copies(
-    pool: _Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64], *, kept: bool
+    pool: Pool, copies: Sequence[Sequence[int]], parts: NDArray[np.int64], *, kept: bool
 ) -> list[str]:
     found = [
         Duplicates.exact(
@@ -208,31 +191,18 @@ def _said_of_copies(
 
 
 def _related(
-    pool: _Pool,
+    pool: Pool,
     groups: Sequence[str] | None,
     copies: Sequence[Sequence[int]],
     targets: NDArray[np.int64],
-    progress: Callable[[int, int], None],
+    prints: Fingerprints,
 ) -> tuple[Sequence[str] | None, list[str]]:
     """Groups that keep together what is related, and what to say of that."""
     contents = np.arange(len(pool.files))
     for rows in copies:
         contents[rows] = rows[0]
-    prints: list[Fingerprint] = []
-    bad = []
-    for row, found in enumerate(in_threads(take_fingerprint, pool.files)):
-        if isinstance(found, UnreadableError):
-            bad.append(f"{pool.ids[row]} ({found.reason})")
-        prints.append(NO_FINGERPRINT if isinstance(found, UnreadableError) else found)
-        progress(row + 1, len(pool.files))
-    related = find_related(groups, contents, Fingerprints.of(prints), pool.ids, targets)
-    lines = related.said(pool.ids)
-    if bad:
-        more = f" and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
-        lines.append(
-            f"{counted(len(bad), 'image')} cannot be read, divided all the same: {', '.join(bad[:SHOWN])}{more}"
-        )
-    return related.groups, lines
+    related = find_related(groups, contents, prints, pool.ids, targets)
+    return related.groups, related.said(pool.ids)
 
 
 def _check_shares(test: float, val: float, min_test: int) -> None:
@@ -242,36 +212,6 @@ def _check_shares(test: float, val: float, min_test: int) -> None:
         )
     if min_test < 0:
         raise InputError(f"--min-test {min_test} does not fit; give a number of images, 0 or more")
-
-
-def _pool(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool) -> _Pool:
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give class folders, a table, lists or annotations")
-    options = options_of(path, root, two_labels)
-    if options.name in ("packed", "parquet"):
-        raise InputError(
-            f"the images of {path} are no files, so a table cannot name them; train with --set data.validation=0.2"
-        )
-    source = read_source(options)
-    if not again and list(source.parts) != ["train"]:
-        raise InputError(
-            f"{path} is divided already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
-            "again with --again"
-        )
-    listings = list(source.parts.values())
-    columns = [name for name in listings[0].columns if all(name in listing.columns for listing in listings)]
-    grouped = all(listing.groups is not None for listing in listings)
-    return _Pool(
-        files=tuple(
-            Path(str(at(row))) for each in listings if (at := each.on_disk) for row in range(len(each.ids))
-        ),
-        ids=tuple(identity for each in listings for identity in each.ids),
-        labels=tuple(each.class_names[c] for each in listings for c in each.targets.tolist()),
-        groups=tuple(group for each in listings for group in each.groups or ()) if grouped else None,
-        columns={name: tuple(value for each in listings for value in each.columns[name]) for name in columns},
-        said=(*source.reading, *source.remarks, *left_out_lines(source.left_out)),
-        grouped_by=source.grouped_by,
-    )
 
 
 def _not_evaluated(

@@ -53,7 +53,8 @@ def hold_out(
 
 def said_of_groups(
     names: Sequence[str],
-    sizes: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    groups: Sequence[str],
     held: NDArray[np.int64],
     fraction: float,
     grouped_by: str | None,
@@ -62,7 +63,8 @@ def said_of_groups(
 
     Args:
         names: C names.
-        sizes: (C,) images of each class before.
+        targets: (N,) class of each image before.
+        groups: N names of what stays together, "" for an image by itself.
         held: (C,) images of each class that were held out.
         fraction: as of `hold_out`.
         grouped_by: where the groups come from; None where copies alone stand together.
@@ -70,8 +72,8 @@ def said_of_groups(
     Returns:
         Of shares that are far from `fraction`; and of classes that groups leave without an image to evaluate on.
     """
-    wanted = wanted_of(sizes, 0.0, fraction)[0][VAL]
-    shares = far_from_wanted(names, sizes, wanted, held, "held-out")
+    wanted = wanted_of(np.bincount(targets, minlength=len(names)), 0.0, fraction)[0][VAL]
+    shares = far_from_wanted(names, targets, groups, wanted, held, "held-out")
     without = [names[c] for c in np.flatnonzero((held == 0) & (wanted > 0)).tolist()]
     if not without:
         return shares, []
@@ -112,9 +114,9 @@ def said_of_division(
     held = np.array([], dtype=np.int64) if val is None else val.targets.numpy()
     if options.validation == 0 or together.groups is None:
         return (together.said(pool.ids) if options.validation else []), []
-    sizes, got = (np.bincount(c, minlength=len(names)) for c in (pool.targets.numpy(), held))
+    targets, got = pool.targets.numpy(), np.bincount(held, minlength=len(names))
     by = None if pool.groups is None else source.grouped_by or "the set itself"
-    said, blind = said_of_groups(names, sizes, got, options.validation, by)
+    said, blind = said_of_groups(names, targets, together.groups, got, options.validation, by)
     spanning = said_of_spanning(
         pool.groups or (), [names[c] for c in pool.targets.tolist()] if pool.groups else ()
     )

@@ -165,8 +165,8 @@ def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, in
     lines = [*together.said(seen.paths), *said_of_spanning(groups or (), seen.classes if groups else ())]
     if together.groups is not None:
         by = None if train.groups is None else source.grouped_by or "the set itself"
-        sizes = np.bincount(targets, minlength=len(position))
-        lines += [line for said in said_of_groups(list(position), sizes, got, HELD_OUT, by) for line in said]
+        said = said_of_groups(list(position), targets, together.groups, got, HELD_OUT, by)
+        lines += [line for lines_of_one in said for line in lines_of_one]
     return dict(zip(position, got.tolist(), strict=True)), lines, len(together.bursts)
 
 
