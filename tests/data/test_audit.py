@@ -130,7 +130,23 @@ def test_a_copy_of_a_copy_stands_with_what_looks_like_it(folder):
         {"a/1.jpg": one, "a/2.jpg": one, "b/3.jpg": saved(photo(0), quality=30), "b/4.jpg": photo(1)}
     )
     found = {(d.kind, d.paths) for d in check(root).duplicates}
-    assert found == {("exact", ("a/1.jpg", "a/2.jpg")), ("near", ("a/1.jpg", "a/2.jpg", "b/3.jpg"))}
+    assert found == {("exact", ("a/1.jpg", "a/2.jpg")), ("near", ("a/1.jpg", "b/3.jpg"))}
+
+
+def test_a_pair_is_listed_once(folder):
+    """A copy under another label, in a burst: the label is wrong once, and the burst is a set that looks alike."""
+    one, burst = saved(photo(0)), [saved(photo(0), quality=q) for q in (30, 50)]
+    files = {"fox/1.jpg": one, "deer/1.jpg": one, "deer/2.jpg": burst[0], "deer/3.jpg": burst[1]}
+    audit = check(folder(files))
+    assert [(d.kind, d.conflicts) for d in audit.duplicates] == [("exact", True), ("near", False)]
+    assert sorted(audit.duplicates[1].paths) in (
+        ["deer/1.jpg", "deer/2.jpg", "deer/3.jpg"],
+        ["deer/2.jpg", "deer/3.jpg", "fox/1.jpg"],
+    )
+    audit = check(folder(files | {"lynx/1.jpg": burst[0]}))
+    assert [(d.kind, d.conflicts) for d in audit.duplicates][:2] == [("exact", True), ("exact", True)]
+    third = check(folder(files | {"lynx/1.jpg": saved(photo(0), quality=40)}))
+    assert sum(d.conflicts for d in third.duplicates if d.kind == "near") == 1  # that is another finding
 
 
 CHANGES = {
@@ -256,9 +272,11 @@ def test_every_image_with_its_like_in_another_part_is_in_a_set_that_says_so():
 def test_the_closest_pair_shows_what_is_claimed():
     one, other = np.random.default_rng(0).integers(0, 256, (2, 256))
     thumbs = np.stack([one, 0.95 * one + 0.05 * other, 0.9 * one + 0.1 * other, one]).astype(np.uint8)
-    assert closest(thumbs, np.array([0, 1, 0, 0])) == (0, 1)
-    assert closest(thumbs, np.array([0, 0, 1, 1])) == (0, 3)
-    assert closest(thumbs, np.zeros(4, dtype=np.int64)) is None
+    codes = np.eye(2, dtype=bool)
+    assert closest(thumbs, codes[[0, 1, 0, 0]]) == (0, 1)
+    assert closest(thumbs, codes[[0, 0, 1, 1]]) == (0, 3)
+    assert closest(thumbs, codes[[0, 0, 0, 0]]) is None
+    assert closest(thumbs, np.array([[1, 1], [1, 0], [0, 1], [1, 1]], dtype=bool)) == (1, 2)
 
 
 def test_testing_with_parts(folder):

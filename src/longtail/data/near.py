@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8, UInt64
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt64
 from numpy.typing import NDArray
 
 DISTANCE = 7  # bits in which the hashes of two images that look alike may differ
@@ -47,18 +47,24 @@ def alike(
     return [list(one) for one in sorted({tuple(one) for one in sets})]
 
 
-def closest(thumbs: UInt8[np.ndarray, "n 256"], codes: Int64[np.ndarray, " n"]) -> tuple[int, int] | None:
-    """The two rows with different codes whose thumbnails correlate most, the first of equals; None: one code.
+def closest(thumbs: UInt8[np.ndarray, "n 256"], member: Bool[np.ndarray, "n c"]) -> tuple[int, int] | None:
+    """The two rows without a common code whose thumbnails correlate most, the first of equals; None: no such two.
 
     Of more than 1,024 rows one of the two is among the first 1,024.
+
+    Args:
+        thumbs: of N images.
+        member: which of C codes, such as splits or classes, each image has.
     """
-    if len(np.unique(codes)) < 2:
+    counts = member.astype(np.float32)
+    apart = counts[:_BLOCK] @ counts.T == 0
+    if not apart.any():
         return None
     values = _standard(thumbs)
     likeness = values[:_BLOCK] @ values.T / thumbs.shape[1]
-    likeness[codes[:_BLOCK, None] == codes] = -np.inf
+    likeness[~apart] = -np.inf
     # Beyond four digits arithmetic differs from machine to machine.
-    one, other = divmod(int(np.argmax(likeness.round(4))), len(codes))
+    one, other = divmod(int(np.argmax(likeness.round(4))), len(member))
     return min(one, other), max(one, other)
 
 
