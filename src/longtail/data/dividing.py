@@ -104,12 +104,7 @@ def divide(
     _check_shares(test, val, min_test)
     there, missing = pool_of(path, root, two_labels, again=again).existing()
     pool, prints, unreadable = there.readable(progress)
-    names = ordered(pool.labels)
-    if len(names) < 2:
-        bad = f"; {counted(len(unreadable), 'image')} cannot be read" if unreadable else ""
-        raise InputError(
-            f"{path} has images of {counted(len(names), 'class')}{bad}; a split needs two classes"
-        )
+    names = _classes(path, pool.labels, len(unreadable))
     groups = pool.groups if group_by is None else tuple(group_names(group_by, pool.ids, pool.columns))
     position = {name: c for c, name in enumerate(names)}
     targets = np.array([position[label] for label in pool.labels], dtype=np.int64)
@@ -145,6 +140,16 @@ def divide(
         ),
         grouped_by=by,
     )
+
+
+def _classes(path: Path, labels: Sequence[str], unreadable: int) -> Sequence[str]:
+    names = ordered(labels)
+    if len(names) < 2:
+        bad = f"; {counted(unreadable, 'image')} cannot be read" if unreadable else ""
+        raise InputError(
+            f"{path} has images of {counted(len(names), 'class')}{bad}; a split needs two classes"
+        )
+    return names
 
 
 def _relative(files: Sequence[Path], base: Path) -> tuple[str, ...]:
