@@ -284,5 +284,5 @@ def test_compare_has_a_row_for_each_run(run: Run, finished: Path, own: Path) -> 
 @pytest.mark.parametrize("command", ["evaluate", "report", "compare"])
 def test_what_is_no_run_is_refused(refused: Refused, command: str, tmp_path: Path) -> None:
     more = [tmp_path] if command == "compare" else []
-    assert "nowhere" in refused(command, "nowhere", *more)
+    assert "nowhere does not exist" in refused(command, "nowhere", *more)
     assert "not a run folder" in refused(command, tmp_path, *more)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from longtail.explain import Explanation, fit, overlay, write_sheet
-from longtail.explain.examples import select_examples
+from longtail.explain.examples import rule, select_examples
 from longtail.explain.sheet import _draw
 
 COUNTS = {"many": 500, "some": 50, "few": 5}
@@ -65,7 +65,7 @@ def test_the_rule_picks_what_it_says() -> None:
 
 def test_fewer_where_there_are_no_mistakes_and_one_expert() -> None:
     right = EVALUATED[EVALUATED["path"].isin(["g", "h", "j"])].drop(columns=["expert_2", "expert_3"])
-    assert chosen(right) == [("h", "rare and right"), ("j", "rare and right")]
+    assert chosen(right) == [("g", "least confident"), ("h", "least confident"), ("j", "rare and right")]
     assert select_examples(right.head(0), COUNTS) == []
 
 
@@ -119,6 +119,18 @@ def test_votes_for_long_names_stay_distinct() -> None:
     captions = [text.get_text() for text in _draw([explanation], "").texts]
     votes = [text for text in captions if text.startswith("expert")]
     assert [text[-9:] for text in votes] == ["_leucotis", "fuscoater"]
+
+
+@pytest.mark.parametrize("experts", [1, 2])
+def test_one_network_neither_votes_nor_disagrees(experts: int) -> None:
+    explanation = Explanation(
+        path="a.png", picture=torch.zeros(3, 8, 8, dtype=torch.uint8), label="b", confidence=0.5,
+        votes=("b",) * experts, probabilities=torch.tensor([0.5, 0.5]), shown="b",
+        maps=torch.ones(experts, 7, 7), layer="here",
+    )  # fmt: skip
+    words = [text.get_text() for text in _draw([explanation], "").texts] + [rule(experts)]
+    about = [any(part in text for text in words) for part in ("expert", "vote", "disagree")]
+    assert about == [experts > 1] * 3
 
 
 @pytest.mark.parametrize("experts", [1, 3])

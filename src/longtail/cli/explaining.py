@@ -92,14 +92,14 @@ def _sheet_of_files(
 
 def _chosen(classifier: "Classifier", class_name: str | None, file: Path | None) -> None:
     from longtail.data.dataset import counted
-    from longtail.explain import RULE, explain_chosen, write_explanations
+    from longtail.explain import explain_chosen, rule, write_explanations
 
     found = explain_chosen(classifier, class_name)
     folder = write_explanations(classifier.folder, found, _title(classifier))
     if file is not None:
         _write_sheet(classifier, found, file)
     _note_of_few_places(found)
-    typer.echo(f"chosen: {RULE}", err=True)
+    typer.echo(f"chosen: {rule(len(found[0].votes))}", err=True)
     typer.echo(
         f"{counted(len(found), 'image')} in {file or folder / layout.SHEET}; for the report: {folder}",
         err=True,
@@ -131,7 +131,8 @@ def _write_sheet(classifier: "Classifier", found: "list[Explanation]", file: Pat
 
 
 def _title(classifier: "Classifier") -> str:
-    return f"What the experts of {classifier.folder.path.resolve().name} look at"
+    name = classifier.folder.path.resolve().name
+    return f"What the experts of {name} look at" if classifier.num_experts > 1 else f"What {name} looks at"
 
 
 def _png(out: str, sources: list[str], *, overwrite: bool) -> Path:

@@ -1,6 +1,6 @@
 """Where in an image each expert sees what it says: Grad-CAM for each expert, as pictures."""
 
-from longtail.explain.examples import RULE
+from longtail.explain.examples import rule
 from longtail.explain.explanation import PICTURE, Explanation, explain_files, explain_images
 from longtail.explain.folder import explain_chosen, write_explanations
 from longtail.explain.grad_cam import NEEDS_CAPTUM, brightest_is_one, grad_cam
@@ -12,7 +12,6 @@ __all__ = [
     "LEAST",
     "NEEDS_CAPTUM",
     "PICTURE",
-    "RULE",
     "Explanation",
     "brightest_is_one",
     "explain_chosen",
@@ -21,6 +20,7 @@ __all__ = [
     "fit",
     "grad_cam",
     "overlay",
+    "rule",
     "shown_layers",
     "write_explanations",
     "write_sheet",

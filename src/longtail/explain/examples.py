@@ -4,14 +4,24 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-RULE = (
-    "the two most confident mistakes; of the other images the two on which the experts disagree most; "
-    "and the most confident right answer in each of the two rarest classes that have one; ties by path"
-)
+DISAGREE, UNSURE = "experts disagree", "least confident"
+_DOUBTFUL = {
+    DISAGREE: "the two on which the experts disagree most",
+    UNSURE: "the two with the lowest confidence",
+}
+
+
+def rule(experts: int) -> str:
+    """Which images are chosen, in words, for a run of so many experts."""
+    return (
+        "the two most confident mistakes; of the other images "
+        f"{_DOUBTFUL[DISAGREE if experts > 1 else UNSURE]}; "
+        "and the most confident right answer in each of the two rarest classes that have one; ties by path"
+    )
 
 
 def select_examples(table: pd.DataFrame, train_counts: Mapping[str, int]) -> list[tuple[int, str]]:
-    """The images that `RULE` names.
+    """The images that `rule` names.
 
     Args:
         table: rows of predictions.parquet: path, class, label, confidence, agreement, expert_1 .. expert_M.
@@ -27,10 +37,13 @@ def select_examples(table: pd.DataFrame, train_counts: Mapping[str, int]) -> lis
     mistaken = ranked["label"] != ranked["class"]
     wrong = ranked[mistaken].sort_values(["confidence", "path"], ascending=[False, True]).head(2)
     others = ranked[~ranked["row"].isin(wrong["row"])]
-    by = ["opinions", "agreement", "confidence", "path"]
-    split = others[others["opinions"] > 1].sort_values(by, ascending=[False, True, True, True]).head(2)
-    rest = others[~others["row"].isin(split["row"]) & ~mistaken[others.index]]
+    if votes.shape[1] > 1:
+        by, split = ["opinions", "agreement", "confidence", "path"], others[others["opinions"] > 1]
+        why, doubtful = DISAGREE, split.sort_values(by, ascending=[False, True, True, True]).head(2)
+    else:
+        why, doubtful = UNSURE, others.sort_values(["confidence", "path"]).head(2)
+    rest = others[~others["row"].isin(doubtful["row"]) & ~mistaken[others.index]]
     by = ["count", "class", "confidence", "path"]
     right = rest.sort_values(by, ascending=[True, True, False, True]).drop_duplicates("class").head(2)
-    groups = {"confident mistake": wrong, "experts disagree": split, "rare and right": right}
-    return [(int(row), why) for why, group in groups.items() for row in group["row"]]
+    groups = {"confident mistake": wrong, why: doubtful, "rare and right": right}
+    return [(int(row), reason) for reason, group in groups.items() for row in group["row"]]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from longtail.data import Split
 from longtail.data.files import ImageFiles
-from longtail.explain.examples import RULE, select_examples
+from longtail.explain.examples import rule, select_examples
 from longtail.explain.explanation import Explanation, explain_images
 from longtail.explain.picture import fit, overlay
 from longtail.explain.sheet import write_sheet
@@ -26,7 +26,7 @@ SIDE = 160
 
 
 def explain_chosen(classifier: Classifier, class_name: str | None = None) -> list[Explanation]:
-    """Explain the evaluated images that `RULE` chooses.
+    """Explain the evaluated images that `rule` chooses.
 
     Args:
         classifier: a run that has been evaluated.
@@ -64,7 +64,9 @@ def write_explanations(folder: RunFolder, explanations: Sequence[Explanation], t
         made = RunFolder(partial)
         entries = [_entry(made, number, explanation) for number, explanation in enumerate(explanations)]
         made.write(layout.SHEET, lambda file: write_sheet(explanations, title, file))
-        made.write_json(layout.EXPLAINED, {"rule": RULE, "layer": explanations[0].layer, "images": entries})
+        first = explanations[0]
+        chosen = {"rule": rule(len(first.votes)), "layer": first.layer, "images": entries}
+        made.write_json(layout.EXPLAINED, chosen)
     return target
 
 

@@ -70,8 +70,9 @@ def _draw(explanations: Sequence[Explanation], title: str) -> "Figure":
 
 def _note(e: Explanation) -> str:
     height, width = e.maps.shape[-2:]
+    who = "the network" if len(e.votes) == 1 else "this expert"
     return (
-        "Bright: where this expert sees evidence for the class. "
+        f"Bright: where {who} sees evidence for the class. "
         f"Each map has {height} x {width} places and is scaled to its brightest. Taken from {e.layer}."
     )
 
@@ -92,10 +93,8 @@ def _head(figure: "Figure", title: str, note: Sequence[str], width: float, heigh
 def _row(figure: "Figure", e: Explanation, top: float, width: float, height: float) -> None:
     picture = fit(e.picture, PIXELS)
     heats = [overlay(picture, heat) for heat in e.maps]
-    captions = [
-        ("image", False),
-        *((f"expert {n}: {vote}", vote != e.label) for n, vote in enumerate(e.votes, 1)),
-    ]
+    votes = [(f"expert {n}: {vote}", vote != e.label) for n, vote in enumerate(e.votes, 1)]
+    captions = [("image", False), *(votes if len(votes) > 1 else [("map", False)])]
     bottom = top - CAPTION - CELL
     for column, (pixels, (caption, differs)) in enumerate(zip([picture, *heats], captions, strict=True)):
         left = EDGE + WORDS + column * (CELL + GAP)
@@ -113,9 +112,10 @@ def _row(figure: "Figure", e: Explanation, top: float, width: float, height: flo
 def _words(figure: "Figure", e: Explanation, left: float, top: float, line: float) -> None:
     right = "" if e.actual is None else ("right" if e.actual == e.label else f"labelled {e.actual}")
     agree = sum(vote == e.label for vote in e.votes)
+    votes = f", {agree} of {len(e.votes)} votes" if len(e.votes) > 1 else ""
     said = [
         (e.label, INK, "bold", 10.5),
-        (f"confidence {e.confidence:.2f}, {agree} of {len(e.votes)} votes", INK, "normal", 9.0),
+        (f"confidence {e.confidence:.2f}{votes}", INK, "normal", 9.0),
         (right, INK, "normal", 9.0),
         ("" if e.shown == e.label else f"maps for {e.shown}", INK, "normal", 9.0),
         (e.chosen or "", QUIET, "normal", 8.0),

@@ -30,14 +30,15 @@ def shown_layers(model: ExpertModel, ask: Callable[[], object]) -> ShownLayers:
         ask: sends one image through it.
     """
     paths, last = list(_paths(model)), model.last_maps()
+    name = "the last map" if len(last) == 1 else "each expert's last map"
     sizes = _sizes({part for path in paths for part in path} | set(last), ask)
     places = sizes[last[0]]
     if min(places) >= LEAST:
-        return ShownLayers(tuple(last), "each expert's last map")
+        return ShownLayers(tuple(last), name)
     depths = [depth for depth, part in enumerate(paths[0]) if min(sizes.get(part, (0, 0))) > min(places)]
     large = [depth for depth in depths if min(sizes[paths[0][depth]]) >= LEAST]
     if not depths:
-        return ShownLayers(tuple(last), "each expert's last map, the largest there is")
+        return ShownLayers(tuple(last), f"{name}, the largest there is")
     depth = max(large) if large else min(depths)
     text = f"the map after stage {depth + 1} of {len(paths[0])}, since the last has {places[0]} x {places[1]} places"
     return ShownLayers(tuple(path[depth] for path in paths), text)

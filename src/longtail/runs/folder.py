@@ -214,6 +214,8 @@ class RunFolder:
             more = f" and {len(inside) - 10} more" if len(inside) > 10 else ""
             runs = f"{', '.join(inside[:10])}{more}"
             return f"{self.path} is not a run folder but holds runs; give one of them: {runs}"
+        if not self.path.exists():
+            return f"{self.path} does not exist; give a folder that `train` made"
         return f"{self.path} is not a run folder: it has no {missing}; give a folder that `train` made"
 
     def write_log(self, records: Iterable[Mapping[str, Any]]) -> None:

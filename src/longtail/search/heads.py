@@ -57,7 +57,7 @@ class Heads:
         trials: what was compared; each training image was judged once by classifiers that did not see it.
         images: that were judged.
         division: of the training images, for what is compared with short trainings;
-        right: (H,) whether the best name its held-out images rightly;
+        right: (H,) whether the best name its held-out images correctly;
         how: how they were trained, in words;
         seconds: of the steps of a run.
         compute: seconds that features of an image take.

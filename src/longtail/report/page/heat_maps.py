@@ -43,7 +43,9 @@ def heat_maps(run: Run, images: str) -> Mapping[str, Any]:
             f"a picture of {run.path / layout.EXPLANATIONS} is damaged ({short(error)}); {remedy}"
         ) from None
     missing = (
-        "" if cards else "Heat maps were made of rightly named images alone, which this page leaves out."
+        ""
+        if cards
+        else "Heat maps were made of correctly classified images alone, which this page leaves out."
     )
     rule = f"{found.rule[:1].upper()}{found.rule[1:].removesuffix('.')}."
     if found.layer:
@@ -62,8 +64,11 @@ def _card(folder: Path, image: ExplainedImage) -> Card:
     ]
     for number, (file, vote) in enumerate(zip(image.maps, image.experts, strict=True), 1):
         alt = f"where expert {number} sees {shown(image.shown)}; it says {shown(vote)}"
-        thumbs.append(Thumb(_read(folder, file), alt, f"expert {number}: {vote}"))
-    said = "rightly named" if name == label else f"taken for {label}"
+        caption = f"expert {number}: {vote}"
+        if len(image.maps) == 1:
+            alt, caption = f"where the network sees {shown(image.shown)}", "map"
+        thumbs.append(Thumb(_read(folder, file), alt, caption))
+    said = "classified correctly" if name == label else f"taken for {label}"
     return Card(name, label, f"{said}, confidence {sure}; maps: what speaks for {image.shown}", thumbs)
 
 
