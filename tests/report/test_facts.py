@@ -11,7 +11,7 @@ import pytest
 
 from longtail.report import report_lines
 from longtail.report.discovery import collect
-from longtail.report.page.nearest_recipe import nearest_recipe
+from longtail.report.nearest_recipe import nearest_recipe
 from longtail.report.section import Facts
 from longtail.runs import Run
 from longtail.types import InputError

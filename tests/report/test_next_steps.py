@@ -18,8 +18,8 @@ from longtail.data.shapes import shapes_of
 from longtail.report import report_lines, write_page
 from longtail.report.accuracy_steps import ENLARGED, Step, accuracy_steps
 from longtail.report.discovery import collect
+from longtail.report.facts.experts import Experts, Gain
 from longtail.report.places import from_here
-from longtail.report.sections.experts import Experts, Gain
 from longtail.report.sections.next import next_steps
 from longtail.runs import Run, RunFolder, layout
 from longtail.runs.schema import Trial

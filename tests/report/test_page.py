@@ -17,9 +17,9 @@ from longtail.report import write_page
 from longtail.report.discovery import collect
 from longtail.report.page import build_page
 from longtail.report.page.build import as_data
-from longtail.report.page.class_figures import _side_by_side
-from longtail.report.page.heat_maps import heat_maps
 from longtail.report.parts import Images
+from longtail.report.pictures.class_figures import _side_by_side
+from longtail.report.pictures.heat_maps import heat_maps
 from longtail.report.sections import experts, training
 from longtail.report.training_plot import plot_training
 from longtail.runs import Run
@@ -55,7 +55,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without their figures, for tests of what stands beside them: drawing is most of a page's time."""
-    monkeypatch.setattr("longtail.report.page.svg.to_svg", lambda *_: Markup("<svg></svg>"))
+    monkeypatch.setattr("longtail.report.pictures.svg.to_svg", lambda *_: Markup("<svg></svg>"))
 
 
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:

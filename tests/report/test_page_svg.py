@@ -2,7 +2,7 @@
 
 import re
 
-from longtail.report.page.svg import COLORS, drawing, new_figure, to_svg
+from longtail.report.pictures.svg import COLORS, drawing, new_figure, to_svg
 
 
 def drawn(name: str, title: str = "Rare classes fare worse") -> str:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from longtail.recipe import load_recipe
-from longtail.report.page.thumbnails import SIDE, Thumbnail, load_thumbnails, thumbnail
+from longtail.report.pictures.thumbnails import SIDE, Thumbnail, load_thumbnails, thumbnail
 from longtail.runs import Run, RunFolder, layout
 
 

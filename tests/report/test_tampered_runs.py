@@ -13,7 +13,7 @@ from longtail.export.card import model_card
 from longtail.predict.weights import training_counts
 from longtail.report import comparison_lines, report_lines
 from longtail.report.discovery import collect
-from longtail.report.page.heat_maps import heat_maps
+from longtail.report.pictures.heat_maps import heat_maps
 from longtail.runs import Run, layout
 from longtail.runs.folder import RunFolder
 from longtail.runs.seeds import planned_seeds

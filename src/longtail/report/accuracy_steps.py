@@ -18,10 +18,10 @@ from longtail.printable import printable
 from longtail.report.facts.class_rows import Classes
 from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.experts import Experts
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.limits import AGAIN
 from longtail.report.places import from_here, images_of, recipe_of
-from longtail.report.sections.experts import Experts
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -11,8 +11,7 @@ from longtail.printable import printable
 from longtail.report.facts.words import whole
 from longtail.report.limits import ENOUGH
 
-if TYPE_CHECKING:
-    from longtail.report.page.thumbnails import Thumbnail
+SIDE = 96  # pixels of a thumbnail; what is smaller stays as it is
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,24 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Thumbnail:
+    """A picture as a `data:` address.
+
+    Attributes:
+        address: of a WebP file.
+        side: in pixels.
+    """
+
+    address: str
+    side: int
+
+    @property
+    def coarse(self) -> bool:
+        """Whether the original is so small that its pixels are to be seen."""
+        return self.side < SIDE
+
+
+@dataclass(frozen=True)
 class Thumb:
     """A thumbnail in its place.
 
@@ -54,7 +71,7 @@ class Thumb:
         caption: the words below it.
     """
 
-    picture: "Thumbnail"
+    picture: Thumbnail
     alt: str
     caption: str
 

@@ -7,8 +7,8 @@ from importlib import metadata
 from longtail.report.discovery import collect, sections
 from longtail.report.head import page_head
 from longtail.report.page.build import render
-from longtail.report.page.svg import drawing
 from longtail.report.parts import Images, Part
+from longtail.report.pictures.svg import drawing
 from longtail.report.section import Facts
 from longtail.runs.run import Run
 

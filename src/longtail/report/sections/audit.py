@@ -58,8 +58,8 @@ def page(found: Audit, facts: Facts, images: Images) -> Part:
 
 
 def _sizes(found: Audit, facts: Facts) -> Picture:
-    from longtail.report.page import class_figures  # matplotlib: only for the page
-    from longtail.report.page.svg import to_svg
+    from longtail.report.pictures import class_figures  # matplotlib: only for the page
+    from longtail.report.pictures.svg import to_svg
 
     edges = facts.size.edges if facts.size is not None else ()
     title = "Training images of each class"

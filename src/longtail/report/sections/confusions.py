@@ -14,7 +14,7 @@ from longtail.runs.run import Run
 from longtail.text_table import table_lines
 
 if TYPE_CHECKING:
-    from longtail.report.page.thumbnails import Thumbnails
+    from longtail.report.pictures.thumbnails import Thumbnails
 
 
 TEMPLATE = """\
@@ -156,7 +156,7 @@ def images_of(found: Confusions, images: str) -> Iterator[str]:
 
 def page(found: Confusions, facts: Facts, images: Images) -> Part | None:
     """What is taken for what."""
-    from longtail.report.page.thumbnails import Thumbnails, load_thumbnails  # Pillow: only for the page
+    from longtail.report.pictures.thumbnails import Thumbnails, load_thumbnails  # Pillow: only for the page
 
     if facts.evaluation is None:
         return None
@@ -248,7 +248,7 @@ def _counts(matrix: Matrix) -> Mapping[str, Any]:
 
 
 def _matrix(matrix: Matrix) -> MatrixPart:
-    from longtail.report.page.class_figures import matrix_svg  # matplotlib: only for the page
+    from longtail.report.pictures.class_figures import matrix_svg  # matplotlib: only for the page
 
     cells = [
         (row, column, count)

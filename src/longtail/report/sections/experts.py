@@ -1,7 +1,6 @@
 """What do the experts add? Each alone, all together, and where they disagree."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,8 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from longtail.metrics.pairs import macro_weights, paired_gain
-from longtail.report.facts.evaluation import Evaluation, Interval
+from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.experts import Agreement, ExpertRow, Experts, Gain
 from longtail.report.facts.words import hits, whole
 from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, Picture, Table, cent
@@ -46,49 +46,6 @@ thumbs(card.wrong) }}</li>{% endfor %}
 
 
 TOGETHER = "all experts"
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertRow:
-    """Scores of one expert, or of "all experts" together."""
-
-    name: str
-    overall: float | None
-    macro: float | None
-    many: float | None
-    medium: float | None
-    few: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Gain:
-    """Together minus the best expert by macro, on the same images, for one score."""
-
-    score: str
-    best: str
-    value: float
-    interval: Interval
-    measurable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Images on which experts "all agree", have a "majority" or are "split"; accuracy is None without images."""
-
-    name: str
-    images: int
-    share: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Experts:
-    """What do the experts add? Rows: each expert, then all together; all empty for one, or without an evaluation."""
-
-    rows: tuple[ExpertRow, ...] = ()
-    gains: tuple[Gain, ...] = ()
-    agreement: tuple[Agreement, ...] = ()
-    sentences: tuple[str, ...] = ()
 
 
 def compute(facts: Facts) -> Experts:
@@ -177,7 +134,7 @@ def _hits(*parts: Agreement) -> str:
 
 def page(found: Experts, facts: Facts, images: Images) -> Part:
     """What they add, where there are several, and where each looks."""
-    from longtail.report.page.heat_maps import heat_maps  # Pillow: only for the page
+    from longtail.report.pictures.heat_maps import heat_maps  # Pillow: only for the page
 
     maps = heat_maps(facts.run, images.which)
     if found.rows:
@@ -187,8 +144,8 @@ def page(found: Experts, facts: Facts, images: Images) -> Part:
 
 
 def _content(found: Experts, facts: Facts) -> Mapping[str, Any]:
-    from longtail.report.page import curve_figures  # matplotlib: only for the page
-    from longtail.report.page.svg import to_svg
+    from longtail.report.pictures import curve_figures  # matplotlib: only for the page
+    from longtail.report.pictures.svg import to_svg
 
     images = {row.name: row.images for row in facts.verdict.rows}
     there = [name for name in SCORES if any(getattr(row, name) is not None for row in found.rows)]

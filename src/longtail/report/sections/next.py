@@ -8,15 +8,15 @@ import numpy as np
 from longtail.report.accuracy_steps import Step, accuracy_steps, lower_rate
 from longtail.report.facts.audit import Audit
 from longtail.report.facts.class_rows import Classes
+from longtail.report.facts.confidence import Confidence
 from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
+from longtail.report.facts.experts import Experts
 from longtail.report.facts.words import classes, count, listed, of_hundred, whole
 from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part
 from longtail.report.places import from_here, images_of, recipe_of
 from longtail.report.section import Facts, Section
-from longtail.report.sections.confidence import Confidence
-from longtail.report.sections.experts import Experts
 from longtail.runs import layout
 from longtail.runs.run import SPLITS, Run
 

@@ -113,7 +113,7 @@ def _limits(e: Evaluation | None) -> Iterator[str]:
 
 def page(found: Repeat, facts: Facts, images: Images) -> Part:
     """Everything needed to repeat the run."""
-    from longtail.report.page.nearest_recipe import nearest_recipe  # PyTorch: only for the page
+    from longtail.report.nearest_recipe import nearest_recipe  # PyTorch: only for the page
 
     nearest = nearest_recipe(facts.run)
     said = [("Seed", str(found.seed))]

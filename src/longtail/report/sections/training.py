@@ -1,10 +1,10 @@
 """Did training go well? The log as curves, unsmoothed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from longtail.report.facts.training import Series, Training
 from longtail.report.parts import Images, Part, Picture, Table, cent
 from longtail.report.section import Facts, Section
 from longtail.report.text import epoch_range
@@ -24,30 +24,6 @@ TEMPLATE = """\
 
 
 SHOWN = 20  # epochs of a table of numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One curve: `epochs` count from 1; `kind` is "loss", "score" or "rate"."""
-
-    name: str
-    kind: str
-    epochs: tuple[int, ...]
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """Did training go well? `scores_on` names the split behind the score curves, "" if there are none.
-
-    `stages` holds the name, first and last finished epoch of each stage; `edges` the epochs after which one ended.
-    """
-
-    series: tuple[Series, ...]
-    scores_on: str
-    stages: tuple[tuple[str, int, int], ...]
-    edges: tuple[int, ...]
-    epochs: int
 
 
 def compute(facts: Facts) -> Training:
@@ -92,8 +68,8 @@ def _curve(name: str, kind: str, points: list[tuple[int, float | None]]) -> Seri
 
 def page(found: Training, facts: Facts, images: Images) -> Part:
     """A figure for each curve; what has one value alone as a table."""
-    from longtail.report.page import curve_figures  # matplotlib: only for the page
-    from longtail.report.page.svg import to_svg
+    from longtail.report.pictures import curve_figures  # matplotlib: only for the page
+    from longtail.report.pictures.svg import to_svg
 
     pictures = []
     drawn = [series for series in found.series if len(series.values) > 1]  # a single point is no curve

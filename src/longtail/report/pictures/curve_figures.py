@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from longtail.report.page.svg import COLORS, HEIGHT, new_figure
-from longtail.report.sections.confidence import Reliability, RiskLine
-from longtail.report.sections.experts import Gain
-from longtail.report.sections.training import Series, Training
+from longtail.report.facts.confidence import Reliability, RiskLine
+from longtail.report.facts.experts import Gain
+from longtail.report.facts.training import Series, Training
+from longtail.report.pictures.svg import COLORS, HEIGHT, new_figure
 from longtail.report.style import GROUP_MARKS, epoch_axis, name_ends, percent_axis
 from longtail.runs.groups import GROUPS
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from longtail.machine import pass_on
 from longtail.records import short
-from longtail.report.page.thumbnails import Thumbnail, encoded
-from longtail.report.parts import Card, Thumb, shown
+from longtail.report.parts import Card, Thumb, Thumbnail, shown
+from longtail.report.pictures.thumbnails import encoded
 from longtail.report.places import from_here
 from longtail.runs import layout
 from longtail.runs.run import Run

@@ -19,32 +19,14 @@ from longtail.data.threads import in_threads
 from longtail.machine import pass_on
 from longtail.records import check_record
 from longtail.report.limits import AGAIN
+from longtail.report.parts import SIDE, Thumbnail
 from longtail.runs import layout
 from longtail.runs.folder import RESTORE
 from longtail.runs.run import SPLITS, Run
 from longtail.runs.schema import AuditRecord
 from longtail.types import InputError
 
-SIDE = 96  # pixels; what is smaller stays as it is
 _QUALITY = 70
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A picture as a `data:` address.
-
-    Attributes:
-        address: of a WebP file.
-        side: in pixels.
-    """
-
-    address: str
-    side: int
-
-    @property
-    def coarse(self) -> bool:
-        """Whether the original is so small that its pixels are to be seen."""
-        return self.side < SIDE
 
 
 @dataclass

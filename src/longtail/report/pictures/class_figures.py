@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from longtail.report.class_plot import name_points
 from longtail.report.facts.audit import RankedCount
-from longtail.report.page.svg import COLORS, TEXT, new_figure
-from longtail.report.sections.size import BandPoint, ClassSize, SizeDecile
+from longtail.report.facts.size import BandPoint, ClassSize, SizeDecile
+from longtail.report.pictures.svg import COLORS, TEXT, new_figure
 from longtail.report.style import GROUP_MARKS, percent_axis
 from longtail.runs.groups import GROUPS
 
