@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -163,3 +164,28 @@ def test_refused_files(run: Run, refused: Callable[..., str], flat: Path, tmp_pa
     assert "does not exist" in refused("data", "split", tmp_path / "no", "-o", tmp_path / "splits.csv")
     run("data", "pack", flat, "-o", tmp_path / "packed")
     assert "are no files" in refused("data", "split", tmp_path / "packed", "-o", tmp_path / "splits.csv")
+
+
+def test_groups_in_names_are_proposed_and_the_command_keeps_them_together(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in list(make_photos(tmp_path / "my photos", {"": {"fox": 36, "owl": 24}}).glob("*/*")):
+        number = int(file.stem.split()[-1])
+        file.rename(file.with_name(f"cam{number % 6}_{number}.png"))
+    monkeypatch.chdir(tmp_path)
+    steps = run("data", "check", "my photos")[1].partition("What to do")[2].splitlines()
+    commands = [line.partition(": longtail ")[2] for line in steps if "data split" in line]
+    assert ["--group-by" in command for command in commands] == [True, False]
+    code, out, _ = run(*shlex.split(commands[1]))
+    assert code == 0
+    assert len({row["split"] for row in rows(Path("splits.csv"))}) == 2
+    (line,) = [line for line in out.splitlines() if "--group-by" in line]
+    assert run(*shlex.split(commands[1]), *shlex.split(line.partition("with: ")[2]))[0] == 0
+    held = {(row["group"], row["split"]) for row in rows(Path("splits.csv"))}
+    assert max(Counter(group for group, _ in held).values()) == 1
+    written = Path("splits.csv").read_bytes()
+    Path("splits.csv").unlink()
+    code, out, _ = run(*shlex.split(commands[0]))
+    assert code == 0
+    assert Path("splits.csv").read_bytes() == written
+    assert "--group-by" not in out

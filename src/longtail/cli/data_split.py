@@ -85,6 +85,7 @@ def split(
         "",
         f"{', '.join(filter(None, chosen))}{by}, seed {seed}",
         *_unmet(found, "test" if test else "validation"),
+        *_by_name(found),
     ]
     say(
         *lines,
@@ -104,6 +105,17 @@ def _table(found: "Division") -> list[str]:
         lines[SHOWN:-SHOWN] = [f"... {len(lines) - 2 * SHOWN:,} more classes ..."]
     header = f"{'class':<{width}}{'train':>8}{'val':>8}{'test':>8}"
     return [header, *lines, f"{'all':<{width}}{totals[0]:>8,}{totals[1]:>8,}{totals[2]:>8,}"]
+
+
+def _by_name(found: "Division") -> list[str]:
+    """What to do where names seem to hold groups that were divided."""
+    import numpy as np
+
+    if found.name_groups is None:
+        return []
+    said = found.name_groups.said(np.array([part != "train" for part in found.parts]))
+    rule = shlex.quote(found.name_groups.rule)
+    return [f"{said}; to keep each in one split, repeat the command with: --group-by {rule} --overwrite"]
 
 
 def _unmet(found: "Division", evaluated: str) -> list[str]:

@@ -16,6 +16,7 @@ from longtail.data.dataset import counted
 from longtail.data.fingerprint import Fingerprints
 from longtail.data.grouping import group_names, said_of_lone, said_of_spanning
 from longtail.data.listing import PARTS
+from longtail.data.name_groups import NameGroups, find_name_groups
 from longtail.data.options import TwoLabels
 from longtail.data.pool import Pool, pool_of
 from longtail.data.related import find_related
@@ -40,6 +41,7 @@ class Division:
         unreadable: (name, reason) of files that cannot be decoded and were left out.
         said: how the source was read, and what was odd about it.
         grouped_by: where the groups come from, in words.
+        name_groups: groups that file names seem to hold, where there are none and nothing was said of them.
     """
 
     paths: tuple[str, ...]
@@ -53,6 +55,7 @@ class Division:
     unreadable: tuple[tuple[str, str], ...]
     said: tuple[str, ...]
     grouped_by: str | None
+    name_groups: NameGroups | None
 
     def write(self, out: Path) -> None:
         """Write the table, from which `train` takes the splits."""
@@ -139,6 +142,7 @@ def divide(
             *_far(names, targets, together, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
         ),
         grouped_by=by,
+        name_groups=find_name_groups(pool.ids, pool.labels) if groups is None else None,
     )
 
 

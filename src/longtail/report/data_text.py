@@ -25,7 +25,7 @@ MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 _CLASSES, _NAMES = 20, 5  # rows of the table, and names in a list, that are shown without `all`
 _LONGEST = 40  # letters of a class's name in the table
-_STEPS = 5  # lines under "What to do"
+_STEPS = 6  # lines under "What to do"
 
 
 @dataclass(frozen=True)
@@ -204,12 +204,14 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
         (len(audit.leaks), "set", "of duplicates across splits, keep each in one split", full),
         (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
         (len(audit.unreadable), "image", "unreadable, repair or remove", f"{check} --all"),
+        (_named(audit), "group", "that file names look like, to keep each in one split", _by_name(audit, split)),
         (untested, "class", "without a test, add images or divide again", split),
         (len(audit.unknown_classes), "class", "without training images, add some or divide again", split),
     ]  # fmt: skip
     within = sum(not (one.leaks or one.conflicts) for one in audit.duplicates)
     text = "of duplicates within one split, where they stay; remove what counts twice"
-    steps.append((within, "set", text, full))
+    once = "without a test split, divide it once for all runs"
+    steps += [(within, "set", text, full), (_undivided(audit, wording, untested), "set", once, split)]
     lines = [f"{counted(number, noun)} {text}: {command}" for number, noun, text, command in steps if number]
     if len(audit.classes) > 1:
         last = f"to train on{_kept(audit)}: {_train(audit, wording)}"
@@ -221,6 +223,20 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
             f"{counted(len(audit.classes), 'class')} to train on, two are needed, add another: {check}"
         )
     yield from (f"{number}. {line}" for number, line in enumerate(lines[:_STEPS], 1))
+
+
+def _named(audit: Audit) -> int:
+    return len(set(audit.name_groups.names)) if audit.name_groups else 0
+
+
+def _by_name(audit: Audit, split: str) -> str:
+    return f"{split} --group-by {shlex.quote(audit.name_groups.rule)}" if audit.name_groups else ""
+
+
+def _undivided(audit: Audit, wording: Wording, untested: int) -> int:
+    """1 where a table could divide a set that has no splits, and no other line says how."""
+    is_one = audit.held_out and audit.is_divisible and len(audit.classes) > 1
+    return int(bool(is_one) and not (untested or wording.group_by))
 
 
 def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:

@@ -15,6 +15,7 @@ from longtail.data.fingerprint import Fingerprints
 from longtail.data.grouping import said_of_spanning
 from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
 from longtail.data.listing import PARTS, Listing, Source
+from longtail.data.name_groups import NameGroups, find_name_groups
 from longtail.data.opening import UnreadableError
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
@@ -62,11 +63,14 @@ def check(
     seen = _see(listings, progress)
     depth, shapes = _depth(seen), _shapes(seen)
     is_whole = list(listings) == ["train"]
-    held, shares, bursts = _held_out(seen, listings["train"], source) if is_whole else ({}, [], 0)
+    held, shares, bursts, rows = _held_out(seen, listings["train"], source) if is_whole else ({}, [], 0, ())
+    is_divisible = options.name not in ("parquet", "packed")
+    is_open = is_divisible and not (groups or group_by)
+    by_name = find_name_groups(seen.paths, seen.classes) if is_open else None
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
-        is_divisible=options.name not in ("parquet", "packed"),
+        is_divisible=is_divisible,
         held_out=held,
         unreadable=tuple(seen.bad),
         repaired=tuple(
@@ -81,12 +85,14 @@ def check(
             *source.remarks,
             *depth.lines(),
             *shares,
+            *_said_of_names(by_name, seen, rows),
             *(shapes.lines() if shapes else ()),
         ),
         left_out=source.left_out,
         bits=source.bits or depth.bits,
         shapes=shapes,
         bursts=bursts,
+        name_groups=by_name,
     )
 
 
@@ -149,12 +155,23 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 
-def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, int], list[str], int]:
-    """Images of each class that training would hold out, what to say of what stays together, and how many bursts."""
+def _said_of_names(found: NameGroups | None, seen: _Seen, held: Sequence[int]) -> list[str]:
+    """Of groups that names hold: which of the images to evaluate on they share with training images."""
+    if found is None:
+        return []
+    tested = np.array([part != "train" for part in seen.parts], dtype=bool)
+    tested[list(held)] = True
+    return [found.said(tested)]
+
+
+def _held_out(
+    seen: _Seen, train: Listing, source: Source
+) -> tuple[dict[str, int], list[str], int, Sequence[int]]:
+    """Images of each class that training would hold out, what to say of what stays together, bursts, and their rows."""
     readable = set(seen.classes)
     position = {name: c for c, name in enumerate(name for name in train.class_names if name in readable)}
     if not position:
-        return {}, [], 0
+        return {}, [], 0, ()
     targets = np.array([position[name] for name in seen.classes], dtype=np.int64)
     contents = np.array([int.from_bytes(one.content[:8], "big") for one in seen.looks], dtype=np.uint64)
     groups = None if train.groups is None else seen.groups
@@ -167,7 +184,7 @@ def _held_out(seen: _Seen, train: Listing, source: Source) -> tuple[dict[str, in
         by = None if train.groups is None else source.grouped_by or "the set itself"
         said = said_of_groups(list(position), targets, together.groups, got, HELD_OUT, by)
         lines += [line for lines_of_one in said for line in lines_of_one]
-    return dict(zip(position, got.tolist(), strict=True)), lines, len(together.bursts)
+    return dict(zip(position, got.tolist(), strict=True)), lines, len(together.bursts), held.tolist()
 
 
 def _depth(seen: _Seen) -> Depth:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from longtail.data.copies import Duplicates
 from longtail.data.left_out import FileCounts, LeftOut
+from longtail.data.name_groups import NameGroups
 from longtail.data.rows import natural, ordered
 from longtail.data.shapes import Shapes
 
@@ -45,6 +46,7 @@ class Audit:
         checked_near: whether images that look alike were searched for.
         bursts: sets of images taken in one go, which stay in one split where images are held out; of a set that has
             splits they are not searched for.
+        name_groups: groups that file names seem to hold, where the set names none.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -64,6 +66,7 @@ class Audit:
     shapes: Shapes | None = None
     checked_near: bool = True
     bursts: int = 0
+    name_groups: NameGroups | None = None
 
     @cached_property
     def tested(self) -> Mapping[str, int]:
