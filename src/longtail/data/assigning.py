@@ -89,7 +89,7 @@ def far_from_wanted(
         part: what they are called.
 
     >>> owners, groups = np.array([0] * 10 + [1] * 5), [*"aaabbbcdef", *"ghijk"]
-    >>> far_from_wanted(["fox", "owl"], owners, groups, np.array([2, 1]), np.array([3, 1]), "test")[0][-57:]
+    >>> far_from_wanted(["fox", "owl"], owners, groups, np.array([2, 1]), np.array([3, 1]), "test")[0][-65:]
     'stay together: fox (asked 2 of 10, got 3; groups of 3, 3, 1, ...)'
     """
     sizes = np.bincount(targets, minlength=len(names))
