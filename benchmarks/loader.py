@@ -26,8 +26,8 @@ from torchvision import transforms
 from longtail.augment import Augment
 from longtail.data import DataOptions, batches, epoch_order, load_data
 from longtail.data.images import decode_box, walk_images
+from longtail.data.packed_set import write_manifest, write_part
 from longtail.data.packing import pack
-from longtail.data.sources.own.packed import write_manifest, write_part
 from record import about, table, tell
 
 SIDE, BATCH, WORKERS = 224, 64, 2

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from longtail.data.published import Published, published
+from longtail.data.published import Published, form_of
+from longtail.data.sources import published
 
 COUNTS = (24, 9, 4)  # training images of each class: none of many, one of medium, two of few
 HELD = 2  # images of each class in the other splits
@@ -35,7 +36,8 @@ def expect_small(monkeypatch: pytest.MonkeyPatch, name: str, rows: Mapping[str, 
     """Let the small set be what was published."""
     images = {part: len(listed) for part, listed in rows.items()}
     small = replace(_known(name), images=images, classes=len(COUNTS), groups=(0, 1, 2))
-    monkeypatch.setattr(f"longtail.data.sources.named.{name}.SET", small)
+    for field, value in {"SET": small, "FORM": form_of(name, small)}.items():
+        monkeypatch.setattr(f"longtail.data.sources.named.{name}.{field}", value)
 
 
 def _known(name: str) -> Published:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from longtail.augment import Augment
 from longtail.data import DataOptions, batches, load_data, load_test, source_of
+from longtail.data.packed_set import read_packed
 from longtail.data.packing import pack
-from longtail.data.sources.own.packed import read_packed
 from longtail.types import InputError
 
 

@@ -8,8 +8,9 @@ import pytest
 from longtail.choices import named_sources
 from longtail.data import DataOptions, load_data, load_test
 from longtail.data.packing import pack
-from longtail.data.published import Published, published, read_published
-from longtail.data.sources import described
+from longtail.data.published import Published
+from longtail.data.source_form import Place
+from longtail.data.sources import described, find, published
 from longtail.types import InputError
 from published_files import COUNTS, HELD, expect_small, write_published
 
@@ -119,7 +120,7 @@ def test_other_lists_beside_them_do_not_matter(name: str, tmp_path: Path) -> Non
 def test_a_packed_set_is_still_the_published_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expect_small(monkeypatch, "imagenet_lt", write_published(tmp_path / "lists", "imagenet_lt"))
     pack(tmp_path / "lists", tmp_path / "packed")
-    source = read_published("imagenet_lt", tmp_path / "packed")
+    source = find("imagenet_lt").read(Place(tmp_path / "packed"))
     assert (source.remarks, source.image_size) == ((), 224)
     assert {part: len(one.ids) for part, one in source.parts.items()} == {"train": 37, "val": 6, "test": 6}
 

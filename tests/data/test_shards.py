@@ -2,8 +2,8 @@
 
 import pytest
 
+from longtail.data.parquet_set import read_parquet
 from longtail.data.shards import check_shards, parquet_files
-from longtail.data.sources.own.parquet import read_parquet
 from longtail.types import InputError
 
 COMPLETE = {

@@ -8,8 +8,8 @@ import numpy as np
 from longtail.data.dataset import counted
 from longtail.data.listing import Listing, Source
 from longtail.data.options import Triple
+from longtail.data.parquet_set import read_parquet
 from longtail.data.shards import parquet_files
-from longtail.data.sources.own.parquet import read_parquet
 from longtail.machine import pass_on
 from longtail.types import InputError
 

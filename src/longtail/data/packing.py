@@ -18,8 +18,8 @@ from longtail.data.left_out import left_out_lines
 from longtail.data.listing import Listing, Source
 from longtail.data.opening import UnreadableError
 from longtail.data.options import TwoLabels
+from longtail.data.packed_set import write_manifest, write_part
 from longtail.data.source_kinds import options_of, read_source
-from longtail.data.sources.own.packed import write_manifest, write_part
 from longtail.data.threads import in_threads
 from longtail.runs.atomic_write import atomic_write, writing
 from longtail.runs.locks import locked

@@ -3,17 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from longtail.choices import named_sources
 from longtail.data.listing import IMAGENET_MEAN, IMAGENET_STD, PARTS, Source
 from longtail.data.options import Triple, TwoLabels
+from longtail.data.packed_set import is_packed, read_packed
 from longtail.data.rows import NoFileError
 from longtail.data.source_form import Place, SourceForm
-from longtail.data.sources.own.packed import is_packed, read_packed
 from longtail.types import InputError
 
 SIDE = 224  # pixels
@@ -52,45 +50,36 @@ class Published:
             f"{', '.join(numbers)} images, {self.classes:,} classes: --data FOLDER with {self.files['train']}"
         )
 
+    def lists_in(self, folder: Path) -> dict[str, Path]:
+        """Split -> the file that lists it, of those that are in a folder."""
+        files = {split: folder / file for split, file in self.files.items()}
+        return {split: file for split, file in files.items() if file.is_file()}
+
 
 def files_of_lists(name: str) -> dict[str, str]:
     """Part -> its list, of a set that is given in lists."""
     return {part: f"{name}_{part}.txt" for part in PARTS}
 
 
-def published(name: str) -> Published | None:
-    """The published set of that name; None where the source is none."""
-    if name not in named_sources():
-        return None
-    known: Published | None = getattr(import_module(f"longtail.data.sources.named.{name}"), "SET", None)
-    return known
-
-
 def form_of(name: str, known: Published) -> SourceForm:
     """How a published set is read."""
     return SourceForm(
-        known.described(), partial(_read, name), takes_root=True, steps=(*known.steps, _last(known))
+        known.described(), partial(_read, name, known), takes_root=True, steps=(*known.steps, _last(known))
     )
 
 
-def _read(name: str, place: Place) -> Source:
-    return read_published(name, place.given, place.root, place.two_labels)
-
-
-def lists_of(name: str, folder: Path) -> dict[str, Path]:
-    """Part -> the file that lists it, of those that are in a folder."""
-    known = published(name)
-    files = {} if known is None else {part: folder / file for part, file in known.files.items()}
-    return {part: file for part, file in files.items() if file.is_file()}
+def _read(name: str, known: Published, place: Place) -> Source:
+    return read_published(name, known, place.given, place.root, place.two_labels)
 
 
 def read_published(
-    name: str, folder: Path, root: Path | None = None, two_labels: TwoLabels = "refuse"
+    name: str, known: Published, folder: Path, root: Path | None = None, two_labels: TwoLabels = "refuse"
 ) -> Source:
     """A published set, with a remark where it does not hold what was published.
 
     Args:
-        name: of a published set.
+        name: its name.
+        known: what was published.
         folder: where its lists or annotations are, or what `longtail data pack` made of them.
         root: the folder that their paths start from. Default: theirs.
         two_labels: see `DataOptions`.
@@ -99,12 +88,10 @@ def read_published(
         InputError: a file is missing or no image of a split exists, both with the steps to get the set; or see
             `source_of_rows`.
     """
-    known = published(name)
-    assert known is not None
     if is_packed(folder):
         source = read_packed(folder)
     else:
-        files = lists_of(name, folder)
+        files = known.lists_in(folder)
         missing = [file for part, file in known.files.items() if part not in files]
         if missing:
             raise InputError(

@@ -15,8 +15,8 @@ from longtail.csv_text import csv_text
 from longtail.data.content import content_number
 from longtail.data.dataset import counted
 from longtail.data.missing import why_missing
+from longtail.data.packed_set import write_manifest, write_part
 from longtail.data.rows import ordered
-from longtail.data.sources.own.packed import write_manifest, write_part
 from longtail.predict.inputs import CHANNELS
 from longtail.runs.atomic_write import atomic_write
 from longtail.text_file import encode

@@ -11,8 +11,8 @@ from jaxtyping import Bool
 
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
 from longtail.data.content import to_text
-from longtail.data.published import lists_of, published
 from longtail.data.source_kinds import read_source
+from longtail.data.sources import published
 from longtail.data.walking import walk_images
 from longtail.recipe import Recipe
 from longtail.runs import layout
@@ -96,13 +96,14 @@ class Evaluated:
                 f"{data} does not exist; give a folder with test/ or with a folder for each class"
             )
         own, kind = self.recipe.data.name, source_of(data)
+        known = published(own)
         if (
             own in ("cifar10", "cifar100")
             and (kind == "parquet" or (kind == "folder" and not any(walk_images(data))))
-        ) or lists_of(own, data):
+        ) or (known and known.lists_in(data)):
             options = self._options(strict, path=str(data))
         else:
-            same = kind == own or (published(own) and kind in ("list", "inaturalist"))
+            same = kind == own or (known and kind in ("list", "inaturalist"))
             root = self.recipe.data.root if same else None
             options = self._options(
                 strict, name=kind, path=str(data), root=root, group_by=None, two_labels="leave_out"

@@ -6,6 +6,7 @@ importing a file, see `longtail.choices`. More sources of one's own images may l
 variable LONGTAIL_SOURCES names (separated as in PATH).
 """
 
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from longtail.choices import named_sources, own_sources
@@ -13,6 +14,7 @@ from longtail.errors import InputError
 from longtail.plugins import import_file
 
 if TYPE_CHECKING:
+    from longtail.data.published import Published
     from longtail.data.source_form import SourceForm
 
 LAST = "folder"  # reads a path that no other source of one's own images reads
@@ -24,12 +26,21 @@ def find(name: str) -> "SourceForm":
     Raises:
         InputError: its file cannot be imported, or defines no `FORM`.
     """
-    kind = "own" if name in own_sources() else "named"
-    module = import_file(f"{__name__}.{kind}", name, "source")
+    module = _module(name)
     form: SourceForm | None = getattr(module, "FORM", None)
     if form is None:
         raise InputError(f"{module.__file__} defines no FORM; see docs/add-a-source.md")
     return form
+
+
+def published(name: str) -> "Published | None":
+    """What the published set of that name holds; None where the source is none."""
+    known: Published | None = getattr(_module(name), "SET", None) if name in named_sources() else None
+    return known
+
+
+def _module(name: str) -> ModuleType:
+    return import_file(f"{__name__}.{'own' if name in own_sources() else 'named'}", name, "source")
 
 
 def described() -> dict[str, str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from longtail.data.holdout import HELD_OUT, no_validation
+from longtail.data.packed_set import is_packed
 from longtail.data.source_kinds import ReadSource, source_of
-from longtail.data.sources.own.packed import is_packed
 from longtail.models.backbone import backbone_input
 from longtail.recipe import Recipe, validate
 from longtail.types import InputError

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from longtail.csv_text import read_csv
 from longtail.data.listing import Source, is_text, part_of
 from longtail.data.options import TwoLabels
+from longtail.data.parquet_set import holds_images
 from longtail.data.rows import Rows, source_of_rows
 from longtail.data.source_form import SourceForm
-from longtail.data.sources.own.parquet import holds_images
 from longtail.machine import pass_on
 from longtail.text_file import as_windows
 from longtail.types import InputError
