@@ -5,8 +5,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = re.compile(
-    r"(?<!platform\.)(?<!pre)\bprocessors?\b(?!_|\()|\bclass mix(?:es)?\b|person's look|\banew\b|named rightly"
-    r"|\bmend(?:s|ed)?\b|\bon_first\b|longtail\.whole\b|\btold\b",
+    r"(?<!platform\.)(?<!pre)\bprocessors?\b(?!_|\()|\bclass mix(?:es)?\b|person's look|\banew\b|\brightly\b"
+    r"|\bmend(?:s|ed)?\b|\bon_first\b|longtail\.whole\b|\btold\b|\blog_ratio\b",
     re.IGNORECASE,
 )
 STEMS = (
@@ -14,7 +14,8 @@ STEMS = (
     "class mix",
     "person's look",
     "anew",
-    "named rightly",
+    "rightly",
+    "log_ratio",
     "mend",
     "on_first",
     "longtail.whole",
@@ -60,6 +61,7 @@ def test_a_word_of_the_dialect_is_noticed() -> None:
         "run.on_first(action)",
         "it is told",
         "named rightly",
+        "log_ratio = None",
     ):
         assert LEFT_OUT.search(line), line
     for line in ("preprocessor_config.json", "platform.processor()", "amend the file", "recommended"):

@@ -28,8 +28,8 @@ def test_the_temperature_is_scipys_optimum(scale: float, mix: list[float] | None
         return float((np.log(np.exp(scaled).sum(1)) - own).mean())
 
     best = minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9})
-    log_ratio = None if mix is None else torch.tensor(mix)
-    assert fit_temperature(scale * logits, target, log_ratio) == pytest.approx(best.x, rel=1e-5)
+    log_prior_ratio = None if mix is None else torch.tensor(mix)
+    assert fit_temperature(scale * logits, target, log_prior_ratio) == pytest.approx(best.x, rel=1e-5)
 
 
 def test_long_tailed_images_do_not_make_up_for_their_class_mix() -> None:

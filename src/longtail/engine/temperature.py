@@ -87,8 +87,8 @@ def temperature_of(
     """Fit one temperature to the logits of all experts together; see `evaluate` for the arguments.
 
     The images come with a class prior of their own: long-tailed where they were held out of training, while the logits
-    of many methods stand for balanced classes. The mix is exchanged for theirs before their likelihood is taken; a
-    temperature fitted without that would make up for the mix, and so be wrong for every other.
+    of many methods stand for balanced classes. So the logits are shifted to their class prior before the likelihood is
+    taken; a temperature fitted without that would make up for the prior, and so be wrong for every other.
 
     Of more than 10,000 images (fewer where there are more than 2,000 classes) that many are used, evenly spread over
     the split.

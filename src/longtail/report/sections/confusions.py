@@ -22,7 +22,7 @@ TEMPLATE = """\
 <li><h4><bdi>{{ pair.true }}</bdi> taken for <bdi>{{ pair.predicted }}</bdi></h4>
 <p>{{ pair.text }}</p>
 {{ thumbs(pair.wrong) }}
-{% if pair.right %}<p class="quiet">Rightly named, for comparison</p>{{ thumbs(pair.right) }}{% endif %}
+{% if pair.right %}<p class="quiet">Classified correctly, for comparison</p>{{ thumbs(pair.right) }}{% endif %}
 </li>
 {% endmacro %}
 {% set c = content %}
