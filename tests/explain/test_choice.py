@@ -10,7 +10,7 @@ from PIL import Image
 
 from longtail.explain import Explanation, fit, overlay, write_sheet
 from longtail.explain.examples import rule, select_examples
-from longtail.explain.sheet import _draw
+from longtail.explain.sheet import _draw, _fitting, _inches
 
 COUNTS = {"many": 500, "some": 50, "few": 5}
 
@@ -107,6 +107,19 @@ def test_a_sheet_with_awkward_names_is_drawn_twice_alike(tmp_path: Path) -> None
     assert files[0].read_bytes() == files[1].read_bytes()
     with Image.open(files[0]) as sheet:
         assert 900 < sheet.width < 1500  # no long name makes it wider
+
+
+@pytest.mark.parametrize("inches", [0.0, 0.8, 1.6])
+def test_as_much_of_a_long_name_is_shown_as_fits(inches: float) -> None:
+    name = "Sciurus_vulgaris_" * 12
+    shown = _fitting(name, inches, 8.0, "bold")
+    start, end = shown.split("…")
+    assert len(start) == len(end)
+    assert name.startswith(start)
+    assert name.endswith(end)
+    assert not start or _inches(shown, 8.0, "bold") <= inches
+    more = len(start) + 1
+    assert _inches(f"{name[:more]}…{name[-more:]}", 8.0, "bold") > inches
 
 
 def test_votes_for_long_names_stay_distinct() -> None:

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,7 @@ from accelerate.state import AcceleratorState
 
 from longtail.types import InputError
 
+version = cache(metadata.version)
 AUTOCAST = {"bf16": "bf16", "fp16": "fp16"}  # precision -> what accelerate calls it
 
 
@@ -73,8 +75,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
         else platform.processor() or platform.machine()
     )
     return {
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "device": device.type,
         "device_name": name,
         "cpu_count": os.cpu_count(),

@@ -1,5 +1,6 @@
 """A contact sheet: a row an image, with the image, a heat map for each expert, and what is said of it."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from pathlib import PurePath
@@ -134,11 +135,10 @@ def _show(axes: "Axes", pixels: torch.Tensor) -> None:
 def _fitting(text: str, inches: float, size: float, weight: str) -> str:
     """The text in one line of that width, its middle left out where it is longer."""
     whole = " ".join(text.split()).encode("utf-8", "replace").decode()
-    shown, half = whole, len(whole) // 2
-    while half and _inches(shown, size, weight) > inches:
-        half -= 1
-        shown = f"{whole[:half]}…{whole[-half:]}" if half else "…"
-    return shown
+    if _inches(whole, size, weight) <= inches:
+        return whole
+    ends = [f"{whole[:half]}…{whole[-half:]}" if half else "…" for half in range(max(1, len(whole) // 2))]
+    return ends[bisect_right(ends, inches, lo=1, key=lambda shown: _inches(shown, size, weight)) - 1]
 
 
 def _lines(text: str, inches: float, size: float) -> list[str]:

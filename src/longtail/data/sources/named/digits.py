@@ -1,6 +1,7 @@
 """scikit-learn's 1,797 handwritten digits: real images that need no download."""
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,18 @@ def digit_rows() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     package = importlib.util.find_spec("sklearn")
     for place in (package and package.submodule_search_locations) or ():
         if (file := Path(place, "datasets", "data", "digits.csv.gz")).is_file():
-            return np.loadtxt(file, delimiter=",")
+            return _read(file)
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     return np.column_stack((digits.data, digits.target))
+
+
+@cache
+def _read(file: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    table = np.loadtxt(file, delimiter=",")
+    table.flags.writeable = False
+    return table
 
 
 FORM = SourceForm(
