@@ -1,3 +1,4 @@
+import atexit
 import gc
 import os
 import shutil
@@ -12,6 +13,7 @@ from filelock import FileLock
 from shape_checks import jaxtyped, unchecked
 
 gc.disable()  # until all is imported
+atexit.register(gc.unfreeze)  # what looks for leaks at the end finds none
 jaxtyping.jaxtyped = jaxtyped  # before the package is imported
 os.fsync = lambda _: None  # tests lose no power, and a run waits for the disk thirty times
 
@@ -32,10 +34,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # what looks for leaks at the end finds none
 
 
 @pytest.hookimpl(wrapper=True)

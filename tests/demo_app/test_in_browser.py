@@ -73,7 +73,7 @@ def server(run: Path, uploads: Path) -> Iterator[tuple[str, "subprocess.Popen[st
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as play:
-        options = ["--no-sandbox", "--disable-background-networking"]
+        options = ["--no-sandbox", "--disable-background-networking", "--disable-gpu", "--in-process-gpu"]
         found = play.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield found
         found.close()

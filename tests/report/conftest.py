@@ -52,7 +52,7 @@ def browser() -> Iterator[Any]:
         pytest.skip(f"no browser at {CHROMIUM}; install Debian's chromium")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with api.sync_playwright() as play:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
+        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu", "--in-process-gpu"]
         started = play.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         yield started
         started.close()
