@@ -56,7 +56,7 @@ def test_each_trial_has_a_row_and_a_tie_is_called_one(folder: Path) -> None:
     assert rows[2][3] == "better"
     assert [row[5] for row in rows] == ["no", "no", "yes"]
     assert rows[2][2] == "+10.0 (+8.0 to +12.0)"
-    assert any("240" in line for line in found["sentences"])
+    assert "240" in found["about_table"]
 
 
 def test_without_comparisons_the_reason_is_said(folder: Path) -> None:

@@ -11,13 +11,19 @@ from longtail.runs.schema import SearchRecord, Trial
 
 TEMPLATE = """\
 {{ sentences(content.sentences) }}
+{% if content.heads or content.table %}
+{% call fold("What was tried") %}
 {% for heads in content.heads %}
 {% if loop.first %}<h3>Classifiers on features</h3>
+<p>{{ content.about_heads }}</p>
 {{ table(heads) }}{% else %}<details><summary>{{ heads.rows|length }} more</summary>{{ table(heads) }}</details>\
 {% endif %}
 {% endfor %}
-{% if content.heads and content.table %}<h3>Short trainings</h3>{% endif %}
-{% if content.table %}{{ table(content.table) }}{% endif %}
+{% if content.table %}<h3>Short trainings</h3>
+<p>{{ content.about_table }}</p>
+{{ table(content.table) }}{% endif %}
+{% endcall %}
+{% endif %}
 """
 
 
@@ -36,34 +42,35 @@ def page(found: SearchRecord, facts: Facts, images: Images) -> Part:
 
 def content(found: SearchRecord) -> Mapping[str, Any]:
     """What was tried, and why the settings were chosen."""
-    said = [
-        f"The command had {found.minutes:g} minutes; choosing settings took {duration(found.seconds)}. "
-        f"Steps were timed: {found.speed}."
-    ]
+    about_heads = about_table = ""
     if found.heads:
         best = next((one for one in found.heads if one.chosen), found.heads[0])
-        said.append(
+        about_heads = (
             f"Classifiers on features of the frozen network were compared first, by cross-validation on "
             f"{found.head_images:,} training images: of {len(found.heads)} kinds, {best.name} has the least log loss, "
             f"and macro recall {_row(best)[1]} %."
         )
-    table, heads = None, [_table(part, "difference to the first") for part in _halves(found.heads)]
     if found.trials:
-        said.append(
+        about_table = (
             "Each of these was trained for a short time on some of the training images, and judged on the same "
             f"{found.images:,} others. Test images were not used. A difference whose interval includes 0 is a tie, "
             "and a tie goes to the suggested settings, which are simpler."
         )
-        table = _table(found.trials, "difference to the suggestion")
     if found.heads and found.trials:
-        said.append(
-            "Comparing classifiers on features with fine-tuning favours the features: the best of many classifiers, "
+        about_table += (
+            " Comparing classifiers on features with fine-tuning favours the features: the best of many classifiers, "
             "fitted to the end, against few short fine-tunings."
         )
+    first = (
+        f"The command had {found.minutes:g} minutes; choosing settings took {duration(found.seconds)}. "
+        f"Steps were timed: {found.speed}."
+    )
     return {
-        "sentences": [*said, *(f"{line[:1].upper()}{line[1:]}." for line in found.reasons)],
-        "heads": heads,
-        "table": table,
+        "sentences": [first, *(f"{line[:1].upper()}{line[1:]}." for line in found.reasons)],
+        "about_heads": about_heads,
+        "about_table": about_table,
+        "heads": [_table(part, "difference to the first") for part in _halves(found.heads)],
+        "table": _table(found.trials, "difference to the suggestion") if found.trials else None,
     }
 
 
