@@ -124,9 +124,26 @@ def test_the_whole_picture_is_advised_where_a_crop_hides_much(
     assert all({"44", "3"} <= set(re.findall(r"\d+", step.text)) and "a.jpg" in step.text for step in found)
 
 
+def levelled(folder: Path) -> Path:
+    """A run whose training loss no longer falls."""
+    log = folder / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    flat = [json.dumps(record | {"loss": dict.fromkeys(record["loss"], 1.0)}) for record in records]
+    log.write_text("".join(f"{line}\n" for line in flat), "utf-8")
+    return folder
+
+
+def test_experts_are_not_counted_before_training_has_levelled(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run"))
+    facts = collect(run)
+    experts = Experts(facts.experts.rows, (Gain("macro", "expert 2", -0.1, (-0.2, -0.05), True),), (), ())
+    found = accuracy_steps(run, facts.evaluation, facts.classes, facts.confusions, experts)
+    assert not advised(tuple(found), "num_experts=1")
+
+
 @pytest.mark.parametrize("gain", [-0.02, -1e-5, 0.02])
 def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, gain: float) -> None:
-    run = Run(made_up_run(tmp_path / "run"))
+    run = Run(levelled(made_up_run(tmp_path / "run")))
     facts = collect(run)
     e = facts.evaluation
     assert None not in (facts.experts, facts.classes, facts.confusions, e)
@@ -139,26 +156,53 @@ def test_one_expert_is_advised_where_all_do_not_reach_the_best(tmp_path: Path, g
     )
 
 
-@pytest.mark.parametrize("is_compared", [True, False])
-def test_more_minutes_are_advised_where_no_fine_tuning_was_compared(
-    tmp_path: Path, is_compared: bool
-) -> None:
-    one = Trial(
-        name="a", how="3 epochs", macro=0.5, low=0.4, high=0.6, gain=None, gain_low=None, gain_high=None, seconds=1.0,
-        chosen=True, verdict="suggested",
-    )  # fmt: skip
-    found = Search(
-        4.0, 60.0, "1 ms", 10.0, 4, 60, (one,) if is_compared else (), ("why",), heads=(one,), head_images=300
-    )
+ONE = Trial(
+    name="a", how="3 epochs", macro=0.5, low=0.4, high=0.6, gain=None, gain_low=None, gain_high=None, seconds=1.0,
+    chosen=True, verdict="suggested",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", [(), ("images of 224 pixels", "comparing short fine-tunings")])
+def test_more_minutes_are_advised_where_they_were_too_few(tmp_path: Path, missing: tuple[str, ...]) -> None:
+    found = Search(4.0, 60.0, "1 ms", 10.0, 4, 60, no_time_for=missing)
     folder = made_up_run(tmp_path / "run", data=str(photographs(tmp_path / "photos")))
     RunFolder(folder).write_json(layout.SEARCH, found.contents())
-    commands = [step.command for step in collect(Run(folder)).next]
-    assert any("--minutes 16" in command for command in commands) == (not is_compared)
+    more = advised(collect(Run(folder)).next, "--minutes 16")
+    assert bool(more) == bool(missing)
+    assert all(words in step.text for step in more for words in missing)
 
 
-@pytest.mark.parametrize(("right", "is_said"), [(0.2, False), (0.9, True)])
-def test_labels_are_doubted_where_sure_answers_are_mostly_right(
-    tmp_path: Path, right: float, is_said: bool
+@pytest.mark.parametrize(("low", "high", "is_said"), [(0.9, 1.0, True), (0.0, 1.0, False)])
+def test_a_score_of_the_search_that_is_far_from_the_held_out_one_is_explained(
+    tmp_path: Path, low: float, high: float, is_said: bool
+) -> None:
+    folder = made_up_run(tmp_path / "run")
+    recipe = folder / layout.RECIPE
+    recipe.write_text(recipe.read_text("utf-8").replace("frozen = false", "frozen = true"), "utf-8")
+    assert Run(folder).recipe["model"]["frozen"]
+    middle = (low + high) / 2 if is_said else Run(folder).metrics["macro"]
+    best = ONE.model_copy(update={"macro": middle, "low": low, "high": high})
+    found = Search(4.0, 60.0, "1 ms", 10.0, 4, heads=(best, best), head_images=300)
+    RunFolder(folder).write_json(layout.SEARCH, found.contents())
+    said = [line for line in collect(Run(folder)).verdict.sentences if "cross-validation" in line]
+    assert len(said) == is_said
+    assert all("300 training images" in line and "95.0" in line for line in said)
+
+
+def test_no_command_claims_to_label_images(tmp_path: Path) -> None:
+    """What was held out of training comes from the images that it was given: nothing divides them into more."""
+    held = {"data.validation": 0.2}
+    found = steps(tmp_path / "run", images=3, split="val", data="photos", overrides=held)
+    (label,) = [step for step in found if step.text.startswith("Label more")]
+    assert label.command == ""
+    assert "20 %" in label.text
+
+
+@pytest.mark.parametrize(
+    ("right", "confidence", "is_said"), [(0.2, 0.95, False), (0.9, 0.95, True), (0.75, 0.95, False)]
+)
+def test_labels_are_doubted_by_a_good_network_that_knows_how_good_it_is(
+    tmp_path: Path, right: float, confidence: float, is_said: bool
 ) -> None:
     run = Run(made_up_run(tmp_path / "run", images=40))
     facts = collect(run)
@@ -166,7 +210,7 @@ def test_labels_are_doubted_where_sure_answers_are_mostly_right(
     assert None not in (facts.experts, facts.classes, facts.confusions, e)
     is_right = np.arange(len(e.label)) < right * len(e.label)
     label = np.where(is_right, e.target, (e.target + 1) % len(e.names))
-    sure = replace(e, label=label, confidence=np.full(len(label), 0.95))
+    sure = replace(e, label=label, confidence=np.full(len(label), confidence))
     found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
     assert any(step.place == "surest" for step in found) == is_said
 
@@ -251,6 +295,11 @@ def test_every_command_runs_from_where_the_report_is_made(
     page = (run.path / write_page(run)).read_text("utf-8")
     shown = [html.unescape(code) for code in re.findall(r"<pre><code>(.*?)</code></pre>", page)]
     commands = {step.command for step in every_step(run, made) if step.command} | set(shown)
+    log = run.path / "log.jsonl"
+    before = log.read_text("utf-8")
+    levelled(run.path)
+    commands |= {step.command for step in every_step(Run("../runs/it"), made) if step.command}
+    log.write_text(before, "utf-8")
     kinds = {tuple(word for word in shlex.split(command)[1:3] if word.isalpha()) for command in commands}
     assert kinds >= {
         ("train",),

@@ -54,12 +54,10 @@ def find(name: str) -> type["Method"]:
     known = names()
     if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"choose one of them; {FOLDERS} names folders of your own"
+        hint = f"did you mean {near[0]!r}?" if near else "choose one of these,"
+        raise InputError(
+            f"unknown method {name!r}: {hint} methods are {', '.join(known)}; {FOLDERS} names folders of your own"
         )
-        raise InputError(f"unknown method {name!r}; methods are {', '.join(known)}: {hint}")
     return _load(name)
 
 

@@ -124,6 +124,7 @@ def load_recipe(
     *,
     epochs: int | None = None,
     base: str = DEFAULT_FOR_IMAGES,
+    says_scaled: bool = True,
 ) -> tuple[Recipe, list[str]]:
     """A recipe from what the user named, and what to tell about it.
 
@@ -132,6 +133,7 @@ def load_recipe(
         overrides: "section.key" -> value.
         base: the shipped recipe for a target that is images.
         epochs: run this long instead, scaling the recipe's epoch windows and stages that `overrides` does not name.
+        says_scaled: whether the notes say what was scaled.
 
     Raises:
         InputError: an unknown recipe, section, key or method (the nearest is named), a value of the wrong type or out
@@ -142,7 +144,7 @@ def load_recipe(
     recipe = validate(sections)
     if epochs is not None:
         recipe, scaled = _scale(recipe, epochs, keep=set(given))
-        notes += scaled
+        notes += scaled if says_scaled else []
     notes += too_short(recipe.method, recipe.optim, recipe.stages())
     notes += [
         f"data.views.{name} is used by no view of {recipe.method.name}"

@@ -26,9 +26,10 @@ def switch(sections: dict[str, Any], given: Mapping[str, Any]) -> list[str]:
     if name is None or name == old.get("name", name):
         return []
     method, dropped = find(name), [key for key in old if key != "name"]
-    notes = (
-        [f"method {name}: the recipe's {len(dropped)} keys of {old['name']} do not apply"] if dropped else []
-    )
+    notes = []
+    if dropped:
+        keys = f"{counted(len(dropped), 'key')} of {old['name']} {'does' if len(dropped) == 1 else 'do'} not apply"
+        notes.append(f"method {name}: the recipe's {keys}: {', '.join(dropped)}")
     length = given.get("optim.epochs", sections.get("optim", {}).get("epochs", DEFAULTS_ARE_FOR))
     windows = _windows(method, name, length) if isinstance(length, int) and length > 0 else {}
     sections["method"] = {"name": name} | windows

@@ -28,13 +28,16 @@ from longtail.runs.run import Run
 
 SURE = 0.9
 TRUSTED = 0.5  # share of its sure answers that a network gets wrong at most where these speak against labels
+ABOVE = (
+    1 / 3
+)  # of the way from always guessing the commonest class to no error, from which on it may doubt labels
+BOAST = 0.1  # by which its mean confidence may exceed its accuracy where it may
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
 WORSE = 0.1  # share by which a training loss has to have risen over the run to say that the rate is too high
 LEARNED = 0.95  # accuracy on the training images from which on more epochs have little to learn
 PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
-COMPARABLE = 100  # training images from which on a search compares fine-tuning, where it has the time
 LONG = 15  # minutes at least that are suggested where a search had too few
 ENLARGED = 4.0  # macro points for larger images where there are fewer; an assumption that only sorts
 
@@ -58,8 +61,11 @@ class Step:
 
 def accuracy_steps(run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts) -> list[Step]:
     """The steps that hold, most points at stake first."""
+    longer = list(_longer(run))
+    has_ended = run.finished and not longer  # experts are compared at the end of a training, not on the way
     steps = (
-        *_longer(run), *_more_minutes(run), *_larger(run), *_whole_picture(run), *_fewer_experts(run, found),
+        *longer, *_more_minutes(run), *_larger(run), *_whole_picture(run),
+        *(_fewer_experts(run, found) if has_ended else ()),
         *_collect(run, e, ranked), *_review(run, e), *_merge(run, e, pairs),
     )  # fmt: skip
     return sorted(steps, key=lambda step: -step.points)
@@ -108,14 +114,11 @@ def _longer(run: Run) -> Iterator[Step]:
 
 
 def _more_minutes(run: Run) -> Iterator[Step]:
-    """Where the time of a search was too short to compare fine-tuning with classifiers on features."""
+    """Where a search had too little time for all that it would have done."""
     found, images = run.read(layout.SEARCH), images_of(run)
-    if found is None or images is None or found.trials or not found.heads or found.head_images < COMPARABLE:
+    if found is None or images is None or not found.no_time_for:
         return
-    text = (
-        f"Give it more time: in {found.minutes:g} minutes only classifiers on features were compared, and no "
-        "fine-tuning, which can learn more from the images."
-    )
+    text = f"Give it more time: {found.minutes:g} minutes were too few for {listed(found.no_time_for, 5)}."
     command = f"longtail train {images} --minutes {max(LONG, 4 * found.minutes):g}"
     yield Step(text, command, points=ENLARGED)
 
@@ -221,9 +224,10 @@ def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
 
 
 def _review(run: Run, e: Evaluation) -> Iterator[Step]:
+    """Where a network that is good and not overconfident is sure of another class; else its errors are its own."""
     surely = e.confidence >= SURE
     surely_wrong = int((~e.right & surely).sum())
-    if 0 < surely_wrong < TRUSTED * int(surely.sum()):
+    if 0 < surely_wrong < TRUSTED * int(surely.sum()) and _may_doubt(e):
         images = count(surely_wrong, "image")
         text = (
             f"Review the labels of {images} of {len(e.right):,} for which it predicts another class with "
@@ -231,6 +235,13 @@ def _review(run: Run, e: Evaluation) -> Iterator[Step]:
         )
         command = f"longtail explain {from_here(run.path)}"
         yield Step(text, command, "surest", 100 * surely_wrong / len(e.right))
+
+
+def _may_doubt(e: Evaluation) -> bool:
+    """Whether a network is so good, and its confidence so near its accuracy, that sure errors speak against labels."""
+    accuracy, guessed = float(e.right.mean()), float(e.images.max() / len(e.right))
+    is_good = accuracy >= guessed + ABOVE * (1 - guessed)
+    return is_good and float(e.confidence.mean()) - accuracy <= BOAST
 
 
 def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:

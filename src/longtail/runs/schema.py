@@ -212,6 +212,7 @@ class SearchRecord(Record):
     heads: list[Trial] = Field(default_factory=list)
     head_images: int = 0
     reasons: list[str]
+    no_time_for: list[str] = Field(default_factory=list)
     asked: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -110,10 +110,12 @@ def search(
     )
     device = start_runtime(recipe.run.device, recipe.optim.precision, threads=recipe.run.threads).device
     with display:
-        display.say(f"timing a few steps of {recipe.model.name} at {recipe.data.image_size} pixels")
+        display.say(
+            f"timing a few steps of fine-tuning {recipe.model.name} on images of {recipe.data.image_size} pixels"
+        )
         first = probe(recipe, read)
         time, started = SearchTime(budget), budget.left
-        recipe, heads, said = _heads(recipe, given, first, time, display, load, read, device)
+        recipe, heads, smaller, said = _heads(recipe, given, first, time, display, load, read, device)
         left, cuts = time.after / runs, list[str]()
         if heads is None or left >= FEWEST:
             recipe, first, cuts = affordable(recipe, first, read, given, left)
@@ -123,10 +125,17 @@ def search(
         )
     reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
     spent = round(started - budget.left, 1)
-    found = replace(found, search=replace(found.search, reasons=reasons, seconds=spent))
+    if not found.recipe.model.frozen and cuts:
+        smaller = f"images of {planned.recipe.data.image_size} pixels"
+    elif not found.recipe.model.frozen:
+        smaller = ""
+    short_of = (*([smaller] if smaller else []), *found.search.no_time_for)
+    record = replace(found.search, reasons=reasons, seconds=spent, no_time_for=short_of)
+    found = replace(found, search=record)
     kept = (f"chosen: {why}" for why in planned.reasons_of(found.recipe))
-    for line in (*found.search.lines(), *(line for line in kept if line not in network)):
-        display.say(line)
+    for line in (*found.search.lines(), *kept):
+        if line not in (*network, *said):
+            display.say(line)
     display.say(_run_line(found.recipe))
     asked = question(planned, given, budget.minutes)
     return replace(found, search=replace(found.search, asked=asked))
@@ -147,27 +156,35 @@ def _heads(
     load: Load,
     read: ReadSource,
     device: torch.device,
-) -> tuple[Recipe, Heads | None, list[str]]:
-    """The best classifiers on features, and what was cut for them; None, and why, where there are none.
+) -> tuple[Recipe, Heads | None, str, list[str]]:
+    """The best classifiers on features, which images the time was too short for, and what was said of them.
 
-    The recipe is returned with the `data.fit` that is best by such features.
+    The recipe is returned with the `data.fit` that is best by such features. What is decided is said at once.
     """
     on_features = frozen(recipe, given)
     if isinstance(on_features, str):
-        return recipe, None, [f"no {FEATURES}: {on_features}"]
+        why = f"no {FEATURES}: {on_features}"
+        display.say(why)
+        return recipe, None, "", [why]
     if "data.image_size" not in given:
         size = largest_size(recipe.model.name, short_side(read(recipe.data).train))
         ratio = (size / (recipe.data.image_size or size)) ** 2
         on_features = changed(on_features, {"data.image_size": size})
         timing = replace(timing, evaluated=ratio * timing.evaluated)
+    own = on_features.data.image_size
     on_features, compute, cuts = at_size(on_features, timing, given, SHARE * time.budget.left)
+    smaller = f"images of {own} pixels" if cuts else ""
+    for line in cuts or [f"features for the classifiers: of images of {own} pixels"]:
+        display.say(line)
     data = data_of(on_features, device, load)
     if "data.fit" not in given:
         fit, said = choose_fit(on_features, data, read, compute, COMPARED * time.left, display)
+        for line in said:
+            display.say(line)
         cuts = [*cuts, *said]
         if fit != recipe.data.fit:
             recipe, on_features = (changed(one, {"data.fit": fit}) for one in (recipe, on_features))
             data = data_of(on_features, device, load)
     heads = compare_heads(on_features, data, compute, COMPARED * time.left, display)
     time.leave_out(heads.computing)
-    return recipe, heads, cuts
+    return recipe, heads, smaller, cuts

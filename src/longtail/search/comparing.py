@@ -82,6 +82,7 @@ class Comparing:
         self.division = divide(data, recipe.data, self.seed) if heads is None else heads.division
         self.targets = data.train.targets.cpu().numpy()[self.division.held]
         self.tried: list[Tried] = []
+        self.lacks_time = False
         self.untried = [one.name for one in self.wanted]
 
     def run(self) -> str | None:
@@ -95,6 +96,7 @@ class Comparing:
         most = self.seconds / least
         fewest = 2 if self.heads is None else 1
         if most < fewest:
+            self.lacks_time = True
             trainings = "two short trainings" if fewest == 2 else "a short training"
             return (
                 f"{duration(max(0.0, self.seconds))} are left for comparisons, too few for {trainings} of "
@@ -105,6 +107,7 @@ class Comparing:
         each = self.seconds / (len(self.wanted) + 1)
         for candidate in (SUGGESTED, *self.wanted):
             if not self._try(candidate, each):
+                self.lacks_time = True
                 return "the machine became slower than in the timed steps" if candidate is SUGGESTED else None
             if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
                 self._train_longer()

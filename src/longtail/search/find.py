@@ -72,10 +72,12 @@ def find_settings(
     timing = of_data(timing, data)
     speed = f"{1000 * timing.image:.3g} ms an image on {timing.where}"
     search, why_not = None, _why_not(data, budget)
+    lacks_time = why_not is not None and len(data.train) >= SMALLEST
     if why_not is None:
         most = SEARCH * budget.left if seconds is None else seconds
         search = Comparing(recipe, data, given, timing, most, display, heads)
         why_not = search.run()
+        lacks_time = search.lacks_time
         search = search if search.tried else None
     left = budget.left / runs
     why_frozen = None if heads is None else _frozen(heads, search, why_not, timing, left, recipe.optim.epochs)
@@ -92,6 +94,7 @@ def find_settings(
     record = Search(
         budget.minutes, round(time.monotonic() - started, 1), speed, round(runs * estimate, 1), final.optim.epochs,
         0 if search is None else len(search.division.held), trials, tuple(reasons),
+        no_time_for=_no_time_for(lacks_time and search is None, search, recipe, final),
         heads=() if heads is None else heads.trials, head_images=0 if heads is None else heads.images,
     )  # fmt: skip
     return Found(final, record, timing)
@@ -133,6 +136,18 @@ def _untried(search: Comparing | None) -> list[str]:
     """What would have been tried, had there been time."""
     missing = [] if search is None else search.untried
     return [f"not tried, no time: {', '.join(missing)}"] if missing else []
+
+
+def _no_time_for(
+    nothing_compared: bool, search: Comparing | None, suggested: Recipe, final: Recipe
+) -> tuple[str, ...]:
+    """What more time would allow, in words."""
+    wanted = suggested.optim.epochs
+    return (
+        *(["comparing short fine-tunings"] if nothing_compared else []),
+        *([] if search is None else [f"trying {name}" for name in search.untried]),
+        *([f"{wanted} epochs"] if not final.model.frozen and final.optim.epochs < wanted else []),
+    )
 
 
 def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:

@@ -119,7 +119,7 @@ def at_size(
         return recipe, timing.evaluated, []
     each = {size: timing.evaluated * (size / own) ** 2 for size in sizes}
     size = next((size for size in sizes if images * each[size] <= seconds), sizes[-1])
-    said = f"features of images of {size} pixels instead of {own}, which would take too long"
+    said = f"features for the classifiers: of images of {size} pixels instead of {own}, which would take too long"
     return changed(recipe, {"data.image_size": size}), each[size], [said]
 
 

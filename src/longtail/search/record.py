@@ -60,6 +60,7 @@ class Search:
         images: training images that were held out to judge by; 0 where nothing was compared.
         trials: what was tried.
         reasons: what was chosen and why, what was cut, and why nothing was compared where that is so.
+        no_time_for: what the minutes were too few for, in words.
         heads: classifiers on features that were compared by cross-validation; gains are over the best.
         head_images: training images that these were judged by, each by classifiers that did not see it.
         asked: what the command asked for, by which a run that was interrupted is found again.
@@ -77,6 +78,7 @@ class Search:
     images: int = 0
     trials: tuple[Trial, ...] = ()
     reasons: tuple[str, ...] = ()
+    no_time_for: tuple[str, ...] = ()
     heads: tuple[Trial, ...] = ()
     head_images: int = 0
     asked: Mapping[str, Any] = field(default_factory=dict)

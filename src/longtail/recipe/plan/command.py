@@ -191,7 +191,9 @@ def _load(
     else:
         found = suggest_settings(recipe, given, epochs, read, seconds=seconds)
     settings, length = {**found.settings, **given}, epochs or found.epochs
-    recipe, notes = load_recipe(target, settings, epochs=length, base=found.base)
+    recipe, notes = load_recipe(
+        target, settings, epochs=length, base=found.base, says_scaled=epochs is not None
+    )
     return Plan(recipe if frozen else filled(recipe), tuple(notes), reasons=found.reasons)
 
 

@@ -149,21 +149,24 @@ def _validate(run: Run, e: Evaluation) -> Iterator[Step]:
 
 
 def _test(run: Run, ranked: Classes) -> Iterator[Step]:
-    if ranked.too_few or ranked.not_tested:
-        thin = (*ranked.not_tested, *ranked.too_few)
-        text = f"Label more test images: {classes(len(thin))} have fewer than {ENOUGH} ({listed(thin, 3)})."
-        yield _tested_again(run, text)
-
-
-def _tested_again(run: Run, text: str) -> Step:
-    """What evaluates a run on more images than before."""
-    place, images = from_here(run.path), images_of(run)
-    if run.split not in SPLITS:
-        return Step(f"{text} Give {YOURS}.", f"longtail evaluate {place} --data FOLDER")
-    held_out = run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0
-    if held_out:
-        return Step(text, _split_again(run, images))
-    return Step(text, f"longtail evaluate {place}")
+    """Where classes have too few images to evaluate on; the command evaluates again once there are more."""
+    thin = (*ranked.not_tested, *ranked.too_few)
+    if not thin:
+        return
+    few = (
+        f"{classes(len(thin))} {'has' if len(thin) == 1 else 'have'} fewer than {ENOUGH} ({listed(thin, 3)})"
+    )
+    place = from_here(run.path)
+    if run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0:
+        share = whole(float(run.recipe["data"]["validation"]))
+        text = f"of the images held out to evaluate on, {few}; {share} % of each class are held out, so more need more."
+        yield Step(f"Label more images: {text}", "")
+    elif run.split in SPLITS:
+        text = f"Label more {run.part} images: {few}. Add them to the split, and evaluate again."
+        yield Step(text, f"longtail evaluate {place}")
+    else:
+        text = f"Label more test images: {few}. Give {YOURS}."
+        yield Step(text, f"longtail evaluate {place} --data FOLDER")
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:

@@ -9,6 +9,7 @@ from longtail.report.facts.words import SURE, between, classes, count, hits, lis
 from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, Table, cent, span
 from longtail.report.section import Facts, Section
+from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import SCORES, Run
 
@@ -123,6 +124,7 @@ def _verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
     data = run.recipe["data"]
     said = (
         *_overall(e, rows[0]),
+        *_against_search(run, e, rows[1]),
         *_rare(e, rows[2:], int(data.get("few_below", 20)), int(data.get("many_above", 100))),
         *_outliers(e, ranked),
         *_not_ranked(e, ranked),
@@ -139,6 +141,24 @@ def _overall(e: Evaluation, row: ScoreRow) -> Iterator[str]:
         return
     guessed = of_hundred(commonest / images) if images >= _HUNDRED else f"{commonest} of {images}"
     yield f"{said}{_range(row)}. Always guessing the commonest class: {guessed}."
+
+
+def _against_search(run: Run, e: Evaluation, row: ScoreRow) -> Iterator[str]:
+    """Where classifiers on features were chosen by a score that is far from the one here: which of them to believe."""
+    found = run.read(layout.SEARCH)
+    best = next((one for one in found.heads if one.chosen), None) if found else None
+    if not (found and best and row.interval and row.value is not None and run.recipe["model"].get("frozen")):
+        return
+    (low, high), value = row.interval, row.value
+    if best.low <= value <= best.high and low <= best.macro <= high:
+        return
+    chance = "more than chance explains" if high < best.low or best.high < low else "which may be chance"
+    yield (
+        f"The search said macro {100 * best.macro:.1f} ({between((best.low, best.high))}) by cross-validation on "
+        f"{count(found.head_images, 'training image')}; here it is {100 * value:.1f} ({between(row.interval)}) on "
+        f"{count(len(e.right), f'{e.part} image')}, {chance}. Believe the value here and its interval: by the other, "
+        f"the best of {len(found.heads)} was chosen, so it is too good."
+    )
 
 
 def _named(part: str, right: int, images: int) -> str:
