@@ -121,7 +121,7 @@ def test_an_unknown_recipe(target: str, said: str) -> None:
         ),
         ("optim.zzzzzz", 2, "unknown key 'optim.zzzzzz'; keys are optim.epochs, "),
         ("qqqq.zzzz", 2, "unknown key 'qqqq.zzzz'; sections are data, model, method, optim, run"),
-        ("method.name", "icll", "unknown method 'icll': did you mean 'icl'? methods are "),
+        ("method.name", "icll", "unknown method 'icll'; did you mean 'icl'? methods are "),
         ("data.name", "digitz", "data.name = 'digitz' does not fit: "),
         ("optim.peak_lr", "fast", "optim.peak_lr = 'fast' does not fit: "),
         ("optim.peak_lr", -1, "optim.peak_lr = -1 does not fit: give more than 0 and at most 1,000,000"),

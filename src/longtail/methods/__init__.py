@@ -56,7 +56,7 @@ def find(name: str) -> type["Method"]:
         near = difflib.get_close_matches(str(name), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else "choose one of these,"
         raise InputError(
-            f"unknown method {name!r}: {hint} methods are {', '.join(known)}; {FOLDERS} names folders of your own"
+            f"unknown method {name!r}; {hint} methods are {', '.join(known)}; {FOLDERS} names folders of your own"
         )
     return _load(name)
 
