@@ -125,11 +125,7 @@ def search(
         )
     reasons = (*said, *([] if found.recipe.model.frozen else cuts), *found.search.reasons)
     spent = round(started - budget.left, 1)
-    if not found.recipe.model.frozen and cuts:
-        smaller = f"images of {planned.recipe.data.image_size} pixels"
-    elif not found.recipe.model.frozen:
-        smaller = ""
-    short_of = (*([smaller] if smaller else []), *found.search.no_time_for)
+    short_of = (*_smaller(recipe, planned.recipe, found.recipe, smaller), *found.search.no_time_for)
     record = replace(found.search, reasons=reasons, seconds=spent, no_time_for=short_of)
     found = replace(found, search=record)
     kept = (f"chosen: {why}" for why in planned.reasons_of(found.recipe))
@@ -139,6 +135,14 @@ def search(
     display.say(_run_line(found.recipe))
     asked = question(planned, given, budget.minutes)
     return replace(found, search=replace(found.search, asked=asked))
+
+
+def _smaller(tried: Recipe, suggested: Recipe, final: Recipe, features: str) -> list[str]:
+    """The images that the time was too short for, in a run on features or a fine-tuning."""
+    if final.model.frozen:
+        return [features] if features else []
+    is_cut = tried.data.image_size != suggested.data.image_size
+    return [f"images of {suggested.data.image_size} pixels"] if is_cut else []
 
 
 def _run_line(recipe: Recipe) -> str:
