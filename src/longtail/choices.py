@@ -1,9 +1,5 @@
-"""Words of a recipe that several layers know: where images come from, how they are drawn, how they become square."""
+"""Words of a recipe that several layers know: how images are drawn, how they become square, their bits, their views."""
 
-import os
-import pkgutil
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 Sampler = Literal["instance", "class_balanced", "square_root", "progressive", "reverse", "effective", "power"]
@@ -20,38 +16,3 @@ VIEWS = {
     10: "the image, its four corners, and the mirror images of all five",
 }
 """How many views can be asked for, and what they are."""
-
-
-ELSEWHERE = [folder for folder in os.environ.get("LONGTAIL_SOURCES", "").split(os.pathsep) if folder]
-"""Folders with more sources of the user's own images, from the environment variable (separated as in PATH)."""
-
-
-@cache
-def _files(kind: str, more: tuple[str, ...] = ()) -> tuple[str, ...]:
-    folders = [str(Path(__file__).with_name("data") / "sources" / kind), *more]
-    found = sorted(module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_"))
-    return tuple(found)
-
-
-def own_sources() -> tuple[str, ...]:
-    """Sources of the user's own images, by the form in which they lie.
-
-    They are the files of `longtail.data.sources.own` and of the folders that LONGTAIL_SOURCES names.
-    """
-    return _files("own", tuple(ELSEWHERE))
-
-
-def named_sources() -> tuple[str, ...]:
-    """Sets that are the same for everybody: the files of `longtail.data.sources.named`."""
-    return _files("named")
-
-
-def data_name(source: str, path: str | None) -> str:
-    """What the images are called: a named set by its name, one's own by their folder or file.
-
-    >>> data_name("cifar10", "/data"), data_name("folder", "/me/birds.v2"), data_name("table", "birds.csv")
-    ('cifar10', 'birds.v2', 'birds')
-    """
-    if path is None or source not in own_sources():
-        return source
-    return Path(path).name if source in ("folder", "packed") else Path(path).stem

@@ -86,4 +86,6 @@ def import_file(package: str, name: str, kind: str) -> ModuleType:
         return importlib.import_module(f"{package}.{name}")
     except (Exception, SystemExit) as error:  # a plug-in's own fault, whatever it is
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{kind} {name!r} cannot be imported ({reason}); correct its file") from error
+        spec = importlib.util.find_spec(f"{package}.{name}")
+        file = spec.origin if spec is not None and spec.origin else "its file"
+        raise InputError(f"{kind} {name!r} cannot be imported ({reason}); correct {file}") from error

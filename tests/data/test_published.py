@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from longtail.choices import named_sources
 from longtail.data import DataOptions, load_data, load_test
 from longtail.data.packing import pack
 from longtail.data.published import Published
 from longtail.data.source_form import Place
 from longtail.data.sources import described, find, published
+from longtail.source_names import named_sources
 from longtail.types import InputError
 from published_files import COUNTS, HELD, expect_small, write_published
 

@@ -1,40 +1,91 @@
-"""Sources in folders of one's own: none takes the place of another unseen."""
+"""Sources in folders and packages of one's own: none takes the place of another unseen, and faults are one line."""
 
 import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from longtail import plugins, source_names
 from longtail.data.sources import find, own
-from longtail.data.sources.own import checked
 from longtail.errors import InputError
+
+SOURCE = """
+from longtail.data.source_form import SourceForm
+FORM = SourceForm("nothing", None)
+"""
+Named = Callable[..., None]
+
+
+def forget() -> None:
+    for known in (source_names.own_folders, source_names.own_sources):
+        known.cache_clear()
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Named]:
+    """Lets LONGTAIL_SOURCES name folders, as if this process had begun with it."""
+    before = [*own.__path__]
+
+    def name(*folders: Path) -> None:
+        monkeypatch.setenv(source_names.VARIABLE, ":".join(map(str, folders)))
+        forget()
+
+    yield name
+    forget()
+    monkeypatch.setattr(own, "__path__", before)
+    sys.modules.pop("longtail.data.sources.own.torn", None)
 
 
 @pytest.mark.parametrize("name", ["folder", "digits"])
-def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str, named: Named) -> None:
     (tmp_path / f"{name}.py").touch()
+    named(tmp_path)
     with pytest.raises(InputError, match=f"source '{name}'"):
-        checked([str(tmp_path)])
+        source_names.own_sources()
 
 
-def test_two_folders_with_one_name_and_a_folder_that_is_missing_are_refused(tmp_path: Path) -> None:
+def test_two_folders_with_one_name_and_a_folder_that_is_missing_are_refused(
+    tmp_path: Path, named: Named
+) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "npz.py").touch()
-    assert checked([str(tmp_path / "a")]) == [str(tmp_path / "a")]
+    named(tmp_path / "a")
+    assert "npz" in source_names.own_sources()
+    named(tmp_path / "a", tmp_path / "b")
     with pytest.raises(InputError, match="'npz'"):
-        checked([str(tmp_path / "a"), str(tmp_path / "b")])
-    with pytest.raises(InputError, match="no folder"):
-        checked([str(tmp_path / "c")])
+        source_names.own_sources()
+    named(tmp_path / "c")
+    with pytest.raises(InputError, match=r"LONGTAIL_SOURCES names .*no folder"):
+        source_names.own_sources()
 
 
-@pytest.mark.parametrize(("text", "said"), [("def (", "'torn'.*SyntaxError"), ("", "FORM")])
+@pytest.mark.parametrize(("text", "said"), [("x = 1\ndef (", r"'torn'.*SyntaxError.*line 2"), ("", "FORM")])
 def test_a_source_that_cannot_be_imported_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+    tmp_path: Path, named: Named, monkeypatch: pytest.MonkeyPatch, text: str, said: str
 ) -> None:
     (tmp_path / "torn.py").write_text(text)
-    monkeypatch.setattr(own, "__path__", [*own.__path__, str(tmp_path)])
-    monkeypatch.setattr("longtail.data.sources.own_sources", lambda: ("torn",))
-    with pytest.raises(InputError, match=said):
+    named(tmp_path)
+    monkeypatch.setattr(own, "__path__", source_names.own_folders())
+    with pytest.raises(InputError, match=said) as refused:
         find("torn")
-    sys.modules.pop("longtail.data.sources.own.torn", None)
+    assert str(tmp_path / "torn.py") in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_sources_of_installed_packages_are_found(
+    tmp_path: Path, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/__init__.py").write_text(
+        "raise AssertionError('a package of sources is not imported')\n"
+    )
+    (tmp_path / "made/torn.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = EntryPoint("torn", "made", source_names.ENTRY_POINT)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
+    named()
+    monkeypatch.setattr(own, "__path__", source_names.own_folders())
+    assert find("torn").about == "nothing"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from longtail.choices import Bits, Fit, named_sources, own_sources
+from longtail.choices import Bits, Fit
 from longtail.data.policies import (
     MOST_PIXELS,
     CropFill,
@@ -25,6 +25,7 @@ from longtail.data.policies import (
     settings,
 )
 from longtail.errors import InputError
+from longtail.source_names import named_sources, own_sources
 
 MOST_IMAGES = 10**9  # of a class
 Triple = tuple[float, float, float]

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from longtail.choices import named_sources, own_sources
 from longtail.data.dataset import look_alike
 from longtail.data.grouping import grouped
 from longtail.data.listing import Listing, Source
@@ -15,6 +14,7 @@ from longtail.data.opening import Encoded
 from longtail.data.options import DataOptions, TwoLabels
 from longtail.data.source_form import Place
 from longtail.data.sources import LAST, find
+from longtail.source_names import named_sources, own_sources
 from longtail.types import InputError
 
 ReadSource = Callable[[DataOptions], Source]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from longtail.choices import data_name
 from longtail.predict import Classifier
 from longtail.recipe import Recipe
+from longtail.source_names import data_name
 from longtail.types import Fit
 
 INPUT = "image: uint8 (batch, 3, image_size, image_size), RGB from 0 to 255; normalisation is inside"

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from longtail.choices import own_sources
 from longtail.errors import InputError
 from longtail.records import decoded, parse_toml, read_bytes, short
 from longtail.runs import layout
+from longtail.source_names import own_sources
 
 SECTIONS = ("data", "model", "method", "optim", "run")
 DEFAULT_FOR_IMAGES = "icl-images"  # small ones, from random weights

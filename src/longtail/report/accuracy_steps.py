@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from longtail.choices import data_name
 from longtail.data.shapes import HARDLY
 from longtail.errors import InputError
 from longtail.methods import describe
@@ -25,6 +24,7 @@ from longtail.report.places import from_here, images_of, recipe_of
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
+from longtail.source_names import data_name
 
 SURE = 0.9
 TRUSTED = 0.5  # share of its sure answers that a network gets wrong at most where these speak against labels

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longtail.choices import data_name, own_sources
 from longtail.data.no_validation import no_validation
 from longtail.report.facts.audit import Audit, straddling
 from longtail.report.facts.words import classes, count, listed
@@ -12,6 +11,7 @@ from longtail.report.places import from_here
 from longtail.report.text import basis, trained_on_lines
 from longtail.runs import layout
 from longtail.runs.run import SPLITS, Run
+from longtail.source_names import data_name, own_sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from longtail.choices import named_sources
 from longtail.errors import InputError
 from longtail.recipe import Recipe, read_again, shipped
 from longtail.runs import layout
 from longtail.runs.run import Run
+from longtail.source_names import named_sources
 
 
 class Nearest(NamedTuple):

@@ -4,9 +4,9 @@ import os
 import shlex
 from pathlib import Path
 
-from longtail.choices import own_sources
 from longtail.runs import layout
 from longtail.runs.run import Run
+from longtail.source_names import own_sources
 
 
 def from_here(path: str | Path) -> str:

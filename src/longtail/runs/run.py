@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from longtail.choices import data_name
 from longtail.errors import InputError
 from longtail.plurals import counted
 from longtail.records import Form, check_record, decoded, parse_toml, read_bytes, read_lines, short
@@ -17,6 +16,7 @@ from longtail.runs.folder import RESTORE, RunFolder
 from longtail.runs.groups import GROUPS
 from longtail.runs.layout import RunFile
 from longtail.runs.schema import check_epochs, plain
+from longtail.source_names import data_name
 
 SPLITS = ("test", "val")
 PART_NAMES = {"test": "test", "val": "validation"}

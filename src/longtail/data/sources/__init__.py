@@ -2,16 +2,17 @@
 
 The name of a file is the name of its source (`data.name`); the file defines `FORM`, a
 `longtail.data.source_form.SourceForm`. Files whose name begins with an underscore are none. Names are known without
-importing a file, see `longtail.choices`. More sources of one's own images may live in folders that the environment
-variable LONGTAIL_SOURCES names (separated as in PATH).
+importing a file, see `longtail.source_names`. More sources of one's own images may live in folders that the environment
+variable LONGTAIL_SOURCES names (separated as in PATH), and in packages that an installed distribution names under the
+entry point `longtail.sources`.
 """
 
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from longtail.choices import named_sources, own_sources
 from longtail.errors import InputError
 from longtail.plugins import import_file
+from longtail.source_names import named_sources, own_sources
 
 if TYPE_CHECKING:
     from longtail.data.published import Published

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from longtail.choices import data_name
 from longtail.data.dataset import counted
 from longtail.data.own_output import is_own, said_among_images
 from longtail.data.source_kinds import ReadSource, read_source
@@ -17,6 +16,7 @@ from longtail.recipe.suggest import Reasons, suggest_features, suggest_settings
 from longtail.recipe.suggest.features import RECIPE as FEATURES
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
+from longtail.source_names import data_name
 from longtail.types import InputError
 
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from longtail.choices import data_name
 from longtail.recipe import Recipe, load_recipe
 from longtail.records import read_record
 from longtail.runs import layout
 from longtail.runs.folder import next_free
+from longtail.source_names import data_name
 from longtail.types import InputError
 
 RUNS = "runs"
