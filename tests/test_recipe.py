@@ -11,7 +11,9 @@ from longtail.data.policies import ViewOptions
 from longtail.method import Epochs
 from longtail.methods import available
 from longtail.recipe import Recipe, difference, load_recipe, shipped, toml_value, validate
+from longtail.runs import layout
 from longtail.types import InputError
+from run_factory import made_up_run
 
 FULL = "icl-cifar100-lt"
 
@@ -397,3 +399,17 @@ def test_a_recipe_is_frozen_and_equal_by_value() -> None:
     for part in (recipe, recipe.optim, recipe.method, recipe.data, recipe.model, recipe.run):
         with pytest.raises(ValueError, match="frozen"):
             setattr(part, next(iter(type(part).model_fields)), None)
+
+
+def test_a_run_of_a_method_that_is_not_here_names_the_folders_of_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = made_up_run(tmp_path / "run", num_classes=3, evaluated=False) / layout.RECIPE
+    file.write_text(file.read_text().replace('name = "icl"', 'name = "toy"'))
+    monkeypatch.delenv("LONGTAIL_METHODS", raising=False)
+    with pytest.raises(InputError, match=r"'toy'.*LONGTAIL_METHODS is not set.*toy\.py"):
+        load_recipe(str(file))
+    monkeypatch.setenv("LONGTAIL_METHODS", str(tmp_path))
+    with pytest.raises(InputError, match=f"LONGTAIL_METHODS is {tmp_path}"):
+        load_recipe(str(file))
+    assert load_recipe(str(file), {"method.name": "cross_entropy", "model.num_experts": 1})

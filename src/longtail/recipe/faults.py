@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -12,8 +13,9 @@ from pydantic.fields import FieldInfo
 from longtail.data import DataOptions
 from longtail.data.policies import ViewOptions
 from longtail.method import MethodOptions
-from longtail.methods import find
+from longtail.methods import FOLDERS, find, names
 from longtail.models import ModelOptions
+from longtail.plugins import named_folders
 from longtail.recipe.options import OptimOptions, RunOptions
 from longtail.recipe.reading import DEFAULT_FOR_IMAGES, SECTIONS
 from longtail.records import short
@@ -21,6 +23,27 @@ from longtail.runs import layout
 from longtail.types import InputError
 
 BOUNDS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+
+
+def check_method_of_run(sections: Mapping[str, Any], file: Path) -> None:
+    """Refuse a run's own recipe whose method is not here: no other one can take its place.
+
+    Args:
+        sections: of the recipe.
+        file: where the recipe was read; one that does not lie in a run folder is none of a run.
+
+    Raises:
+        InputError: see above.
+    """
+    name = sections.get("method", {}).get("name")
+    if not isinstance(name, str) or name in names() or not (file.parent / layout.ENVIRONMENT).is_file():
+        return
+    folders = os.pathsep.join(named_folders(FOLDERS))
+    state = f"is {folders}" if folders else "is not set"
+    raise InputError(
+        f"{file.parent} was trained with the method {name!r}, which is not here; {FOLDERS} {state}: let it name the "
+        f"folder with {name}.py"
+    )
 
 
 def no_such(target: str, recipes: list[str]) -> str:

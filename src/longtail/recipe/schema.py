@@ -16,7 +16,7 @@ from longtail.methods import find
 from longtail.models import ModelOptions
 from longtail.models.options import CHECKED
 from longtail.recipe.backbone import check_frozen
-from longtail.recipe.faults import explain, nearest, no_such
+from longtail.recipe.faults import check_method_of_run, explain, nearest, no_such
 from longtail.recipe.lengths import too_short
 from longtail.recipe.options import OptimOptions, RunOptions
 from longtail.recipe.reading import (
@@ -141,6 +141,7 @@ def load_recipe(
     """
     sections, given = _read(target, base), overrides or {}
     notes = _apply(sections, given)
+    check_method_of_run(sections, Path(target))
     recipe = validate(sections)
     if epochs is not None:
         recipe, scaled = _scale(recipe, epochs, keep=set(given))
