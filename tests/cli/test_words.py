@@ -106,6 +106,20 @@ def test_doctor(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "variable"), [("sources", "LONGTAIL_SOURCES"), ("sections", "LONGTAIL_SECTIONS")]
+)
+def test_doctor_names_what_is_broken_of_ones_own(kind: str, variable: str, tmp_path: Path) -> None:
+    (tmp_path / "torn.py").write_text("def (")
+    program = f"from longtail.cli.listing import _plugins; print(dict(_plugins())['{kind}'])"
+    env = os.environ | {variable: str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env
+    )
+    assert f"folders: {tmp_path}; BROKEN: " in result.stdout
+    assert str(tmp_path / "torn.py") in result.stdout
+
+
+@pytest.mark.parametrize(
     ("error", "said"),
     [
         (MemoryError(), "out of memory"),

@@ -51,8 +51,9 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
 
     yield made
     forget()
-    if sys.modules.pop(f"{sections.__name__}.mine", None) is not None:
-        del sections.mine
+    for name in ("mine", "other"):
+        if sys.modules.pop(f"{sections.__name__}.{name}", None) is not None:
+            delattr(sections, name)
 
 
 def test_one_file_is_in_the_terminal_and_on_the_page(own: Files, tmp_path: Path) -> None:
@@ -114,8 +115,55 @@ def test_facts_that_no_section_has_are_an_error_that_names_them(tmp_path: Path) 
         _ = facts.verdicts
 
 
-def test_a_fault_of_a_section_of_ones_own_names_its_file(own: Files, tmp_path: Path) -> None:
-    folder = own(mine=SECTION.format(rank=15).replace('{"epochs": len(facts.run.log)}', '{}["lost"]'))
+COMPUTE, TERMINAL = '{"epochs": len(facts.run.log)}', '{"My own": '
+TEMPLATE = 'template="<p>{{ content.epochs }} of my epochs</p>"'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (COMPUTE, '{}["lost"]', "KeyError: 'lost'"),
+        (TERMINAL, "{1: ", "TypeError"),
+        ('"My own": [', '"My own": [None, ', "TypeError"),
+        (TEMPLATE, 'template="{{ content.lost }}"', "UndefinedError"),
+        (TEMPLATE, 'template="{% if %}"', "TemplateSyntaxError"),
+        (TEMPLATE, f"{TEMPLATE}, page=lambda *_: 'text'", "TypeError"),
+        (TEMPLATE, f"{TEMPLATE}, page=lambda *_: 1 / 0", "ZeroDivisionError"),
+        ("rank=15", "rank='first'", "rank"),
+    ],
+    ids=["compute", "title", "line", "undefined", "template", "no part", "page", "rank"],
+)
+def test_a_fault_of_a_section_of_ones_own_names_its_file(
+    own: Files, tmp_path: Path, right: str, wrong: str, said: str
+) -> None:
+    text = SECTION.format(rank=15)
+    assert right in text
+    folder = own(mine=text.replace(right, wrong))
     run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False, epochs=3))
-    with pytest.raises(InputError, match=f"'mine' .*KeyError: 'lost'.*{folder.name}"):
+
+    def report() -> None:
+        report_lines(run)
+        write_page(run, images="none")
+
+    with pytest.raises(InputError, match=said) as refused:
+        report()
+    assert "'mine'" in str(refused.value)
+    assert str(folder / "mine.py") in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_sections_that_need_each_other_are_named(own: Files, tmp_path: Path) -> None:
+    other = {"mine": "other", "other": "mine"}
+    own(**{name: SECTION.format(rank=15).replace(COMPUTE, f"facts.{of}") for name, of in other.items()})
+    run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False, epochs=3))
+    with pytest.raises(InputError, match="mine -> other -> mine"):
+        collect(run)
+
+
+def test_an_attribute_error_within_facts_is_not_taken_for_a_missing_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False))
+    monkeypatch.setattr("longtail.report.section.read_evaluation", lambda run: run.no_such_thing)
+    with pytest.raises(AttributeError, match="no_such_thing"):
         collect(run)

@@ -1,9 +1,8 @@
 """Commands that list what there is, and `doctor`, which looks at the machine."""
 
-import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
@@ -114,7 +113,7 @@ def doctor() -> None:
         ("device", f"{found['device']} ({found['device_name']}), {cores}"),
         ("precision", _precisions(found["device"])),
         ("data", f"digits (in scikit-learn {metadata.version('scikit-learn')}), {_downloaded()}"),
-        ("plug-ins", _plugins()),
+        *_plugins(),
         ("disk", _disk()),
     ])  # fmt: skip
 
@@ -135,22 +134,39 @@ def _downloaded() -> str:
     return ", ".join(f"{name} ({here[(cache / folder).is_dir()]})" for name, folder in FOLDERS.items())
 
 
-def _plugins() -> str:
-    from longtail.errors import InputError
-    from longtail.methods import find, names
+def _plugins() -> Iterator[tuple[str, str]]:
+    """What is found by being there, in the package and in folders of one's own."""
+    from longtail import methods, source_names
+    from longtail.data import sources
+    from longtail.report import discovery
 
-    folders = [folder for folder in os.environ.get("LONGTAIL_METHODS", "").split(os.pathsep) if folder]
-    lost = [folder for folder in folders if not Path(folder).is_dir()]
-    listed = ", ".join(folders) if folders else "none; LONGTAIL_METHODS may name folders of further methods"
-    said = [f"{len(names())} methods", f"folders: {listed}"]
-    if lost:
-        said.append(f"MISSING: {', '.join(lost)}")
-    for name in names():
+    def own_sources() -> tuple[str, ...]:
+        return (*source_names.named_sources(), *source_names.own_sources())
+
+    yield "methods", _found("methods", methods.FOLDERS, methods.names, methods.find)
+    yield "sources", _found("sources of images", source_names.VARIABLE, own_sources, sources.find)
+    yield "sections", _found("sections of the report", discovery.VARIABLE, discovery.names, discovery.find)
+
+
+def _found(
+    kind: str, variable: str, names: Callable[[], Iterable[str]], find: Callable[[str], object]
+) -> str:
+    from longtail.errors import InputError
+    from longtail.plugins import named_folders
+
+    folders = named_folders(variable)
+    listed = ", ".join(folders) if folders else f"none; {variable} may name folders of further {kind}"
+    known, broken = list[str](), list[str]()
+    try:
+        known.extend(names())
+    except InputError as error:
+        broken.append(f"BROKEN: {error}")
+    for name in known:
         try:
             find(name)
         except InputError as error:
-            said.append(f"BROKEN: {error}")
-    return "; ".join(said)
+            broken.append(f"BROKEN: {error}")
+    return "; ".join([*([f"{len(known)} {kind}"] if known else []), f"folders: {listed}", *broken])
 
 
 def _disk() -> str:

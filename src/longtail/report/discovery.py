@@ -1,14 +1,14 @@
 """The sections of the report, found in `sections/` and in folders and packages of one's own, and what they state."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import cache, wraps
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from longtail.errors import InputError
 from longtail.plugins import existing, file_names, import_file, named_folders, package_folders
 from longtail.report import sections as package
+from longtail.report.own_section import guarded
 from longtail.report.section import Facts, Section
 from longtail.runs.run import Run
 
@@ -25,7 +25,7 @@ def sections() -> Mapping[str, Section[Any]]:
     Raises:
         InputError: a folder is missing, a name is taken, or a file defines no section.
     """
-    found = {name: _load(name) for name in names()}
+    found = {name: find(name) for name in names()}
     return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
 
 
@@ -67,34 +67,15 @@ def _search() -> None:
     package.__path__.extend([*folders, *package_folders(ENTRY_POINT, "section")])
 
 
-def _load(name: str) -> Section[Any]:
+def find(name: str) -> Section[Any]:
+    """The section of that name, one of `names()`.
+
+    Raises:
+        InputError: its file cannot be imported, or defines no section.
+    """
     module = import_file(package.__name__, name, "section")
-    found = getattr(module, "SECTION", None)
+    found, file = getattr(module, "SECTION", None), str(module.__file__)
     if not isinstance(found, Section):
-        raise InputError(
-            f"{module.__file__} defines no SECTION, which is a longtail.report.section.Section; add it"
-        )
-    if Path(str(module.__file__)).parent == Path(str(package.__file__)).parent:
-        return found
-    guarded: dict[str, Any] = {
-        field: None if call is None else _guarded(call, name, str(module.__file__))
-        for field in ("compute", "terminal", "page")
-        for call in [getattr(found, field)]
-    }
-    return replace(found, **guarded)
-
-
-def _guarded(call: Callable[..., Any], name: str, file: str) -> Callable[..., Any]:
-    """A function of a section of one's own, whose faults name its file."""
-
-    @wraps(call)
-    def run(*given: Any) -> Any:
-        try:
-            return call(*given)
-        except InputError:
-            raise
-        except Exception as error:  # whatever it is
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InputError(f"section {name!r} of the report failed ({reason}); correct {file}") from error
-
-    return run
+        raise InputError(f"{file} defines no SECTION, which is a longtail.report.section.Section; add it")
+    own = Path(file).parent != Path(str(package.__file__)).parent
+    return guarded(found, name, file) if own else found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from longtail.errors import InputError
 from longtail.report.facts.evaluation import Evaluation, read_evaluation
 from longtail.report.head import Head, head
 from longtail.report.parts import Images, Part
@@ -22,6 +23,7 @@ class Facts:
 
     def __init__(self, run: Run, sections: Mapping[str, "Section[Any]"]) -> None:
         self.run, self._sections = run, sections
+        self._computing: list[str] = []
 
     @cached_property
     def evaluation(self) -> Evaluation | None:
@@ -39,7 +41,14 @@ class Facts:
             return type(self).__dict__[name].func(self)
         if name not in known:
             raise AttributeError(f"no section of the report is called {name!r}; they are {', '.join(known)}")
-        found = known[name].compute(self)
+        if name in self._computing:
+            circle = " -> ".join([*self._computing[self._computing.index(name) :], name])
+            raise InputError(f"sections of the report need each other's facts: {circle}; let one do without")
+        self._computing.append(name)
+        try:
+            found = known[name].compute(self)
+        finally:
+            self._computing.pop()
         setattr(self, name, found)
         return found
 
@@ -57,6 +66,7 @@ class Section(Generic[T]):
         template: Jinja, which has `content` and the macros of `page/macros.html.jinja`; empty: not on the page.
         page: the `content` of the template, for which images are shown; where it is left out, the facts themselves.
             None: not on the page of this run.
+        file: where it lies, for one of one's own; what finds it sets it.
     """
 
     rank: int
@@ -66,3 +76,4 @@ class Section(Generic[T]):
     terminal: Callable[[T, Facts], Mapping[str, Sequence[str]]] | None = None
     template: str = ""
     page: Callable[[T, Facts, Images], Part | None] | None = None
+    file: str = ""

@@ -9,11 +9,21 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import (
+    ChoiceLoader,
+    DictLoader,
+    Environment,
+    PackageLoader,
+    StrictUndefined,
+    Template,
+    pass_context,
+)
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from longtail.printable import printable
 from longtail.report.discovery import sections
+from longtail.report.own_section import faults_named
 from longtail.report.parts import Part
 
 LONGEST = 24  # letters of a word that is kept whole; as in script.js
@@ -32,6 +42,7 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
     return _template().render(
         head=head,
         parts=parts,
+        filled=_filled,
         data=as_data(data),
         style=_asset("style.css"),
         script=script,
@@ -40,9 +51,17 @@ def render(head: Any, parts: Sequence[Part], data: Any, version: str) -> str:
     )
 
 
+@pass_context
+def _filled(context: Context, name: str, content: Any) -> Markup:
+    """A section's template, filled; it knows what the page's own does."""
+    with faults_named(name, sections()[name].file):
+        template = context.environment.get_template(f"sections/{name}")
+        return Markup(template.render({**context.get_all(), "content": content}))
+
+
 @cache
 def _template() -> Template:
-    """The page's; it and those that it includes are compiled once."""
+    """The page's; it and those of the sections are compiled once."""
     own = {f"sections/{name}": section.template for name, section in sections().items()}
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("longtail.report.page", "."), DictLoader(own)]),
