@@ -195,7 +195,7 @@ def test_no_command_claims_to_label_images(tmp_path: Path) -> None:
     found = steps(tmp_path / "run", images=3, split="val", data="photos", overrides=held)
     (label,) = [step for step in found if step.text.startswith("Label more")]
     assert label.command == ""
-    assert "20 %" in label.text
+    assert {"20", "50"} <= set(re.findall(r"\d+", label.text))  # to have 10 of a class held out
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,14 @@ def test_labels_are_doubted_by_a_good_network_that_knows_how_good_it_is(
     sure = replace(e, label=label, confidence=np.full(len(label), confidence))
     found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
     assert any(step.place == "surest" for step in found) == is_said
+
+
+@pytest.mark.parametrize(("rate", "is_said"), [(0.45, False), (0.75, True)])
+def test_confusions_speak_against_labels_where_the_network_is_good(
+    tmp_path: Path, rate: float, is_said: bool
+) -> None:
+    found = steps(tmp_path / "run", num_classes=2, images=200, rates=[rate, rate])
+    assert any("confused with each other" in step.text for step in found) == is_said
 
 
 def test_steps_are_ranked_by_the_points_at_stake(tmp_path: Path) -> None:

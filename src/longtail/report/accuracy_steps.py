@@ -227,7 +227,8 @@ def _review(run: Run, e: Evaluation) -> Iterator[Step]:
     """Where a network that is good and not overconfident is sure of another class; else its errors are its own."""
     surely = e.confidence >= SURE
     surely_wrong = int((~e.right & surely).sum())
-    if 0 < surely_wrong < TRUSTED * int(surely.sum()) and _may_doubt(e):
+    is_modest = float(e.confidence.mean() - e.right.mean()) <= BOAST
+    if 0 < surely_wrong < TRUSTED * int(surely.sum()) and is_modest and _is_good(e):
         images = count(surely_wrong, "image")
         text = (
             f"Review the labels of {images} of {len(e.right):,} for which it predicts another class with "
@@ -237,18 +238,18 @@ def _review(run: Run, e: Evaluation) -> Iterator[Step]:
         yield Step(text, command, "surest", 100 * surely_wrong / len(e.right))
 
 
-def _may_doubt(e: Evaluation) -> bool:
-    """Whether a network is so good, and its confidence so near its accuracy, that sure errors speak against labels."""
-    accuracy, guessed = float(e.right.mean()), float(e.images.max() / len(e.right))
-    is_good = accuracy >= guessed + ABOVE * (1 - guessed)
-    return is_good and float(e.confidence.mean()) - accuracy <= BOAST
+def _is_good(e: Evaluation) -> bool:
+    """Whether a network is so much better than guessing that its errors can speak against labels."""
+    guessed = float(e.images.max() / len(e.right))
+    return float(e.right.mean()) >= guessed + ABOVE * (1 - guessed)
 
 
 def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
+    """Where a network that is good confuses two classes with each other; one that is not confuses many."""
     mixed = [
         pair for pair in pairs.pairs if pair.both_ways and pair.share is not None and pair.share >= CONFUSED
     ]
-    if not mixed:
+    if not mixed or not _is_good(e):
         return
     pair, images = mixed[0], dict(zip(e.names, e.images, strict=True))
     lost = pair.count / images[pair.name] + pair.reverse / max(1, images[pair.label])

@@ -1,5 +1,6 @@
 """What next? First what makes the scores untrue, then what would raise them, then what makes answers trustworthy."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -153,14 +154,13 @@ def _test(run: Run, ranked: Classes) -> Iterator[Step]:
     thin = (*ranked.not_tested, *ranked.too_few)
     if not thin:
         return
-    few = (
-        f"{classes(len(thin))} {'has' if len(thin) == 1 else 'have'} fewer than {ENOUGH} ({listed(thin, 3)})"
-    )
-    place = from_here(run.path)
-    if run.split == "val" and float(run.recipe["data"].get("validation", 0)) > 0:
-        share = whole(float(run.recipe["data"]["validation"]))
-        text = f"of the images held out to evaluate on, {few}; {share} % of each class are held out, so more need more."
-        yield Step(f"Label more images: {text}", "")
+    have = f"{classes(len(thin))} {'has' if len(thin) == 1 else 'have'} fewer than {ENOUGH}"
+    few, place = f"{have} ({listed(thin, 3)})", from_here(run.path)
+    share = float(run.recipe["data"].get("validation", 0))
+    if run.split == "val" and share > 0:
+        needed = f"{whole(share)} % of each are, so {ENOUGH} need about {math.ceil(ENOUGH / share):,} labelled images"
+        held = f"{have} held out to evaluate on ({listed(thin, 3)})"
+        yield Step(f"Label more images: {held}; {needed}.", "")
     elif run.split in SPLITS:
         text = f"Label more {run.part} images: {few}. Add them to the split, and evaluate again."
         yield Step(text, f"longtail evaluate {place}")
