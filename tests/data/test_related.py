@@ -1,6 +1,7 @@
 """Images that are not independent stay in one split: look-alikes, bursts, frames of a video."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,6 +148,18 @@ def test_the_check_counts_what_training_would_hold_out(twins):
     audit = check(twins)
     assert set(audit.held_out.values()) == {6}
     assert any("72 images look alike, in 24 sets" in line for line in audit.remarks)
+
+
+def test_copies_count_once_among_what_looks_alike(twins, tmp_path):
+    for number in range(12):
+        content = (twins / "fox" / f"{number}.png").read_bytes()
+        (twins / "fox" / f"copy {number}.png").write_bytes(content)
+    found = divide(twins, tmp_path, test=0.25)
+    assert any("72 images look alike, in 24 sets" in line for line in found.said)
+    where = dict(zip((Path(path).name for path in found.paths[:48]), found.parts[:48], strict=True))
+    for number in range(12):
+        names = (f"{number}.png", f"copy {number}.png", f"small {number}.png", f"poor {number}.jpg")
+        assert len({where[name] for name in names}) == 1
 
 
 @pytest.mark.parametrize("kept", [True, False])

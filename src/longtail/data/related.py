@@ -23,7 +23,7 @@ class Related(NamedTuple):
 
     Attributes:
         groups: N names, equal for images that stay in one split; None: each is by itself.
-        look_alikes: rows of each set of images that look alike and are kept together.
+        look_alikes: rows of each set of images that look alike and are kept together, the first of copies alone.
         bursts: rows of each burst.
         too_large: rows of the sets of look-alikes that would have made too large a group.
         one_time: rows of the sets that would be bursts, had their camera a clock that was set.
@@ -99,13 +99,20 @@ def find_related(
     for rows in bursts:
         union.join(rows)
     same = np.arange(len(names)) if contents is None else np.unique(contents, return_inverse=True)[1]
-    near = [rows for rows in alike(prints.hashes, prints.thumbs) if len(np.unique(same[rows])) > 1]
+    sets = (_different(rows, same) for rows in alike(prints.hashes, prints.thumbs))
+    near = [rows for rows in sets if len(rows) > 1]
     kept = [union.join_small(rows) for rows in near]
     joined = [str(label) for label in union.labels.tolist()] if bursts or any(kept) else groups
     found = [
         [rows for rows, fits in zip(near, kept, strict=True) if fits is wanted] for wanted in (True, False)
     ]
     return Related(joined, found[0], bursts, found[1], one_time)
+
+
+def _different(rows: Sequence[int], same: NDArray[np.int64]) -> list[int]:
+    """The first of each set of copies among some rows; the others are with it anyway."""
+    first = np.unique(same[list(rows)], return_index=True)[1]
+    return [rows[at] for at in sorted(first.tolist())]
 
 
 class _Union:
