@@ -7,7 +7,7 @@ All sides begin with the same ImageNet weights (package efficientnet-lite0-pytor
 are scored on the same test images by the same code, and compute with the same number of threads. They take turns:
 longtail begins, and the others get the CPU seconds that it took; odd seeds go the other way round. CPU seconds are
 those of a whole process and its children, from start to the last test image. Each set has a result file, which is
-written after every run; a run that it holds is not repeated, so that a stopped measurement goes on. `--again` begins
+written after every run; a run that it holds is not repeated, so that a stopped measurement is resumed. `--again` begins
 afresh. fastai is installed into an environment beside the sets (--work), never into this one.
 """
 
@@ -203,7 +203,7 @@ def main():
     parser.add_argument(
         "--small", action="store_true", help="small forms of the sets; figures for a first look"
     )
-    parser.add_argument("--again", action="store_true", help="do not go on with a result file, begin afresh")
+    parser.add_argument("--again", action="store_true", help="do not resume a result file, begin afresh")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "first-folder")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="where result files go")
     args = parser.parse_args()

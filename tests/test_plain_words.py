@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = re.compile(
     r"(?<!platform\.)(?<!pre)\bprocessors?\b(?!_|\()|\bclass mix(?:es)?\b|person's look|\banew\b|\brightly\b"
-    r"|\bmend(?:s|ed)?\b|\bon_first\b|longtail\.whole\b|\btold\b|\blog_ratio\b",
+    r"|\bmend(?:s|ed)?\b|\bon_first\b|longtail\.whole\b|\btold\b|\blog_ratio\b|\bgo(?:es)?_on\b"
+    r"|\bcontinue (?:it|them|its run|the runs?|with:)|\bgo(?:ing|es)? on (?:with|after) (?:--resume|\{)|run continues",
     re.IGNORECASE,
 )
 STEMS = (
@@ -20,6 +21,12 @@ STEMS = (
     "on_first",
     "longtail.whole",
     "told",
+    "go_on",
+    "goes_on",
+    "continue",
+    "go on ",
+    "going on",
+    "goes on",
 )
 TOLD = re.compile(r"\btold\b|_told\b|\btold_")
 
@@ -62,9 +69,19 @@ def test_a_word_of_the_dialect_is_noticed() -> None:
         "it is told",
         "named rightly",
         "log_ratio = None",
+        "plan.goes_on",
+        "continue it with --resume",
+        "going on after {rows} images",
+        "the run continues after its last epoch",
     ):
         assert LEFT_OUT.search(line), line
-    for line in ("preprocessor_config.json", "platform.processor()", "amend the file", "recommended"):
+    for line in (
+        "preprocessor_config.json",
+        "platform.processor()",
+        "amend the file",
+        "recommended",
+        "training goes on",
+    ):
         assert not LEFT_OUT.search(line), line
 
 

@@ -64,7 +64,7 @@ def train(
         seed: `run.seed` instead of the recipe's.
         out: run folder, new or empty; default `runs/<data>-<method>-<model>`, numbered when that exists.
         set: further keys of the recipe, "section.key" -> value.
-        resume: continue the run in `target` or `out`, or the newest default-named run of an equal recipe;
+        resume: resume the run in `target` or `out`, or the newest default-named run of an equal recipe;
             where there is none yet, start it.
         strict: refuse unreadable images and whatever else would be skipped and reported (`data.strict`).
         quiet: show nothing.
@@ -74,7 +74,7 @@ def train(
 
     Raises:
         InputError: something given cannot be used; unless an epoch was finished, nothing is left behind.
-        KeyboardInterrupt: stopped by the user; the message says how to continue.
+        KeyboardInterrupt: stopped by the user; the message says how to resume.
     """
     epochs, seed = checked_epochs(epochs), whole_number("seed", seed)
     minutes = checked_minutes(minutes, epochs)
@@ -101,7 +101,7 @@ def train(
     with _tidied(settled.place, settled.made if processes.is_first else ()):
         if found is None or budget is None:
             fit(
-                settled.recipe, str(settled.place), resume=settled.goes_on, notes=settled.notes, display=display,
+                settled.recipe, str(settled.place), resume=settled.resumes, notes=settled.notes, display=display,
                 load=load,
             )  # fmt: skip
         else:
@@ -137,7 +137,7 @@ def train_seeds(
         out: folder of the run folders `seed-0`, `seed-1`, ... and of summary.json, new or empty; default
             `runs/<data>-<method>-<model>-seeds`, numbered when that exists.
         set: further keys of the recipe.
-        resume: continue the runs of `target` or `out`; those that have not begun begin.
+        resume: resume the runs of `target` or `out`; those that have not begun begin.
         strict: refuse what would be skipped and reported.
         quiet: show nothing.
 
@@ -146,7 +146,7 @@ def train_seeds(
 
     Raises:
         InputError: something given cannot be used.
-        KeyboardInterrupt: stopped by the user; the message says how to continue.
+        KeyboardInterrupt: stopped by the user; the message says how to resume.
     """
     if join_processes().count > 1:
         raise InputError(
@@ -209,13 +209,13 @@ def _search_once(
 ) -> Found:
     """Settings for the runs of several seeds."""
     if resume:
-        raise InputError("runs of several seeds go on by their folder: longtail train DIR --resume")
+        raise InputError("runs of several seeds are resumed by their folder: longtail train DIR --resume")
     with _nothing_written():
         return search(planned, given, budget, None, display, load, read, runs=runs)
 
 
 def _clear_seeds(error: BaseException, runs: SeedRuns, made: Sequence[Path], *, is_new: bool) -> NoReturn:
-    """Leave nothing behind of runs that have not begun, and say how those that have are continued."""
+    """Leave nothing behind of runs that have not begun, and say how those that have are resumed."""
     stopped = isinstance(error, KeyboardInterrupt)
     if is_new and not (runs.begun if stopped else runs.worth_keeping):
         runs.clear()
@@ -224,7 +224,7 @@ def _clear_seeds(error: BaseException, runs: SeedRuns, made: Sequence[Path], *, 
             raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
     if stopped:
         again = f"longtail train {shlex.quote(str(runs.path))} --resume"
-        raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
+        raise KeyboardInterrupt(f"interrupted; resume with: {again}") from None
     raise error
 
 
@@ -270,7 +270,7 @@ def _tidied(folder: Path, made: Sequence[Path]) -> Iterator[None]:
         _remove_empty(made)
         if (folder / layout.RECIPE).is_file():
             again = f"longtail train {shlex.quote(str(folder))} --resume"
-            raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
+            raise KeyboardInterrupt(f"interrupted; resume with: {again}") from None
         raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
     except InputError:
         _remove_empty(made)

@@ -99,7 +99,7 @@ def test_a_study_with_a_failed_and_a_killed_cell(run: Run, study: str, refused: 
 
     code, out, err = run("bench", study)
     assert code == 1
-    assert "killed, seed 0 goes on\n" in err
+    assert "killed, seed 0 resumed\n" in err
     assert "after epoch 1 of 2" in err
     assert "ce, seed 0 begins" not in err
     assert result.read_bytes() == before
@@ -167,7 +167,7 @@ def test_cells_that_others_hold_are_waited_for_and_the_rest_is_done(study: str) 
 
 
 @pytest.mark.usefixtures("default_signals")
-def test_an_interruption_reaches_all_processes_and_the_same_command_goes_on(run: Run, study: str) -> None:
+def test_an_interruption_reaches_all_processes_and_the_same_command_resumes(run: Run, study: str) -> None:
     words = ["bench", study, "--only", "ce", "--seeds", "0,1", "--set", "optim.epochs=40"]
     logs = [Path(f"runs/three/ce/seed-{seed}/log.jsonl") for seed in (0, 1)]
 
@@ -182,14 +182,14 @@ def test_an_interruption_reaches_all_processes_and_the_same_command_goes_on(run:
     code, out, err = run(*words, "--workers", "2")
     thread.join()
     assert (code, out) == (130, "")
-    assert err.splitlines()[-1] == "interrupted; the same command goes on"
+    assert err.splitlines()[-1] == "interrupted; the same command resumes"
     assert not multiprocessing.active_children()
     states = [json.loads(log.with_name("status.json").read_text()) for log in logs]
     assert [state["status"] for state in states] == ["interrupted", "interrupted"]
     assert all(1 <= state["epoch"] < 40 for state in states)
     code, out, err = run(*words, "--minutes", "0.00001")
     assert (code, out) == (3, "")
-    assert "out of time, 2 not finished: ce, seed 0, ce, seed 1; the same command goes on" in err
+    assert "out of time, 2 not finished: ce, seed 0, ce, seed 1; the same command resumes" in err
     assert not list(Path("runs/three").rglob("*.lock"))
     assert not Path("runs/three/results").exists()
 

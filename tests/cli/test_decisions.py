@@ -236,10 +236,10 @@ def test_predictions_go_on_where_they_were_interrupted(
     monkeypatch.setattr(predict_classifier, "infer", stopping)
     code, _, err = run(*words)
     assert code == 130
-    assert f"interrupted with 23 predictions in {out}.partial; continue with: longtail predict" in err
+    assert f"interrupted with 23 predictions in {out}.partial; resume with: longtail predict" in err
     assert err.rstrip().endswith("--top-k 2 --resume")
     assert not out.exists()
-    assert "go on with --resume" in refused(*words)
+    assert "resume it with --resume" in refused(*words)
     for more, changed in (
         (("--abstain-below", "0.5"), "abstain_below"), (("--prior", "train"), "prior"), ((few,), "sources"),
     ):  # fmt: skip
@@ -253,7 +253,7 @@ def test_predictions_go_on_where_they_were_interrupted(
     monkeypatch.setattr(predict_classifier, "infer", counting)
     code, _, err = run(*words, "--resume")
     assert code == 1
-    assert "going on after 24 images" in err  # the broken one among them
+    assert "resuming after 24 images" in err  # the broken one among them
     assert sum(computed) == 82 - 23
     read = pd.read_csv if suffix == "csv" else pd.read_parquet
     options = {"encoding_errors": "backslashreplace"} if suffix == "csv" else {}

@@ -29,9 +29,9 @@ def test_several_seeds_end_in_one_table(
     assert rows[-2][2] == f"{100 * mean:.1f}"
     assert "is finished" in run("train", "icl-digits", *SMALL, "--seeds", "5,1", "--resume")[2]
     assert run("train", folder, "--resume", "--quiet")[:2] == (0, f"{folder}\n")
-    assert "continue them with --resume alone" in refused("train", folder, "--resume", "--seeds", "2")
+    assert "resume them with --resume alone" in refused("train", folder, "--resume", "--seeds", "2")
     other = ("--seeds", "5,1,2", "--out", folder, "--resume")
-    assert "holds runs of seeds 5, 1; continue just those" in refused("train", "icl-digits", *SMALL, *other)
+    assert "holds runs of seeds 5, 1; resume just those" in refused("train", "icl-digits", *SMALL, *other)
     assert run("train", "icl-digits", *SMALL, "--seeds", "2", "--quiet")[1] == f"{folder}-2\n"
     assert run("compare", *sorted(folder.glob("seed-*")))[0] == 0
 

@@ -215,7 +215,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
         patch.setattr(os, "fsync", full)
         message = refused("train", "icl-digits", *SMALL, "--out", "out")
     assert "No space left on device" in message
-    if failing == "weights":  # written after the state, so the epoch is finished and can be continued
+    if failing == "weights":  # written after the state, so the epoch is finished and can be resumed
         assert list(Path("out").rglob(".*")) == []
         assert status(Path("out")) == "failed"
         assert run("train", "out", "--resume")[0] == 0
@@ -237,7 +237,7 @@ def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
         rest = process.stderr.read()
     assert process.returncode == 130
     folder = Path("runs/digits-cross_entropy-resnet8")
-    assert f"continue with: longtail train {folder} --resume" in rest
+    assert f"resume with: longtail train {folder} --resume" in rest
     assert "Traceback" not in rest
     assert status(folder) == "interrupted"
     assert list(folder.rglob(".*")) == []
@@ -258,7 +258,7 @@ def test_a_run_stopped_before_its_first_epoch_begins_again(run: Run, monkeypatch
         ("build_job", "interrupted before the first step; nothing was written"),
         (
             "StageTraining",
-            f"interrupted; continue with: longtail train {folder} --resume",
+            f"interrupted; resume with: longtail train {folder} --resume",
         ),
     ):
         with monkeypatch.context() as patch:

@@ -221,7 +221,7 @@ def test_resuming_tries_again_what_could_not_be_read(
     shutil.copy(there, late)
     code, _, err = listed(names, "-o", out, "--resume")
     assert code == 1
-    assert "going on after 5 images" in err
+    assert "resuming after 5 images" in err
     assert "1 of 5 images could not be read" in err
     found = rows(out.read_text())
     assert [row["path"] for row in found] == names.decode().split()

@@ -157,7 +157,7 @@ def test_what_one_of_several_processes_alone_met_it_says(run: Run, monkeypatch: 
     assert run("train", "icl-digits") == (2, "", "error: cannot read image a.png\n")
     error = MemoryError()
     assert run("train", "icl-digits")[2].startswith("error: out of memory")
-    error = KeyboardInterrupt("interrupted; continue with: ...")
+    error = KeyboardInterrupt("interrupted; resume with: ...")
     assert run("train", "icl-digits") == (130, "", "")
 
 

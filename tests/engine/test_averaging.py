@@ -86,7 +86,7 @@ def test_statistics_are_plain_means_and_can_be_kept() -> None:
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+def test_a_run_that_was_stopped_is_resumed_to_the_same_bits(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tiny(**SHORT, **WORDS[name])

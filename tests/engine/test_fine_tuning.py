@@ -85,7 +85,7 @@ def test_a_network_of_timm_goes_through_a_whole_run(tmp_path: Path) -> None:
     )
 
 
-def test_a_run_that_goes_on_needs_no_first_weights(tmp_path: Path) -> None:
+def test_a_resumed_run_needs_no_first_weights(tmp_path: Path) -> None:
     file = tmp_path / "first.pt"
     import timm
 

@@ -120,7 +120,7 @@ def test_features_that_a_stop_left_are_gone_on_with(
         torch.testing.assert_close(again["model"][name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_a_stopped_run_goes_on_and_ends_the_same(
+def test_a_stopped_run_is_resumed_and_ends_the_same(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("longtail.engine.train.KEEP_EVERY", 0.0)
@@ -163,13 +163,13 @@ def test_what_needs_pixels_or_a_backbone_to_train_is_refused(changes: dict[str, 
         tiny(**PLAIN | changes)
 
 
-def test_a_run_that_goes_on_has_the_backbone_that_it_began_with(train: Train, tmp_path: Path) -> None:
+def test_a_resumed_run_has_the_backbone_that_it_began_with(train: Train, tmp_path: Path) -> None:
     weights = train("other", **PLAIN | {"run__seed": 9}) / "weights/last.safetensors"
     recipe = tiny(**PLAIN | {"model__weights": str(weights)})
-    began, goes_on = (
+    began, resumed = (
         build_job(recipe, RunFolder(tmp_path / "run"), Display(2, quiet=True), begin=begin).whole.state_dict()
         for begin in (True, False)
     )
     own = [name for name in began if not name.startswith(("heads.", "neck."))]
     assert own
-    assert all(torch.equal(began[name], goes_on[name]) for name in own)
+    assert all(torch.equal(began[name], resumed[name]) for name in own)

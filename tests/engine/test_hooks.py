@@ -52,7 +52,7 @@ def test_what_a_method_does_at_the_end_is_said(run: Path) -> None:
     assert "everything is done" in (run.parent / "said").read_text().splitlines()
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+def test_a_run_that_was_stopped_is_resumed_to_the_same_bits(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the second epoch, whose survey, draws and teacher are then made again."""

@@ -53,7 +53,9 @@ def moved(stopped: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_goes_on_with_the_same_images_and_writes_down_where_they_lie(stopped: Path, moved: Path) -> None:
+def test_it_is_resumed_with_the_same_images_and_writes_down_where_they_lie(
+    stopped: Path, moved: Path
+) -> None:
     run, recipe = moved / "run", recipe_for(moved / "photos")
     assert len(state_of(run)["records"]) == 1
     fit(recipe, str(run), resume=True, quiet=True)

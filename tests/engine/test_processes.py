@@ -201,7 +201,7 @@ def test_what_one_process_refuses_all_refuse(place: Path) -> None:
     assert not (place / "rank-0/unreadable").exists()
 
 
-def test_a_run_goes_on_with_another_number_of_processes(place: Path) -> None:
+def test_a_run_is_resumed_with_another_number_of_processes(place: Path) -> None:
     stopped = place / "rank-0/begun by two"
     assert json.loads((stopped / "status.json").read_text("utf-8"))["status"] == "interrupted"
     assert len(log_of(stopped)) == 1

@@ -39,7 +39,7 @@ def test_one_view_is_seen_again(finished: Path, train: Train) -> None:
     assert json.loads((folder / "eval/test/metrics.json").read_text("utf-8"))["reuse_features"] == 1
 
 
-def test_a_run_that_goes_on_within_the_stage_ends_the_same(
+def test_a_resumed_run_within_the_stage_ends_the_same(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = state_of(train("whole", run__reuse_features=1))

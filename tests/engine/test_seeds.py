@@ -68,7 +68,7 @@ def test_interrupted_runs_go_on_from_the_folder_alone(
     for seed in SEEDS:
         status = json.loads((parent / f"seed-{seed}" / "status.json").read_text("utf-8"))
         assert status["status"] == "interrupted"
-    with pytest.raises(InputError, match="holds runs of seeds 3, 7; continue them with --resume"):
+    with pytest.raises(InputError, match="holds runs of seeds 3, 7; resume them with --resume"):
         longtail.train_seeds(parent, quiet=True)
     runs = longtail.train_seeds(parent, resume=True, quiet=True)
     assert runs.seeds == SEEDS

@@ -31,7 +31,7 @@ def stopped(recipe: Recipe, folder: Path, steps: int) -> RunFolder:
 
 
 @pytest.mark.parametrize("epochs", [2, 3])
-def test_it_goes_on_with_what_is_finished_and_ends_after_so_many_epochs(
+def test_it_is_resumed_with_what_is_finished_and_ends_after_so_many_epochs(
     recipe: Recipe, tmp_path: Path, epochs: int
 ) -> None:
     run = stopped(recipe, tmp_path / "run", 2 * STEPS + 1)

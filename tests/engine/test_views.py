@@ -111,7 +111,7 @@ def test_views_of_files_with_and_without_boxes(two: Any, tmp_path: Path, photos:
     assert torch.equal(shown.chunk(2)[1], expected(job, (), 1, torch.stack(cut), index))
 
 
-def test_a_run_goes_on_with_its_views(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_resumed_with_its_views(two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit(tiny(**NAMED), str(tmp_path / "whole"), quiet=True)
     seen, two.shown = two.shown, []
     observe = two.observe

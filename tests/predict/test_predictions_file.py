@@ -89,7 +89,7 @@ def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: P
         PredictionsFile(out).opened(SETTINGS | {"top_k": 2}, resume=True),
     ):
         pass
-    with pytest.raises(InputError, match="go on with --resume"):
+    with pytest.raises(InputError, match="resume it with --resume"):
         write(out)
     with PredictionsFile(out).opened(SETTINGS, resume=True):
         for resume in (True, False):

@@ -1,4 +1,4 @@
-"""Predictions written from Python: the file, what becomes of its images, and going on after a stop."""
+"""Predictions written from Python: the file, what becomes of its images, and resuming after a stop."""
 
 import logging
 import re
@@ -84,7 +84,7 @@ def test_a_stopped_call_is_resumed_and_a_finished_file_left_as_it_is(
     outcome = model.predict_to(out, given, resume=True, progress=rows.append, say=said.append)
     assert outcome is not None
     assert (outcome.rows, rows) == (6, [2, 4, 6])
-    assert said[0] == f"going on after 2 images in {out}.partial"
+    assert said[0] == f"resuming after 2 images in {out}.partial"
     assert out.read_bytes() == whole.read_bytes()
     assert model.predict_to(out, given, resume=True) is None
     with pytest.raises(InputError, match="exists"):

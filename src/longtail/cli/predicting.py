@@ -39,7 +39,7 @@ def predict(
     prior: PriorOption = None,
     views: ViewsOption = 1,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the FILE of a command that was stopped.")
+        bool, typer.Option("--resume", help="Resume the FILE of a command that was stopped.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
     strict: Strict = False,
@@ -52,7 +52,7 @@ def predict(
     file = None if out in (None, "-") else PredictionsFile(Path(str(out)))
     options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
     if file is None and resume:
-        raise typer.BadParameter("--resume goes on with a file; name it with -o FILE")
+        raise typer.BadParameter("--resume resumes a file; name it with -o FILE")
     if file is not None:
         file.check_free(resume=resume, overwrite=overwrite)
     images = ImageSources(_listed(sources))

@@ -164,7 +164,7 @@ def train(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Continue the run folder TARGET, --out, or the same command's newest run."
+            "--resume", help="Resume the run folder TARGET, --out, or the same command's newest run."
         ),
     ] = False,
     no_group_copies: Annotated[

@@ -40,7 +40,7 @@ def bench(
     ] = 1,
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Stop after this long with exit status 3; the same command goes on."),
+        typer.Option(metavar="N", help="Stop after this long with exit status 3; the same command resumes."),
     ] = None,
     out: Annotated[
         str,
@@ -154,6 +154,6 @@ def _status(outcome: "Outcome") -> int:
         say(f"failed: {cells}: {reason}", err=True)
     if outcome.left:
         cells = ", ".join(map(str, outcome.left))
-        say(f"out of time, {len(outcome.left)} not finished: {cells}; the same command goes on", err=True)
+        say(f"out of time, {len(outcome.left)} not finished: {cells}; the same command resumes", err=True)
         return UNFINISHED
     return FAILED if outcome.failed else 0

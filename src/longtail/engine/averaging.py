@@ -88,7 +88,7 @@ class WeightAverage:
         return {"count": self.count, "averages": dict(zip(self.names, self.averages, strict=True))}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with a saved state.
+        """Resume from a saved state.
 
         Raises:
             KeyError: it is that of other tensors.

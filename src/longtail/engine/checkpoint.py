@@ -72,7 +72,7 @@ def save_state(folder: RunFolder, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: RunFolder, recipe: Recipe) -> dict[str, Any] | None:
-    """The state to go on from; None for a run that was stopped before its first epoch was finished.
+    """The state to resume from; None for a run that was stopped before its first epoch was finished.
 
     Raises:
         InputError: the folder is no run, is damaged, or belongs to another recipe (the difference is listed).

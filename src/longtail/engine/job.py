@@ -149,7 +149,7 @@ def build_job(
     """Data, model and method of a recipe on the machine's device; writes nothing.
 
     Args:
-        begin: start from the weights that the recipe names; a run that goes on has its own,
+        begin: start from the weights that the recipe names; a resumed run has its own,
             but for a frozen backbone.
     """
     stages = recipe.stages()
@@ -250,7 +250,7 @@ def describe_job(job: Job, epochs: int = 0, more: Mapping[str, Any] | None = Non
     """Write what is known of a run before its first step.
 
     Args:
-        epochs: how many are finished, of a run that goes on.
+        epochs: how many are finished, of a run that is resumed.
         more: further entries of env.json.
     """
     data, folder = job.data, job.folder

@@ -24,7 +24,7 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
     """Refuse other training images than those of the run; write down where they lie now, if that is elsewhere.
 
     Args:
-        job: of the run that goes on, with the images as they are found now.
+        job: of the resumed run, with the images as they are found now.
         state: see `load_state`; None before the first finished epoch.
 
     Raises:
@@ -55,7 +55,7 @@ def settle_images(job: Job, state: Mapping[str, Any] | None) -> None:
 
 
 def check_there(recipe: Recipe, folder: RunFolder) -> None:
-    """Say what to do where the images of a run that goes on are gone.
+    """Say what to do where the images of a resumed run are gone.
 
     Raises:
         InputError: see above.

@@ -101,7 +101,7 @@ def set_rate(optimizer: AcceleratedOptimizer, rate: float) -> None:
 
 
 def restore(optimizer: AcceleratedOptimizer, state: dict[str, Any]) -> None:
-    """Go on with a saved state, whose learning rate is that of a step gone by."""
+    """Resume from a saved state, whose learning rate is that of a step gone by."""
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):

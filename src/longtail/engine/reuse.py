@@ -22,7 +22,7 @@ def stored_features(job: Job, position: int, *, again: bool) -> Float[Tensor, "k
     Args:
         job: the run.
         position: which of its stages.
-        again: a run that goes on within the stage, whose running statistics have moved already.
+        again: a run that is resumed within the stage, whose running statistics have moved already.
 
     Returns:
         (K, N, M, D) on the device, of the weights' type (4 * K * N * M * D bytes in float32); None where images are

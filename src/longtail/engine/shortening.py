@@ -13,7 +13,7 @@ def finished_epochs(folder: RunFolder, recipe: Recipe) -> int:
 
 
 def shorten(folder: RunFolder, recipe: Recipe, epochs: int) -> Recipe:
-    """Give a stopped run fewer epochs, so that it goes on with a schedule of that length; returns its recipe.
+    """Give a stopped run fewer epochs, so that it is resumed with a schedule of that length; returns its recipe.
 
     What is finished stays as it was trained; the windows of the recipe and the learning rate of the epochs that follow
     are those of the shorter run.

@@ -63,7 +63,7 @@ class StageTraining:
     Args:
         job: the run; its network is put into the stage's mode.
         position: which of its stages.
-        state: of the run, where it goes on within the stage.
+        state: of the run, where it is resumed within the stage.
     """
 
     def __init__(self, job: Job, position: int, state: dict[str, Any] | None = None) -> None:

@@ -35,7 +35,7 @@ def fit_together(
     Args:
         recipes: the runs, alike but for the seed.
         folders: their run folders.
-        resume: whether each goes on, see `fit`.
+        resume: whether each is resumed, see `fit`.
         quiet: print nothing.
         notes: what to tell, once.
         display: shows it; None: one that is made for it.

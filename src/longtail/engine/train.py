@@ -42,7 +42,7 @@ def fit(
     Args:
         recipe: what to do.
         out: the run folder: new or empty, or with `resume` one that holds a run of the same recipe.
-        resume: go on after the last finished epoch; a finished run is left as it is.
+        resume: begin after the last finished epoch; a finished run is left as it is.
         quiet: print nothing.
         notes: what to tell about the recipe, once nothing is left that could be refused.
         display: shows it; None: one that is made for it.
@@ -75,7 +75,7 @@ def training(
         recipe: what to do.
         folder: see `fit`, as are the next two.
         display: shows it.
-        resume: go on.
+        resume: begin after the last finished epoch.
         notes: see `fit`; None also leaves out what there is to tell about the data and the network.
         load: gives the data.
         chosen: how the settings of a run that begins were chosen, kept as search.json.
@@ -172,9 +172,9 @@ def _run(job: Job, state: dict[str, Any] | None) -> Iterator[None]:
         if start >= stop:  # finished before the run was stopped
             first = stop
             continue
-        goes_on = state is not None and first < start
-        with restoring(job.folder) if goes_on else nullcontext():
-            training = StageTraining(job, position, state if goes_on else None)
+        resumes = state is not None and first < start
+        with restoring(job.folder) if resumes else nullcontext():
+            training = StageTraining(job, position, state if resumes else None)
         for total_epoch in range(start, stop):
             evaluated = yield from _run_epoch(job, training, total_epoch, total_epoch - first)
         first = stop

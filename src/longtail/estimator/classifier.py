@@ -157,9 +157,7 @@ class LongTailClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )  # fmt: skip
         except KeyboardInterrupt:
             if self.out is None:
-                raise KeyboardInterrupt(
-                    "interrupted; give `out` to have a run that can be continued"
-                ) from None
+                raise KeyboardInterrupt("interrupted; give `out` to have a run that can be resumed") from None
             raise
         finally:
             if not (out / layout.RECIPE).is_file():

@@ -3,7 +3,7 @@
 While images are predicted, FILE.partial grows: one JSON line that says what is predicted and how, then one line an
 image, in the order of the images. JSON lines, whatever FILE will be, because a line that a killed process tore is known
 by its missing end, and because names with line breaks or bytes that are no Unicode fit into one. Where an image cannot
-be read its line has nulls; a command that goes on tries it again and fills them in.
+be read its line has nulls; a command that resumes tries it again and fills them in.
 """
 
 import json
@@ -39,7 +39,7 @@ class PredictionsFile:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
         settings_file: what the finished file was made with, for a later `--resume`.
-        done: how often each image has a row from the command that this one goes on from.
+        done: how often each image has a row from the command that this one resumes.
         empty: those of them, in order, whose row is empty.
         rows: how many rows there are.
         predicted: how many of them are not empty.
@@ -75,7 +75,7 @@ class PredictionsFile:
         check_free(self.unreadable, overwrite=overwrite or resume)
         if self.partial.exists() and not resume and not overwrite:
             raise InputError(
-                f"{self.partial} is left of a command that was stopped; go on with --resume, or start again with "
+                f"{self.partial} is left of a command that was stopped; resume it with --resume, or start again with "
                 "--overwrite"
             )
 
@@ -84,8 +84,8 @@ class PredictionsFile:
         """Hold the partial file; the rows written stay in it whatever happens.
 
         Args:
-            settings: what has to be the same for a later command to go on with this one's rows.
-            resume: go on with the rows that are there, if any.
+            settings: what has to be the same for a later command to resume this one.
+            resume: keep the rows that are there, if any.
 
         Raises:
             InputError: the partial file was begun with other settings, is damaged or in use.
@@ -130,7 +130,7 @@ class PredictionsFile:
         """Append a piece of the table.
 
         Raises:
-            InputError: the file system refuses; what was written before stays, and can be gone on with.
+            InputError: the file system refuses; what was written before stays, and can be resumed.
         """
         rows = json_rows(table)
         with self._writing():
@@ -140,7 +140,7 @@ class PredictionsFile:
         self.predicted += sum(not is_empty(row) for row in rows)
 
     def fill(self, table: "pd.DataFrame") -> None:
-        """Take over rows for images of `empty` that can be read by now."""
+        """Keep rows for images of `empty` that can be read by now."""
         found = {row[0]: row for row in json_rows(table) if not is_empty(row)}
         self._filled |= found
         self.predicted += sum(name in found for name in table["path"])
@@ -182,7 +182,7 @@ class PredictionsFile:
             self._append([{"settings": self._settings}])
 
     def _read_done(self) -> None:
-        """Take over what is whole in the partial file, and cut off what is not."""
+        """Keep what is whole in the partial file, and cut off what is not."""
         assert self._file is not None
         end, columns = 0, list[str]()
         for number, line in enumerate(self._file):

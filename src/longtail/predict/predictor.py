@@ -236,13 +236,13 @@ class Predictor(ABC):
             path: the file; Parquet where its name ends in .parquet, CSV for .csv.
             images: paths of files and folders, or `ImageSources`; a folder stands for its images in sorted order.
             top_k, prior, abstain_below, views: see `predict`.
-            resume: go on with the rows that a stopped call has left in `<path>.partial`, if any.
+            resume: keep the rows that a stopped call has left in `<path>.partial`, if any.
             overwrite: replace the file where it exists.
             strict: refuse images that cannot be read, and folders with files that could be images and are left out.
-            again: how to go on after an interruption, for its message.
+            again: how to resume after an interruption, for its message.
             say: called with each line on the images; without it they are records of the logger `longtail`, and the
                 problems among them are warnings too.
-            progress: called with the number of rows that there are, at first with those that are taken over.
+            progress: called with the number of rows that there are, at first with those that are kept.
 
         Returns:
             What became of the images; None where the file was finished before and nothing is left to do.
@@ -250,7 +250,7 @@ class Predictor(ABC):
         Raises:
             InputError: the file exists or cannot be resumed or written, no image is given or can be read, or with
                 `strict` not every one.
-            KeyboardInterrupt: stopped by the user; the rows stay, and the message says how to go on.
+            KeyboardInterrupt: stopped by the user; the rows stay, and the message says how to resume.
         """
         file = PredictionsFile(Path(path))
         file.check_free(resume=resume, overwrite=overwrite)

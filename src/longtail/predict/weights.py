@@ -33,7 +33,7 @@ def read_weights(run: Path) -> tuple[dict[str, Any], Tensors]:
     path = run / layout.WEIGHTS
     if not path.is_file():
         raise InputError(
-            f"{run} has not finished an epoch and has no weights; continue it with: "
+            f"{run} has not finished an epoch and has no weights; resume it with: "
             f"longtail train {shlex.quote(str(run))} --resume"
         )
     return read_tensors(path, RunFolder(run).restore)

@@ -45,11 +45,11 @@ def write_predictions(
         images: what is predicted.
         stream: predicts.
         settings: what has to be the same for a later call to resume this one.
-        resume: go on with the rows that a stopped call has left; images without a prediction are tried again.
+        resume: keep the rows that a stopped call has left; images without a prediction are tried again.
         strict: refuse unreadable images; the rows stay for a later call.
-        again: how to go on after an interruption, for its message.
+        again: how to resume after an interruption, for its message.
         say: called with each line on the images; without it the lines are records of the logger `longtail`.
-        progress: called with the number of rows that there are, at first with those that are taken over.
+        progress: called with the number of rows that there are, at first with those that are kept.
 
     Returns:
         What became of the images; None where the file was finished before and nothing is left to do.
@@ -57,7 +57,7 @@ def write_predictions(
     Raises:
         InputError: the file was made with other settings, is damaged, in use or cannot be written; no image can be
             read, or with `strict` not every one.
-        KeyboardInterrupt: stopped by the user; the message says how to go on.
+        KeyboardInterrupt: stopped by the user; the message says how to resume.
     """
     tell, outcome = say or _LOGGER.info, Outcome()
     if resume and file.is_finished:
@@ -68,7 +68,7 @@ def write_predictions(
         with file.opened(settings, resume=resume):
             _predict(file, images, stream, outcome, tell, progress)
             if strict and outcome.unreadable and file.predicted:
-                how = "--resume takes them: without --strict, or once every image can be read"
+                how = "--resume keeps them: without --strict, or once every image can be read"
                 tell(f"{file.predicted:,} predictions stay in {file.partial}; {how}")
             outcome.check(file.predicted, strict=strict)
             for table in file.tables():
@@ -78,7 +78,7 @@ def write_predictions(
         if not file.predicted:
             raise KeyboardInterrupt("interrupted before the first prediction; nothing was written") from None
         raise KeyboardInterrupt(
-            f"interrupted with {file.predicted:,} predictions in {file.partial}; continue with: {again}"
+            f"interrupted with {file.predicted:,} predictions in {file.partial}; resume with: {again}"
         ) from None
     outcome.left_out = images.left_out
     for line in outcome.lines(file.unreadable):
@@ -114,10 +114,10 @@ def _predict(
     say: Say,
     progress: Callable[[int], None],
 ) -> None:
-    """Fill the empty rows that are taken over, as far as their images can be read by now, and add the others."""
+    """Fill the empty rows that are kept, as far as their images can be read by now, and add the others."""
     found = outcome.unreadable, outcome.repaired
     if file.rows:
-        say(f"going on after {file.rows:,} images in {file.partial}")
+        say(f"resuming after {file.rows:,} images in {file.partial}")
     with closing(stream(file.empty, *found)) as filled:
         for table in filled:
             file.fill(table)

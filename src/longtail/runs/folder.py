@@ -26,7 +26,7 @@ from longtail.text_file import encode
 RESTORE = "restore it, or train again with: longtail train IMAGES --out DIR"
 EVALUATE = "evaluate the run again"
 AGAIN = "then repeat the command"
-GO_ON = "then continue the run with --resume"
+RESUME = "then resume the run with --resume"
 
 
 class RunFolder:
@@ -36,7 +36,7 @@ class RunFolder:
         path: the folder; nothing is read or written before a method asks for it.
 
     Attributes:
-        is_training: whether a run is being trained here, so that one that cannot be written goes on with --resume.
+        is_training: whether a run is being trained here, so that one that cannot be written is resumed with --resume.
     """
 
     is_training = False
@@ -71,7 +71,7 @@ class RunFolder:
             raise InputError(f"output folder {self.path} is a file; choose another --out")
         if self.path.is_dir() and any(not _is_ours(file.name) for file in self.path.iterdir()):
             raise InputError(
-                f"output folder {self.path} is not empty; choose another --out, or continue its run with --resume"
+                f"output folder {self.path} is not empty; choose another --out, or resume its run with --resume"
             )
 
     def create(self) -> None:
@@ -182,7 +182,7 @@ class RunFolder:
             InputError: the file system refuses (full, read-only); what was there before is untouched.
         """
         target = self.path / name
-        again = GO_ON if self.is_training and self.checkpoint.is_file() else AGAIN
+        again = RESUME if self.is_training and self.checkpoint.is_file() else AGAIN
         with atomic_write(target, again) as partial, partial.open("wb") as file:
             fill(file)
         return target

@@ -68,7 +68,7 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """One record for each finished epoch."""
         file = self.path / layout.LOG
-        remedy = f"continue the run with: longtail train {shlex.quote(str(self.path))} --resume"
+        remedy = f"resume the run with: longtail train {shlex.quote(str(self.path))} --resume"
         records = read_lines(file, layout.LOG.form, remedy) if file.exists() else []
         try:
             check_epochs(records, self.status["epochs"])
@@ -104,7 +104,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, Any] | None:
-        """The newest scores: metrics.json, or those of the log where a run has gone on since, if any."""
+        """The newest scores: metrics.json, or those of the log where a run was resumed since, if any."""
         scored = [record for record in self.log if self.split in SPLITS and self.split in record]
         latest = scored[-1] if scored else None
         if self._evaluated and (latest is None or self._evaluated["epoch"] > latest["epoch"]):

@@ -45,7 +45,7 @@ class SeedRuns:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a run that can be continued."""
+        """Whether there is a run that can be resumed."""
         return any((folder.path / layout.RECIPE).is_file() for folder in self.folders)
 
     @property
@@ -54,7 +54,7 @@ class SeedRuns:
         return any(folder.checkpoint.is_file() for folder in self.folders)
 
     def write_plan(self) -> None:
-        """Write down which seeds are to be run, so that the folder alone is enough to go on."""
+        """Write down which seeds are to be run, so that the folder alone is enough to resume."""
         if not (self.path / layout.SUMMARY).is_file():
             RunFolder(self.path).write_json(layout.SUMMARY, {"seeds": list(self.seeds), "scores": None})
 

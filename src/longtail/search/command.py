@@ -38,7 +38,7 @@ def minutes_of(planned: Plan, minutes: float | None, target: str) -> float:
     if minutes is None:
         return 0.0
     if planned.folder is not None:
-        raise InputError(f"{target} goes on with the settings that it was begun with; leave out --minutes")
+        raise InputError(f"{target} is resumed with the settings that it was begun with; leave out --minutes")
     if planned.recipe.model.frozen:
         raise InputError(
             "--frozen trains classifiers alone, in seconds, and looks for no settings; leave out --minutes"
@@ -73,7 +73,7 @@ def question(planned: Plan, given: Mapping[str, Any], minutes: float) -> dict[st
 def begun(
     planned: Plan, given: dict[str, Any], minutes: float, out: str | Path | None, read: ReadSource
 ) -> Plan | None:
-    """The plan of going on with the run that the same command began; None where there is none."""
+    """The plan of resuming the run that the same command began; None where there is none."""
     folder = newest_asked(question(planned, given, minutes)) if out is None else Path(out)
     if folder is None or not (folder / layout.RECIPE).is_file():
         return None

@@ -53,7 +53,7 @@ def fit_within(
 ) -> None:
     """Train into a new folder; whenever the time that is left is too short for all epochs, some are cut.
 
-    Where an epoch is finished, the run goes on from there with a shorter schedule; where none is, it begins again.
+    Where an epoch is finished, the run is resumed from there with a shorter schedule; where none is, it begins again.
 
     Args:
         found: the settings.
@@ -165,19 +165,19 @@ class Watch:
     def fits(self) -> Cut | None:
         """What the run should be cut to; None where all epochs fit, or it can be no shorter."""
         timing, now, ended = self.found.timing, self.budget.now(), len(self.ends) - 1
-        goes_on = ended > 0 and self.stages == 1
-        if goes_on and now - max(self.looked, self.ends[0]) < EVERY:
+        resumes = ended > 0 and self.stages == 1
+        if resumes and now - max(self.looked, self.ends[0]) < EVERY:
             return None
         self.looked = now
-        if goes_on:
+        if resumes:
             recent = min(ended, max(2, round(RECENT * ended)))  # one epoch alone may have met a moment's load
             each = (self.ends[-1] - self.ends[-1 - recent]) / recent
         else:
             each = (now - self.ends[0]) * self.steps / (self.taken - 1)
         slower = each / max(1e-9, timing.images * timing.image)
         last = slower * timing.final * timing.evaluated
-        left = self.budget.left - last - (0.0 if goes_on else slower * timing.beginning)
-        done = self.finished + ended if goes_on else 0
+        left = self.budget.left - last - (0.0 if resumes else slower * timing.beginning)
+        done = self.finished + ended if resumes else 0
         rest = self.epochs - (done or (self.taken - 1) / self.steps)
         if rest * each <= max(OVER * left, SMALL * 60 * self.budget.minutes):
             return None
@@ -185,5 +185,5 @@ class Watch:
         more = max(int(max(0.0, left) / each), int(each <= room) if done else 1)
         fits = max(done + more, self.stages)
         every = self.found.recipe.run.evaluate_every
-        seconds = (fits - done) * each + last if goes_on else slower * timing.run(fits, every)
+        seconds = (fits - done) * each + last if resumes else slower * timing.run(fits, every)
         return Cut(fits, seconds) if fits < self.epochs else None

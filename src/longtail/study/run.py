@@ -40,12 +40,12 @@ def run_study(
         request: which.
         say: what to do with news of cells.
         workers: processes; more than one take one thread each where the recipe leaves them open.
-        minutes: stop after this long; the same request goes on.
+        minutes: stop after this long; the same request resumes.
         quiet: show no epochs.
 
     Raises:
         InputError: see `plan_study` and `check_images`.
-        KeyboardInterrupt: stopped by the user; the same request goes on.
+        KeyboardInterrupt: stopped by the user; the same request resumes.
     """
     plan = plan_study(request)
     check_images(plan)
@@ -59,7 +59,7 @@ def run_study(
     except OutOfTimeError:
         pass
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted; the same command goes on") from None
+        raise KeyboardInterrupt("interrupted; the same command resumes") from None
     failed = [
         (cell, failure.reason)
         for cell in plan.cells

@@ -36,7 +36,7 @@ class News:
     """What a process says of a cell.
 
     Attributes:
-        kind: "begins", "goes on", "done" or "failed".
+        kind: "begins", "resumed", "done" or "failed".
         cell: row and seed.
         text: what there is to say of it.
     """
@@ -107,7 +107,7 @@ def _take(cell: Cell, plan: Plan, terms: Terms, say: Say) -> bool:
             if (known := _measured_elsewhere(cell, plan)) is not None:
                 say(News("done", str(cell), f"{_write(cell, plan, known)}, measured by: {known['command']}"))
                 return True
-            say(News("goes on" if cell.begun else "begins", str(cell)))
+            say(News("resumed" if cell.begun else "begins", str(cell)))
             _train(cell, terms)
             say(News("done", str(cell), _finish(cell, plan)))
         except OutOfTimeError:
@@ -144,7 +144,7 @@ def _check_time(terms: Terms) -> None:
 
 
 def _train(cell: Cell, terms: Terms) -> None:
-    """Train a cell, or go on with it, until it is finished."""
+    """Train a cell, or resume it, until it is finished."""
     data = {} if cell.recipe.data.path is None else {"data.path": cell.recipe.data.path}
     if cell.begun:
         target, out = str(cell.place), None
@@ -160,7 +160,7 @@ def _train(cell: Cell, terms: Terms) -> None:
         planned.recipe,
         RunFolder(planned.place),
         display,
-        resume=planned.goes_on,
+        resume=planned.resumes,
         notes=planned.notes,
         load=partial(load_on, read=read),
     )

@@ -47,7 +47,7 @@ class Plan:
         recipe: resolved.
         notes: what to say about it, beside `reasons`.
         folder: of the run; None where it is still to be found.
-        goes_on: whether there is a run to go on with.
+        resumes: whether there is a run to resume.
         made: the folders that are made for it, the deepest first.
         is_open: whether its settings are suggested, and may be found within a budget instead.
         reasons: what was suggested and why -> the keys whose values it speaks of.
@@ -56,7 +56,7 @@ class Plan:
     recipe: Recipe
     notes: tuple[str, ...]
     folder: Path | None = None
-    goes_on: bool = False
+    resumes: bool = False
     made: tuple[Path, ...] = ()
     is_open: bool = False
     reasons: Reasons = field(default_factory=dict)
@@ -94,7 +94,7 @@ def prepare(
         given: see `given_keys`.
         epochs: the length asked for.
         out: the run folder asked for.
-        resume: whether to go on.
+        resume: whether to resume a run.
         read: lists the source of the images.
 
     Raises:
@@ -104,22 +104,22 @@ def prepare(
 
 
 def settle_folder(planned: Plan, out: str | Path | None, resume: bool, target: str) -> Plan:
-    """The plan with its run folder, and whether there is a run in it to go on with."""
+    """The plan with its run folder, and whether there is a run in it to resume."""
     recipe, folder, notes = planned.recipe, planned.folder, planned.lines
     if out is not None and folder is not None and Path(out).resolve() != folder.resolve():
-        raise InputError(f"{target} is a run folder and is continued in place; leave out --out {out}")
+        raise InputError(f"{target} is a run folder and is resumed in place; leave out --out {out}")
     folder = folder or (Path(out) if out is not None else None)
     if resume and folder is None:
         folder = newest(recipe)
-    goes_on = resume and folder is not None and (folder / layout.RECIPE).is_file()
-    if resume and not goes_on:
+    resumes = resume and folder is not None and (folder / layout.RECIPE).is_file()
+    if resume and not resumes:
         notes += (f"nothing to resume{'' if folder is None else f' in {folder}'} yet, so the run begins",)
     made = missing_folders(folder or Path(RUNS))
     if folder is None:
         folder = reserve(default_name(recipe))
         made.insert(0, folder)
     notes += (f"{summary(recipe)} -> {folder}", *said_among_images(folder, recipe.data.path))
-    return Plan(recipe, notes, folder, goes_on, tuple(made))
+    return Plan(recipe, notes, folder, resumes, tuple(made))
 
 
 def plan(
@@ -136,7 +136,7 @@ def plan(
         target: see `longtail.train`, as are the next three.
         given: see `given_keys`.
         epochs: the length asked for.
-        resume: whether to go on.
+        resume: whether to resume a run.
         read: lists the source of the images.
         seconds: that training should take at most, see `suggest_settings`.
     """
@@ -144,7 +144,7 @@ def plan(
     if path.is_dir() and (path / layout.RECIPE).is_file():
         if not resume:
             raise InputError(
-                f"{target} is a run folder; continue it with --resume, or repeat it with: "
+                f"{target} is a run folder; resume it with --resume, or repeat it with: "
                 f"longtail train {shlex.quote(str(path / layout.RECIPE))}"
             )
         RunFolder(path).check_version()

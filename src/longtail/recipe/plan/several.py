@@ -25,7 +25,7 @@ class SeedsPlan:
     Attributes:
         recipes: one for each seed.
         notes: what to tell about them.
-        runs: the runs, none of them begun unless they are continued.
+        runs: the runs, none of them begun unless they are resumed.
         made: the folders that are made for them, the deepest first.
     """
 
@@ -51,7 +51,7 @@ def plan_seeds(
     if planned is not None:
         if not resume or out is not None or seeds not in (None, planned):
             raise InputError(
-                f"{target} holds runs of seeds {', '.join(map(str, planned))}; continue them with --resume alone"
+                f"{target} holds runs of seeds {', '.join(map(str, planned))}; resume them with --resume alone"
             )
         seeds, parent = planned, Path(target)
         target = next(
@@ -80,7 +80,7 @@ def plan_seeds(
     begun = planned_seeds(parent)
     if resume and begun is not None and begun != seeds:
         raise InputError(
-            f"{parent} holds runs of seeds {', '.join(map(str, begun))}; continue just those, or choose another --out"
+            f"{parent} holds runs of seeds {', '.join(map(str, begun))}; resume just those, or choose another --out"
         )
     if not (resume and begun):
         RunFolder(parent).check_free()
