@@ -6,6 +6,9 @@ from typing import NamedTuple
 import pytest
 from photos import make_photos, write_digits
 
+from few_digits import TESTED, digits_tested
+from few_digits import all_tested as all_tested
+from few_digits import few_tested as few_tested
 from longtail.cli.main import main
 
 QUICK = (
@@ -42,7 +45,8 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on the digits; not to be changed."""
     folder = tmp_path_factory.mktemp("finished") / "digits run"
-    assert main(["train", "icl-digits", *QUICK, "--out", str(folder), "--quiet"]) == 0
+    with digits_tested():
+        assert main(["train", "icl-digits", *QUICK, "--out", str(folder), "--quiet"]) == 0
     return folder
 
 
@@ -55,7 +59,7 @@ def own(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The digits' test split as PNG files in class folders: what `train` evaluates on."""
-    return write_digits(tmp_path_factory.mktemp("digits"), 50)
+    return write_digits(tmp_path_factory.mktemp("digits"), TESTED)
 
 
 @pytest.fixture(scope="session")

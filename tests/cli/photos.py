@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
+
+from longtail.data.sources.named.digits import digit_rows
 
 
 def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
@@ -21,11 +22,11 @@ def make_photos(root: Path, parts: dict[str, dict[str, int]]) -> Path:
 
 
 def write_digits(root: Path, count: int) -> Path:
-    """The last images of each digit, as PNG files in class folders; up to 50 are in no run's training split."""
-    data = load_digits()
-    grey = np.rint(data.images * (255 / 16)).astype(np.uint8)
+    """The last images of each digit, as PNG files in class folders; up to `TESTED` are in no run's training split."""
+    table = digit_rows()
+    grey = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     for c in range(10):
         (root / str(c)).mkdir()
-        for row in np.flatnonzero(data.target == c)[-count:]:
+        for row in np.flatnonzero(table[:, 64] == c)[-count:]:
             Image.fromarray(grey[row]).convert("RGB").save(root / str(c) / f"{row}.png")
     return root

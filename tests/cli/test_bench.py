@@ -20,7 +20,7 @@ from longtail.study import pool
 from longtail.study.plan import Request, plan_study
 from longtail.study.worker import OutOfTimeError, Terms, work
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_tested")]
 
 Run = Callable[..., tuple[int, str, str]]
 STUDY = """

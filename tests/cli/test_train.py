@@ -225,6 +225,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
 
 
 @pytest.mark.usefixtures("default_signals")
+@pytest.mark.usefixtures("all_tested")
 def test_interrupted_runs_are_continued(run: Run, tmp_path: Path) -> None:
     words = ["train", "icl-digits", *SMALL[:-1], "8"]
     command = [sys.executable, "-m", "longtail", *words]

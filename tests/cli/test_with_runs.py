@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from photos import make_photos
 
+from few_digits import TESTED
+
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., tuple[int, str, str]]
@@ -30,7 +32,7 @@ def test_evaluate_repeats_what_training_found(run: Run, own: Path) -> None:
     assert code == 0
     assert after == before
     assert f"{100 * after['overall']:.1f}" in out
-    assert "500 images of test" in out
+    assert f"{10 * TESTED} images of test" in out
 
 
 def test_evaluate_on_a_folder_gives_the_scores_of_the_named_set(run: Run, own: Path, digits: Path) -> None:
@@ -53,7 +55,7 @@ def test_classes_that_differ_are_named_and_never_shifted(
     code, out, _ = run("evaluate", own, "--data", other)
     assert code == 0
     assert "8 classes: 0, 1, 2, 4, 5, 6, 8, 9" in out
-    assert "1 class: 00 zebra (50)" in out
+    assert f"1 class: 00 zebra ({TESTED})" in out
     assert (own / "eval/test/metrics.json").read_text() == own_scores
     per_class = {
         row["class"]: row for row in rows((own / f"eval/{tmp_path.name}-test/per_class.csv").read_text())
@@ -82,13 +84,13 @@ def test_predict_writes_one_row_an_image(run: Run, finished: Path, digits: Path,
     out = tmp_path / "predictions.csv"
     code, printed, err = run("predict", finished, digits, "-o", out, "--top-k", 3)
     assert (code, printed) == (0, "")
-    assert f"500 predictions in {out}" in err
+    assert f"{10 * TESTED} predictions in {out}" in err
     table = rows(out.read_text())
     first = ["path", "label", "confidence", "agreement", "expert_1", "expert_2"]
     assert list(table[0]) == [*first, "label_2", "confidence_2", "label_3", "confidence_3"]
     assert [row["path"] for row in table] == [str(path) for path in sorted(digits.rglob("*.png"))]
     correct = sum(row["label"] == Path(row["path"]).parent.name for row in table)
-    assert correct / 500 == json.loads((finished / "eval/test/metrics.json").read_text())["overall"]
+    assert correct / (10 * TESTED) == json.loads((finished / "eval/test/metrics.json").read_text())["overall"]
     for row in table:
         assert float(row["confidence"]) >= float(row["confidence_2"]) >= float(row["confidence_3"])
         votes = [row["expert_1"], row["expert_2"]]
@@ -101,7 +103,10 @@ def test_predict_without_a_file_prints_the_table(
     odd = shutil.copy(digits / "0" / sorted((digits / "0").iterdir())[0].name, tmp_path / 'a "b", ü\nc.png')
     code, out, _ = run("predict", finished, odd)
     assert (code, [row["path"] for row in rows(out)]) == (0, [str(odd)])
-    for listed, count in ((f"{odd}\0", 1), ("\n".join(str(path) for path in (digits / "4").iterdir()), 50)):
+    for listed, count in (
+        (f"{odd}\0", 1),
+        ("\n".join(str(path) for path in (digits / "4").iterdir()), TESTED),
+    ):
         stream = io.TextIOWrapper(io.BytesIO(listed.encode()))
         monkeypatch.setattr("sys.stdin", stream)
         code, out, _ = run("predict", finished, "-")
@@ -129,8 +134,8 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     code, _, err = run("predict", finished, images, "-o", out)
     assert code == 1
     assert f"1 image damaged beside the pixels, used:\n  {damaged} (no end mark" in err
-    assert "1 of 51 images could not be read and has no prediction:" in err
-    assert "50 predictions in" in err
+    assert f"1 of {TESTED + 1} images could not be read and has no prediction:" in err
+    assert f"{TESTED} predictions in" in err
     assert str(images / "bad.png") in err
     before = out.read_text()
     assert [row["path"] for row in rows(before)] == sorted(map(str, images.iterdir()))
@@ -140,7 +145,7 @@ def test_what_predict_cannot_read_has_an_empty_row_and_is_named(
     assert f"1 image cannot be read: {images / 'bad.png'} (not an image)" in strict
     assert out.read_text() == before
     assert run("predict", finished, images / "bad.png", digits / "1", "-o", out, "--overwrite")[0] == 1
-    assert [row["label"] == "" for row in rows(out.read_text())] == [True] + [False] * 50
+    assert [row["label"] == "" for row in rows(out.read_text())] == [True] + [False] * TESTED
     assert "cannot be read" in refused("predict", finished, images / "bad.png", "-o", tmp_path / "b.csv")
     left = {"images", "out.csv", ".out.csv.settings", "out.csv.unreadable.csv"}
     assert {path.name for path in tmp_path.iterdir()} == left
@@ -255,7 +260,7 @@ def test_predict_on_a_full_disk_keeps_what_there_is(
     monkeypatch.setattr("longtail.predict.classifier.infer", lambda *_: iter(()))  # nothing is computed again
     assert run(*words, "--resume").code == 0
     assert {path.name for path in tmp_path.iterdir()} == {"out.csv", ".out.csv.settings"}
-    assert len(rows((tmp_path / "out.csv").read_text())) == 50
+    assert len(rows((tmp_path / "out.csv").read_text())) == TESTED
 
 
 def test_report_says_what_the_files_say(run: Run, own: Path) -> None:

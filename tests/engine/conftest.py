@@ -1,24 +1,20 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import few_tested, tiny
+from tiny_runs import tiny
 
+from few_digits import digits_tested
+from few_digits import few_tested as few_tested
 from longtail.engine.train import fit
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, never interrupted; not to be changed."""
-    with few_tested():
+    with digits_tested():
         return fit(tiny(), str(tmp_path_factory.mktemp("engine") / "run"), quiet=True).path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_tested() -> Iterator[None]:
-    with few_tested():
-        yield
 
 
 @pytest.fixture

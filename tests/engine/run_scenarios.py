@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch._dynamo  # noqa: F401 - what each of them would import at its first step
-from tiny_runs import TESTED, tiny
+from tiny_runs import tiny
 
 import longtail.engine.job as job_module
+from few_digits import TESTED
 from longtail.data.sources.named import digits
 from longtail.engine import processes
 from longtail.engine.train import fit

@@ -87,6 +87,7 @@ def environments(count: int) -> list[dict[str, str]]:
 def started(*words: str, cwd: Path) -> Iterator["subprocess.Popen[str]"]:
     """A process and what it forks; none outlives the test."""
     own = {"OMP_NUM_THREADS": "1", "LONGTAIL_METHODS": str(PLUGINS), "PYTHONWARNINGS": "error::UserWarning"}
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # the modules beside the tests, too
     with subprocess.Popen(
         [sys.executable, *words], env=os.environ | own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=cwd, start_new_session=True,

@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 
 import pytest
 import torch
-from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, TESTED, state_of, stop_at, tiny
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from torch import Tensor, nn
 
 import longtail
+from few_digits import TESTED
 from longtail.engine.job import Job, build_job
 from longtail.engine.train import fit
 from longtail.methods.icl import ICL

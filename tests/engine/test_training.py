@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, TESTED, state_of, stop_at, tiny
+from tiny_runs import EPOCHS, FEATURE_EPOCHS, STEPS, state_of, stop_at, tiny
 from torch import Tensor, nn
 
 import longtail
+from few_digits import TESTED
 from longtail.engine.display import Display
 from longtail.engine.evaluate import Evaluation, evaluate
 from longtail.engine.job import Job, build_job

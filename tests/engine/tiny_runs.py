@@ -1,19 +1,15 @@
 """Tiny runs on the digits: 84 images, three steps an epoch, two epochs of features and two of classifiers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from longtail.data.sources.named import digits
 from longtail.methods.icl import ICL
 from longtail.recipe import Recipe, load_recipe
 from longtail.types import Batch, ModelOutput, Progress
 
-TESTED = 10  # images of each class; all 50 would take as long as training
 STEPS, FEATURE_EPOCHS, EPOCHS = 3, 2, 4
 TINY = {
     "data.max_count": 16, "data.imbalance_factor": 4.0, "data.many_above": 12, "data.few_below": 6,
@@ -31,14 +27,6 @@ def tiny(**changes: Any) -> Recipe:
         given = {k: v for k, v in given.items() if k.replace(".", "__") in changes or "method." not in k}
         given["method.name"] = changes["method__name"]
     return load_recipe("icl-digits", given)[0]
-
-
-@contextmanager
-def few_tested() -> Iterator[None]:
-    """Ten test images of each digit meanwhile."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "TEST_PER_CLASS", TESTED)
-        yield
 
 
 def state_of(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 import longtail
+from few_digits import digits_tested
+from few_digits import few_tested as few_tested
 from longtail.export import export
 
 HOSTILE = ("1e3", "=cmd|' /C x'!A0", '<img src=x onerror="y">', "a, b\nc", "Ünïcode 名 | *x*")
@@ -29,9 +31,10 @@ def _made(once: Once, method: str, experts: int) -> Made:
             "model.gates": experts > 1,
             "data.max_count": 60,
         }
-        longtail.train("icl-digits", method=method, epochs=2, out=folder / "run", set=given, quiet=True)
-        for form in ("onnx", "pt2"):
-            export(folder / "run", form)
+        with digits_tested():
+            longtail.train("icl-digits", method=method, epochs=2, out=folder / "run", set=given, quiet=True)
+            for form in ("onnx", "pt2"):
+                export(folder / "run", form)
 
     run = once(f"exported {method}", make) / "run"
     return Made(run, run / "export/model.onnx", run / "export/model.pt2")

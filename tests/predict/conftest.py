@@ -7,15 +7,18 @@ import pytest
 from PIL import Image
 
 import longtail
+from few_digits import digits_tested
+from few_digits import few_tested as few_tested
 
 
 @pytest.fixture(scope="session")
 def trained(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
     def make(folder: Path) -> None:
         given = {"model.name": "resnet8", "model.num_experts": 2, "optim.batch_size": 128}
-        longtail.train(
-            "icl-digits", method="cross_entropy", epochs=1, out=folder / "run", set=given, quiet=True
-        )
+        with digits_tested():
+            longtail.train(
+                "icl-digits", method="cross_entropy", epochs=1, out=folder / "run", set=given, quiet=True
+            )
 
     return once("predict", make) / "run"
 
