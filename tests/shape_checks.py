@@ -10,7 +10,7 @@ Tests marked slow run without checks (`unchecked`): what they train with is chec
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, get_args
@@ -61,18 +61,22 @@ def checked(given: Any) -> Any:
     special = inspect.isgeneratorfunction(given) or any("{" in shape for shape in shapes)
     if any(isinstance(part, str) for part in found) or (shapes and special):
         once = of_jaxtyping(given, typechecker=beartype)
-    else:
-        once = with_axis_sizes(given) if shapes else beartype(given)
-    return given if once is given else while_on(once, given)
+        return while_on(lambda _: once, given)
+    return while_on(with_axis_sizes if shapes else beartype, given) if found else given
 
 
-def while_on(once: Any, given: Any) -> Any:
-    """The checked function, or the plain one while checks are off."""
+def while_on(check: Callable[[Any], Any], given: Any) -> Any:
+    """The checked function, made when it is first called, or the plain one while checks are off."""
+    once = None
 
     @wraps(given)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
+        nonlocal once
         __tracebackhide__ = True
-        return (given if _off else once)(*args, **kwargs)
+        if _off:
+            return given(*args, **kwargs)
+        once = once or check(given)
+        return once(*args, **kwargs)
 
     return wrapped
 
