@@ -7,6 +7,8 @@ from numpy import ndarray
 FALSE_DISCOVERIES = 0.10
 SIMULATIONS = 499
 
+Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
+
 
 def beta_binomial(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tuple[float, float]:
     """Most likely mean and concentration (a + b) of a beta distribution that the classes' true recalls come from.
@@ -19,21 +21,24 @@ def beta_binomial(correct: Num[ndarray, " c"], images: Num[ndarray, " c"]) -> tu
         The mean in (0, 1) and the concentration in [0.05, 10,000]; a large one says that the classes are alike.
     """
     from scipy.optimize import minimize
-    from scipy.special import betaln, expit, logit
+    from scipy.special import expit, logit
 
     pairs, times = np.unique(np.stack([correct, images], 1).astype(float), axis=0, return_counts=True)
-    k, n = pairs.T
-
-    def surprise(at: Float[ndarray, " two"]) -> float:
-        mean, size = expit(at[0]), np.exp(at[1])
-        a, b = mean * size, (1 - mean) * size
-        return -float((times * (betaln(k + a, n - k + b) - betaln(a, b))).sum())
-
     start = logit((correct.sum() + 0.5) / (images.sum() + 1))
     bounds = [(-8.0, 8.0), (np.log(0.05), np.log(1e4))]
-    found = [minimize(surprise, (start, size), method="L-BFGS-B", bounds=bounds) for size in (0.0, 5.0)]
+    given = {"args": (*pairs.T, times.astype(float)), "method": "L-BFGS-B", "bounds": bounds}
+    found = [minimize(_surprise, (start, size), **given) for size in (0.0, 5.0)]
     best = min(found, key=lambda fit: float(fit.fun))
     return float(expit(best.x[0])), float(np.exp(best.x[1]))
+
+
+def _surprise(at: Numbers, k: Numbers, n: Numbers, times: Numbers) -> float:
+    """The negative log likelihood of (logit of the mean, log of the concentration)."""
+    from scipy.special import betaln, expit
+
+    mean, size = expit(at[0]), np.exp(at[1])
+    a, b = mean * size, (1 - mean) * size
+    return -float((times * (betaln(k + a, n - k + b) - betaln(a, b))).sum())
 
 
 def shrunken(
