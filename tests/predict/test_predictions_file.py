@@ -89,7 +89,7 @@ def test_rows_of_other_settings_or_of_another_command_are_left_alone(tmp_path: P
         PredictionsFile(out).opened(SETTINGS | {"top_k": 2}, resume=True),
     ):
         pass
-    with pytest.raises(InputError, match="resume it with --resume"):
+    with pytest.raises(InputError, match="resume it with resume=True"):
         write(out)
     with PredictionsFile(out).opened(SETTINGS, resume=True):
         for resume in (True, False):
@@ -144,7 +144,7 @@ def test_a_first_row_group_without_a_prediction_keeps_the_types(
 def test_a_damaged_file_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     partial = tmp_path / "out.csv.partial"
     partial.write_bytes(content)
-    with pytest.raises(InputError, match=r"start again with --overwrite"):
+    with pytest.raises(InputError, match=r"start again with overwrite=True"):
         write(tmp_path / "out.csv", resume=True)
     assert partial.read_bytes() == content
 
@@ -180,7 +180,7 @@ def test_a_full_disk_is_reported_with_the_way_on(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))  # room for the settings alone
     try:
         with (
-            pytest.raises(InputError, match="repeat the command with --resume"),
+            pytest.raises(InputError, match="repeat it with resume=True"),
             file.opened(SETTINGS, resume=False),
         ):
             file.add(table(PATHS))
@@ -193,10 +193,10 @@ def test_a_finished_file_is_taken_for_done_only_where_it_is_what_was_asked_for(t
     write(file.out)
     assert file.is_finished
     file.check_finished(SETTINGS)
-    with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*--overwrite"):
+    with pytest.raises(InputError, match=r"made with other settings \(top_k, prior\).*overwrite=True"):
         file.check_finished(SETTINGS | {"top_k": 2, "prior": None})
     file.settings_file.unlink()
-    with pytest.raises(InputError, match="not known any more; start again with --overwrite"):
+    with pytest.raises(InputError, match="not known any more; start again with overwrite=True"):
         file.check_finished(SETTINGS)
 
 

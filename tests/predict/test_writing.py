@@ -5,6 +5,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import longtail
 from longtail import predict
 from longtail.data import images
 from longtail.predict import Outcome
+from longtail.predict.predictions_file import PredictionsFile
 from longtail.predict.sources import ImageSources
 from longtail.types import InputError
 
@@ -35,16 +37,15 @@ def model(trained: Path, monkeypatch: pytest.MonkeyPatch) -> predict.Predictor:
 def test_the_file_holds_what_predict_returns(
     model: predict.Predictor, paths: list[Path], tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    out, rows = tmp_path / f"p.{suffix}", list[int]()
+    out = tmp_path / f"p.{suffix}"
     with (
         caplog.at_level(logging.INFO),
         pytest.warns(UserWarning, match=r"3\.png \(empty\); its row is empty") as said,
     ):
-        outcome = model.predict_to(out, paths, top_k=2, progress=rows.append)
+        outcome = model.predict_to(out, paths, top_k=2)
     assert f"{out}.unreadable.csv" in str(said[0].message)
     assert isinstance(outcome, Outcome)
     assert (outcome.rows, outcome.unreadable) == (6, [(str(paths[3]), "empty")])
-    assert rows == [0, 2, 4, 6, 7]
     assert f"6 predictions in {out}" in caplog.messages
     with pytest.warns(UserWarning, match="its row is empty"):
         expected = model.predict(paths, top_k=2)
@@ -61,7 +62,12 @@ def test_a_stopped_call_is_resumed_and_a_finished_file_left_as_it_is(
         tmp_path / "whole.csv",
         tmp_path / "p.csv",
     )
-    model.predict_to(whole, given)
+    done, printed = list[int](), StringIO()
+    asked = model.prediction(ImageSources(list(map(str, given))), progress=done.append)
+    asked.write(PredictionsFile(whole))
+    assert done == [0, 2, 4, 6]
+    asked.print(printed)
+    assert printed.getvalue() == whole.read_text("utf-8")
     infer = predict.classifier.infer
 
     def stopped(*words: Any) -> Iterator[Any]:
@@ -81,7 +87,8 @@ def test_a_stopped_call_is_resumed_and_a_finished_file_left_as_it_is(
     with pytest.raises(InputError, match=r"other settings \(top_k\)"):
         model.predict_to(out, given, top_k=2, resume=True)
     rows, said = list[int](), list[str]()
-    outcome = model.predict_to(out, given, resume=True, progress=rows.append, say=said.append)
+    asked = model.prediction(ImageSources(list(map(str, given))), say=said.append, progress=rows.append)
+    outcome = asked.write(PredictionsFile(out), resume=True)
     assert outcome is not None
     assert (outcome.rows, rows) == (6, [2, 4, 6])
     assert said[0] == f"resuming after 2 images in {out}.partial"

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, View
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
-    from longtail.predict import ImageSources, Predictor
+    from longtail.predict import ImageSources, Outcome
 
 
 def predict(
@@ -47,9 +47,10 @@ def predict(
     """Name what images show, with confidence and each expert's vote."""
     with loading():
         from longtail.predict import ImageSources, load
-        from longtail.predict.predictions_file import PredictionsFile
+        from longtail.predict.predictions_file import PredictionsFile, Words
 
-    file = None if out in (None, "-") else PredictionsFile(Path(str(out)))
+    words = Words(resume="--resume", overwrite="--overwrite", other="another -o")
+    file = None if out in (None, "-") else PredictionsFile(Path(str(out)), words)
     options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
     if file is None and resume:
         raise typer.BadParameter("--resume resumes a file; name it with -o FILE")
@@ -57,51 +58,21 @@ def predict(
         file.check_free(resume=resume, overwrite=overwrite)
     images = ImageSources(_listed(sources))
     say(*images.notes(), err=True)
-    if strict and file is None:  # where there is one, `predict_to` does
-        images.check_complete()
     classifier = load(run)
     note(classifier)
     if top_k > (count := len(classifier.classes)):
         _say(f"--top-k {top_k:,} is more than there are classes: all {count:,} are named")
     with _shown(images) as (tell, progress):
+        asked = classifier.prediction(images, **options, strict=strict, say=tell, progress=progress)
+        outcome: Outcome | None
         if file is None:
-            bad = _print(classifier, images, options, strict, tell, progress)
+            with data_out() as lines:
+                outcome = asked.print(lines)
         else:
-            words = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
-            outcome = classifier.predict_to(
-                file.out, images, **options, resume=resume, overwrite=overwrite, strict=strict,
-                again=shlex.join([*words, "--resume"]), say=tell, progress=progress,
-            )  # fmt: skip
-            bad = file.unreadable.is_file() if outcome is None else bool(outcome.unreadable)
-    if bad:
+            again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
+            outcome = asked.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
+    if outcome.unreadable if outcome is not None else file is not None and file.unreadable.is_file():
         raise typer.Exit(INCOMPLETE)
-
-
-def _print(
-    classifier: "Predictor",
-    images: "ImageSources",
-    options: dict[str, Any],
-    strict: bool,
-    tell: Callable[[str], None],
-    progress: Callable[[int], None],
-) -> bool:
-    """Predictions on standard output, as they come; whether an image could not be read."""
-    from longtail.csv_text import table_lines
-    from longtail.predict import Outcome
-
-    outcome, done = Outcome(), 0
-    found = outcome.unreadable, outcome.repaired
-    with data_out() as out, closing(classifier.stream(images.names(), *found, **options)) as tables:
-        progress(0)
-        for number, table in enumerate(tables):
-            out.writelines(table_lines(table, header=number == 0))
-            outcome.add(table)
-            progress(done := done + len(table))
-    outcome.check(outcome.rows, strict=strict)
-    outcome.left_out = images.left_out
-    for line in outcome.lines():
-        tell(line)
-    return bool(outcome.unreadable)
 
 
 @contextmanager

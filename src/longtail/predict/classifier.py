@@ -219,7 +219,7 @@ class Classifier(Predictor):
         known = self._images.trained_on(split)
         if strict and known is not None and known.any():
             raise InputError(
-                f"{int(known.sum()):,} of {len(split):,} images were trained on; take them away or leave out --strict"
+                f"{int(known.sum()):,} of {len(split):,} images were trained on; take them away or leave out strict"
             )
         return known
 

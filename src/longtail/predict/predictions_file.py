@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from longtail.predict.prediction_rows import check_row, is_empty, json_rows, table_of, write_predictions
 from longtail.predict.unreadable import write_unreadable
@@ -24,29 +24,38 @@ from longtail.types import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-AGAIN = "then repeat the command with --resume, or choose another -o"
 UNSAID = {"views": 1}
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
 
 
+class Words(NamedTuple):
+    """How a caller asks for what can be done with a file; messages say it so."""
+
+    resume: str = "resume=True"
+    overwrite: str = "overwrite=True"
+    other: str = "another path"
+
+
 class PredictionsFile:
-    """The predictions of one command on their way into a file.
+    """The predictions of one call or command on their way into a file.
 
     Args:
         out: the file; Parquet where its name ends in .parquet, otherwise CSV.
+        words: of the caller.
 
     Attributes:
         partial: where the rows lie until the file is whole.
         unreadable: where the images are listed that could not be read, if any.
-        settings_file: what the finished file was made with, for a later `--resume`.
+        settings_file: what the finished file was made with, for a later call to be resumed.
         done: how often each image has a row from the command that this one resumes.
         empty: those of them, in order, whose row is empty.
         rows: how many rows there are.
         predicted: how many of them are not empty.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, out: Path, words: Words = Words()) -> None:  # noqa: B008 is immutable
+        self.out, self.words = out, words
+        self._again = f"start again with {words.overwrite}"
         self.partial = out.parent / f"{out.name}.partial"
         self.unreadable = out.parent / f"{out.name}.unreadable.csv"
         self.settings_file = out.parent / f".{out.name}.settings"
@@ -67,17 +76,20 @@ class PredictionsFile:
         Raises:
             InputError: see above.
         """
-        check_free(self.out, overwrite=overwrite or resume)
+        self._check_free(self.out, overwrite or resume)
         if self.out.suffix.lower() not in (".csv", ".parquet"):
             raise InputError(
-                f"-o {self.out} ends in neither .csv nor .parquet; give {self.out.with_suffix('.csv')}"
+                f"{self.out} ends in neither .csv nor .parquet; give {self.out.with_suffix('.csv')}"
             )
-        check_free(self.unreadable, overwrite=overwrite or resume)
+        self._check_free(self.unreadable, overwrite or resume)
         if self.partial.exists() and not resume and not overwrite:
             raise InputError(
-                f"{self.partial} is left of a command that was stopped; resume it with --resume, or start again with "
-                "--overwrite"
+                f"{self.partial} is left of a command that was stopped; resume it with {self.words.resume}, or "
+                f"{self._again}"
             )
+
+    def _check_free(self, file: Path, overwrite: bool) -> None:
+        check_free(file, overwrite=overwrite, other=self.words.other, again=self.words.overwrite)
 
     @contextmanager
     def opened(self, settings: Mapping[str, Any], *, resume: bool) -> Iterator[None]:
@@ -91,7 +103,7 @@ class PredictionsFile:
             InputError: the partial file was begun with other settings, is damaged or in use.
         """
         self._settings = dict(settings)
-        busy = f"another command is writing {self.partial}; wait for it, or choose another -o"
+        busy = f"another command is writing {self.partial}; wait for it, or choose {self.words.other}"
         with ExitStack() as held:
             with self._writing():
                 held.enter_context(locked(self.out.with_name(f".{self.out.name}.lock"), busy))
@@ -118,12 +130,11 @@ class PredictionsFile:
             changed = _changed(self._parsed(self.settings_file.read_bytes()), settings)
         except (OSError, ValueError, AttributeError):
             raise InputError(
-                f"{self.out} is finished, but with which settings is not known any more; start again with --overwrite"
+                f"{self.out} is finished, but with which settings is not known any more; {self._again}"
             ) from None
         if changed:
             raise InputError(
-                f"{self.out} was made with other settings ({changed}); choose another -o, or start again with "
-                "--overwrite"
+                f"{self.out} was made with other settings ({changed}); choose {self.words.other}, or {self._again}"
             )
 
     def add(self, table: "pd.DataFrame") -> None:
@@ -165,7 +176,7 @@ class PredictionsFile:
         Raises:
             InputError: the file system refuses; the partial file stays.
         """
-        with atomic_write(self.out, AGAIN) as temporary:
+        with atomic_write(self.out, self._way_on()) as temporary:
             write_predictions(self.tables(), temporary, parquet=self.out.suffix.lower() == ".parquet")
             self.unreadable.unlink(missing_ok=True)
             if unreadable:
@@ -200,7 +211,7 @@ class PredictionsFile:
             except InputError:
                 raise
             except (ValueError, LookupError, TypeError, AttributeError):
-                raise InputError(f"{self.partial} is damaged; start again with --overwrite") from None
+                raise InputError(f"{self.partial} is damaged; {self._again}") from None
             end += len(line)
         self.rows = self.done.total()
         self.predicted = self.rows - len(self.empty)
@@ -216,13 +227,13 @@ class PredictionsFile:
             self.empty.append(row[0])
 
     def _parsed(self, line: bytes) -> Any:
-        return parse_json(line, str(self.partial), "start again with --overwrite", file_names=True)
+        return parse_json(line, str(self.partial), self._again, file_names=True)
 
     def _check_settings(self, before: Any) -> None:
         if changed := _changed(before, self._settings):
             raise InputError(
                 f"{self.partial} was begun with other settings ({changed}); repeat the first command with "
-                "--resume, or start again with --overwrite"
+                f"{self.words.resume}, or {self._again}"
             )
 
     def _append(self, lines: list[Any]) -> None:
@@ -231,7 +242,10 @@ class PredictionsFile:
         self._file.flush()
 
     def _writing(self) -> AbstractContextManager[None]:
-        return writing(self.out, AGAIN)
+        return writing(self.out, self._way_on())
+
+    def _way_on(self) -> str:
+        return f"then repeat it with {self.words.resume}, or choose {self.words.other}"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """From images to tables of predictions, whatever it is that answers: a run's network, or an exported file."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -10,89 +9,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
-from longtail.data.framing import Framing, framing_of
 from longtail.data.images import decode_batches
 from longtail.data.left_out import Collector
 from longtail.data.opening import Encoded
 from longtail.engine.decision import Decision
-from longtail.engine.several_views import Answers, averaged, check_views
+from longtail.engine.several_views import averaged, check_views
+from longtail.predict.answering import Answering
 from longtail.predict.inputs import named_images
 from longtail.predict.named_batches import NamedBatches
 from longtail.predict.outcome import Outcome
+from longtail.predict.prediction import Prediction, Progress, Say, paths_of
 from longtail.predict.predictions_file import PredictionsFile
 from longtail.predict.prior import Prior, class_mix
 from longtail.predict.sources import ImageSources
-from longtail.predict.tables import Part, Tabling, finite
+from longtail.predict.tables import Part, Tabling, finite, tables_of
 from longtail.predict.unreadable import Unreadable, unreadable_error
 from longtail.predict.warned import warn_of_left_out, warn_of_repaired, warn_of_unreadable
-from longtail.predict.writing import AGAIN, Say, paths_of, write_predictions
-from longtail.types import Batch
 
 Parts = Generator[Part, None, None]
 
 
-class Predictor(ABC):
-    """Names what images show. A subclass answers for batches of uint8 images, and says what its answers assume.
-
-    Attributes:
-        classes: C names.
-        class_counts: (C,) training images of each class.
-        num_experts: M.
-        device: where images are wanted.
-        description: what is known of the network, "image_size" and "temperature" among it.
-    """
-
-    classes: tuple[str, ...]
-    class_counts: Int[Tensor, " c"]
-    num_experts: int
-    device: torch.device
-    description: dict[str, Any]
-
-    @property
-    @abstractmethod
-    def note(self) -> str | None:
-        """What to know before trusting it; None where there is nothing to say."""
-
-    @property
-    @abstractmethod
-    def batch_size(self) -> int:
-        """How many images to ask about at once."""
-
-    @property
-    @abstractmethod
-    def flips(self) -> bool:
-        """Whether training showed mirror images, so that they may be shown in prediction too."""
-
-    @property
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Changes with the weights and with the temperature."""
-
-    @abstractmethod
-    def infer(self, stream: Iterator[Batch]) -> Answers:
-        """What the experts say of batches of uint8 images, before temperature and class prior."""
-
-    @abstractmethod
-    def assumed_log_prior(self) -> Float[Tensor, " c"]:
-        """(C,) float64 log of the shares of the classes that the answers stand for."""
-
-    @property
-    def bits(self) -> int:
-        """How many bits the values of images of 16 bits use, as in training; 16 where the run is older."""
-        return int(self.description.get("bits", 16))
-
-    @property
-    def framing(self) -> Framing:
-        """How images become squares, as in training."""
-        return framing_of(self.description.get("fit", "crop"), self.description["mean"])
-
-    @property
-    def temperature(self) -> float:
-        """What logits are divided by before the softmax; 1 where none was fitted."""
-        return float(self.description.get("temperature", 1.0))
+class Predictor(Answering):
+    """Names what images show."""
 
     def mix(self, prior: Prior | None) -> dict[str, float] | None:
         """The share of each class that a prior stands for, in the order of `classes`; None for None."""
@@ -152,7 +92,7 @@ class Predictor(ABC):
         repaired: Unreadable = []
         beside = Collector()
         named, tabling = named_images(images, beside), self._tabling(top_k, prior, abstain_below, views)
-        tables = list(_tables(tabling, self._infer(named, bad, repaired, views))) or [
+        tables = list(tables_of(tabling, self._infer(named, bad, repaired, views))) or [
             tabling(self._nothing())
         ]
         table = pd.concat(tables, ignore_index=True)
@@ -212,7 +152,7 @@ class Predictor(ABC):
         """
         tabling = self._tabling(top_k, prior, abstain_below, views)
         named = ((str(path), Path(path)) for path in paths)
-        return _tables(tabling, self._infer(named, unreadable, repaired, views))
+        return tables_of(tabling, self._infer(named, unreadable, repaired, views))
 
     def predict_to(
         self,
@@ -226,9 +166,6 @@ class Predictor(ABC):
         resume: bool = False,
         overwrite: bool = False,
         strict: bool = False,
-        again: str = AGAIN,
-        say: Say | None = None,
-        progress: Callable[[int], None] = lambda _: None,
     ) -> Outcome | None:
         """`predict` for any number of image files into a file, which has its name once it is complete.
 
@@ -239,10 +176,8 @@ class Predictor(ABC):
             resume: keep the rows that a stopped call has left in `<path>.partial`, if any.
             overwrite: replace the file where it exists.
             strict: refuse images that cannot be read, and folders with files that could be images and are left out.
-            again: how to resume after an interruption, for its message.
-            say: called with each line on the images; without it they are records of the logger `longtail`, and the
-                problems among them are warnings too.
-            progress: called with the number of rows that there are, at first with those that are kept.
+
+        What there is to say of the images goes to the logger `longtail`; the problems among it are warnings, too.
 
         Returns:
             What became of the images; None where the file was finished before and nothing is left to do.
@@ -255,19 +190,45 @@ class Predictor(ABC):
         file = PredictionsFile(Path(path))
         file.check_free(resume=resume, overwrite=overwrite)
         given = images if isinstance(images, ImageSources) else paths_of(images)
-        if strict:
-            given.check_complete()
-        how: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
-        fixed = {"prior": self.mix(prior), "sources": given.fingerprint, "weights": self.fingerprint}
-        outcome = write_predictions(
-            file, given, partial(self.stream, **how), how | fixed, resume=resume, strict=strict, again=again,
-            say=say, progress=progress,
-        )  # fmt: skip
-        if outcome is not None and say is None:
+        how: dict[str, Any] = {"top_k": top_k, "prior": prior, "abstain_below": abstain_below, "views": views}
+        outcome = self.prediction(given, **how, strict=strict).write(file, resume=resume)
+        if outcome is not None:
             warn_of_unreadable(outcome.unreadable, listed=f" and {file.unreadable} lists them")
             warn_of_repaired(outcome.repaired)
             warn_of_left_out(outcome.left_out)
         return outcome
+
+    def prediction(
+        self,
+        images: ImageSources,
+        *,
+        strict: bool = False,
+        say: Say | None = None,
+        progress: Progress = lambda _: None,
+        **options: Any,
+    ) -> Prediction:
+        """What `predict_to` writes, to be written or printed with the caller's own lines and progress.
+
+        Args:
+            images: paths of files and folders.
+            strict: see `predict_to`.
+            say: called with each line on the images; without it they are records of the logger `longtail`.
+            progress: called with the number of rows that there are, at first with those that are kept.
+            options: those of `stream`.
+
+        Raises:
+            InputError: with `strict`, folders hold files that could be images and are left out.
+        """
+        if strict:
+            images.check_complete()
+        how = {"top_k": 1, "abstain_below": None, "prior": None, "views": 1} | options
+
+        def settings() -> dict[str, Any]:
+            fixed = {"sources": images.fingerprint, "weights": self.fingerprint}
+            return how | fixed | {"prior": self.mix(how["prior"])}
+
+        more = {} if say is None else {"say": say}
+        return Prediction(images, partial(self.stream, **how), settings, strict, progress=progress, **more)
 
     def _tabling(self, top_k: int, prior: Prior | None, abstain_below: float | None, views: int) -> Tabling:
         return Tabling(self.classes, self.decision(prior), top_k, abstain_below, views)
@@ -292,8 +253,3 @@ class Predictor(ABC):
                 yield Part(*named.waiting.popleft(), logits, each)
         for part in named.waiting:
             yield Part(*part, nothing.logits, nothing.each)
-
-
-def _tables(tabling: Tabling, parts: Parts) -> Generator[pd.DataFrame, None, None]:
-    with closing(parts):
-        yield from map(tabling, parts)

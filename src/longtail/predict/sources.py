@@ -85,7 +85,7 @@ class ImageSources:
             raise unreadable_error(list(self.missing))
         if self.count() and (lost := left_out_lines(self.left_out, problems_only=True)):
             raise InputError(
-                "the folders hold more than images; remove or convert it, or leave out --strict", lost
+                "the folders hold more than images; remove or convert it, or leave out strict", lost
             )
 
     def _overlap(self) -> str | None:

@@ -1,5 +1,7 @@
 """What is said of some images, and the table that it becomes."""
 
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import pandas as pd
@@ -78,3 +80,9 @@ def finite(probabilities: Tensor) -> Tensor:
             "export it again"
         )
     return probabilities
+
+
+def tables_of(tabling: Tabling, parts: Generator[Part, None, None]) -> Generator[pd.DataFrame, None, None]:
+    """The table of each part; closing the generator closes `parts`."""
+    with closing(parts):
+        yield from map(tabling, parts)

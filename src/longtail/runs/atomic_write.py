@@ -19,19 +19,26 @@ LOCK, OLD = ".lock", ".old"
 TRIES = 20  # to take a place that other processes take at the same moment
 
 
-def check_free(out: Path, *, overwrite: bool = False) -> None:
+def check_free(
+    out: Path, *, overwrite: bool = False, other: str = "another -o", again: str = "--overwrite"
+) -> None:
     """Refuse a file that exists or could not be made.
+
+    Args:
+        out: the file.
+        overwrite: whether it may exist.
+        other, again: how the caller names another place, and asks for `overwrite`.
 
     Raises:
         InputError: see above.
     """
     if out.exists() and not out.is_file():
-        raise InputError(f"{out} is not a file; choose another -o")
+        raise InputError(f"{out} is not a file; choose {other}")
     if out.is_file() and not overwrite:
-        raise InputError(f"{out} exists; choose another -o, or replace it with --overwrite")
+        raise InputError(f"{out} exists; choose {other}, or replace it with {again}")
     if not out.parent.is_dir():
         raise InputError(
-            f"there is no folder {out.parent} to write {out.name} into; make it or choose another -o"
+            f"there is no folder {out.parent} to write {out.name} into; make it or choose {other}"
         )
 
 
