@@ -13,9 +13,11 @@ import pytest
 import longtail
 from command_words import commands
 from longtail.cli import main as cli
+from longtail.data.source_form import SourceForm
+from longtail.data.sources import find
 from longtail.methods import available
 from longtail.recipe import shipped
-from longtail.types import LocalInputError
+from longtail.types import InputError, LocalInputError
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = tuple(commands())
@@ -96,6 +98,22 @@ def test_a_method_from_another_folder_is_listed_and_an_underscore_hides_its_help
     assert "toy" in [line.split()[0] for line in result.stdout.splitlines() if line.endswith("A toy.")]
     assert re.search(r"^icl\b", result.stdout, re.MULTILINE)
     assert "_help" not in result.stdout
+
+
+def test_a_broken_source_is_listed_as_such_beside_the_others(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> SourceForm:
+        if name == "table":
+            raise InputError("source 'table' cannot be imported")
+        return find(name)
+
+    monkeypatch.setattr("longtail.data.sources.find", broken)
+    code, out, _ = run("datasets")
+    listed = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert code == 0
+    assert listed["table"] == "BROKEN: source 'table' cannot be imported"
+    assert not listed["folder"].startswith("BROKEN")
 
 
 def test_doctor(run: Run) -> None:

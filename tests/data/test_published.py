@@ -9,7 +9,7 @@ from longtail.data import DataOptions, load_data, load_test
 from longtail.data.packing import pack
 from longtail.data.published import Published
 from longtail.data.source_form import Place
-from longtail.data.sources import described, find, published
+from longtail.data.sources import find, published
 from longtail.source_names import named_sources
 from longtail.types import InputError
 from published_files import COUNTS, HELD, expect_small, write_published
@@ -126,6 +126,6 @@ def test_a_packed_set_is_still_the_published_one(tmp_path: Path, monkeypatch: py
 
 
 def test_sources_say_what_is_expected() -> None:
-    said = described()
+    said = {name: find(name).about for name in NAMES}
     assert "437,513 training, 24,426 test images, 8,142 classes" in said["inaturalist2018"]
     assert "ImageNet_LT_train.txt" in said["imagenet_lt"]

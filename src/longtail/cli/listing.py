@@ -14,16 +14,9 @@ ROOM = 2 * 2**30  # bytes on disk below which doctor complains
 
 def methods() -> None:
     """List the methods."""
-    from longtail.errors import InputError
     from longtail.methods import describe, names
 
-    def sentence(name: str) -> str:
-        try:
-            return describe(name).sentence
-        except InputError as error:
-            return f"BROKEN: {error}"
-
-    _list((name, sentence(name)) for name in names())
+    _list_found(names(), lambda name: describe(name).sentence)
 
 
 def models(
@@ -92,9 +85,10 @@ def _first_sentence(text: str) -> str:
 
 def datasets() -> None:
     """List the sources of images."""
-    from longtail.data.sources import described
+    from longtail.data.sources import find
+    from longtail.source_names import named_sources, own_sources
 
-    _list(described().items())
+    _list_found((*named_sources(), *own_sources()), lambda name: find(name).about)
 
 
 def doctor() -> None:
@@ -172,6 +166,19 @@ def _found(
 def _disk() -> str:
     free = shutil.disk_usage(".").free
     return f"{free / 2**30:.0f} GiB free here" + ("; little for checkpoints" if free < ROOM else "")
+
+
+def _list_found(names: Iterable[str], about: Callable[[str], str]) -> None:
+    """What files that are found by being there say of themselves, or what is wrong with them."""
+    from longtail.errors import InputError
+
+    def line(name: str) -> str:
+        try:
+            return about(name)
+        except InputError as error:
+            return f"BROKEN: {error}"
+
+    _list((name, line(name)) for name in names)
 
 
 def _list(rows: Iterable[tuple[str, str]]) -> None:

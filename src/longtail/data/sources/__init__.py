@@ -42,8 +42,3 @@ def published(name: str) -> "Published | None":
 
 def _module(name: str) -> ModuleType:
     return import_file(f"{__name__}.{'own' if name in own_sources() else 'named'}", name, "source")
-
-
-def described() -> dict[str, str]:
-    """Name -> one line about each source of images."""
-    return {name: find(name).about for name in (*named_sources(), *own_sources())}
