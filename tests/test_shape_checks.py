@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +10,16 @@ from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import Float, TypeCheckError
 from torch import Tensor
 
+import longtail
 from longtail.csv_text import csv_text
 from longtail.engine.schedule import learning_rate
 from longtail.losses import expert_cross_entropy
-from shape_checks import checked, unchecked
+from shape_checks import NAMES, checked, unchecked
 
+SOURCE = Path(longtail.__file__).parent
+MYPY_ALONE = {  # packages with some tensors or arrays of which shapes are checked here, and other types by mypy
+    "analysis", "data", "demo_app", "estimator", "explain", "export", "recipe", "report", "search", "study", "types",
+}  # fmt: skip
 WRONG = (BeartypeCallHintViolation, TypeCheckError)
 
 
@@ -98,6 +104,15 @@ def test_the_package_is_checked() -> None:
     with pytest.raises(WRONG):
         learning_rate("3", total_steps=9, peak_lr=0.1, warmup_steps=2, warmup_start_lr=0.1)  # type: ignore[arg-type]
     assert not hasattr(csv_text, "__wrapped__")  # no tensors there: mypy's alone
+
+
+def test_every_package_of_tensors_is_checked_or_left_to_mypy_by_name() -> None:
+    found = {
+        file.relative_to(SOURCE).with_suffix("").parts[0]
+        for file in SOURCE.rglob("*.py")
+        if any(word in file.read_bytes() for word in (b"Tensor", b"ndarray", b"NDArray"))
+    }
+    assert {name for name in found if not name.startswith(NAMES)} == MYPY_ALONE
 
 
 def test_checks_can_be_left_out_for_a_while() -> None:
