@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from longtail.report import write_page
+from longtail.report.pictures import class_figures, curve_figures
 from longtail.runs import Run
 from run_factory import KINDS, made_up_run
 
@@ -43,6 +46,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[kind]
 
     return page
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without their figures, for tests of what stands beside them: drawing is most of a page's time."""
+    for module in (class_figures, curve_figures):
+        for name, draw in list(vars(module).items()):
+            if callable(draw) and getattr(draw, "__annotations__", {}).get("return") is Figure:
+                monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr("longtail.report.pictures.svg.to_svg", lambda *_: Markup("<svg></svg>"))
 
 
 @pytest.fixture(scope="session")

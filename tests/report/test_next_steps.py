@@ -283,6 +283,7 @@ def every_step(run: Run, made: Run) -> tuple[Step, ...]:
     return next_steps(run, e, facts.classes, facts.confusions, facts.confidence, experts, facts.audit)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_command_runs_from_where_the_report_is_made(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
             delattr(sections, name)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_file_is_in_the_terminal_and_on_the_page(own: Files, tmp_path: Path) -> None:
     own(mine=SECTION.format(rank=15), _help="x = 1")
     run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False, epochs=3))

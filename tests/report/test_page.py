@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from markupsafe import Markup
 from PIL import Image
 
 from longtail.cli.main import main
@@ -50,12 +49,6 @@ def photos(tmp_path: Path) -> Path:
             picture = Image.fromarray(pixels).resize((120, 120))
             picture.save(tmp_path / "photos/test" / name / f"{number:02}.jpg", exif=exif)
     return tmp_path / "photos"
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without their figures, for tests of what stands beside them: drawing is most of a page's time."""
-    monkeypatch.setattr("longtail.report.pictures.svg.to_svg", lambda *_: Markup("<svg></svg>"))
 
 
 def test_the_same_run_gives_the_same_bytes(pages: Pages) -> None:
@@ -248,26 +241,28 @@ def test_nothing_tells_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_heat_maps_are_shown_where_they_were_made(pages: Pages, tmp_path: Path) -> None:
-    assert "<code>longtail explain " in pages("perfect").read_text("utf-8")
+def test_heat_maps_are_shown_where_they_were_made(tmp_path: Path) -> None:
+    plain = made_up_run(tmp_path / "plain", num_classes=7)
+    assert "<code>longtail explain " in build_page(Run(plain))
     run = made_up_run(tmp_path / "run", num_classes=7)
     (run / "explain").mkdir()
     for name in ("00.webp", "00-1.webp"):
         Image.new("RGB", (100, 100), "red").save(run / "explain" / name)
     wrong = {
-        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["dog"], "shown": "owl",
-        "image": "00.webp", "maps": ["00-1.webp"],
+        "path": "a", "class": "<b>lynx", "label": "cat", "confidence": 0.9, "experts": ["dog", "owl"],
+        "shown": "owl", "image": "00.webp", "maps": ["00-1.webp", "00-1.webp"],
     }  # fmt: skip
-    images = [wrong, wrong | {"class": "cat"}]
+    images = [wrong, wrong | {"class": "cat", "experts": ["dog"], "maps": ["00-1.webp"]}]
     (run / "explain/explain.json").write_text(
         json.dumps({"rule": "two of each", "layer": "x", "images": images})
     )
     page = build_page(Run(run))
     assert "Two of each." in page
-    assert page.count("<img") == 4
+    assert page.count("<img") == 5
     assert "maps: what speaks for owl" in page
     assert "where expert 1 sees owl; it says dog" in page
-    assert build_page(Run(run), images="errors").count("<img") == 2
+    assert "where the network sees owl" in page
+    assert build_page(Run(run), images="errors").count("<img") == 3
     assert "labelled &lt;b&gt;lynx, predicted cat, 0.90" in page
     assert heat_maps(Run(run), "none")["cards"] == []
 

@@ -72,6 +72,7 @@ def test_a_run_without_a_search_has_no_section(folder: Path) -> None:
     assert search(Run(folder)) is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_classifiers_on_features_are_shown_and_the_rest_is_folded(folder: Path) -> None:
     heads = tuple(trial(f"kind {n}", None if n == 0 else -0.01, chosen=n == 0) for n in range(5))
     made = made_up_run(folder / "run")
