@@ -182,13 +182,22 @@ class Improving(Trainings):
 
 
 def against_features(
-    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, data: LongTailData, long: float
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: Recipe,
+    data: LongTailData,
+    long: float,
+    *,
+    run: float = 1.0,
+    seconds: float | None = None,
 ) -> tuple[Found, list[int]]:
-    """Classifiers on features are nearly always right, fine-tunings of 10 epochs or more at the rate `long`."""
+    """Classifiers on features are nearly always right, fine-tunings of 10 epochs or more at the rate `long`.
+
+    A run on features takes `run` seconds, and comparisons may take `seconds`.
+    """
     recipe, division = scaled(recipe, 30), divide(data, recipe.data, 0)
     frozen = changed(recipe, {"optim.weight_decay": 0.3})
     right = np.random.default_rng(1).random(len(division.held)) < 0.97
-    heads = Heads(Choice(frozen, "linear", 1.0), (), len(data.train), division, right, "4 folds", 1.0, 0.0, 0)
+    heads = Heads(Choice(frozen, "linear", 1.0), (), len(data.train), division, right, "4 folds", run, 0.0, 0)
     trainings = Improving(data, {})
     monkeypatch.setattr(trainings, "by_epochs", lambda epochs: long if epochs >= 10 else 0.4)
     monkeypatch.setattr("longtail.search.comparing.judged_logits", trainings)
@@ -196,7 +205,9 @@ def against_features(
         TIMING, image=30 / (len(data.train) * 3)
     )  # the first of six comparisons has 3 epochs and more
     budget = Budget(10.0, time.monotonic())
-    one = find_settings(recipe, data, {}, budget, Display(1, quiet=True), timing, heads=heads)
+    one = find_settings(
+        recipe, data, {}, budget, Display(1, quiet=True), timing, heads=heads, seconds=seconds
+    )
     return one, [each.optim.epochs for each in trainings.recipes]
 
 
@@ -213,6 +224,15 @@ def test_features_are_chosen_where_more_time_does_not_help(monkeypatch, recipe, 
     assert len(epochs) == 2
     assert one.recipe.optim.weight_decay == 0.3
     assert all(f"{number} epochs" in one.search.trials[0].how for number in epochs)
+
+
+@pytest.mark.parametrize(("run", "longer"), [(1.0, True), (550.0, False)])
+def test_time_that_a_run_on_features_would_leave_goes_to_fine_tuning_first(
+    monkeypatch, recipe, data, run, longer
+) -> None:
+    one, epochs = against_features(monkeypatch, recipe, data, 0.97, run=run, seconds=50.0)
+    assert [number >= 10 for number in epochs] == [False, *[True] * longer]
+    assert (one.recipe.optim.weight_decay != 0.3) == longer
 
 
 def test_a_longer_training_that_takes_too_long_leaves_what_the_short_one_said(

@@ -62,7 +62,8 @@ class Comparing:
         seconds: that all may take.
         display: called with what is done.
         heads: the best classifiers on features; where these are better than the suggested settings beyond chance,
-            these are trained again for longer, and where that does not help, no change of them is tried.
+            these are trained again for longer, and no change of them is tried.
+        spare: seconds beyond those that this may then take, which a run on features would leave unused.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Comparing:
         seconds: float,
         display: Display,
         heads: Heads | None = None,
+        spare: float = 0.0,
     ) -> None:
+        self.spare = spare
         self.recipe, self.data, self.timing, self.display = recipe, data, timing, display
         self.seed, self.seconds, self.heads = recipe.run.seed, seconds, heads
         self.until = time.monotonic() + seconds
@@ -115,29 +118,37 @@ class Comparing:
         return None
 
     def _train_longer(self) -> None:
-        """Train the suggested settings again, in what is left to compare in, and judge them by that.
+        """Train the suggested settings again, for as long as there is time, and judge them by that.
 
-        Classifiers on features are fitted to convergence; a few epochs of fine-tuning are not. Where there is too
-        little time, the first training stays, and says so.
+        Classifiers on features are fitted to convergence; a few epochs of fine-tuning are not. So it is trained for
+        what is left to compare in; and where features are still better, for a part of the time that they would leave.
         """
-        short, left = self.tried[0], SPARE * (self.until - time.monotonic())
-        division, epochs = self._length(self.timing, left)
-        if (
-            epochs * len(division.rows) < LONGER * short.shown
-            or self._needs(self.timing, len(division.rows), epochs) > left
-        ):
-            self.tried = [replace(short, how=f"{short.how} (no time for more)")]
-            return
-        self.tried, started = [], time.monotonic()
-        self._try(SUGGESTED, left)
-        if not self.tried:
-            given_up = f"{short.how} (for {epochs}: given up, slower than the timed steps said)"
-            seconds = short.seconds + time.monotonic() - started
-            self.tried = [replace(short, how=given_up, seconds=seconds)]
-            return
-        before = f"after {short.how}: {100 * macro(short.right, self.targets)[0]:.1f}"
-        longer = self.tried[0]
-        self.tried = [replace(longer, how=f"{longer.how} ({before})", seconds=longer.seconds + short.seconds)]
+        tried, notes, started = [self.tried[0]], list[str](), time.monotonic()
+        for more in dict.fromkeys((0.0, self.spare)):
+            self.until += more
+            left = SPARE * (self.until - time.monotonic())
+            division, epochs = self._length(self.timing, left)
+            needs = self._needs(self.timing, len(division.rows), epochs)
+            if epochs * len(division.rows) < LONGER * tried[-1].shown or needs > left:
+                continue
+            length = f"{epochs} epochs of {len(division.rows):,} images"
+            self.display.say(
+                f"{FEATURES} are ahead of fine-tuning for {tried[-1].how}; before that decides, it is trained for "
+                f"{length}: about {duration(needs)}"
+            )
+            self.tried = []
+            self._try(SUGGESTED, left)
+            if not self.tried:
+                notes = [f"for {length}: given up, slower than the timed steps said"]
+                break
+            tried.append(self.tried[0])
+            if self.heads_gain is None or not self.heads_gain.is_better:
+                break
+        *earlier, last = tried
+        notes = [f"after {one.how}: {100 * macro(one.right, self.targets)[0]:.1f}" for one in earlier] + notes
+        how = f"{last.how} ({'; '.join(notes) or 'no time for more'})"
+        seconds = tried[0].seconds + time.monotonic() - started
+        self.tried = [replace(last, how=how, seconds=seconds)]
 
     def _try(self, candidate: Candidate, each: float) -> bool:
         """Train and judge; False where the time is over."""

@@ -75,7 +75,8 @@ def find_settings(
     lacks_time = why_not is not None and len(data.train) >= SMALLEST
     if why_not is None:
         most = SEARCH * budget.left if seconds is None else seconds
-        search = Comparing(recipe, data, given, timing, most, display, heads)
+        spare = 0.0 if heads is None else _spare(budget.left - most, runs * heads.run_seconds(timing))
+        search = Comparing(recipe, data, given, timing, most, display, heads, spare)
         why_not = search.run()
         lacks_time = search.lacks_time
         search = search if search.tried else None
@@ -98,6 +99,11 @@ def find_settings(
         heads=() if heads is None else heads.trials, head_images=0 if heads is None else heads.images,
     )  # fmt: skip
     return Found(final, record, timing)
+
+
+def _spare(left: float, on_features: float) -> float:
+    """Seconds of what is left after the comparisons that a longer fine-tuning may take before features are chosen."""
+    return max(0.0, min(SEARCH * left, left - on_features))
 
 
 def _changed(
