@@ -92,9 +92,11 @@ def test_a_machine_that_gets_slower_cuts_epochs_and_says_so(
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 3
     found = json.loads(Path("out/search.json").read_text())
     assert found["epochs"] == 3
-    before = int(re.search(r"training takes about (\d+) s", err)[1])
-    assert found["estimate"] == pytest.approx(before, abs=0.6)
+    number, unit = re.search(r"training takes about (\d+) (s|min)", err).groups()
+    scale = {"s": 1, "min": 60}[unit]
+    assert found["estimate"] == pytest.approx(int(number) * scale, abs=0.6 * scale)
     assert found["estimate_after_cut"] > 40
+    assert any(what.endswith(" epochs") for what in found["no_time_for"])
 
 
 def test_one_search_serves_all_seeds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

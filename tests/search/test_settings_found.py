@@ -217,12 +217,14 @@ def test_fine_tuning_is_given_more_time_before_features_are_chosen(monkeypatch, 
     assert len(epochs) == 2  # changes that are trained for less are not compared with that
     assert caught_up.recipe.optim.weight_decay != 0.3
     assert any("fine-tuned" in line for line in caught_up.search.reasons)
+    assert "trying half the rate" in " ".join(caught_up.search.no_time_for)
 
 
 def test_features_are_chosen_where_more_time_does_not_help(monkeypatch, recipe, data) -> None:
     one, epochs = against_features(monkeypatch, recipe, data, 0.4)
     assert len(epochs) == 2
     assert one.recipe.optim.weight_decay == 0.3
+    assert not one.search.no_time_for  # changes of what is not trained were not missed
     assert all(f"{number} epochs" in one.search.trials[0].how for number in epochs)
 
 
@@ -233,6 +235,7 @@ def test_time_that_a_run_on_features_would_leave_goes_to_fine_tuning_first(
     one, epochs = against_features(monkeypatch, recipe, data, 0.97, run=run, seconds=50.0)
     assert [number >= 10 for number in epochs] == [False, *[True] * longer]
     assert (one.recipe.optim.weight_decay != 0.3) == longer
+    assert any("longer fine-tuning" in what for what in one.search.no_time_for) == (not longer)
 
 
 def test_a_longer_training_that_takes_too_long_leaves_what_the_short_one_said(

@@ -85,7 +85,7 @@ class Comparing:
         self.division = divide(data, recipe.data, self.seed) if heads is None else heads.division
         self.targets = data.train.targets.cpu().numpy()[self.division.held]
         self.tried: list[Tried] = []
-        self.lacks_time = False
+        self.lacks_time = self.lacks_longer = False
         self.untried = [one.name for one in self.wanted]
 
     def run(self) -> str | None:
@@ -113,6 +113,7 @@ class Comparing:
                 self.lacks_time = True
                 return "the machine became slower than in the timed steps" if candidate is SUGGESTED else None
             if candidate is SUGGESTED and self.heads_gain is not None and self.heads_gain.is_better:
+                self.lacks_longer = True
                 self._train_longer()
                 break  # a change of the settings, trained for less, could not be compared with that
         return None
@@ -131,6 +132,7 @@ class Comparing:
             needs = self._needs(self.timing, len(division.rows), epochs)
             if epochs * len(division.rows) < LONGER * tried[-1].shown or needs > left:
                 continue
+            self.lacks_longer = False
             length = f"{epochs} epochs of {len(division.rows):,} images"
             self.display.say(
                 f"{FEATURES} are ahead of fine-tuning for {tried[-1].how}; before that decides, it is trained for "

@@ -95,7 +95,9 @@ def find_settings(
     record = Search(
         budget.minutes, round(time.monotonic() - started, 1), speed, round(runs * estimate, 1), final.optim.epochs,
         0 if search is None else len(search.division.held), trials, tuple(reasons),
-        no_time_for=_no_time_for(lacks_time and search is None, search, recipe, final),
+        no_time_for=_no_time_for(
+            lacks_time and search is None, search, recipe, None if why_frozen is not None else final
+        ),
         heads=() if heads is None else heads.trials, head_images=0 if heads is None else heads.images,
     )  # fmt: skip
     return Found(final, record, timing)
@@ -145,15 +147,17 @@ def _untried(search: Comparing | None) -> list[str]:
 
 
 def _no_time_for(
-    nothing_compared: bool, search: Comparing | None, suggested: Recipe, final: Recipe
+    nothing_compared: bool, search: Comparing | None, suggested: Recipe, final: Recipe | None
 ) -> tuple[str, ...]:
-    """What more time would allow, in words."""
-    wanted = suggested.optim.epochs
-    return (
-        *(["comparing short fine-tunings"] if nothing_compared else []),
-        *([] if search is None else [f"trying {name}" for name in search.untried]),
-        *([f"{wanted} epochs"] if not final.model.frozen and final.optim.epochs < wanted else []),
-    )
+    """What more time would allow, in words; `final` is None where a run on features was chosen."""
+    wanted, found = suggested.optim.epochs, ["comparing short fine-tunings"] if nothing_compared else []
+    if final is not None:
+        found += [] if search is None else [f"trying {name}" for name in search.untried]
+        found += [f"{wanted} epochs"] if final.optim.epochs < wanted else []
+    elif search is not None and (gain := search.heads_gain) is not None:
+        found += ["comparing a longer fine-tuning"] if search.lacks_longer else []
+        found += [] if gain.is_better else [f"{counted(min(GOOD, wanted), 'epoch')} of fine-tuning"]
+    return tuple(found)
 
 
 def _over_heads(heads: Heads | None, search: Comparing | None) -> list[str]:

@@ -115,9 +115,11 @@ def _shortened(found: Found, folder: RunFolder, cut: Cut, seconds: float) -> tup
         f"the run goes on {how} and takes about {duration(cut.rest)} more"
     )
     recipe = shorten(folder, found.recipe, epochs) if done else scaled(found.recipe, epochs)
+    is_said = any(one.endswith(" epochs") for one in found.search.no_time_for)
     search = replace(
         found.search,
         epochs=epochs,
+        no_time_for=found.search.no_time_for if is_said else (*found.search.no_time_for, f"{wanted} epochs"),
         reasons=(*found.search.reasons, line),
         estimate_after_cut=round(seconds, 1),
     )
