@@ -179,7 +179,7 @@ def test_what_groups_do_to_shares_is_said(traps, tmp_path):
     found = divide(table, tmp_path, test=0.2)
     assert found.grouped_by == "the column group of t.csv"
     (line,) = [line for line in found.said if "far from" in line]
-    assert "fox (asked 5 of 24, got 12)" in line
+    assert "fox (asked 5 of 24, got 12; groups of 12, 12)" in line
     assert "owl" not in line
 
 
