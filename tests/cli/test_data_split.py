@@ -174,18 +174,33 @@ def test_groups_in_names_are_proposed_and_the_command_keeps_them_together(
         file.rename(file.with_name(f"cam{number % 6}_{number}.png"))
     monkeypatch.chdir(tmp_path)
     steps = run("data", "check", "my photos")[1].partition("What to do")[2].splitlines()
-    commands = [line.partition(": longtail ")[2] for line in steps if "data split" in line]
-    assert ["--group-by" in command for command in commands] == [True, False]
-    code, out, _ = run(*shlex.split(commands[1]))
+    (proposed,) = [line.partition(": longtail ")[2] for line in steps if "data split" in line]
+    assert "--group-by" in proposed
+    plain = ("data", "split", "my photos", "-o", "splits.csv")
+    code, out, _ = run(*plain)
     assert code == 0
     assert len({row["split"] for row in rows(Path("splits.csv"))}) == 2
     (line,) = [line for line in out.splitlines() if "--group-by" in line]
-    assert run(*shlex.split(commands[1]), *shlex.split(line.partition("with: ")[2]))[0] == 0
+    assert run(*plain, *shlex.split(line.partition("with: ")[2]))[0] == 0
     held = {(row["group"], row["split"]) for row in rows(Path("splits.csv"))}
     assert max(Counter(group for group, _ in held).values()) == 1
     written = Path("splits.csv").read_bytes()
     Path("splits.csv").unlink()
-    code, out, _ = run(*shlex.split(commands[0]))
+    code, out, _ = run(*shlex.split(proposed))
     assert code == 0
     assert Path("splits.csv").read_bytes() == written
+    assert "--group-by" not in out
+
+
+def test_a_set_that_keeps_the_groups_of_its_names_whole_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", {"": {"fox": 24, "owl": 24}})
+    for file in list(photos.glob("*/*")):
+        number = int(file.stem.split()[-1])
+        folder = photos / ("test" if number % 6 < 2 else "train") / file.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / f"cam{number % 6}_{number}.png")
+    for name in ("fox", "owl"):
+        (photos / name).rmdir()
+    out = run("data", "check", photos)[1]
+    assert "data split" not in out.partition("What to do")[2]
     assert "--group-by" not in out

@@ -109,12 +109,9 @@ def _table(found: "Division") -> list[str]:
 
 def _by_name(found: "Division") -> list[str]:
     """What to do where names seem to hold groups that were divided."""
-    import numpy as np
-
     if found.name_groups is None:
         return []
-    said = found.name_groups.said(np.array([part != "train" for part in found.parts]))
-    rule = shlex.quote(found.name_groups.rule)
+    said, rule = found.name_groups.said(), shlex.quote(found.name_groups.rule)
     return [f"{said}; to keep each in one split, repeat the command with: --group-by {rule} --overwrite"]
 
 

@@ -41,7 +41,8 @@ class Division:
         unreadable: (name, reason) of files that cannot be decoded and were left out.
         said: how the source was read, and what was odd about it.
         grouped_by: where the groups come from, in words.
-        name_groups: groups that file names seem to hold, where there are none and nothing was said of them.
+        name_groups: groups that file names seem to hold and this divides, where there are none and nothing was said of
+            them.
     """
 
     paths: tuple[str, ...]
@@ -142,7 +143,7 @@ def divide(
             *_far(names, targets, together, table, wanted_of(table.sum(axis=1), test, val, min_test)[0]),
         ),
         grouped_by=by,
-        name_groups=find_name_groups(pool.ids, pool.labels) if groups is None else None,
+        name_groups=find_name_groups(pool.ids, pool.labels, parts != TRAIN) if groups is None else None,
     )
 
 

@@ -19,65 +19,64 @@ LARGEST = 0.5  # share of the images that one group may hold
 CONSTANT = (
     0.9  # share of the images with their group's commonest label, from which on plain numbers are groups
 )
+SEVERAL = 4  # images of one class in a group, from which on it is more than a number that each class has
 _SHOWN = 3
 _WORD = r"[^/_-]+"  # between the separators of a name
 
 
 @dataclass(frozen=True)
 class NameGroups:
-    """A rule that gives groups, and what these are like.
+    """A rule that gives groups, what these are like, and what the division at hand does to them.
 
     Attributes:
         rule: for `--group-by`.
         names: the group of each of N images.
         spanning: how many groups have images of several classes.
+        tested: how many images are evaluated on.
+        shared: how many of these share a group with training images.
     """
 
     rule: str
     names: tuple[str, ...]
     spanning: int
+    tested: int
+    shared: int
 
-    def said(self, tested: NDArray[np.bool_]) -> str:
-        """What was found, and what the division at hand does to it.
+    def said(self) -> str:
+        """What was found.
 
-        Args:
-            tested: (N,) whether an image is tested on.
-
-        >>> NameGroups("x", ("a", "a", "b", "b"), 1).said(np.array([True, False, False, False]))[:49]
-        'file names look like 2 groups (a 2, b 2), 1 with '
+        >>> NameGroups("x", ("a", "a", "b", "b"), 1, 1, 1).said()[:47]
+        'file names suggest 2 groups (a 2, b 2), 1 with '
         """
-        sizes, seen = Counter(self.names), self.seen(tested)
+        sizes = Counter(self.names)
         shown = ", ".join(f"{name} {size:,}" for name, size in sizes.most_common(_SHOWN))
         more = ", ..." if len(sizes) > _SHOWN else ""
         wide = f", {self.spanning:,} with images of several classes" if self.spanning else ""
         return (
-            f"file names look like {counted(len(sizes), 'group')} ({shown}{more}){wide}; {seen:,} of "
-            f"{int(tested.sum()):,} images to evaluate on would share a group with training images"
-        )
-
-    def seen(self, tested: NDArray[np.bool_]) -> int:
-        """How many images that are tested on share a group with training images."""
-        trained = {name for name, is_tested in zip(self.names, tested.tolist(), strict=True) if not is_tested}
-        return sum(
-            is_tested and name in trained for name, is_tested in zip(self.names, tested.tolist(), strict=True)
+            f"file names suggest {counted(len(sizes), 'group')} ({shown}{more}){wide}; {self.shared:,} of "
+            f"{self.tested:,} images to evaluate on would share a group with training images"
         )
 
 
-def find_name_groups(ids: Sequence[str], labels: Sequence[str]) -> NameGroups | None:
-    """The groups that paths seem to hold; None where nothing is recognisable.
+def find_name_groups(
+    ids: Sequence[str], labels: Sequence[str], tested: NDArray[np.bool_]
+) -> NameGroups | None:
+    """The groups that paths seem to hold; None where nothing is recognisable, or each lies in one split already.
 
     A folder below the class, the first words of the name (up to three), or its last: the first of these that makes
     five groups or more, of which none holds more than half of the images, with four of five images in groups of two or
-    more, and that gives at least every second class several groups: a word that is the class itself is none. A group is
-    called by letters and digits (`cam01`, `patient_12`); by digits alone only where its label is nearly constant, for
-    pictures are numbered again in each folder.
+    more, and that gives at least every second class several groups: a word that is the class itself is none. Such
+    groups have nearly one label each; or they are called by letters and digits (`cam01`, `patient_12`), and most images
+    have three others of their class in the group: fewer may be pictures that are numbered again in each folder
+    (`img12`).
 
     Args:
         ids: N paths with `/`.
         labels: N classes.
+        tested: (N,) whether an image is evaluated on.
 
-    >>> ids = [f"{name}/cam{n % 6}_{n}.jpg" for name in ("fox", "owl") for n in range(12)]
-    >>> find_name_groups(ids, ["fox"] * 12 + ["owl"] * 12).rule
+    >>> ids = [f"{name}/cam{n % 6}_{n}.jpg" for name in ("fox", "owl") for n in range(24)]
+    >>> find_name_groups(ids, ["fox"] * 24 + ["owl"] * 24, np.arange(48) == 0).rule
     'regex:(cam[0-9]+)_[^/]*$'
     """
     for rule in _rules(ids):
@@ -89,8 +88,16 @@ def find_name_groups(ids: Sequence[str], labels: Sequence[str]) -> NameGroups | 
         for name, label in zip(names, labels, strict=True):
             held[name][label] += 1
         if _are_groups(held, len(ids)):
-            return NameGroups(rule, tuple(names), sum(len(classes) > 1 for classes in held.values()))
+            spanning, shared = sum(len(classes) > 1 for classes in held.values()), _shared(names, tested)
+            return NameGroups(rule, tuple(names), spanning, int(tested.sum()), shared) if shared else None
     return None
+
+
+def _shared(names: Sequence[str], tested: NDArray[np.bool_]) -> int:
+    """How many images that are evaluated on share a group with training images."""
+    rows = list(zip(names, tested.tolist(), strict=True))
+    trained = {name for name, is_tested in rows if not is_tested}
+    return sum(is_tested and name in trained for name, is_tested in rows)
 
 
 def _rules(ids: Sequence[str]) -> Iterator[str]:
@@ -124,6 +131,7 @@ def _are_groups(held: dict[str, Counter[str]], images: int) -> bool:
     groups_of = Counter(name for classes in held.values() for name in classes)
     if 2 * sum(count > 1 for count in groups_of.values()) < len(groups_of):
         return False
-    named = all(re.search("[^0-9_-]", group) for group in held)
     common = sum(max(classes.values()) for classes in held.values())
-    return (named and any(map(str.isdigit, "".join(held)))) or common >= CONSTANT * images
+    several = sum(n for classes in held.values() for n in classes.values() if n >= SEVERAL)
+    named = all(re.search("[^0-9_-]", group) for group in held) and any(map(str.isdigit, "".join(held)))
+    return common >= CONSTANT * images or (named and 2 * several > images)

@@ -204,7 +204,7 @@ def _next_steps(audit: Audit, wording: Wording) -> Iterator[str]:
         (len(audit.leaks), "set", "of duplicates across splits, keep each in one split", full),
         (len(audit.conflicts), "set", "of duplicates with different labels, look which is right", full),
         (len(audit.unreadable), "image", "unreadable, repair or remove", f"{check} --all"),
-        (_named(audit), "group", "that file names look like, to keep each in one split", _by_name(audit, split)),
+        (_named(audit), "group", "suggested by file names, keep each in one split if they are real", split),
         (untested, "class", "without a test, add images or divide again", split),
         (len(audit.unknown_classes), "class", "without training images, add some or divide again", split),
     ]  # fmt: skip
@@ -229,14 +229,10 @@ def _named(audit: Audit) -> int:
     return len(set(audit.name_groups.names)) if audit.name_groups else 0
 
 
-def _by_name(audit: Audit, split: str) -> str:
-    return f"{split} --group-by {shlex.quote(audit.name_groups.rule)}" if audit.name_groups else ""
-
-
 def _undivided(audit: Audit, wording: Wording, untested: int) -> int:
     """1 where a table could divide a set that has no splits, and no other line says how."""
     is_one = audit.held_out and audit.is_divisible and len(audit.classes) > 1
-    return int(bool(is_one) and not (untested or wording.group_by))
+    return int(bool(is_one) and not (untested or wording.group_by or audit.name_groups))
 
 
 def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
@@ -251,7 +247,8 @@ def _commands(audit: Audit, wording: Wording) -> tuple[str, str, str]:
         return check, full, full
     split = f"longtail data split {place} -o {layout.SPLITS}" + ("" if audit.is_flat else " --again")
     split += " --two-labels leave_out" if _is_torn(audit) else ""
-    return check, full, split + (f" --group-by {shlex.quote(wording.group_by)}" if wording.group_by else "")
+    rule = wording.group_by or (audit.name_groups.rule if audit.name_groups else None)
+    return check, full, split + (f" --group-by {shlex.quote(rule)}" if rule else "")
 
 
 def _kept(audit: Audit) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longtail.data.audit.duplicates import find_duplicates
 from longtail.data.audit.findings import Audit, LeakingGroup, worst_first
@@ -15,7 +16,7 @@ from longtail.data.fingerprint import Fingerprints
 from longtail.data.grouping import said_of_spanning
 from longtail.data.holdout import HELD_OUT, hold_out, said_of_groups
 from longtail.data.listing import PARTS, Listing, Source
-from longtail.data.name_groups import NameGroups, find_name_groups
+from longtail.data.name_groups import find_name_groups
 from longtail.data.opening import UnreadableError
 from longtail.data.related import find_related
 from longtail.data.rows import ordered
@@ -66,7 +67,7 @@ def check(
     held, shares, bursts, rows = _held_out(seen, listings["train"], source) if is_whole else ({}, [], 0, ())
     is_divisible = options.name not in ("parquet", "packed")
     is_open = is_divisible and not (groups or group_by)
-    by_name = find_name_groups(seen.paths, seen.classes) if is_open else None
+    by_name = find_name_groups(seen.paths, seen.classes, _tested(seen, rows)) if is_open else None
     return Audit(
         counts=_counts(listings, seen),
         is_flat=source.is_flat,
@@ -85,7 +86,7 @@ def check(
             *source.remarks,
             *depth.lines(),
             *shares,
-            *_said_of_names(by_name, seen, rows),
+            *([by_name.said()] if by_name else []),
             *(shapes.lines() if shapes else ()),
         ),
         left_out=source.left_out,
@@ -155,13 +156,11 @@ def _counts(listings: dict[str, Listing], seen: _Seen) -> dict[str, dict[str, in
     return {part: {name: found[part, name] for name in names} for part in listings}
 
 
-def _said_of_names(found: NameGroups | None, seen: _Seen, held: Sequence[int]) -> list[str]:
-    """Of groups that names hold: which of the images to evaluate on they share with training images."""
-    if found is None:
-        return []
+def _tested(seen: _Seen, held: Sequence[int]) -> NDArray[np.bool_]:
+    """Whether each image is evaluated on: those of other splits than train, and the rows that would be held out."""
     tested = np.array([part != "train" for part in seen.parts], dtype=bool)
     tested[list(held)] = True
-    return [found.said(tested)]
+    return tested
 
 
 def _held_out(

@@ -46,7 +46,7 @@ class Audit:
         checked_near: whether images that look alike were searched for.
         bursts: sets of images taken in one go, which stay in one split where images are held out; of a set that has
             splits they are not searched for.
-        name_groups: groups that file names seem to hold, where the set names none.
+        name_groups: groups that file names seem to hold and the splits divide, where the set names none.
     """
 
     counts: Mapping[str, Mapping[str, int]]
