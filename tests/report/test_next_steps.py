@@ -172,21 +172,32 @@ def test_more_minutes_are_advised_where_they_were_too_few(tmp_path: Path, missin
     assert all(words in step.text for step in more for words in missing)
 
 
-@pytest.mark.parametrize(("low", "high", "is_said"), [(0.9, 1.0, True), (0.0, 1.0, False)])
-def test_a_score_of_the_search_that_is_far_from_the_held_out_one_is_explained(
-    tmp_path: Path, low: float, high: float, is_said: bool
+@pytest.mark.parametrize(
+    ("low", "high", "kinds", "is_said", "is_explained"),
+    [
+        (0.9, 1.0, 2, True, True),
+        (0.9, 1.0, 1, True, False),  # it was not chosen from several
+        (0.05, 0.15, 2, True, False),  # the best of several is not too low
+        (0.3, 1.0, 2, True, False),  # chance explains it
+        (0.0, 1.0, 2, False, False),
+    ],
+    ids=["higher", "of one kind", "lower", "chance", "near"],
+)
+def test_a_score_of_the_search_that_is_far_from_the_held_out_one_is_explained_where_the_cause_is_known(
+    tmp_path: Path, low: float, high: float, kinds: int, is_said: bool, is_explained: bool
 ) -> None:
     folder = made_up_run(tmp_path / "run")
     recipe = folder / layout.RECIPE
     recipe.write_text(recipe.read_text("utf-8").replace("frozen = false", "frozen = true"), "utf-8")
     assert Run(folder).recipe["model"]["frozen"]
-    middle = (low + high) / 2 if is_said else Run(folder).metrics["macro"]
+    middle = Run(folder).metrics["macro"] if not is_said else 0.95 if low == 0.3 else (low + high) / 2
     best = ONE.model_copy(update={"macro": middle, "low": low, "high": high})
-    found = Search(4.0, 60.0, "1 ms", 10.0, 4, heads=(best, best), head_images=300)
+    found = Search(4.0, 60.0, "1 ms", 10.0, 4, heads=(best,) * kinds, head_images=300)
     RunFolder(folder).write_json(layout.SEARCH, found.contents())
     said = [line for line in collect(Run(folder)).verdict.sentences if "cross-validation" in line]
     assert len(said) == is_said
-    assert all("300 training images" in line and "95.0" in line for line in said)
+    assert all("300 training images" in line and f"{100 * middle:.1f}" in line for line in said)
+    assert any("believe" in line.lower() for line in said) == is_explained
 
 
 def test_no_command_claims_to_label_images(tmp_path: Path) -> None:
@@ -213,6 +224,33 @@ def test_labels_are_doubted_by_a_good_network_that_knows_how_good_it_is(
     sure = replace(e, label=label, confidence=np.full(len(label), confidence))
     found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
     assert any(step.place == "surest" for step in found) == is_said
+
+
+def test_labels_are_not_doubted_where_it_is_overconfident_in_its_sure_answers_alone(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", images=20))
+    facts = collect(run)
+    e = facts.evaluation
+    place = np.arange(len(e.label))
+    surely = place % 5 == 0
+    is_right = np.where(surely, place % 15 > 0, place % 10 < 7)
+    label = np.where(is_right, e.target, (e.target + 1) % len(e.names))
+    sure = replace(e, label=label, confidence=np.where(surely, 0.92, 0.6))
+    assert sure.confidence.mean() - is_right.mean() < 0.1
+    assert 0.6 < is_right[surely].mean() < 0.7
+    found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
+    assert all(step.place != "surest" for step in found)
+
+
+def test_labels_are_ranked_by_what_they_cost_in_macro(tmp_path: Path) -> None:
+    run = Run(made_up_run(tmp_path / "run", images=[10] + [100] * 9, rates=[1.0] * 10))
+    facts = collect(run)
+    e = facts.evaluation
+    label = e.target.copy()
+    label[0] = 1  # one image of class 0, which has ten
+    sure = replace(e, label=label, confidence=np.full(len(label), 0.95))
+    found = accuracy_steps(run, sure, facts.classes, facts.confusions, facts.experts)
+    (step,) = [step for step in found if step.place == "surest"]
+    assert step.points == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("rate", "is_said"), [(0.45, False), (0.75, True)])

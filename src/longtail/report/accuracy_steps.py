@@ -27,11 +27,10 @@ from longtail.runs.run import Run
 from longtail.source_names import data_name
 
 SURE = 0.9
-TRUSTED = 0.5  # share of its sure answers that a network gets wrong at most where these speak against labels
 ABOVE = (
     1 / 3
 )  # of the way from always guessing the commonest class to no error, from which on it may doubt labels
-BOAST = 0.1  # by which its mean confidence may exceed its accuracy where it may
+OVERCONFIDENT = 0.1  # mean confidence of the sure answers less their accuracy, above which it may not
 HIDDEN = 5.0  # macro points for all that a crop hides, were it all; an assumption that only sorts
 CONFUSED = 0.2  # share of a class's images from which on a pair is worth merging
 RISE, FALL = 0.005, 0.03  # of macro and, as a share, of the training loss, from which on either still moves
@@ -224,18 +223,22 @@ def _collect(run: Run, e: Evaluation, ranked: Classes) -> Iterator[Step]:
 
 
 def _review(run: Run, e: Evaluation) -> Iterator[Step]:
-    """Where a network that is good and not overconfident is sure of another class; else its errors are its own."""
+    """Where a good network, not overconfident where it is sure, is sure of another class; else it errs itself."""
     surely = e.confidence >= SURE
-    surely_wrong = int((~e.right & surely).sum())
-    is_modest = float(e.confidence.mean() - e.right.mean()) <= BOAST
-    if 0 < surely_wrong < TRUSTED * int(surely.sum()) and is_modest and _is_good(e):
-        images = count(surely_wrong, "image")
+    surely_wrong = surely & ~e.right
+    if surely_wrong.any() and _is_good(e) and not _is_overconfident(e.confidence[surely], e.right[surely]):
+        images = count(int(surely_wrong.sum()), "image")
+        lost = float((1 / e.images[e.target[surely_wrong]]).sum())
         text = (
             f"Review the labels of {images} of {len(e.right):,} for which it predicts another class with "
             f"{100 * SURE:.0f} % confidence or more."
         )
         command = f"longtail explain {from_here(run.path)}"
-        yield Step(text, command, "surest", 100 * surely_wrong / len(e.right))
+        yield Step(text, command, "surest", 100 * lost / int(e.tested.sum()))
+
+
+def _is_overconfident(confidence: np.ndarray, right: np.ndarray) -> bool:
+    return float(confidence.mean() - right.mean()) > OVERCONFIDENT
 
 
 def _is_good(e: Evaluation) -> bool:

@@ -74,7 +74,7 @@ class Confidence:
         after: divided by the temperature; None where none was fitted.
         risk: a line for all and for each group with images.
         answered: five rows.
-        upper: the upper end of the accuracy's 95 % interval; a mean confidence above it boasts.
+        upper: the upper end of the accuracy's 95 % interval; a mean confidence above it is overconfident.
         sentences: what it comes to.
     """
 

@@ -170,7 +170,7 @@ def _test(run: Run, ranked: Classes) -> Iterator[Step]:
 
 
 def _calibrate(run: Run, e: Evaluation, sure: Confidence) -> Iterator[Step]:
-    """Where it boasts by more than luck explains and none is fitted: what training held out settled none."""
+    """Where it is overconfident by more than luck explains and none is fitted: what was held out settled none."""
     if sure.temperature is not None or len(e.right) < ENOUGH or sure.before.confidence <= sure.upper:
         return
     text = (

@@ -144,7 +144,11 @@ def _overall(e: Evaluation, row: ScoreRow) -> Iterator[str]:
 
 
 def _against_search(run: Run, e: Evaluation, row: ScoreRow) -> Iterator[str]:
-    """Where classifiers on features were chosen by a score that is far from the one here: which of them to believe."""
+    """Where classifiers on features were chosen by a score that is far from the one here: both, and a known cause.
+
+    The best score of several kinds is too high because it is the best of them. Nothing else is known here: the images
+    may be of another sort, and a score that is lower, or of one kind, is not explained.
+    """
     found = run.read(layout.SEARCH)
     best = next((one for one in found.heads if one.chosen), None) if found else None
     if not (found and best and row.interval and row.value is not None and run.recipe["model"].get("frozen")):
@@ -152,12 +156,14 @@ def _against_search(run: Run, e: Evaluation, row: ScoreRow) -> Iterator[str]:
     (low, high), value = row.interval, row.value
     if best.low <= value <= best.high and low <= best.macro <= high:
         return
-    chance = "more than chance explains" if high < best.low or best.high < low else "which may be chance"
+    chance = "which may be chance" if best.low <= high and low <= best.high else "more than chance explains"
+    kinds, cause = len(found.heads), ""
+    if kinds > 1 and high < best.low:
+        cause = f" The best of {kinds} kinds was chosen by that score, which makes it too high: believe the value here."
     yield (
         f"The search said macro {100 * best.macro:.1f} ({between((best.low, best.high))}) by cross-validation on "
         f"{count(found.head_images, 'training image')}; here it is {100 * value:.1f} ({between(row.interval)}) on "
-        f"{count(len(e.right), f'{e.part} image')}, {chance}. Believe the value here and its interval: by the other, "
-        f"the best of {len(found.heads)} was chosen, so it is too good."
+        f"{count(len(e.right), f'{e.part} image')}, {chance}.{cause}"
     )
 
 
