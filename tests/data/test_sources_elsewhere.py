@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 
 from longtail import plugins, source_names
+from longtail.data.audit import check
+from longtail.data.dividing import divide
 from longtail.data.sources import find, own
 from longtail.errors import InputError
 
 SOURCE = """
 from longtail.data.source_form import SourceForm
 FORM = SourceForm("nothing", None)
+"""
+ARRAYS = """
+import numpy as np
+from longtail.data.listing import Listing, Source
+from longtail.data.source_form import SourceForm
+
+def read(place):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    ids = tuple(f"{place.given.name}/{row}" for row in range(20))
+    return Source(Listing(("fox", "owl"), np.arange(20) % 2, ids, lambda rows: iter(pixels[rows])), is_flat=True)
+
+FORM = SourceForm("arrays", read, reads=lambda path: path.suffix == ".arrays")
 """
 Named = Callable[..., None]
 
@@ -35,7 +49,8 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Named]:
     yield name
     forget()
     monkeypatch.setattr(own, "__path__", before)
-    sys.modules.pop("longtail.data.sources.own.torn", None)
+    for name in ("torn", "arrays"):
+        sys.modules.pop(f"longtail.data.sources.own.{name}", None)
 
 
 @pytest.mark.parametrize("name", ["folder", "digits"])
@@ -89,3 +104,19 @@ def test_sources_of_installed_packages_are_found(
     named()
     monkeypatch.setattr(own, "__path__", source_names.own_folders())
     assert find("torn").about == "nothing"
+
+
+def test_images_that_are_no_files_cannot_be_divided(
+    tmp_path: Path, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources/arrays.py").write_text(ARRAYS)
+    named(tmp_path / "sources")
+    monkeypatch.setattr(own, "__path__", source_names.own_folders())
+    images = tmp_path / "images.arrays"
+    images.touch()
+    audit = check(images)
+    assert audit.counts == {"train": {"fox": 10, "owl": 10}}
+    assert not audit.is_divisible
+    with pytest.raises(InputError, match="no files"):
+        divide(images, tmp_path)

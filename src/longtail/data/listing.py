@@ -72,6 +72,17 @@ class Listing:
             name = Counter(self.class_names).most_common(1)[0][0]
             raise InputError(f"two classes are both called {name!r}; give each a name of its own")
 
+    def files(self) -> tuple[Path, ...] | None:
+        """The file of each image; None where some image has none of its own."""
+        if self.on_disk is None:
+            return None
+        found = list[Path]()
+        for row in range(len(self.ids)):
+            if not isinstance(image := self.on_disk(row), Path):
+                return None
+            found.append(image)
+        return tuple(found)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -114,3 +125,12 @@ class Source:
         """Split -> its listing, of the splits that there are."""
         found = {"train": self.train, "val": self.val, "test": self.test}
         return {part: listing for part, listing in found.items() if listing is not None}
+
+    def files(self) -> tuple[Path, ...] | None:
+        """The file of each image of all splits, by which a table divides them; None where it cannot."""
+        found = list[Path]()
+        for listing in self.parts.values():
+            if (files := listing.files()) is None:
+                return None
+            found += files
+        return tuple(found)

@@ -82,11 +82,11 @@ def pool_of(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool
     if not path.exists():
         raise InputError(f"{path} does not exist; give class folders, a table, lists or annotations")
     options = options_of(path, root, two_labels)
-    if options.name in ("packed", "parquet"):
+    source = read_source(options)
+    if (files := source.files()) is None:
         raise InputError(
             f"the images of {path} are no files, so a table cannot name them; train with --set data.validation=0.2"
         )
-    source = read_source(options)
     if not again and list(source.parts) != ["train"]:
         raise InputError(
             f"{path} is divided already ({', '.join(source.parts)}); train on it as it is, or divide all of its images "
@@ -96,9 +96,7 @@ def pool_of(path: Path, root: Path | None, two_labels: TwoLabels, *, again: bool
     columns = [name for name in listings[0].columns if all(name in listing.columns for listing in listings)]
     grouped = all(listing.groups is not None for listing in listings)
     return Pool(
-        files=tuple(
-            Path(str(at(row))) for each in listings if (at := each.on_disk) for row in range(len(each.ids))
-        ),
+        files=files,
         ids=tuple(identity for each in listings for identity in each.ids),
         labels=tuple(each.class_names[c] for each in listings for c in each.targets.tolist()),
         groups=tuple(group for each in listings for group in each.groups or ()) if grouped else None,

@@ -65,7 +65,7 @@ def check(
     depth, shapes = _depth(seen), _shapes(seen)
     is_whole = list(listings) == ["train"]
     held, shares, bursts, rows = _held_out(seen, listings["train"], source) if is_whole else ({}, [], 0, ())
-    is_divisible = options.name not in ("parquet", "packed")
+    is_divisible = source.files() is not None
     is_open = is_divisible and not (groups or group_by)
     by_name = find_name_groups(seen.paths, seen.classes, _tested(seen, rows)) if is_open else None
     return Audit(

@@ -56,7 +56,8 @@ def with_validation(
     if source.val is not None:
         return recipe, ()
     if source.test is not None:
-        return recipe, (f"{recipe.data.path} {no_validation(recipe.data.path)}",)
+        said = no_validation(recipe.data.path, divisible=source.files() is not None)
+        return recipe, (f"{recipe.data.path} {said}",)
     sections = recipe.model_dump()
     sections["data"]["validation"] = HELD_OUT
     note = f"{recipe.data.path} has no test split: {HELD_OUT:.0%} of each class is held out to evaluate on"
