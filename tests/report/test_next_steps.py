@@ -15,6 +15,8 @@ from PIL import Image
 from longtail import train
 from longtail.cli.main import main
 from longtail.data.shapes import shapes_of
+from longtail.errors import InputError
+from longtail.recipe.plan import given_keys
 from longtail.report import report_lines, write_page
 from longtail.report.accuracy_steps import ENLARGED, Step, accuracy_steps
 from longtail.report.discovery import collect
@@ -164,12 +166,69 @@ ONE = Trial(
 
 @pytest.mark.parametrize("missing", [(), ("images of 224 pixels", "comparing short fine-tunings")])
 def test_more_minutes_are_advised_where_they_were_too_few(tmp_path: Path, missing: tuple[str, ...]) -> None:
-    found = Search(4.0, 60.0, "1 ms", 10.0, 4, 60, no_time_for=missing)
-    folder = made_up_run(tmp_path / "run", data=str(photographs(tmp_path / "photos")))
+    found = Search(4.0, 60.0, "1 ms", 10.0, 4, 60, no_time_for=missing, asked={"given": {}})
+    folder = levelled(made_up_run(tmp_path / "run", data=str(photographs(tmp_path / "photos"))))
     RunFolder(folder).write_json(layout.SEARCH, found.contents())
     more = advised(collect(Run(folder)).next, "--minutes 16")
     assert bool(more) == bool(missing)
     assert all(words in step.text for step in more for words in missing)
+
+
+GIVEN = {
+    "method.name": "ce", "model.pretrained": True, "data.group_by": "none", "data.two_labels": "leave_out",
+    "optim.peak_lr": 0.1, "data.mean": [0.5, 0.5, 0.5], "data.image_size": None, "data.root": "my photos",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_more_minutes_ask_for_all_that_the_command_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = {"data.name": "table", "data.root": str(tmp_path / "my photos")}
+    folder = levelled(made_up_run(tmp_path / "run", data=str(tmp_path / "t.csv"), overrides=table, seed=seed))
+    search = Search(4.0, 60.0, "1 ms", 10.0, 4, no_time_for=("more",), asked={"given": GIVEN})
+    RunFolder(folder).write_json(layout.SEARCH, search.contents())
+    (step,) = advised(collect(Run(folder)).next, "--minutes 16")
+    called: dict[str, Any] = {}
+
+    def record(target: str, **options: Any) -> None:
+        called.update(options | {"target": target})
+        raise InputError("no training here")
+
+    monkeypatch.setattr("longtail.api.train", record)
+    main(shlex.split(step.command)[1:])
+    assert called["target"] == "t.csv"
+    assert called["minutes"] == 16
+    given = given_keys(called["set"], data=None, method=None, model=None, strict=False)
+    assert given == GIVEN | ({"run.seed": seed} if seed else {})
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"given": 1}, {"given": {"data.views": {"a": 1}}}, {"given": {"model.weights": "w.pt"}}],
+    ids=["unknown", "damaged", "table", "path from elsewhere"],
+)
+def test_more_minutes_carry_no_command_where_the_request_is_not_known_in_full(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    folder = levelled(made_up_run(tmp_path / "run", data=str(photographs(tmp_path / "photos"))))
+    search = Search(4.0, 60.0, "1 ms", 10.0, 4, no_time_for=("more",), asked=asked)
+    RunFolder(folder).write_json(layout.SEARCH, search.contents())
+    (step,) = [step for step in collect(Run(folder)).next if step.text.startswith("Give it more time")]
+    assert step.command == ""
+
+
+@pytest.mark.parametrize("status", ["done", "interrupted"])
+def test_more_minutes_are_not_advised_before_the_training_has_ended(tmp_path: Path, status: str) -> None:
+    folder = made_up_run(tmp_path / "run", epochs=8, data=str(tmp_path))
+    if status == "interrupted":  # and evaluated on the way
+        RunFolder(levelled(folder)).set_status(status, epoch=4, epochs=8)
+    search = Search(4.0, 60.0, "1 ms", 10.0, 8, no_time_for=("more",), asked={"given": {}})
+    RunFolder(folder).write_json(layout.SEARCH, search.contents())
+    found = collect(Run(folder)).next
+    assert not [step for step in found if step.text.startswith("Give it more time")]
+    assert len(advised(found, "--epochs 16" if status == "done" else "--resume")) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What would raise accuracy? Each with this run's own evidence, the most macro points at stake first.
 
-What larger images and the whole picture would bring is assumed, no run says it; that only sorts.
+What larger images, the whole picture and more time would bring is assumed, no run says it; that only sorts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.experts import Experts
 from longtail.report.facts.words import classes, count, listed, whole
 from longtail.report.limits import AGAIN
-from longtail.report.places import from_here, images_of, recipe_of
+from longtail.report.places import command_of, from_here, recipe_of
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.runs.run import Run
@@ -39,6 +39,7 @@ LEARNED = 0.95  # accuracy on the training images from which on more epochs have
 PLACES = 4  # along a side of the last map; with fewer, most of an image falls into one
 LONG = 15  # minutes at least that are suggested where a search had too few
 ENLARGED = 4.0  # macro points for larger images where there are fewer; an assumption that only sorts
+SEARCHED = 4.0  # macro points for all that a search had no time for; an assumption that only sorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,9 @@ class Step:
 def accuracy_steps(run: Run, e: Evaluation, ranked: Classes, pairs: Confusions, found: Experts) -> list[Step]:
     """The steps that hold, most points at stake first."""
     longer = list(_longer(run))
-    has_ended = run.finished and not longer  # experts are compared at the end of a training, not on the way
+    has_ended = run.finished and not longer  # until then, neither experts nor searches are compared
     steps = (
-        *longer, *_more_minutes(run), *_larger(run), *_whole_picture(run),
+        *longer, *(_more_minutes(run) if has_ended else ()), *_larger(run), *_whole_picture(run),
         *(_fewer_experts(run, found) if has_ended else ()),
         *_collect(run, e, ranked), *_review(run, e), *_merge(run, e, pairs),
     )  # fmt: skip
@@ -114,12 +115,13 @@ def _longer(run: Run) -> Iterator[Step]:
 
 def _more_minutes(run: Run) -> Iterator[Step]:
     """Where a search had too little time for all that it would have done."""
-    found, images = run.read(layout.SEARCH), images_of(run)
-    if found is None or images is None or not found.no_time_for:
+    found = run.read(layout.SEARCH)
+    if found is None or not found.no_time_for:
         return
     text = f"Give it more time: {found.minutes:g} minutes were too few for {listed(found.no_time_for, 5)}."
-    command = f"longtail train {images} --minutes {max(LONG, 4 * found.minutes):g}"
-    yield Step(text, command, points=ENLARGED)
+    command = command_of(run, found.asked)
+    minutes = f" --minutes {max(LONG, 4 * found.minutes):g}"
+    yield Step(text, command and command + minutes, points=SEARCHED)
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float, int]:

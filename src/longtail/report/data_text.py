@@ -17,6 +17,7 @@ from longtail.data.rows import TORN
 from longtail.data.shapes import suggest_fit
 from longtail.metrics import class_groups
 from longtail.printable import printable
+from longtail.report.places import train_command
 from longtail.runs import layout
 from longtail.runs.groups import GROUPS
 from longtail.text_table import table_lines
@@ -262,9 +263,9 @@ def _kept(audit: Audit) -> str:
 
 
 def _train(audit: Audit, wording: Wording) -> str:
-    root = "" if wording.root is None else f" --set {shlex.quote(f'data.root={wording.root}')}"
-    torn = " --set data.two_labels=leave_out" if _is_torn(audit) else ""
-    return f"longtail train {shlex.quote(wording.path)}{root}{torn}"
+    root = {} if wording.root is None else {"data.root": wording.root}
+    torn = {"data.two_labels": "leave_out"} if _is_torn(audit) else {}
+    return train_command(wording.path, root | torn)
 
 
 def _is_torn(audit: Audit) -> bool:

@@ -26,8 +26,8 @@ TEMPLATE = """\
 above.</a>{% endif %}{% if step.command %}<pre><code>{{ step.command }}</code></pre>{% endif %}</li>{% endmacro %}
 {% set n = content %}
 <p class="quiet">What makes scores untrue comes first, then what would raise macro, most points at stake first; \
-what larger images and the whole picture would bring is assumed. Run the commands in the folder in which this \
-report was made.</p>
+what larger images, the whole picture and more time would bring is assumed. Run the commands in the folder in which \
+this report was made.</p>
 <ol>
 {% for step in n.steps %}{{ one(step) }}{% endfor %}
 </ol>
