@@ -1,6 +1,6 @@
 """Which images go to train, validation and test: class by class, and whole groups where there are groups."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from longtail.data.dataset import counted
 
 TRAIN, VAL, TEST = 0, 1, 2
-FAR, SHOWN = 0.25, 3  # share of what was wanted by which a class is far from it; classes that are named
+FAR, LEAST = 0.25, 2  # share of what was wanted, and images, by which a class is far from it
+SHOWN = 3  # classes that are named, and sizes of groups
 _STREAM = 0x73706C6974  # keeps these draws apart from others that use the same seed
 
 
@@ -78,7 +79,7 @@ def far_from_wanted(
     got: NDArray[np.int64],
     part: str,
 ) -> list[str]:
-    """What to say of classes whose split is not as large as was wanted: by a quarter of that or more.
+    """What to say of classes whose split is not as large as was wanted: by a quarter of that and two images or more.
 
     Args:
         names: C names.
@@ -88,18 +89,19 @@ def far_from_wanted(
         got: (C,) images, some of them 0; a class without any is not among those that are named.
         part: what they are called.
 
-    >>> owners, groups = np.array([0] * 10 + [1] * 5), [*"aaabbbcdef", *"ghijk"]
-    >>> far_from_wanted(["fox", "owl"], owners, groups, np.array([2, 1]), np.array([3, 1]), "test")[0][-65:]
-    'stay together: fox (asked 2 of 10, got 3; groups of 3, 3, 1, ...)'
+    >>> owners, groups = np.array([0] * 10 + [1] * 5), [*"aaaabbbcde", *"aaijk"]
+    >>> far_from_wanted(["fox", "owl"], owners, groups, np.array([2, 1]), np.array([4, 2]), "test")[0][-65:]
+    'stay together: fox (asked 2 of 10, got 4; groups of 6, 3, 1, ...)'
     """
     sizes = np.bincount(targets, minlength=len(names))
     away = np.abs(got - wanted)
-    far = np.flatnonzero((away >= 1) & (away >= FAR * wanted) & (got > 0))
+    far = np.flatnonzero((away >= LEAST) & (away >= FAR * wanted) & (got > 0))
     rows = far[np.argsort(-away[far] / np.maximum(1, wanted[far]), kind="stable")].tolist()
     if not rows:
         return []
+    number = _numbered(groups)
     examples = [
-        f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,}; {_largest(groups, targets == c)})"
+        f"{names[c]} (asked {wanted[c]:,} of {sizes[c]:,}, got {got[c]:,}; {_largest(number, targets == c)})"
         for c in rows[:SHOWN]
     ]
     more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
@@ -109,10 +111,9 @@ def far_from_wanted(
     ]
 
 
-def _largest(groups: Sequence[str], rows: NDArray[np.bool_]) -> str:
-    """The sizes of the largest groups among some images."""
-    own = np.flatnonzero(rows).tolist()
-    sizes = [n for _, n in Counter(groups[row] or row for row in own).most_common()]
+def _largest(number: NDArray[np.int64], rows: NDArray[np.bool_]) -> str:
+    """The sizes of the largest groups with some images, all other images of these groups included."""
+    sizes = sorted(np.bincount(number)[np.unique(number[rows])].tolist(), reverse=True)
     return f"groups of {', '.join(map(str, sizes[:SHOWN]))}{', ...' * (len(sizes) > SHOWN)}"
 
 
