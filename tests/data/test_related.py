@@ -1,4 +1,4 @@
-"""Images that are not independent stay in one split: look-alikes, bursts, frames of a video."""
+"""Images that are not independent stay in one split: near duplicates, bursts, frames of a video."""
 
 import io
 from pathlib import Path
@@ -79,7 +79,7 @@ def torn_in(data):
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
-def test_look_alikes_are_held_out_together_and_counted(twins, monkeypatch, limit):
+def test_near_duplicates_are_held_out_together_and_counted(twins, monkeypatch, limit):
     monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", limit)
     data = load(twins)
     assert torn_in(data) == []
@@ -91,7 +91,7 @@ def test_look_alikes_are_held_out_together_and_counted(twins, monkeypatch, limit
 
 
 @pytest.mark.parametrize("limit", [2**30, 0])
-def test_a_search_holds_look_alikes_out_together_also_of_what_is_left_of_a_division(
+def test_a_search_holds_near_duplicates_out_together_also_of_what_is_left_of_a_division(
     twins, monkeypatch, limit
 ):
     monkeypatch.setattr("longtail.data.reading.MEMORY_LIMIT", limit)
@@ -107,7 +107,7 @@ def test_a_search_holds_look_alikes_out_together_also_of_what_is_left_of_a_divis
 
 
 @pytest.mark.parametrize("kept", [False, "identical"])
-def test_look_alikes_can_be_divided(twins, kept):
+def test_near_duplicates_can_be_divided(twins, kept):
     data = load(twins, group_copies=kept)
     assert torn_in(data)
     assert data.notes.reading == ()
@@ -132,7 +132,7 @@ def test_identical_images_are_divided_only_where_that_is_asked_for(tmp_path):
     assert any("several splits" in line for line in apart[False].notes.remarks)
 
 
-def test_a_split_keeps_look_alikes_together_unless_asked(twins, tmp_path):
+def test_a_split_keeps_near_duplicates_together_unless_asked(twins, tmp_path):
     seen = []
     found = divide(twins, tmp_path, test=0.25, progress=lambda *state: seen.append(state))
     assert torn(found.paths, found.parts) == []
@@ -181,10 +181,20 @@ def test_a_set_that_is_too_large_makes_no_group(monkeypatch):
     pictures = [photo(0).resize((60 + n, 50)) for n in range(7)] + [photo(1), photo(1).resize((50, 40))]
     names = [f"{n}.jpg" for n in range(9)]
     found = find_related(None, np.arange(9), prints_of(pictures), names, np.zeros(9, dtype=int))
-    assert found.look_alikes == [[7, 8]]
-    assert found.too_large == [[0, 1, 2, 3, 4, 5, 6]]
+    assert found.near_duplicates == [[7, 8]]
+    assert found.too_large == [([0, 1, 2, 3, 4, 5, 6], 7)]
     assert len(set(found.groups)) == 8
-    assert any("0.jpg = 6.jpg, 7 in all" in line for line in found.said(names))
+    assert any("0.jpg = 6.jpg, a group of 7" in line for line in found.said(names))
+
+
+def test_a_group_that_is_too_large_only_with_copies_is_given_with_them(monkeypatch):
+    monkeypatch.setattr(related_module, "LARGEST", 5)
+    pictures = [photo(0), photo(0).resize((60, 50)), *(photo(n) for n in range(1, 7))]
+    pictures, names = [*pictures, *pictures[:2], *pictures[:2]], [f"{n}.jpg" for n in range(12)]
+    contents = np.array([*range(8), 0, 1, 0, 1])
+    found = find_related(None, contents, prints_of(pictures), names, np.zeros(12, dtype=int))
+    assert found.too_large == [([0, 1], 6)]
+    assert any("a group of 6" in line for line in found.said(names))
 
 
 def test_sets_do_not_chain_groups_beyond_the_limit(monkeypatch):
@@ -195,8 +205,8 @@ def test_sets_do_not_chain_groups_beyond_the_limit(monkeypatch):
     found = find_related(
         groups, np.arange(8), prints_of(pictures), [str(n) for n in range(8)], np.zeros(8, dtype=int)
     )
-    assert found.too_large == [[0, 3]]  # would join two groups of three
-    assert found.look_alikes == [[2, 6]]
+    assert found.too_large == [([0, 3], 6)]  # would join two groups of three
+    assert found.near_duplicates == [[2, 6]]
     assert found.groups[0] != found.groups[3]
     assert found.groups[2] == found.groups[6] == found.groups[0]
 
@@ -205,12 +215,12 @@ def test_a_class_that_looks_alike_throughout_is_divided():
     pictures = [photo(0).resize((60 + n, 50)) for n in range(6)] + [photo(n) for n in range(1, 7)]
     names, targets = [f"{n}.jpg" for n in range(12)], np.repeat([0, 1], 6)
     found = find_related(None, np.arange(12), prints_of(pictures), names, targets)
-    assert found.too_large == [[0, 1, 2, 3, 4, 5]]
+    assert found.too_large == [([0, 1, 2, 3, 4, 5], 6)]
     assert found.groups is None
     wider = find_related(None, np.arange(12), prints_of(pictures), names, np.zeros(12, dtype=int))
-    assert wider.look_alikes == [[0, 1, 2, 3, 4, 5]]
+    assert wider.near_duplicates == [[0, 1, 2, 3, 4, 5]]
     few = find_related(None, np.arange(3), prints_of(pictures[:3]), names[:3], np.zeros(3, dtype=int))
-    assert few.look_alikes == [[0, 1, 2]]
+    assert few.near_duplicates == [[0, 1, 2]]
 
 
 def test_nothing_related_leaves_groups_as_they_are():

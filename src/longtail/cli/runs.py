@@ -171,7 +171,7 @@ def train(
         bool,
         typer.Option(
             "--no-group-copies",
-            help="Do not keep copies, look-alikes and bursts together where images are held out.",
+            help="Do not keep copies, near duplicates and bursts together where images are held out.",
         ),
     ] = False,
     strict: Strict = False,

@@ -98,7 +98,7 @@ def divide(
         root: folder that the paths of a table, lists or annotations start from. Default: the one it lies in.
         again: where the set has splits already, divide all of its images again.
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
-        group_copies: keep images with the same bytes, look-alikes and bursts in one split, see `find_related`.
+        group_copies: keep images with the same bytes, near duplicates and bursts in one split, see `find_related`.
         progress: called with the number of images seen and of all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which images of a pool are not independent and stay in one split: groups, copies, look-alikes, bursts."""
+"""Which images of a pool are not independent and stay in one split: groups, copies, near duplicates, bursts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from longtail.data.dataset import counted
 from longtail.data.fingerprint import Fingerprints
 from longtail.data.near import alike
 
-LARGEST = 50  # images of a group that look-alikes may make
+LARGEST = 50  # images of a group that near duplicates may make
 FEW = 3  # images of a group that may be more than half of a class; larger ones are what the class looks like
 WITHOUT = "--no-group-copies"
 
@@ -23,16 +23,17 @@ class Related(NamedTuple):
 
     Attributes:
         groups: N names, equal for images that stay in one split; None: each is by itself.
-        look_alikes: rows of each set of images that look alike and are kept together, the first of copies alone.
+        near_duplicates: rows of each set of images that look alike and are kept together, the first of copies alone.
         bursts: rows of each burst.
-        too_large: rows of the sets of look-alikes that would have made too large a group.
+        too_large: rows of each set of near duplicates that is not kept together, and how many images the group would
+            have had, with copies and what else belongs to it.
         one_time: rows of the sets that would be bursts, had their camera a clock that was set.
     """
 
     groups: Sequence[str] | None
-    look_alikes: list[list[int]]
+    near_duplicates: list[list[int]]
     bursts: list[list[int]]
-    too_large: list[list[int]]
+    too_large: list[tuple[list[int], int]]
     one_time: list[list[int]]
 
     def said(self, names: Sequence[str]) -> list[str]:
@@ -45,17 +46,17 @@ class Related(NamedTuple):
             f"{counted(len({row for rows in sets for row in rows}), 'image')} {what.format(counted(len(sets), noun))} "
             f"({names[sets[0][0]]}{sign}{names[sets[0][-1]]}), kept in one split; to divide them too: {WITHOUT}"
             for sets, noun, sign, what in (
-                (self.look_alikes, "set", " = ", "look alike, in {}"),
+                (self.near_duplicates, "set", " = ", "look alike, in {}"),
                 (self.bursts, "burst", " to ", "were taken in one go, in {} by time and name"),
             )
             if sets
         ]
         if self.too_large:
-            largest = max(self.too_large, key=len)
-            such = f"{names[largest[0]]} = {names[largest[-1]]}, {len(largest):,} in all"
+            rows, images = max(self.too_large, key=lambda one: one[1])
+            such = f"{names[rows[0]]} = {names[rows[-1]]}, a group of {images:,}"
             lines.append(
-                f"{counted(len(self.too_large), 'set')} of look-alikes would make groups of more than {LARGEST} images "
-                f"or half a class (such as {such}): not kept together"
+                f"{counted(len(self.too_large), 'set')} of near duplicates would make groups of more than {LARGEST} "
+                f"images or half a class (such as {such}): not kept together"
             )
         if self.one_time:
             largest = max(self.one_time, key=len)
@@ -78,14 +79,14 @@ def find_related(
 ) -> Related:
     """What belongs together.
 
-    Groups and copies stay whole, whatever their size; bursts join them. A set of look-alikes has one image that all
+    Groups and copies stay whole, whatever their size; bursts join them. A set of near duplicates has one image that all
     others look like (see `alike`), and what it joins holds at most LARGEST images and, of more than FEW, half of each
     class: so no chain of sets becomes one group, and classes whose images all look alike are divided like others.
 
     Args:
         groups: N names, "" for an image by itself; None where there are none.
         contents: (N,) what each image is made of, equal for copies alone; None where that is not known.
-        prints: of the N images; None: neither look-alikes nor bursts are looked for.
+        prints: of the N images; None: neither near duplicates nor bursts are looked for.
         names: N paths.
         targets: (N,) classes, as numbers from 0.
     """
@@ -101,12 +102,11 @@ def find_related(
     same = np.arange(len(names)) if contents is None else np.unique(contents, return_inverse=True)[1]
     sets = (_different(rows, same) for rows in alike(prints.hashes, prints.thumbs))
     near = [rows for rows in sets if len(rows) > 1]
-    kept = [union.join_small(rows) for rows in near]
-    joined = [str(label) for label in union.labels.tolist()] if bursts or any(kept) else groups
-    found = [
-        [rows for rows, fits in zip(near, kept, strict=True) if fits is wanted] for wanted in (True, False)
-    ]
-    return Related(joined, found[0], bursts, found[1], one_time)
+    refused = [union.join_small(rows) for rows in near]
+    kept = [rows for rows, images in zip(near, refused, strict=True) if not images]
+    too_large = [(rows, images) for rows, images in zip(near, refused, strict=True) if images]
+    joined = [str(label) for label in union.labels.tolist()] if bursts or kept else groups
+    return Related(joined, kept, bursts, too_large, one_time)
 
 
 def _different(rows: Sequence[int], same: NDArray[np.int64]) -> list[int]:
@@ -131,13 +131,13 @@ class _Union:
         self.members[first] = together
         self.labels[together] = first
 
-    def join_small(self, rows: Sequence[int]) -> bool:
-        """`join`, where that makes no group that is too large; whether they have one label now."""
+    def join_small(self, rows: Sequence[int]) -> int:
+        """`join`, where that makes no group that is too large; else how many images it would have, and 0 if joined."""
         found = set(self.labels[list(rows)].tolist())
         together = np.concatenate([self.members[label] for label in found])
         if len(found) > 1 and len(together) > FEW:
             shares = np.bincount(self.targets[together], minlength=len(self.sizes))
             if len(together) > LARGEST or (2 * shares > self.sizes).any():
-                return False
+                return len(together)
         self.join(rows)
-        return True
+        return 0
