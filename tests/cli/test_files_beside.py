@@ -43,6 +43,7 @@ def test_strict_refuses_what_could_be_an_image(
 ) -> None:
     message = refused("predict", finished, mixed, "--strict", "-o", tmp_path / "p.csv", details=True)
     assert "more than images" in message
+    assert "--strict" in message
     assert not (tmp_path / "p.csv").exists()
     (mixed / "phone.cr2").unlink()
     assert run("predict", finished, mixed, "--strict").code == 0

@@ -17,6 +17,7 @@ from PIL import Image
 
 import longtail
 from longtail import predict
+from longtail.caller_words import COMMAND, PYTHON, Words
 from longtail.predict import ImageSources
 from longtail.predict.weights import read_weights, rebuild, write_description
 from longtail.runs.folder import RunFolder
@@ -159,6 +160,18 @@ def test_a_folder_given_with_its_files_is_said(
     assert ImageSources(["img", "img2", "img2"]).overlap is None
     with pytest.warns(UserWarning, match=r"1 source lies in folders .* such as img2: 2 rows for 1 image;"):
         assert len(longtail.load(trained).predict(["img2", "img2/4.png"])) == 2
+
+
+@pytest.mark.parametrize(("words", "wanted"), [(PYTHON, "strict=True"), (COMMAND, "--strict")])
+def test_what_strict_refuses_is_said_in_the_words_of_the_caller(
+    paths: list[Path], tmp_path: Path, words: Words, wanted: str
+) -> None:
+    shutil.copy(paths[0], tmp_path)
+    (tmp_path / "raw.cr2").touch()
+    with pytest.raises(InputError) as refused:
+        ImageSources(tmp_path).check_complete(words)
+    assert wanted in str(refused.value)
+    assert [spelt in str(refused.value) for spelt in (PYTHON.strict, COMMAND.strict)].count(True) == 1
 
 
 def test_a_folder_without_images_is_missing_like_a_file(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from longtail.caller_words import COMMAND
 from longtail.cli.runs import RunArgument, Strict, note
 from longtail.runs import layout
 from longtail.stopping import loading
@@ -26,7 +27,7 @@ def calibrate(
     with loading():
         from longtail.predict import load_run
 
-    classifier = load_run(run)
+    classifier = load_run(run, words=COMMAND)
     note(classifier)
     before, found = classifier.temperature, classifier.fit_temperature(data, strict=strict)
     typer.echo(

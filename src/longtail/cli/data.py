@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from longtail.caller_words import COMMAND
 from longtail.cli.data_check import check
 from longtail.cli.data_split import Root, TwoLabels, split
 from longtail.cli.output import say
@@ -36,7 +37,7 @@ def pack(
     with counting("packing") as progress:
         counts, bad, repaired, depth, said = pack(
             Path(path), Path(out), short_side=short_side, root=None if root is None else Path(root),
-            two_labels=two_labels, strict=strict, progress=progress,
+            two_labels=two_labels, strict=strict, progress=progress, words=COMMAND,
         )  # fmt: skip
     say(*said, err=True)
     if bad:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longtail.caller_words import COMMAND
 from longtail.cli.runs import INCOMPLETE, RunArgument, note
 from longtail.runs import layout
 from longtail.stopping import loading
@@ -52,7 +53,7 @@ def explain(
         from longtail.data.entries import refuse_among_images
         from longtail.predict import load_run
 
-    classifier = load_run(run)
+    classifier = load_run(run, words=COMMAND)
     note(classifier)
     if file is not None and classifier.recipe.data.path is not None:
         refuse_among_images(file, [classifier.recipe.data.path])

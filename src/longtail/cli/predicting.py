@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.caller_words import COMMAND
 from longtail.cli.output import data_out, say
 from longtail.cli.runs import INCOMPLETE, PriorOption, RunArgument, Strict, ViewsOption, note
 from longtail.stopping import loading
 
 if TYPE_CHECKING:
-    from longtail.predict import ImageSources, Outcome
+    from longtail.predict import ImageSources
 
 
 def predict(
@@ -47,31 +48,31 @@ def predict(
     """Name what images show, with confidence and each expert's vote."""
     with loading():
         from longtail.predict import ImageSources, load
-        from longtail.predict.predictions_file import PredictionsFile, Words
+        from longtail.predict.predictions_file import PredictionsFile
 
-    words = Words(resume="--resume", overwrite="--overwrite", other="another -o")
-    file = None if out in (None, "-") else PredictionsFile(Path(str(out)), words)
     options: dict[str, Any] = {"top_k": top_k, "abstain_below": abstain_below, "prior": prior, "views": views}
+    again = ["longtail", "predict", run, *sources, "-o", str(out), *_given(options, strict), "--resume"]
+    words = COMMAND._replace(again=shlex.join(again))
+    file = None if out in (None, "-") else PredictionsFile(Path(str(out)), words)
     if file is None and resume:
         raise typer.BadParameter("--resume resumes a file; name it with -o FILE")
     if file is not None:
         file.check_free(resume=resume, overwrite=overwrite)
     images = ImageSources(_listed(sources))
     say(*images.notes(), err=True)
-    classifier = load(run)
+    classifier = load(run, words=words)
     note(classifier)
     if top_k > (count := len(classifier.classes)):
         _say(f"--top-k {top_k:,} is more than there are classes: all {count:,} are named")
     with _shown(images) as (tell, progress):
         asked = classifier.prediction(images, **options, strict=strict, say=tell, progress=progress)
-        outcome: Outcome | None
         if file is None:
             with data_out() as lines:
-                outcome = asked.print(lines)
+                incomplete = bool(asked.print(lines).unreadable)
         else:
-            again = ["longtail", "predict", run, *sources, "-o", str(file.out), *_words(options, strict)]
-            outcome = asked.write(file, resume=resume, again=shlex.join([*again, "--resume"]))
-    if outcome.unreadable if outcome is not None else file is not None and file.unreadable.is_file():
+            asked.write(file, resume=resume)
+            incomplete = file.unreadable.is_file()
+    if incomplete:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -109,13 +110,13 @@ def _shown(images: "ImageSources") -> Iterator[tuple[Callable[[str], None], Call
         stop()
 
 
-def _words(options: dict[str, Any], strict: bool) -> list[str]:
+def _given(options: dict[str, Any], strict: bool) -> list[str]:
     """Options as they are given on the command line."""
-    usual, words = {"top_k": 1, "views": 1, "abstain_below": None, "prior": None}, list[str]()
+    usual, found = {"top_k": 1, "views": 1, "abstain_below": None, "prior": None}, list[str]()
     for name, value in usual.items():
         if options[name] != value:
-            words += [f"--{name.replace('_', '-')}", str(options[name])]
-    return [*words, "--strict"] if strict else words
+            found += [f"--{name.replace('_', '-')}", str(options[name])]
+    return [*found, COMMAND.strict] if strict else found
 
 
 def _listed(sources: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longtail.caller_words import COMMAND
 from longtail.choices import VIEWS
 from longtail.cli.output import data_out, say
 from longtail.runs import layout
@@ -235,7 +236,7 @@ def evaluate(
         from longtail.predict import load_run
         from longtail.report import abstaining_lines, evaluation_lines
 
-    classifier = load_run(run)
+    classifier = load_run(run, words=COMMAND)
     note(classifier)
     metrics = classifier.evaluate(data, strict=strict, prior=prior, views=views)
     place = classifier.folder.path

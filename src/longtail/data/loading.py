@@ -232,4 +232,6 @@ def _refuse_if_strict(notes: Notes, options: DataOptions) -> None:
     problems = notes.lines(None, problems_only=True)
     if options.strict and problems:
         where = options.path or options.name
-        raise InputError(f"{where} is not clean; correct what follows or leave out --strict", problems)
+        raise InputError(
+            f"{where} is not clean; correct what follows, or read it without data.strict", problems
+        )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from longtail.caller_words import PYTHON, Words
 from longtail.data.content import with_content
 from longtail.data.depth import Depth, Reading, depth_of
 from longtail.data.entries import refuse_among_images
@@ -25,7 +26,6 @@ from longtail.runs.atomic_write import atomic_write, writing
 from longtail.runs.locks import locked
 from longtail.types import InputError
 
-AGAIN = "then repeat the command, or choose another -o"
 Unreadable = list[tuple[str, str]]
 
 
@@ -57,6 +57,7 @@ def pack(
     two_labels: TwoLabels = "refuse",
     strict: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    words: Words = PYTHON,
 ) -> Packed:
     """Decode every image of a set once and keep its pixels, no larger than needed, in a packed set.
 
@@ -72,6 +73,7 @@ def pack(
         two_labels: what becomes of images with two labels or more, see `DataOptions`.
         strict: refuse unreadable images and whatever else reading the source would report.
         progress: called with the number of images done and of all.
+        words: how the caller asks for things; messages say it so.
 
     Raises:
         InputError: nothing to pack, `out` exists or cannot be made, or, with `strict`, anything to report.
@@ -79,18 +81,19 @@ def pack(
     if short_side < 1:
         raise InputError(f"short side is {short_side}; give at least 1 pixel")
     source = _source(path, root, two_labels)
-    _check_free(path, out)
-    busy = f"another process packs into {out}; wait for it, or choose another -o"
+    _check_free(path, out, words)
+    busy = f"another process packs into {out}; wait for it, or choose {words.other}"
+    again = f"then repeat it, or choose {words.other}"
     with ExitStack() as held:
-        with writing(out, AGAIN):
+        with writing(out, again):
             held.enter_context(locked(out.with_name(f".{out.name}.lock"), busy))
-        _check_free(path, out)  # again: it may have been finished by another process
-        with atomic_write(out, AGAIN) as partial:
+        _check_free(path, out, words)  # a second time: it may have been finished by another process
+        with atomic_write(out, again) as partial:
             partial.mkdir()
             counts, bad, repaired, depth = _write(source, partial, path, short_side, progress)
             if depth.bits < 16:  # known only now
                 counts, bad, repaired, _ = _write(source, partial, path, short_side, progress, depth.bits)
-            _check(path, counts, bad, source, strict=strict)
+            _check(path, counts, bad, source, words.strict if strict else "")
     said = [*source.reading, *source.remarks, *left_out_lines(source.left_out)]
     return Packed(counts, bad, repaired, depth, said)
 
@@ -102,12 +105,12 @@ def _source(path: Path, root: Path | None, two_labels: TwoLabels) -> Source:
     return read_source(options)
 
 
-def _check_free(path: Path, out: Path) -> None:
+def _check_free(path: Path, out: Path, words: Words) -> None:
     if out.exists():
-        raise InputError(f"{out} exists; choose another -o")
+        raise InputError(f"{out} exists; choose {words.other}")
     if not out.parent.is_dir():
         raise InputError(
-            f"there is no folder {out.parent} to make {out.name} in; make it or choose another -o"
+            f"there is no folder {out.parent} to make {out.name} in; make it or choose {words.other}"
         )
     refuse_among_images(out, [str(path)])
 
@@ -166,7 +169,8 @@ def _noted(
         yield identity, label, pixels, content
 
 
-def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, *, strict: bool) -> None:
+def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, strict: str) -> None:
+    """`strict` is how the caller asks to be refused what is not clean; "" where it does not."""
     lines = [f"{name} ({reason})" for name, reason in bad]
     if not any(counts.values()):
         raise InputError(
@@ -176,4 +180,4 @@ def _check(path: Path, counts: dict[str, int], bad: Unreadable, source: Source, 
         )
     lines += [*left_out_lines(source.left_out, problems_only=True), *source.remarks]
     if strict and lines:
-        raise InputError(f"{path} is not clean; correct what follows or leave out --strict", lines)
+        raise InputError(f"{path} is not clean; correct what follows or leave out {strict}", lines)

@@ -35,7 +35,8 @@ def explain_chosen(classifier: Classifier, class_name: str | None = None) -> lis
     Raises:
         InputError: it has not been evaluated, or the images have changed since.
     """
-    evaluated = Evaluated(classifier.folder, classifier.recipe, classifier.classes, classifier.description)
+    c = classifier
+    evaluated = Evaluated(c.folder, c.recipe, c.classes, c.description, c.words)
     name, split, _ = evaluated.own(strict=False)
     table = _predictions(classifier, name, split)
     counts = dict(zip(classifier.classes, classifier.class_counts.tolist(), strict=True))

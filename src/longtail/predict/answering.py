@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from longtail.caller_words import PYTHON, Words
 from longtail.data.framing import Framing, framing_of
 from longtail.engine.several_views import Answers
 from longtail.types import Batch
@@ -22,6 +23,7 @@ class Answering(ABC):
         num_experts: M.
         device: where images are wanted.
         description: what is known of the network, "image_size" and "temperature" among it.
+        words: how the caller asks for things; messages say it so.
     """
 
     classes: tuple[str, ...]
@@ -29,6 +31,7 @@ class Answering(ABC):
     num_experts: int
     device: torch.device
     description: dict[str, Any]
+    words: Words = PYTHON
 
     @property
     @abstractmethod

@@ -195,7 +195,7 @@ class Classifier(Predictor):
         if fit.temperature is None:
             images = f"{fit.images:,} image{'s' * (fit.images != 1)}"
             raise InputError(
-                f"{images} of {name} settle no temperature: {fit.why}; give others with --data PATH"
+                f"{images} of {name} settle no temperature: {fit.why}; give others with {self.words.data}"
             )
         self.description |= temperature_entry(fit.temperature, name)
         write_description(self.folder, self.description)
@@ -210,7 +210,7 @@ class Classifier(Predictor):
         if count > len(split) / 2:
             raise InputError(
                 f"{count:,} of {len(split):,} images of {name} were trained on, and of these a run is too sure; "
-                "give images that it was not trained on with --data PATH"
+                f"give images that it was not trained on with {self.words.data}"
             )
         return split.take(torch.from_numpy(np.flatnonzero(~known))), count
 
@@ -219,7 +219,8 @@ class Classifier(Predictor):
         known = self._images.trained_on(split)
         if strict and known is not None and known.any():
             raise InputError(
-                f"{int(known.sum()):,} of {len(split):,} images were trained on; take them away or leave out strict"
+                f"{int(known.sum()):,} of {len(split):,} images were trained on; take them away or leave out "
+                f"{self.words.strict}"
             )
         return known
 
@@ -273,7 +274,7 @@ class Classifier(Predictor):
 
     @property
     def _images(self) -> Evaluated:
-        return Evaluated(self.folder, self.recipe, self.classes, self.description)
+        return Evaluated(self.folder, self.recipe, self.classes, self.description, self.words)
 
     @property
     def _how(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from longtail.caller_words import PYTHON, Words
 from longtail.data import DataOptions, Notes, Split, load_data, load_test, source_of
 from longtail.data.content import to_text
 from longtail.data.source_kinds import read_source
@@ -31,12 +32,14 @@ class Evaluated:
         folder, recipe: of the run.
         classes: C names that the run knows.
         description: of its network: what images it takes.
+        words: of the caller.
     """
 
     folder: RunFolder
     recipe: Recipe
     classes: tuple[str, ...]
     description: Mapping[str, Any]
+    words: Words = PYTHON
 
     def own(self, strict: bool) -> Part:
         """The run's test split, or else its validation split.
@@ -52,7 +55,7 @@ class Evaluated:
         held_out = self._held_out(options)
         if held_out is None:
             raise InputError(
-                f"{self.folder.path} was trained without a test split; give images with --data PATH"
+                f"{self.folder.path} was trained without a test split; give images with {self.words.data}"
             )
         return held_out
 
@@ -69,7 +72,7 @@ class Evaluated:
         if part is None:
             raise InputError(
                 f"{self.folder.path} was trained without a validation split; give images that it was not trained on "
-                "with --data PATH"
+                f"with {self.words.data}"
             )
         return part
 
@@ -81,7 +84,7 @@ class Evaluated:
         if data.index_hash != self.folder.read(layout.ENVIRONMENT).index_hash:
             raise InputError(
                 f"the images of {options.path} have changed since training, so what was held out is not known any "
-                "more; give other images with --data PATH"
+                f"more; give other images with {self.words.data}"
             )
         return "val", data.val, data.notes
 

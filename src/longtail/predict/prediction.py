@@ -27,7 +27,6 @@ Stream = Callable[[Iterable[str], Unreadable, Unreadable], Generator["pd.DataFra
 """From paths to pieces of the table; the lists are filled with what is unreadable, and with what was repaired."""
 Say = Callable[[str], None]
 Progress = Callable[[int], None]
-AGAIN = "the same call with resume=True"
 _LOGGER = logging.getLogger("longtail")
 
 
@@ -69,13 +68,12 @@ class Prediction:
         self._say_all(outcome)
         return outcome
 
-    def write(self, file: PredictionsFile, *, resume: bool = False, again: str = AGAIN) -> Outcome | None:
+    def write(self, file: PredictionsFile, *, resume: bool = False) -> Outcome | None:
         """Write a row for each image, in their order.
 
         Args:
             file: what is written, checked already.
             resume: keep the rows that a stopped call has left; images without a prediction are tried again.
-            again: how to resume after an interruption, for its message.
 
         Returns:
             What became of the images; None where the file was finished before and nothing is left to do.
@@ -100,7 +98,7 @@ class Prediction:
                     "interrupted before the first prediction; nothing was written"
                 ) from None
             raise KeyboardInterrupt(
-                f"interrupted with {file.predicted:,} predictions in {file.partial}; resume with: {again}"
+                f"interrupted with {file.predicted:,} predictions in {file.partial}; resume with: {file.words.again}"
             ) from None
         self._say_all(outcome, file.unreadable)
         self.say(f"{outcome.rows:,} prediction{'s' * (outcome.rows != 1)} in {file.out}")
@@ -120,7 +118,7 @@ class Prediction:
                 file.add(table)
                 self.progress(file.rows)
         if self.strict and outcome.unreadable and file.predicted:
-            how = f"{file.words.resume} keeps them: without strict, or once every image can be read"
+            how = f"{file.words.resume} keeps them: without {file.words.strict}, or once every image can be read"
             self.say(f"{file.predicted:,} predictions stay in {file.partial}; {how}")
         outcome.check(file.predicted, strict=self.strict)
         for table in file.tables():

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from longtail.caller_words import PYTHON, Words
 from longtail.predict.prediction_rows import check_row, is_empty, json_rows, table_of, write_predictions
 from longtail.predict.unreadable import write_unreadable
 from longtail.records import parse_json
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
 
 UNSAID = {"views": 1}
 ROWS = 8192  # in memory at a time while FILE is written; a row group of Parquet
-
-
-class Words(NamedTuple):
-    """How a caller asks for what can be done with a file; messages say it so."""
-
-    resume: str = "resume=True"
-    overwrite: str = "overwrite=True"
-    other: str = "another path"
 
 
 class PredictionsFile:
@@ -53,7 +46,7 @@ class PredictionsFile:
         predicted: how many of them are not empty.
     """
 
-    def __init__(self, out: Path, words: Words = Words()) -> None:  # noqa: B008 is immutable
+    def __init__(self, out: Path, words: Words = PYTHON) -> None:
         self.out, self.words = out, words
         self._again = f"start again with {words.overwrite}"
         self.partial = out.parent / f"{out.name}.partial"
@@ -107,17 +100,17 @@ class PredictionsFile:
         with ExitStack() as held:
             with self._writing():
                 held.enter_context(locked(self.out.with_name(f".{self.out.name}.lock"), busy))
-                going_on = resume and self.partial.is_file()
-                self._file = self.partial.open("r+b" if going_on else "ab")
+                resuming = resume and self.partial.is_file()
+                self._file = self.partial.open("r+b" if resuming else "ab")
             held.enter_context(_closing(self._file))
             try:
-                if going_on:
+                if resuming:
                     self._read_done()
                 else:
                     self._begin()
                 yield
             finally:
-                if self.predicted == 0 and not going_on:
+                if self.predicted == 0 and not resuming:
                     self.partial.unlink(missing_ok=True)
 
     def check_finished(self, settings: Mapping[str, Any]) -> None:

@@ -220,7 +220,7 @@ class Predictor(Answering):
             InputError: with `strict`, folders hold files that could be images and are left out.
         """
         if strict:
-            images.check_complete()
+            images.check_complete(self.words)
         how = {"top_k": 1, "abstain_below": None, "prior": None, "views": 1} | options
 
         def settings() -> dict[str, Any]:

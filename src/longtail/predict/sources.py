@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
+from longtail.caller_words import PYTHON, Words
 from longtail.data.dataset import counted
 from longtail.data.formats import SUFFIXES
 from longtail.data.left_out import Collector, LeftOut, left_out_lines
@@ -75,8 +76,11 @@ class ImageSources:
         sources = "source was given before and is" if one else "sources were given before and are"
         return [f"{self.repeated:,} {sources} answered each time", *lines]
 
-    def check_complete(self) -> None:
+    def check_complete(self, words: Words = PYTHON) -> None:
         """Refuse sources that are missing, and folders that hold what could be images and is left out.
+
+        Args:
+            words: of the caller.
 
         Raises:
             InputError: see above.
@@ -85,7 +89,7 @@ class ImageSources:
             raise unreadable_error(list(self.missing))
         if self.count() and (lost := left_out_lines(self.left_out, problems_only=True)):
             raise InputError(
-                "the folders hold more than images; remove or convert it, or leave out strict", lost
+                f"the folders hold more than images; remove or convert it, or leave out {words.strict}", lost
             )
 
     def _overlap(self) -> str | None:
