@@ -41,6 +41,11 @@ def named_sources() -> tuple[str, ...]:
     return tuple(file_names([str(_PACKAGE / "named")], "source"))
 
 
+def packaged_sources() -> tuple[str, ...]:
+    """The sources of the package itself, whatever is wrong with folders of one's own."""
+    return tuple(file_names([str(_PACKAGE / "own"), str(_PACKAGE / "named")], "source"))
+
+
 def data_name(source: str, path: str | None) -> str:
     """What the images are called: a named set by its name, one's own by their folder or file.
 

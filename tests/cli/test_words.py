@@ -137,6 +137,20 @@ def test_doctor_names_what_is_broken_of_ones_own(kind: str, variable: str, tmp_p
     assert str(tmp_path / "torn.py") in result.stdout
 
 
+@pytest.mark.parametrize("variable", ["LONGTAIL_METHODS", "LONGTAIL_SOURCES", "LONGTAIL_SECTIONS"])
+def test_doctor_counts_the_packages_own_beside_a_folder_that_is_missing(variable: str) -> None:
+    program = "from longtail.cli.listing import _plugins; print(*dict(_plugins()).values(), sep='\\n')"
+    said = []
+    for folder in ("", "/nowhere"):
+        env = os.environ | {variable: folder}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env
+        )
+        said.append([line.split("; ")[0] for line in done.stdout.splitlines()])
+    assert done.stdout.count("BROKEN: ") == 1
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

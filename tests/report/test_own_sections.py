@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from longtail.errors import InputError
 from longtail.report import discovery, report_lines, sections, write_page
 from longtail.report.discovery import collect
 from longtail.report.page import build
+from longtail.report.sections import confusions
 from longtail.runs import Run
 from run_factory import made_up_run
 
@@ -126,13 +128,26 @@ TEMPLATE = 'template="<p>{{ content.epochs }} of my epochs</p>"'
         (COMPUTE, '{}["lost"]', "KeyError: 'lost'"),
         (TERMINAL, "{1: ", "TypeError"),
         ('"My own": [', '"My own": [None, ', "TypeError"),
+        (TERMINAL, '{"Mine": "3 epochs", "My own": ', "one text"),
+        (TERMINAL, '{"Mine": "", "My own": ', "TypeError"),
         (TEMPLATE, 'template="{{ content.lost }}"', "UndefinedError"),
         (TEMPLATE, 'template="{% if %}"', "TemplateSyntaxError"),
         (TEMPLATE, f"{TEMPLATE}, page=lambda *_: 'text'", "TypeError"),
         (TEMPLATE, f"{TEMPLATE}, page=lambda *_: 1 / 0", "ZeroDivisionError"),
         ("rank=15", "rank='first'", "rank"),
     ],
-    ids=["compute", "title", "line", "undefined", "template", "no part", "page", "rank"],
+    ids=[
+        "compute",
+        "title",
+        "line",
+        "text",
+        "empty text",
+        "undefined",
+        "template",
+        "no part",
+        "page",
+        "rank",
+    ],
 )
 def test_a_fault_of_a_section_of_ones_own_names_its_file(
     own: Files, tmp_path: Path, right: str, wrong: str, said: str
@@ -151,6 +166,20 @@ def test_a_fault_of_a_section_of_ones_own_names_its_file(
     assert "'mine'" in str(refused.value)
     assert str(folder / "mine.py") in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_fault_of_the_package_is_not_blamed_on_the_section_that_asked(
+    own: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(mine=SECTION.format(rank=1).replace(COMPUTE, "facts.confusions"))
+    run = Run(made_up_run(tmp_path / "run", num_classes=3, evaluated=False, epochs=3))
+
+    def torn(facts: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(confusions, "SECTION", replace(confusions.SECTION, compute=torn))
+    with pytest.raises(KeyError, match="lost"):
+        collect(run)
 
 
 def test_sections_that_need_each_other_are_named(own: Files, tmp_path: Path) -> None:

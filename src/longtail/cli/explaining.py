@@ -1,4 +1,4 @@
-"""`longtail explain`: heat maps of what each expert looks at, as a contact sheet."""
+"""`longtail explain`: heat maps of what the network or each of its experts looks at, as a contact sheet."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,7 +43,7 @@ def explain(
         typer.Option("--overwrite", help=f"Replace FILE of -o; RUN/{layout.EXPLAIN}/ is always replaced."),
     ] = False,
 ) -> None:
-    """Show where in an image each expert sees the class (Grad-CAM)."""
+    """Show where in an image the network, or each of its experts, sees the class (Grad-CAM)."""
     if sources and out is None:
         raise typer.BadParameter(f"name the sheet to write, such as -o {layout.SHEET}")
     if not sources and limit is not None:

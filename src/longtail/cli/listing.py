@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated
@@ -137,30 +137,48 @@ def _plugins() -> Iterator[tuple[str, str]]:
     def own_sources() -> tuple[str, ...]:
         return (*source_names.named_sources(), *source_names.own_sources())
 
-    yield "methods", _found("methods", methods.FOLDERS, methods.names, methods.find)
-    yield "sources", _found("sources of images", source_names.VARIABLE, own_sources, sources.find)
-    yield "sections", _found("sections of the report", discovery.VARIABLE, discovery.names, discovery.find)
+    yield "methods", _found("methods", methods.FOLDERS, methods.packaged(), methods.names, methods.find)
+    packaged = source_names.packaged_sources()
+    yield "sources", _found("sources of images", source_names.VARIABLE, packaged, own_sources, sources.find)
+    packaged = discovery.packaged()
+    yield (
+        "sections",
+        _found("sections of the report", discovery.VARIABLE, packaged, discovery.names, discovery.find),
+    )
 
 
 def _found(
-    kind: str, variable: str, names: Callable[[], Iterable[str]], find: Callable[[str], object]
+    kind: str,
+    variable: str,
+    packaged: Sequence[str],
+    names: Callable[[], Iterable[str]],
+    find: Callable[[str], object],
 ) -> str:
+    """How many there are, in which folders of one's own, and what of these is broken.
+
+    Args:
+        kind: what they are, in words.
+        variable: names the folders.
+        packaged: the names of the package's own, which are not imported.
+        names: all names.
+        find: imports one.
+    """
     from longtail.errors import InputError
     from longtail.plugins import named_folders
 
     folders = named_folders(variable)
     listed = ", ".join(folders) if folders else f"none; {variable} may name folders of further {kind}"
-    known, broken = list[str](), list[str]()
+    known, broken = list(packaged), list[str]()
     try:
-        known.extend(names())
+        known = list(names())
     except InputError as error:
         broken.append(f"BROKEN: {error}")
-    for name in known:
+    for name in sorted({*known} - {*packaged}):
         try:
             find(name)
         except InputError as error:
             broken.append(f"BROKEN: {error}")
-    return "; ".join([*([f"{len(known)} {kind}"] if known else []), f"folders: {listed}", *broken])
+    return "; ".join([f"{len(known)} {kind}", f"folders: {listed}", *broken])
 
 
 def _disk() -> str:

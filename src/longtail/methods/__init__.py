@@ -45,6 +45,11 @@ def names() -> list[str]:
     return file_names(__path__, "method")
 
 
+def packaged() -> list[str]:
+    """The names of the package's own methods, whatever is wrong with folders of one's own."""
+    return file_names([str(Path(__file__).parent)], "method")
+
+
 def find(name: str) -> type["Method"]:
     """The method of that name.
 

@@ -39,9 +39,14 @@ def collect(run: Run) -> Facts:
         InputError: a file of the folder is damaged, or see `sections`.
     """
     facts = Facts(run, sections())
-    for name in ("head", *sections()):
+    by_owner = sorted(sections(), key=_is_own)  # so a section of one's own bears no fault of the package
+    for name in ("head", *by_owner):
         getattr(facts, name)
     return facts
+
+
+def _is_own(name: str) -> bool:
+    return bool(sections()[name].file)
 
 
 def names() -> list[str]:
@@ -58,6 +63,11 @@ def names() -> list[str]:
             f"section {taken[0]!r} cannot be called so: the report uses that name; rename its file"
         )
     return found
+
+
+def packaged() -> list[str]:
+    """The names of the package's own sections, whatever is wrong with folders of one's own."""
+    return file_names([str(Path(str(package.__file__)).parent)], "section")
 
 
 @cache

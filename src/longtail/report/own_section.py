@@ -74,7 +74,9 @@ def _checked(call: Call, check: Call) -> Call:
 
 def _lines(found: Any) -> Mapping[str, Sequence[str]]:
     """What `terminal` returned, if it is lines by their titles."""
-    lines = {title: list(lines) for title, lines in found.items()}
+    if any(isinstance(several, str) for several in found.values()):
+        raise TypeError("`terminal` returns a list of lines by each title, not one text")
+    lines = {title: list(several) for title, several in found.items()}
     if not all(isinstance(text, str) for title, several in lines.items() for text in (title, *several)):
         raise TypeError("`terminal` returns lines of text by their titles")
     return lines
