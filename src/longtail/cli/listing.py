@@ -138,13 +138,10 @@ def _plugins() -> Iterator[tuple[str, str]]:
         return (*source_names.named_sources(), *source_names.own_sources())
 
     yield "methods", _found("methods", methods.FOLDERS, methods.packaged(), methods.names, methods.find)
-    packaged = source_names.packaged_sources()
-    yield "sources", _found("sources of images", source_names.VARIABLE, packaged, own_sources, sources.find)
-    packaged = discovery.packaged()
-    yield (
-        "sections",
-        _found("sections of the report", discovery.VARIABLE, packaged, discovery.names, discovery.find),
-    )
+    shipped = source_names.packaged_sources()
+    yield "sources", _found("sources of images", source_names.VARIABLE, shipped, own_sources, sources.find)
+    about = discovery.VARIABLE, discovery.packaged(), discovery.names, discovery.find
+    yield "sections", _found("sections of the report", *about)
 
 
 def _found(
