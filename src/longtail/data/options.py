@@ -25,6 +25,7 @@ from longtail.data.policies import (
     settings,
 )
 from longtail.errors import InputError
+from longtail.runs.groups import FEW_BELOW, MANY_ABOVE
 from longtail.source_names import named_sources, own_sources
 
 MOST_IMAGES = 10**9  # of a class
@@ -115,8 +116,8 @@ class DataOptions(BaseModel):
     image_size: int | None = Field(default=None, ge=1, le=MOST_PIXELS)
     fit: Fit = "crop"
     bits: Bits | None = None
-    many_above: int = Field(default=100, ge=0, le=MOST_IMAGES)
-    few_below: int = Field(default=20, ge=0, le=MOST_IMAGES)
+    many_above: int = Field(default=MANY_ABOVE, ge=0, le=MOST_IMAGES)
+    few_below: int = Field(default=FEW_BELOW, ge=0, le=MOST_IMAGES)
     augment: Operations = ()
     crop_padding: Padding = 4
     crop_fill: CropFill = "zeros"

@@ -18,7 +18,7 @@ from longtail.metrics import EvaluationCounts, class_groups, per_class_rows, to_
 from longtail.metrics.reliability import risk_coverage
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import FEW_BELOW, GROUPS, MANY_ABOVE
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Classes:
 
     names: tuple[str, ...]
     counts: Tensor
-    many_above: int = 100
-    few_below: int = 20
+    many_above: int = MANY_ABOVE
+    few_below: int = FEW_BELOW
 
     def scores(self, counts: EvaluationCounts) -> dict[str, Any]:
         """Scores of an evaluation, fractions in [0, 1], None where there is nothing to say."""

@@ -20,7 +20,7 @@ from longtail.metrics import (
 from longtail.models import ExpertModel
 
 MOST = 10_000  # images; more make no difference
-ENOUGH = 10  # images of a class, below which a temperature says little of it
+THIN = 10  # images of a class, below which a temperature says little of it
 ROUGH = 2.0  # times the lower end of the interval that the upper end of a rough temperature is
 UNSETTLED = (
     100.0  # times, from where a temperature says nothing: ten times of it and a tenth would fit as well
@@ -65,7 +65,7 @@ class Fit(NamedTuple):
         """What to know before trusting the temperature."""
         apart = f"the upper end of its interval is more than {ROUGH:g} times the lower one"
         rough = [f"it is rough: {apart}"] if self.is_rough else []
-        few = f"{self.thin:,} class{'es have' if self.thin > 1 else ' has'} fewer than {ENOUGH} images there"
+        few = f"{self.thin:,} class{'es have' if self.thin > 1 else ' has'} fewer than {THIN} images there"
         return [
             *rough,
             *([f"{few}: it may not hold for {'these' if self.thin > 1 else 'it'}"] if self.thin else []),
@@ -101,7 +101,7 @@ def temperature_of(
     if not parts:
         return Fit(None, None, "there are no images", 0, 0)
     logits, targets = (torch.cat(column) for column in zip(*parts, strict=True))
-    thin = int((torch.bincount(split.targets, minlength=len(assumed_log_prior)) < ENOUGH).sum())
+    thin = int((torch.bincount(split.targets, minlength=len(assumed_log_prior)) < THIN).sum())
     shares = torch.bincount(targets, minlength=logits.shape[1]).double()
     ratio = shares.log() - assumed_log_prior.cpu()
     found, classes = fit_temperature(logits, targets, ratio), int((shares > 0).sum())

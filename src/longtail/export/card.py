@@ -10,9 +10,8 @@ from longtail.data.dataset import counted
 from longtail.printable import printable
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 
-ENOUGH = 10  # test images of a class below which nothing is said of it alone
 SHAPES = {
     "crop": ", of the largest centred square of an image",
     "pad": ", of whole images between borders of the mean colour",

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from longtail.runs.groups import FEW_BELOW, MANY_ABOVE
 from longtail.types import InputError
 
 BINS = 15
@@ -112,7 +113,7 @@ def confidence_bin(confidence: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
 
 
 def class_groups(
-    class_counts: Int[Tensor, " c"], many_above: int = 100, few_below: int = 20
+    class_counts: Int[Tensor, " c"], many_above: int = MANY_ABOVE, few_below: int = FEW_BELOW
 ) -> tuple[str, ...]:
     """The group of each class: "many", "medium" or "few" training images.
 

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from longtail.metrics.counts import EvaluationCounts, class_groups
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import FEW_BELOW, GROUPS, MANY_ABOVE
 from longtail.types import InputError
 
 
@@ -68,8 +68,8 @@ def to_metrics(
     class_counts: Int[Tensor, " c"],
     class_names: Sequence[str],
     *,
-    many_above: int = 100,
-    few_below: int = 20,
+    many_above: int = MANY_ABOVE,
+    few_below: int = FEW_BELOW,
 ) -> dict[str, Any]:
     """Every figure of an evaluation, ready for JSON.
 
@@ -116,8 +116,8 @@ def per_class_rows(
     class_counts: Int[Tensor, " c"],
     class_names: Sequence[str],
     *,
-    many_above: int = 100,
-    few_below: int = 20,
+    many_above: int = MANY_ABOVE,
+    few_below: int = FEW_BELOW,
 ) -> list[dict[str, Any]]:
     """One row for each class, in label order.
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from longtail.report.limits import COVERAGES, ENOUGH
+from longtail.report.limits import COVERAGES
 from longtail.report.text import percent
 from longtail.runs import layout
 from longtail.runs.folder import EVALUATE
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.tables import read_risk_coverage
 from longtail.text_table import table_lines
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from longtail.metrics.intervals import macro_interval, wilson
-from longtail.report.limits import ENOUGH
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 
 
 def chance_lines(classes: pd.DataFrame | None) -> list[str]:

@@ -9,7 +9,6 @@ from matplotlib.transforms import Bbox
 
 from longtail.printable import printable
 from longtail.report.facts.class_rows import Classes
-from longtail.report.limits import ENOUGH
 from longtail.report.style import (
     GROUP_COLORS,
     GROUP_MARKS,
@@ -23,7 +22,7 @@ from longtail.report.style import (
 )
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.run import Run
 
 ALL_NAMED = 30  # up to that many classes each is named; above only the weakest

@@ -7,11 +7,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from longtail.data.audit import Audit
 from longtail.printable import printable
-from longtail.report.data_text import FEW_BELOW, MANY_ABOVE, groups_of
+from longtail.report.data_text import groups_of
 from longtail.report.style import GRID, GROUP_COLORS, GROUP_MARKS, QUIET, RULE, new_figure, save, styled
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import FEW_BELOW, GROUPS, MANY_ABOVE
 
 ALL_NAMED = 40  # up to that many classes are named under the axis; above, the first and the last in words
 _LONGEST = 20  # letters of a name

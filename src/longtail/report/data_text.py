@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from longtail.data.audit import ENOUGH, Audit, Duplicates
+from longtail.data.audit import Audit, Duplicates
 from longtail.data.dataset import counted
 from longtail.data.holdout import HELD_OUT, no_validation
 from longtail.data.left_out import left_out_items
@@ -19,10 +19,9 @@ from longtail.metrics import class_groups
 from longtail.printable import printable
 from longtail.report.places import train_command
 from longtail.runs import layout
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, FEW_BELOW, GROUPS, MANY_ABOVE
 from longtail.text_table import table_lines
 
-MANY_ABOVE, FEW_BELOW = 100, 20
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 _CLASSES, _NAMES = 20, 5  # rows of the table, and names in a list, that are shown without `all`
 _LONGEST = 40  # letters of a class's name in the table

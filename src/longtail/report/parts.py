@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from longtail.printable import printable
 from longtail.report.facts.words import whole
-from longtail.report.limits import ENOUGH
+from longtail.runs.groups import ENOUGH
 
 SIDE = 96  # pixels of a thumbnail; what is smaller stays as it is
 

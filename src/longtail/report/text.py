@@ -12,10 +12,9 @@ from longtail.data.repairing import REPAIRED
 from longtail.plurals import counted
 from longtail.printable import printable
 from longtail.report.chance import chance_lines
-from longtail.report.limits import ENOUGH
 from longtail.runs import layout
 from longtail.runs.folder import RunFolder
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.run import SCORES, Run
 from longtail.text_table import table_lines
 

@@ -11,8 +11,7 @@ from longtail.data.left_out import FileCounts, LeftOut
 from longtail.data.name_groups import NameGroups
 from longtail.data.rows import natural, ordered
 from longtail.data.shapes import Shapes
-
-ENOUGH = 10  # test images of a class below which its accuracy says too little
+from longtail.runs.groups import ENOUGH
 
 
 class LeakingGroup(NamedTuple):

@@ -12,8 +12,7 @@ from longtail.metrics.intervals import FEW_SOURCES, wilson
 from longtail.metrics.ranking import beta_binomial, shrunken, singled_out, spread_chance
 from longtail.report.facts.evaluation import Evaluation, Interval
 from longtail.report.facts.words import SURE, count
-from longtail.report.limits import ENOUGH
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 
 DIFFERENT = 0.05  # chance below which classes are said to differ
 

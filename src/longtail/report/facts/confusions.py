@@ -8,8 +8,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from longtail.report.facts.evaluation import Evaluation
-from longtail.report.limits import ENOUGH
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 
 MOST_PAIRS, LEAST_IMAGES, SHOWN_WRONG = 20, 2, 3
 ALL_COUNTS, LARGEST_MATRIX = 20, 150

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from longtail.report.facts.class_rows import Classes, ClassRow, class_rows, listed_classes
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, cent, shown, span
 from longtail.report.section import Facts, Section
 from longtail.report.text import SHOWN, name_list, percent
 from longtail.runs import layout
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.text_table import table_lines
 
 TEMPLATE = """\

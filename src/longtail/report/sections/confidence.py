@@ -10,10 +10,10 @@ from longtail.metrics.reliability import RiskCoverage, equal_mass_bins, risk_cov
 from longtail.report.facts.confidence import Answered, Confidence, Reliability, ReliabilityBin, RiskLine
 from longtail.report.facts.evaluation import Evaluation, Interval
 from longtail.report.facts.words import count, hits, of_hundred, whole
-from longtail.report.limits import COVERAGES, ENOUGH
+from longtail.report.limits import COVERAGES
 from longtail.report.parts import Images, Part, Picture, Table, cent, span
 from longtail.report.section import Facts, Section
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.run import Run
 
 TEMPLATE = """\

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from longtail.report.facts.confusions import Confusions, Frequent, Matrix, Pair, Prediction, confusions
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Card, Images, Part, Table, Thumb, cent, shown, shown_path
 from longtail.report.section import Facts, Section
 from longtail.report.text import SHOWN
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.run import Run
 from longtail.text_table import table_lines
 

@@ -11,10 +11,9 @@ from longtail.metrics.pairs import macro_weights, paired_gain
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.experts import Agreement, ExpertRow, Experts, Gain
 from longtail.report.facts.words import hits, whole
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, Picture, Table, cent
 from longtail.report.section import Facts, Section
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, GROUPS
 from longtail.runs.run import SCORES, Run
 
 TEMPLATE = """\

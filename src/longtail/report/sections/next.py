@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from longtail.data.no_validation import SUGGESTED
 from longtail.report.accuracy_steps import Step, accuracy_steps, lower_rate
 from longtail.report.facts.audit import Audit
 from longtail.report.facts.class_rows import Classes
@@ -14,11 +15,11 @@ from longtail.report.facts.confusions import Confusions
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.experts import Experts
 from longtail.report.facts.words import classes, count, listed, of_hundred, whole
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part
 from longtail.report.places import from_here, images_of, recipe_of
 from longtail.report.section import Facts, Section
 from longtail.runs import layout
+from longtail.runs.groups import ENOUGH
 from longtail.runs.run import SPLITS, Run
 
 TEMPLATE = """\
@@ -39,7 +40,6 @@ this report was made.</p>
 
 
 WORTH = 0.9  # share of the errors that a threshold may leave
-HELD_OUT = 0.1
 YOURS = "labelled images that it was not trained on, in place of FOLDER"
 FIRST = 5  # steps that are not folded
 
@@ -146,7 +146,7 @@ def _validate(run: Run, e: Evaluation) -> Iterator[Step]:
         f"Hold out validation images before you compare settings: there are none, and choosing on these "
         f"{count(len(e.right), 'test image')} makes the scores too good."
     )
-    yield Step(text, f"longtail train {recipe_of(run)} --set data.validation={HELD_OUT}")
+    yield Step(text, f"longtail train {recipe_of(run)} --set data.validation={SUGGESTED}")
 
 
 def _test(run: Run, ranked: Classes) -> Iterator[Step]:

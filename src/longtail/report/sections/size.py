@@ -7,10 +7,9 @@ from numpy import ndarray
 from longtail.report.facts.class_rows import Classes
 from longtail.report.facts.evaluation import Evaluation
 from longtail.report.facts.size import BandPoint, ClassSize, SizeBin, SizeDecile
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, Picture, Table, cent
 from longtail.report.section import Facts, Section
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, FEW_BELOW, GROUPS, MANY_ABOVE
 from longtail.runs.run import Run
 
 TEMPLATE = """\
@@ -85,7 +84,7 @@ def _table(found: ClassSize) -> Table:
 def _class_size(run: Run, e: Evaluation, classes: Classes) -> ClassSize:
     """The section, from the ranked classes; groups meet half an image beside the numbers of the recipe."""
     options = run.recipe["data"]
-    edges = (int(options.get("few_below", 20)) - 0.5, int(options.get("many_above", 100)) + 0.5)
+    edges = (int(options.get("few_below", FEW_BELOW)) - 0.5, int(options.get("many_above", MANY_ABOVE)) + 0.5)
     points = sorted(
         (row for row in classes.rows if row.test_images), key=lambda row: (row.train_images, row.index)
     )

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from longtail.report.facts.class_rows import Classes
 from longtail.report.facts.evaluation import Evaluation, Interval
 from longtail.report.facts.words import SURE, between, classes, count, hits, listed, of_hundred, whole
-from longtail.report.limits import ENOUGH
 from longtail.report.parts import Images, Part, Table, cent, span
 from longtail.report.section import Facts, Section
 from longtail.runs import layout
-from longtail.runs.groups import GROUPS
+from longtail.runs.groups import ENOUGH, FEW_BELOW, GROUPS, MANY_ABOVE
 from longtail.runs.run import SCORES, Run
 
 TEMPLATE = """\
@@ -125,7 +124,7 @@ def _verdict(run: Run, e: Evaluation, ranked: Classes) -> Verdict:
     said = (
         *_overall(e, rows[0]),
         *_against_search(run, e, rows[1]),
-        *_rare(e, rows[2:], int(data.get("few_below", 20)), int(data.get("many_above", 100))),
+        *_rare(e, rows[2:], int(data.get("few_below", FEW_BELOW)), int(data.get("many_above", MANY_ABOVE))),
         *_outliers(e, ranked),
         *_not_ranked(e, ranked),
         *_sureness(e),
