@@ -187,7 +187,7 @@ def test_names_that_are_no_text_come_back(tree, tmp_path):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("photos", "photos exists; choose another -o"),
+        ("photos", "photos exists; choose another path"),
         ("none/packed", "there is no folder .*none to make packed in"),
         ("photos/packed", "lies among the images"),
     ],

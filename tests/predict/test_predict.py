@@ -433,5 +433,5 @@ def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path]
     run = longtail.train(root, epochs=2, method="cross_entropy", out=tmp_path / "run", set=given, quiet=True)
     assert longtail.evaluate(run.path)["num_images"] == 2
     shutil.copy(paths[4], root / "a" / "new.png")
-    with pytest.raises(InputError, match=r"have changed since training.*--data PATH"):
+    with pytest.raises(InputError, match=r"have changed since training.*data=PATH"):
         longtail.evaluate(run.path)

@@ -75,6 +75,10 @@ def browser() -> Iterator[Any]:
 def tabs(browser: Any) -> Callable[[bool, int], Any]:
     """Tabs of the browser, with script or without, which all tests use: a new one costs as much as a page."""
     contexts = {script: browser.new_context(java_script_enabled=script) for script in (True, False)}
+    for context in contexts.values():
+        context.set_default_navigation_timeout(
+            180_000
+        )  # ms; a page of thousands of classes on a loaded machine
     return cache(lambda script, number: contexts[script].new_page())
 
 
