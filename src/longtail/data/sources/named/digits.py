@@ -59,7 +59,7 @@ def digit_rows() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
 @cache
 def _read(file: Path) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     table = np.loadtxt(file, delimiter=",")
-    table.flags.writeable = False
+    table.setflags(write=False)
     return table
 
 
