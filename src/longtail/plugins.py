@@ -10,6 +10,7 @@ import os
 import pkgutil
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -66,14 +67,18 @@ def file_names(folders: Iterable[str], kind: str) -> list[str]:
         InputError: two folders hold a file of the same name.
     """
     searched = list({os.path.realpath(folder): folder for folder in folders}.values())
-    modules = [module for folder in searched for module in pkgutil.iter_modules([folder])]
-    found = sorted(module.name for module in modules if not module.name.startswith("_"))
-    twice = sorted({name for name in found if found.count(name) > 1})
-    if twice:
-        raise InputError(
-            f"{kind} {twice[0]!r} is defined by two files in {', '.join(searched)}; rename your own"
-        )
-    return found
+    found = sorted(
+        (module.name, folder)
+        for folder in searched
+        for module in pkgutil.iter_modules([folder])
+        if not module.name.startswith("_")
+    )
+    for (name, folder), (following, other) in pairwise(found):
+        if name == following:
+            raise InputError(
+                f"{kind} {name!r} is defined by two files, in {folder} and {other}; rename your own"
+            )
+    return [name for name, _ in found]
 
 
 def import_file(package: str, name: str, kind: str) -> ModuleType:

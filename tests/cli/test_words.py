@@ -119,7 +119,7 @@ def test_a_broken_source_is_listed_as_such_beside_the_others(
 def test_doctor(run: Run) -> None:
     code, out, _ = run("doctor")
     assert code == 0
-    for word in ("torch", "device", "threads", "precision", "digits", "LONGTAIL_METHODS"):
+    for word in ("torch", "device", " thread", "precision", "digits", "LONGTAIL_METHODS"):
         assert word in out
 
 

@@ -111,6 +111,7 @@ def test_an_image_is_answered_and_a_file_that_is_none_gets_a_message(
     _gets_a_message(seen.page, tmp_path)
     seen.page.reload()
     seen.page.wait_for_selector(".lt-empty", timeout=WAIT)
+    assert seen.page.locator(".lt-answer [role=alert]").count() == 0  # what was said of the last file is gone
     _is_answered(seen.page, run, photo)
     _can_be_read_by_everyone(seen.page)  # last: without axe, the rest has been tested
 

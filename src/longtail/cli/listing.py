@@ -96,11 +96,12 @@ def doctor() -> None:
     from importlib import metadata
 
     from longtail.engine.runtime import environment, start_runtime
+    from longtail.plurals import counted
 
     runtime = start_runtime("auto", "fp32")
     found = environment(runtime)
     versions = found["versions"]
-    cores = f"{found['cpu_count']} cores, {found['threads']} threads"
+    cores = f"{counted(found['cpu_count'], 'core')}, {counted(found['threads'], 'thread')}"
     _list([
         ("longtail", f"{versions.pop('longtail')} with Python {versions.pop('python')}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in versions.items())),
