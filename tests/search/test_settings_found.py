@@ -45,6 +45,7 @@ class Trainings:
     def __init__(self, data: LongTailData, accuracy: Mapping[str, float]) -> None:
         self.data, self.accuracy, self.seen = data, accuracy, list[str]()
         self.recipes: list[Recipe] = []
+        self.limits: list[float] = []
 
     def __call__(
         self, recipe: Recipe, data: LongTailData, division: Division, most: float, step: Any
@@ -56,6 +57,7 @@ class Trainings:
         )
         self.seen.append(name)
         self.recipes.append(recipe)
+        self.limits.append(most)
         if self.accuracy.get(name) == -1:
             raise OutOfTimeError
         targets = data.train.targets[torch.from_numpy(division.held)]
@@ -189,16 +191,19 @@ def against_features(
     *,
     run: float = 1.0,
     seconds: float | None = None,
+    limits: list[float] | None = None,
 ) -> tuple[Found, list[int]]:
     """Classifiers on features are nearly always right, fine-tunings of 10 epochs or more at the rate `long`.
 
-    A run on features takes `run` seconds, and comparisons may take `seconds`.
+    A run on features takes `run` seconds, and comparisons may take `seconds`. `limits` gets the seconds that each
+    fine-tuning may take.
     """
     recipe, division = scaled(recipe, 30), divide(data, recipe.data, 0)
     frozen = changed(recipe, {"optim.weight_decay": 0.3})
     right = np.random.default_rng(1).random(len(division.held)) < 0.97
     heads = Heads(Choice(frozen, "linear", 1.0), (), len(data.train), division, right, "4 folds", run, 0.0, 0)
     trainings = Improving(data, {})
+    trainings.limits = [] if limits is None else limits
     monkeypatch.setattr(trainings, "by_epochs", lambda epochs: long if epochs >= 10 else 0.4)
     monkeypatch.setattr("longtail.search.comparing.judged_logits", trainings)
     timing = replace(
@@ -236,6 +241,16 @@ def test_time_that_a_run_on_features_would_leave_goes_to_fine_tuning_first(
     assert [number >= 10 for number in epochs] == [False, *[True] * longer]
     assert (one.recipe.optim.weight_decay != 0.3) == longer
     assert any("longer fine-tuning" in what for what in one.search.no_time_for) == (not longer)
+
+
+@pytest.mark.parametrize("run", [1.0, 250.0, 500.0])
+def test_a_longer_training_may_be_late_by_what_a_run_on_features_leaves(
+    monkeypatch, recipe, data, run
+) -> None:
+    limits: list[float] = []
+    against_features(monkeypatch, recipe, data, 0.97, run=run, limits=limits)
+    short, long = limits  # the first is a third of what is left
+    assert long == pytest.approx(short + max(0.0, 2 * short - run), abs=20)
 
 
 def test_a_longer_training_that_takes_too_long_leaves_what_the_short_one_said(

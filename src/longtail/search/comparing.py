@@ -63,7 +63,9 @@ class Comparing:
         display: called with what is done.
         heads: the best classifiers on features; where these are better than the suggested settings beyond chance,
             these are trained again for longer, and no change of them is tried.
-        spare: seconds beyond those that this may then take, which a run on features would leave unused.
+        spare: seconds beyond those that may then be planned.
+        unused: seconds beyond those that a run on features would leave unused; a longer training that turns out
+            slower than planned may take them, so that it is not thrown away when it is nearly done.
     """
 
     def __init__(
@@ -76,8 +78,9 @@ class Comparing:
         display: Display,
         heads: Heads | None = None,
         spare: float = 0.0,
+        unused: float = 0.0,
     ) -> None:
-        self.spare = spare
+        self.spare, self.unused = spare, unused
         self.recipe, self.data, self.timing, self.display = recipe, data, timing, display
         self.seed, self.seconds, self.heads = recipe.run.seed, seconds, heads
         self.until = time.monotonic() + seconds
@@ -125,6 +128,7 @@ class Comparing:
         what is left to compare in; and where features are still better, for a part of the time that they would leave.
         """
         tried, notes, started = [self.tried[0]], list[str](), time.monotonic()
+        latest = self.until + self.unused
         for more in dict.fromkeys((0.0, self.spare)):
             self.until += more
             left = SPARE * (self.until - time.monotonic())
@@ -139,7 +143,7 @@ class Comparing:
                 f"{length}: about {duration(needs)}"
             )
             self.tried = []
-            self._try(SUGGESTED, left)
+            self._try(SUGGESTED, left, latest)
             if not self.tried:
                 notes = [f"for {length}: given up, slower than the timed steps said"]
                 break
@@ -152,14 +156,14 @@ class Comparing:
         seconds = tried[0].seconds + time.monotonic() - started
         self.tried = [replace(last, how=how, seconds=seconds)]
 
-    def _try(self, candidate: Candidate, each: float) -> bool:
-        """Train and judge; False where the time is over."""
+    def _try(self, candidate: Candidate, each: float, latest: float = 0.0) -> bool:
+        """Train and judge; False where the time is over, which is not before `latest`."""
         started = time.monotonic()
         recipe = changed(self.recipe, candidate.settings)
         timing = time_steps(recipe, self.data) if candidate.is_costly else self.timing
         division, epochs = self._length(timing, each)
         name = f"comparing: {candidate.name}"
-        left, needs = self.until - started, self._needs(timing, len(division.rows), epochs)
+        left, needs = max(self.until, latest) - started, self._needs(timing, len(division.rows), epochs)
         if needs > left and candidate is not SUGGESTED:
             self.display.say(
                 f"{candidate.name}: not tried, a short training takes {duration(needs)}, and "

@@ -75,8 +75,9 @@ def find_settings(
     lacks_time = why_not is not None and len(data.train) >= SMALLEST
     if why_not is None:
         most = SEARCH * budget.left if seconds is None else seconds
-        spare = 0.0 if heads is None else _spare(budget.left - most, runs * heads.run_seconds(timing))
-        search = Comparing(recipe, data, given, timing, most, display, heads, spare)
+        unused = 0.0 if heads is None else max(0.0, budget.left - most - runs * heads.run_seconds(timing))
+        spare = max(0.0, min(SEARCH * (budget.left - most), unused))
+        search = Comparing(recipe, data, given, timing, most, display, heads, spare, unused)
         why_not = search.run()
         lacks_time = search.lacks_time
         search = search if search.tried else None
@@ -101,11 +102,6 @@ def find_settings(
         heads=() if heads is None else heads.trials, head_images=0 if heads is None else heads.images,
     )  # fmt: skip
     return Found(final, record, timing)
-
-
-def _spare(left: float, on_features: float) -> float:
-    """Seconds of what is left after the comparisons that a longer fine-tuning may take before features are chosen."""
-    return max(0.0, min(SEARCH * left, left - on_features))
 
 
 def _changed(
