@@ -43,6 +43,7 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("icl", CLASSIFIER, {}),
     ("icl", CLASSIFIER, {"tau": 0.7}),
     ("icl", "feature", {"contrastive_weight": 0.0}),
+    ("icl", "feature", {"contrastive_weight": 0.0, "feature_tau": 0.7}),
     ("sade", "train", {}),
     ("sade", "train", {"tau": 1.5}),
     ("balpoe", "train", {"mixup_alpha": 0.0}),

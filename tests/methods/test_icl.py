@@ -281,3 +281,15 @@ def test_tau_adjusts_the_classifier_stage() -> None:
     for tau in (0.0, 1.5):
         expected = losses.logit_adjusted_cross_entropy(output.logits, batch.target, COUNTS, tau=tau).sum()
         assert close(terms(build(tau=tau), 0, "classifier"), {"logit_adjustment": expected})
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.6])
+def test_feature_tau_adjusts_the_cross_entropies_of_the_feature_stage_alone(tau: float) -> None:
+    output, batch = example()
+    adjusted = losses.logit_adjust(output.logits, COUNTS, tau=tau)
+    expected = M**2 * 1 / (1 / losses.expert_cross_entropy(adjusted, batch.target)).sum()
+    method, plain = build(feature_tau=tau), build()
+    found, without = terms(method, 40), terms(plain, 40)
+    assert found["parallel"] == pytest.approx(expected.item(), rel=1e-5)
+    assert {**found, "parallel": 0} == {**without, "parallel": 0}  # experts teach each other as before
+    assert terms(method, 0, "classifier") == terms(plain, 0, "classifier")

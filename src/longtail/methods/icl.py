@@ -1,4 +1,4 @@
-"""ICL: independent and collaborative learning (IJCAI 2025)."""
+"""ICL (IJCAI 2025): features are learned with four terms, then a new head bank with logit adjustment."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -22,11 +22,7 @@ DISTILLATION = {
 
 
 class ICL(Method):
-    """Mixture of experts with parallel loss, mutual distillation, feature diversity and confusion-aware contrast.
-
-    The feature stage adds competition, distillation, early diversity and late contrast; the classifier stage freezes
-    the features and trains a new head bank with logit adjustment.
-    """
+    """Mixture of experts with parallel loss, mutual distillation, feature diversity and confusion-aware contrast."""
 
     paper = '"Enhancing Mixture of Experts with Independent and Collaborative Learning for Long-Tail Visual '
     paper += 'Recognition", IJCAI 2025'
@@ -36,8 +32,9 @@ class ICL(Method):
 
         Attributes:
             competition: the parallel loss; False sums the experts' cross-entropies instead.
-            parallel_factor: what the parallel loss is multiplied by: "one", "num_experts" M (equal losses then give
-                their mean), "num_experts_squared" M^2 (their sum, the size of the loss without competition).
+            feature_tau: strength of logit adjustment in these; our addition, the paper has none in this stage.
+            parallel_factor: of the parallel loss: "one", "num_experts" M (equal losses then give their mean),
+                "num_experts_squared" M^2 (their sum, the size of the loss without competition).
             distillation_form: mean over unordered pairs, or the sum over ordered pairs divided by C.
             diversity_form: "cosine", "cosine_floored" (at zero, a pair), "cosine_squared", "distance".
             diversity_stop, contrastive_start: first epoch without diversity, first epoch with the contrastive term.
@@ -49,6 +46,7 @@ class ICL(Method):
         """
 
         competition: bool = True
+        feature_tau: Weight = 0.0
         parallel_factor: Literal["one", "num_experts", "num_experts_squared"] = "num_experts_squared"
         distillation_form: Literal["unordered_mean", "ordered_sum"] = "unordered_mean"
         distillation_weight: Weight = 1.0
@@ -127,7 +125,8 @@ class ICL(Method):
         return terms
 
     def _collaboration(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
-        o, each = self.options, losses.expert_cross_entropy(logits, target)
+        o, counts = self.options, self.class_counts
+        each = losses.logit_adjusted_cross_entropy(logits, target, counts, tau=o.feature_tau)
         power = {"one": 0, "num_experts": 1, "num_experts_squared": 2}[o.parallel_factor]
         parallel = losses.parallel_loss(each, factor=self.num_experts**power)
         terms = {"parallel": parallel} if o.competition else {"cross_entropy": each.sum()}
@@ -146,5 +145,5 @@ class ICL(Method):
         ).sum()  # fmt: skip
 
     def assumed_log_prior(self, stage: Stage) -> Float[Tensor, " c"]:
-        tau = self.options.tau if stage.name == "classifier" else 0.0
+        tau = self.options.tau if stage.name == "classifier" else self.options.feature_tau
         return losses.logit_adjust(super().assumed_log_prior(stage), self.class_counts, tau=-tau)
