@@ -123,6 +123,16 @@ def test_the_rate_goes_with_a_batch_and_an_optimizer_that_were_asked_for() -> No
     assert not any("learning rate" in reason for reason in fresh.reasons)
 
 
+def test_one_epoch_is_enough_for_what_has_one_stage(tmp_path: Path) -> None:
+    place = photos(tmp_path / "p", 40, {"a": 9, "b": 9})
+    assert planned(place, 1)[0].optim.epochs == 1
+    assert planned(place, optim__epochs=1)[0].optim.epochs == 1
+    with pytest.raises(InputError, match="stages of icl"):
+        planned(place, 1, method__name="icl")
+    with pytest.raises(InputError, match=r"optim\.epochs"):
+        planned(place, optim__epochs=0)
+
+
 def test_fewer_images_get_more_epochs() -> None:
     lengths = [suggested(number=number).epochs for number in (10, 582, 1_000, 1_500, 2_500, 10_000)]
     assert lengths == [30, 30, 20, 14, 8, 8]

@@ -184,7 +184,10 @@ def _load(
     frozen = given.get("model.frozen") is True
     if frozen and given.get("model.weights"):
         given = {"model.pretrained": False, **given}
-    recipe, _ = load_recipe(target, given, epochs=epochs, base=FEATURES if frozen else DEFAULT_FOR_IMAGES)
+    has_length = type(length := given.get("optim.epochs")) is int and length > 0
+    first = {key: value for key, value in given.items() if not (has_length and key == "optim.epochs")}
+    # without its length, as the recipe that will be suggested may have fewer stages than this one
+    recipe, _ = load_recipe(target, first, base=FEATURES if frozen else DEFAULT_FOR_IMAGES)
     recipe = placed(recipe, given)
     if frozen:
         found = suggest_features(recipe, given, epochs, read)

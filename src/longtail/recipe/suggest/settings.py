@@ -69,7 +69,7 @@ def _suggested(
     facts: Facts, recipe: Recipe, given: Mapping[str, Any], epochs: int | None, seconds: float | None
 ) -> Suggestion:
     asked = given.get("model.name")
-    fixed = recipe.optim.epochs if "optim.epochs" in given else epochs
+    fixed = given.get("optim.epochs", epochs)
     fresh = given.get("model.pretrained") is False and not given.get("model.weights")
     if asked in FOR_SMALL_IMAGES:
         return _from_scratch(facts, recipe, given, "asked for", fixed, seconds)
