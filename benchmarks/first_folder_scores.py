@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from longtail.metrics import class_groups
-from longtail.metrics.pairs import macro_weights, paired_gain
+from longtail.metrics.pairs import macro_weights, paired_gain_of_runs
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 GROUPS = ("macro", "many", "medium", "few")
@@ -49,15 +49,10 @@ def sides(result):
 
 
 def gain(ours, other, target, num_classes):
-    """Macro recall of one side minus that of another over the seeds that both have, with a 95 % interval.
-
-    An image counts once: its answers under all seeds are one source.
-    """
+    """Macro recall of one side minus that of another over the seeds that both have, with a 95 % interval."""
     seeds = sorted(ours.keys() & other.keys())
-    right, wrong = (np.concatenate([side[s] == target for s in seeds]) for side in (ours, other))
-    images = np.tile(np.arange(len(target)), len(seeds))
-    weights = macro_weights(np.tile(target, len(seeds)), np.ones(num_classes, bool))
-    return paired_gain(right, wrong, weights, images)
+    right, wrong = (np.stack([side[s] == target for s in seeds]) for side in (ours, other))
+    return paired_gain_of_runs(right, wrong, macro_weights(target, np.ones(num_classes, bool)))
 
 
 def title(result):
