@@ -86,7 +86,7 @@ def test_odd_images_are_named(folder):
     found = {Path(path).stem: reason for path, reason in check(root).suspicious}
     assert found == {
         "print": "in CMYK, made for print",
-        "glass": "with transparency, which is left out",
+        "glass": "transparent, read as on white",
         "deep": "with 16 bits a value, of which 8 are kept",
         "moving": "animated, of which the first frame is kept",
         "tiny": "very small (31 x 40 pixels)",

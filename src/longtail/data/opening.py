@@ -20,6 +20,7 @@ from longtail.data.exif import turn_of
 from longtail.data.formats import FORMATS, is_heif, use_heif, why_not
 from longtail.data.own_output import is_own
 from longtail.data.stored import StoredPixels
+from longtail.data.transparency import on_white
 from longtail.errors import InputError
 from longtail.machine import lacks_resources
 from longtail.printable import printable
@@ -120,7 +121,7 @@ def open_image(image: Encoded) -> Iterator[Image.Image]:
 
 
 def turn_upright(image: Image.Image, reading: Reading) -> Image.Image:
-    """The image in 8-bit RGB, turned as its EXIF orientation says; transparency is left out, 16 bits become 8.
+    """The image in 8-bit RGB, turned as its EXIF orientation says, on white where it is transparent; 16 bits become 8.
 
     Args:
         image: with its pixels decoded or not.
@@ -135,7 +136,7 @@ def turn_upright(image: Image.Image, reading: Reading) -> Image.Image:
     except ValueError:
         reading.ignored.append(EXIF)
         turn = None
-    upright = eight_bits(image, raw, lower, reading) if deep else _rgb(image)
+    upright = on_white(image, eight_bits(image, raw, lower, reading) if deep else _rgb(image))
     return upright if turn is None else upright.transpose(turn)
 
 

@@ -24,6 +24,7 @@ NO_END = "no end mark, all pixels there"
 _JPEG = b"\xff\xd8\xff"
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
+_WEBP_OPACITY = 0x10  # the bit of a header that says that blocks of transparency follow
 _TIFF_KEPT = frozenset({  # the tags that pixels depend on, and the orientation
     *(256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320),
     *(322, 323, 324, 325, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 530, 531, 532),
@@ -152,17 +153,24 @@ def _turn(exif: bytes) -> list[bytes]:
 
 
 def _repaired_webp(data: bytes) -> Repaired | None:
-    """The picture alone: its transparency is not used, and what else there is describes it."""
-    place, picture = 12, b""
+    """The picture and its transparency alone: what else there is describes it."""
+    place, header, opacity, picture = 12, b"", b"", b""
     while place + 8 <= len(data):
         name, length = struct.unpack_from("<4sI", data, place)
         body = data[place + 8 : place + 8 + length]
-        if name in (b"VP8 ", b"VP8L") and len(body) == length and not picture:
-            picture = struct.pack("<4sI", name, length) + body + b"\0" * (length % 2)
+        if len(body) == length and not picture:
+            block = struct.pack("<4sI", name, length) + body + b"\0" * (length % 2)
+            if name in (b"VP8 ", b"VP8L"):
+                picture = block
+            elif name == b"ALPH":
+                opacity = block
+            elif name == b"VP8X" and body:
+                header = block[:8] + bytes([body[0] & _WEBP_OPACITY]) + block[9:]
         place += 8 + length + length % 2
     if not picture:
         return None
-    return Repaired(struct.pack("<4sI4s", b"RIFF", 4 + len(picture), b"WEBP") + picture, METADATA)
+    kept = (header + opacity if header and opacity else b"") + picture
+    return Repaired(struct.pack("<4sI4s", b"RIFF", 4 + len(kept), b"WEBP") + kept, METADATA)
 
 
 def _repaired_tiff(data: bytes) -> Repaired:

@@ -51,7 +51,7 @@ def items_of(given: Any) -> list[Item]:
 
     Args:
         given: a path (str or Path); pixels as uint8, (H, W), (H, W, 1) or (H, W, 2) grey, (H, W, 3) RGB, (H, W, 4)
-            RGBA, where transparency is left out; a Pillow image; the content of an image file as bytes; any sequence or
+            RGBA, read as on white; a Pillow image; the content of an image file as bytes; any sequence or
             iterator of these; or an array (N, H, W) or (N, H, W, 1 to 4). An array of three axes is one image where
             the last has at most 4 places.
 

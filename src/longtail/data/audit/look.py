@@ -12,6 +12,7 @@ from longtail.data.depth import Reading
 from longtail.data.fingerprint import SIDE, Fingerprint, fingerprint
 from longtail.data.opening import Encoded, read_encoded, reasons, shrink, turn_upright
 from longtail.data.repairing import with_image
+from longtail.data.transparency import is_transparent
 
 SMALL = 32  # pixels of the shorter side below which an image is very small
 NARROW = 5  # times as long as wide, or wide as long
@@ -64,8 +65,8 @@ def _seen(
     odd, (width, height) = _oddities(opened), opened.size
     factor = shrink(opened, min(opened.size) // (2 * SIDE))
     upright = turn_upright(opened, reading)
-    if _is_transparent(opened):
-        odd.append("with transparency, which is left out")
+    if is_transparent(opened):
+        odd.append("transparent, read as on white")
     complete = factor == 1 and opened.format not in ("JPEG", "MPO")
     pixels = _digest(np.asarray(upright)) if complete else content
     turned = (upright.width < upright.height) != (width < height)
@@ -104,12 +105,3 @@ def _has_sixteen_bits(image: Image.Image) -> bool:
 def _is_animated(image: Image.Image) -> bool:
     """Several frames or pages; the second picture that phones hide in a JPEG does not count."""
     return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    """Whether any pixel of a decoded image lets its background through."""
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    if "A" not in image.getbands():
-        return "transparency" in image.info
-    return bool((np.asarray(image.getchannel("A")) < 255).any())
