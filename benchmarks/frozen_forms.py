@@ -54,10 +54,11 @@ def macro(right, targets):
     return float(np.mean([right[targets == c].mean() for c in np.unique(targets)]))
 
 
-def measure(folder, seeds):
+def measure(folder, seeds, forms):
     """Macro recall of each form by seed, and the seconds that it took."""
     found = {}
-    for name, settings in FORMS.items():
+    for name in forms:
+        settings = FORMS[name]
         given = {"model.frozen": True, "data.validation": 0.0, **settings}
         recipe = plan(str(folder), given, None, False).recipe
         began = time.perf_counter()
@@ -110,10 +111,13 @@ def main():
         "--sets", nargs="+", choices=SETS, default=[name for name in SETS if name != "ham10000"]
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help=f"{PLAIN} among them")
     parser.add_argument("--small", action="store_true", help="small forms of the sets")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "first-folder")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if PLAIN not in args.forms:
+        parser.error(f"--forms needs {PLAIN!r}, which the others are compared with")
     torch.set_num_threads(1)
     args.work.mkdir(parents=True, exist_ok=True)
     result = about("frozen_forms.py") | {"seeds": args.seeds, "sets": {}}
@@ -123,7 +127,7 @@ def main():
         except MissingSourceError as missing:
             print(f"{name} is left out: {missing}")
             continue
-        result["sets"][folder.name] = measure(folder / "train", args.seeds)
+        result["sets"][folder.name] = measure(folder / "train", args.seeds, args.forms)
         result["tables"] = [table("frozen forms", HEAD, rows(result["sets"]))]
         if args.json:
             save(args.json, result)
