@@ -20,7 +20,9 @@ def on_white(image: Image.Image, rgb: Image.Image) -> Image.Image:
     """
     if (opacity := _opacity(image)) is None:
         return rgb
-    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), opacity)
+    white = Image.new("RGB", rgb.size, "white")
+    white.paste(rgb, mask=opacity)
+    return white
 
 
 def _opacity(image: Image.Image) -> Image.Image | None:
