@@ -117,8 +117,8 @@ def _features(job: Job, splits: Mapping[str, Split]) -> dict[str, ImageFeatures]
             f" and of {counted(seen.count, 'augmented view')} of each training image" if seen.count else ""
         )
         job.display.say(
-            f"computing features of {sum(map(len, splits.values())):,} images as they are"
-            f"{views}; {total:,} are not yet in {cache_folder()}, where they are kept"
+            f"computing features of {sum(map(len, splits.values())):,} images ({job.data.image_size} pixels, fit "
+            f"{o.data.fit}){views}; {total:,} are not yet in {cache_folder()}, where they are kept"
         )
     found = {}
     for name, (split, views_of) in wanted.items():
