@@ -88,6 +88,7 @@ def test_a_machine_that_gets_slower_cuts_epochs_and_says_so(
     )
     assert code == 0
     assert re.search(r"cut: 3 epochs instead of \d+.* from epoch 2 with a shorter schedule", err)
+    assert len(re.findall(r"training images \(", err)) == 1  # what is known of the set is not said again
     assert load_recipe("out/recipe.toml")[0].optim.epochs == 3
     assert len(Path("out/log.jsonl").read_text().splitlines()) == 3
     found = json.loads(Path("out/search.json").read_text())

@@ -67,7 +67,8 @@ def fit_within(
     Raises:
         InputError: see `longtail.engine.train.fit`.
     """
-    done, said, began = 0, list(notes), budget.now()
+    done, began = 0, budget.now()
+    said: Sequence[str] | None = notes
     while True:
         steps = training(
             found.recipe,
@@ -83,7 +84,8 @@ def fit_within(
             break
         seconds = budget.now() - began + cut.rest
         done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
-        said, display.epochs = [line], found.recipe.optim.epochs
+        display.say(line)
+        said, display.epochs = None, found.recipe.optim.epochs  # what there is to tell of the images was told
     finished = replace(found.search, needed=round(budget.now() - began, 1))
     processes.run_on_main(lambda: folder.write_json(layout.SEARCH, finished.contents()))
 
