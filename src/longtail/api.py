@@ -33,6 +33,8 @@ from longtail.search import (
 from longtail.train_arguments import checked_epochs, checked_minutes, whole_number
 from longtail.types import InputError
 
+NOT_BEGUN = "interrupted before the first step; nothing was written, and the same command begins again"
+
 
 def train(
     target: str | Path,
@@ -221,7 +223,7 @@ def _clear_seeds(error: BaseException, runs: SeedRuns, made: Sequence[Path], *, 
         runs.clear()
         _remove_empty(made)
         if stopped:
-            raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+            raise KeyboardInterrupt(NOT_BEGUN) from None
     if stopped:
         again = f"longtail train {shlex.quote(str(runs.path))} --resume"
         raise KeyboardInterrupt(f"interrupted; resume with: {again}") from None
@@ -258,7 +260,7 @@ def _nothing_written() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+        raise KeyboardInterrupt(NOT_BEGUN) from None
 
 
 @contextmanager
@@ -271,7 +273,7 @@ def _tidied(folder: Path, made: Sequence[Path]) -> Iterator[None]:
         if (folder / layout.RECIPE).is_file():
             again = f"longtail train {shlex.quote(str(folder))} --resume"
             raise KeyboardInterrupt(f"interrupted; resume with: {again}") from None
-        raise KeyboardInterrupt("interrupted before the first step; nothing was written") from None
+        raise KeyboardInterrupt(NOT_BEGUN) from None
     except InputError:
         _remove_empty(made)
         raise

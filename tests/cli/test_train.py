@@ -256,7 +256,10 @@ def test_a_run_stopped_before_its_first_epoch_begins_again(run: Run, monkeypatch
 
     folder = Path("runs/digits-cross_entropy-resnet8")
     for stopped, said in (
-        ("build_job", "interrupted before the first step; nothing was written"),
+        (
+            "build_job",
+            "interrupted before the first step; nothing was written, and the same command begins again",
+        ),
         (
             "StageTraining",
             f"interrupted; resume with: longtail train {folder} --resume",

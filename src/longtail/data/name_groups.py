@@ -53,8 +53,8 @@ class NameGroups:
         more = ", ..." if len(sizes) > _SHOWN else ""
         wide = f", {self.spanning:,} with images of several classes" if self.spanning else ""
         return (
-            f"file names suggest {counted(len(sizes), 'group')} ({shown}{more}){wide}; {self.shared:,} of "
-            f"{self.tested:,} images to evaluate on would share a group with training images"
+            f"file names suggest {counted(len(sizes), 'group')} ({shown}{more}){wide}; where these are not kept "
+            f"together, {self.shared:,} of {self.tested:,} images to evaluate on share one with training images"
         )
 
 

@@ -139,7 +139,7 @@ def _duplicates(audit: Audit, wording: Wording) -> Iterator[str]:
         sets = [found for found in audit.duplicates if found.kind == kind]
         if not sets:
             continue
-        images = sum(len(found.paths) for found in sets)
+        images = len({path for found in sets for path in found.paths})
         across, torn = sum(found.leaks for found in sets), sum(found.conflicts for found in sets)
         sorts = [
             f"{number:,} {text}"
