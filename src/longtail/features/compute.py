@@ -19,7 +19,7 @@ from longtail.data.opening import read_encoded
 from longtail.features.place import cache_folder
 from longtail.features.store import FeatureStore
 
-BLOCK = 512  # images computed between two writes: what a kill costs at most
+BLOCK = 128  # images computed between two writes: what a kill costs at most
 VERSION = 3  # of what the settings and the numbers of images mean
 _HEIGHT, _WIDTH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd: no two sizes become one
 Step = Callable[[int], None]

@@ -85,7 +85,7 @@ def fit_within(
         seconds = budget.now() - began + cut.rest
         done, found, line = processes.run_on_main(partial(_shortened, found, folder, cut, seconds))
         display.say(line)
-        said, display.epochs = None, found.recipe.optim.epochs  # what there is to tell of the images was told
+        said, display.epochs = None, found.recipe.optim.epochs  # the images were described
     finished = replace(found.search, needed=round(budget.now() - began, 1))
     processes.run_on_main(lambda: folder.write_json(layout.SEARCH, finished.contents()))
 
