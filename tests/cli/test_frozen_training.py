@@ -71,6 +71,19 @@ def test_settings_that_are_asked_for_stay(photos: Path, weights: Path) -> None:
     assert not recipe.model.pretrained
 
 
+def test_wide_images_are_seen_whole_and_that_is_said(tmp_path: Path) -> None:
+    for number in range(8):
+        place = tmp_path / "photos" / ("fox", "owl")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (160, 90), (number, 0, 0)).save(place / f"{number}.png")
+    for fit in ("squash", "crop", "pad"):
+        given: dict[str, Any] = {"model.frozen": True} | ({} if fit == "squash" else {"data.fit": fit})
+        recipe, _ = load_recipe(str(tmp_path / "photos"), given, base="features")
+        found = suggest_features(recipe, given, None)
+        assert ("data.fit" in found.settings) == (fit == "squash")
+        assert any("44%" in why for why in found.reasons) == (fit == "squash")
+
+
 def test_a_slow_machine_gets_smaller_images(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {"model.frozen": True, "run.threads": 1}
     recipe, _ = load_recipe(str(photos), given, base="features")

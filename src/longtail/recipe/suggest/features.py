@@ -8,6 +8,7 @@ import torch
 
 from longtail.cpu import cpu_threads
 from longtail.data.profiles import count_chosen
+from longtail.data.shapes import sample_shapes
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.durations import duration
 from longtail.models import ModelOptions
@@ -15,7 +16,7 @@ from longtail.models.backbone import backbone_input, image_multiple
 from longtail.models.cost import flop_per_pixel
 from longtail.models.weights import can_begin
 from longtail.recipe import Recipe
-from longtail.recipe.suggest.sizes import largest_size, short_side
+from longtail.recipe.suggest.sizes import LOOKED_AT, fit_of, largest_size
 from longtail.recipe.suggest.suggestion import Reasons, Suggestion
 from longtail.types import InputError
 
@@ -52,8 +53,12 @@ def suggest_features(
     known, views = backbone_input(name), recipe.run.reuse_features
     settings: dict[str, Any] = {"data.mean": known.mean, "data.std": known.std}
     reasons: Reasons = {f"backbone {name} as it is, frozen; its features are computed once": ("model.name",)}
+    shapes = None if train is None else sample_shapes(train, LOOKED_AT)
+    fit, why_fit = fit_of(shapes, given)
+    settings, reasons = settings | fit, reasons | why_fit
     if "data.image_size" not in given:
-        size, why = _size(name, number * (1 + views), recipe, short_side(train))
+        side = None if shapes is None else shapes.short_side
+        size, why = _size(name, number * (1 + views), recipe, side)
         settings["data.image_size"] = size
         why = f"image size {size}: features of {number:,} images, plain and in {views} views, {why}"
         reasons[why] = ("data.image_size",)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from longtail.data.shapes import suggest_fit
 from longtail.data.source_kinds import ReadSource, read_source
 from longtail.models import FOR_SMALL_IMAGES
 from longtail.models.backbone import backbone_input, image_multiple
@@ -17,7 +16,7 @@ from longtail.models.options import ModelOptions
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe, shipped
 from longtail.recipe.options import OptimOptions
 from longtail.recipe.suggest.facts import BACKBONE, Facts, find_facts
-from longtail.recipe.suggest.sizes import ENLARGED
+from longtail.recipe.suggest.sizes import ENLARGED, fit_of
 from longtail.recipe.suggest.suggestion import Reasons, Suggestion
 from longtail.recipe.suggest.training_time import FINE_TUNED, FROM_SCRATCH, affordable
 
@@ -57,12 +56,8 @@ def suggest_settings(
     """
     facts = facts or find_facts(recipe, given, read)
     found = _suggested(facts, recipe, given, epochs, seconds)
-    if facts.shapes is None or facts.shapes.are_square or "data.fit" in given:
-        return found
-    fit, why = suggest_fit(facts.shapes)
-    why = f"fit {fit}: of {facts.shapes.images} images measured, {facts.shapes.said}; {why}"
-    reasons = found.reasons | {why: ("data.fit",)}
-    return replace(found, settings={**found.settings, "data.fit": fit}, reasons=reasons)
+    fit, why = fit_of(facts.shapes, given)
+    return replace(found, settings={**found.settings, **fit}, reasons=found.reasons | why)
 
 
 def _suggested(
