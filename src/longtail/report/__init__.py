@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from longtail.report.abstaining import abstaining_lines
 from longtail.report.chance import chance_lines
+from longtail.report.comparison import comparison_lines
 from longtail.report.summary import summary_lines
-from longtail.report.text import block_lines, comparison_lines, evaluation_lines, result_lines
+from longtail.report.text import block_lines, evaluation_lines, result_lines
 from longtail.runs import layout
 from longtail.runs.run import Run
 

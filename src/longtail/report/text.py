@@ -1,7 +1,7 @@
 """A run's scores as lines of text for a terminal."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,40 +171,3 @@ def name_list(names: Sequence[str]) -> list[str]:
         return []
     more = f" and {len(names) - 2 * SHOWN} more" if len(names) > 2 * SHOWN else ""
     return [f"{counted(len(names), 'class')}: {', '.join(names[: 2 * SHOWN])}{more}"]
-
-
-def comparison_lines(runs: Sequence[Run]) -> list[str]:
-    """One row a run: its scores; below, why the rows may not be comparable."""
-    names = [run.path.name or str(run.path) for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.path) for run in runs]
-    rows = [[name, *_row(run)] for name, run in zip(names, runs, strict=True)]
-    return [*table_lines(("accuracy, %", *SCORES, "epoch"), rows), *_doubts(names, runs)]
-
-
-def _row(run: Run) -> list[str]:
-    metrics, epochs = run.metrics, run.status["epochs"]
-    if metrics is None:
-        return ["-"] * len(SCORES) + [f"{run.status['epoch']} of {epochs}"]
-    done = str(epochs) if run.finished else f"{metrics['epoch']} of {epochs}"
-    return [percent(metrics[key]) for key in SCORES] + [done]
-
-
-def _doubts(names: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
-    first = runs[0]
-    for name, run in zip(names, runs, strict=True):
-        if not run.finished:
-            yield f"{name} is not finished"
-        if [c["name"] for c in run.classes] != [c["name"] for c in first.classes]:
-            yield f"{name} has other classes than {names[0]}: their scores cannot be compared"
-        elif run.metrics and first.metrics and not _tested_alike(run, first):
-            yield f"{name} was tested on other images than {names[0]}: compare with care"
-
-
-def _tested_alike(run: Run, other: Run) -> bool:
-    """Whether both were tested on the same images, as far as their number, their place and their classes say."""
-    a, b = run.metrics or {}, other.metrics or {}
-    if (run.split, a.get("num_images"), a.get("data")) != (other.split, b.get("num_images"), b.get("data")):
-        return False
-    one, two = run.table("per_class"), other.table("per_class")
-    return one is None or two is None or bool((one["test_images"] == two["test_images"]).all())
