@@ -25,7 +25,16 @@ from longtail.recipe import load_recipe
 from longtail.recipe.suggest.settings import suggest_settings
 from record import about, save, show, table
 
-FORMS = ("frozen", "128:16:6e-4", "128:16:1.5e-4", "224:5:6e-4", "224:5:3e-4", "224:5:1.5e-4", "224:5:7.5e-5")
+FORMS = (
+    "frozen",
+    "128:16:6e-4",
+    "128:16:3e-4",
+    "128:16:1.5e-4",
+    "224:5:6e-4",
+    "224:5:3e-4",
+    "224:5:1.5e-4",
+    "224:5:7.5e-5",
+)
 HEAD = ["set", "form", "macro", "many", "medium", "few", "CPU s", "seeds"]
 
 

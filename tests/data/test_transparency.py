@@ -71,6 +71,14 @@ def test_where_all_or_nothing_could_be_seen_the_colours_are_kept(opacity):
     assert look(data).odd == ()
 
 
+def test_lab_has_no_transparency():
+    image = Image.new("RGB", (40, 40), (40, 40, 200))
+    image.putpixel((0, 0), (200, 40, 40))
+    data = saved(image.convert("LAB"), "TIFF")
+    assert np.abs(decode(data, 40)[:, 20, 20].astype(int) - (40, 40, 200)).max() < 8
+    assert look(data).odd == ()
+
+
 def test_drawings_of_one_colour_are_not_the_same():
     """In black on nothing, they differ in what is transparent alone."""
     shapes = [Image.new("L", (40, 40)) for _ in range(2)]

@@ -13,13 +13,19 @@ from longtail.machine import pass_on
 _FOREIGN_FOLDERS = frozenset({
     "__macosx", "@eadir", "@synoresource", "@synoeastream", "@tmp", "@recycle", "@recently-snapshot", "@__thumb",
     "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found", "network trash folder",
-    "temporary items", "captureone", "__pycache__", "node_modules",
+    "temporary items", "captureone", "__pycache__", "node_modules", "_gsdata_", "found.000", "resource.frk", "venv",
+    "wandb", "mlruns", "lightning_logs",
 })  # fmt: skip
 _FOREIGN_FILES = frozenset({
     "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info",
     "pspbrwse.jbf",
 })  # fmt: skip
-_FOREIGN_ENDINGS = (".lrdata", "@synoresource", "@synoeastream")  # previews of Lightroom; Synology's streams
+_FOREIGN_ENDINGS = (
+    ".lrdata",
+    ".photoslibrary",
+    "@synoresource",
+    "@synoeastream",
+)  # previews of Lightroom; Synology's streams
 _PLAIN_ENDINGS = """
     .txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .html .htm .log .py .ipynb .sh .mat .npy .npz
     .h5 .hdf5 .pkl .pt .pth .onnx .safetensors .parquet .arrow .zip .tar .gz .tgz .7z .rar .doc .docx .xls .xlsx .pptx

@@ -32,9 +32,8 @@ def _opacity(image: Image.Image) -> Image.Image | None:
     """
     if image.has_transparency_data and image.mode in ("1", "L", "P", "PA", "RGB"):
         image = image.convert("RGBA")  # of a colour that stands for transparency too
-    band = {"A", "a"}.intersection(image.getbands())
-    if not band:
+    if not image.has_transparency_data or image.mode == "RGB":  # Lab has a band of the same name
         return None
-    opacity = image.getchannel(band.pop())
+    opacity = image.getchannel(image.getbands()[-1])
     least, most = opacity.getextrema()
     return None if least == 255 or most == 0 else opacity

@@ -259,7 +259,8 @@ def _merge(run: Run, e: Evaluation, pairs: Confusions) -> Iterator[Step]:
     pair, images = mixed[0], dict(zip(e.names, e.images, strict=True))
     lost = pair.count / images[pair.name] + pair.reverse / max(1, images[pair.label])
     data = run.recipe["data"]
-    into = " or put both into one folder" if data_name(data["name"], data.get("path")) != data["name"] else ""
+    apart = " or, where nobody needs to tell them apart, put both into one folder"
+    into = apart if data_name(data["name"], data.get("path")) != data["name"] else ""
     text = (
         f"{pair.name} and {pair.label} are confused with each other ({pair.count + pair.reverse} images): agree on "
         f"their labels,{into} and train again."

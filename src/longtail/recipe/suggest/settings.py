@@ -16,7 +16,7 @@ from longtail.models.options import ModelOptions
 from longtail.recipe import DEFAULT_FOR_IMAGES, FINE_TUNING, Recipe, load_recipe, shipped
 from longtail.recipe.options import OptimOptions
 from longtail.recipe.suggest.facts import BACKBONE, Facts, find_facts
-from longtail.recipe.suggest.sizes import ENLARGED, fit_of
+from longtail.recipe.suggest.sizes import fit_of, largest_size
 from longtail.recipe.suggest.suggestion import Reasons, Suggestion
 from longtail.recipe.suggest.training_time import FINE_TUNED, FROM_SCRATCH, affordable
 
@@ -29,7 +29,7 @@ SHOWN = 20_000  # images that fine-tuning shows in all its epochs,
 EPOCHS = (8, 30)  # which are at least and at most so many
 FRESH_EPOCHS = (60, 40, 20)  # from random weights: as many as a CPU can do
 # of an optimizer that the recipe does not have: rate at the recipe's batch, and weight decay
-OTHERWISE = {"adamw": (6e-4, 0.02), "sgd": (0.03, 1e-4)}
+OTHERWISE = {"adamw": (3e-4, 0.02), "sgd": (0.03, 1e-4)}
 
 
 def suggest_settings(
@@ -119,10 +119,10 @@ def _fine_tuning(
     settings |= {"optim.fitted_heads": False} if given.get("model.head") == "cosine" else {}
     settings |= more | {"data.mean": known.mean, "data.std": known.std, "optim.frozen_statistics": small}
     asked = (recipe.data.image_size or known.size) if "data.image_size" in given else None
-    limit = min(known.size, facts.side if fresh else max(facts.side, ENLARGED))
+    limit = min(known.size, facts.side) if fresh else largest_size(network, facts.side)
     sizes = [asked] if asked else _sizes(limit, image_multiple(network))
     wanted = min(EPOCHS[1], max(EPOCHS[0], math.ceil(SHOWN / max(1, facts.number))))
-    lengths = (wanted, EPOCHS[0]) if fixed is None else (fixed,)
+    lengths = range(wanted, EPOCHS[0] - 1, -1) if fixed is None else (fixed,)
     experts = recipe.model.num_experts if "model.num_experts" in given else base.model.num_experts
     work = flop_per_pixel(ModelOptions(name=network, num_experts=experts))
     size, shown, time = affordable(sizes, lengths, facts, work, FINE_TUNED, seconds)

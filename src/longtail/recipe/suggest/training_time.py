@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from longtail.durations import duration
 from longtail.recipe.suggest.facts import Facts
 
-LARGE = 96  # pixels below which a CPU gets fewer epochs first
+LARGE = 96  # pixels below which images are only made smaller where no length fits
 WORK = 2.9e13  # operations of forward passes in a training, by CPU thread, at most where no time is given
 SPEED = 1.2e10  # of them a second and thread where a time is given; optimistic, for steps are timed next
 # measured: EfficientNet-Lite0 at 128 and 224 pixels, ResNet-32 at 32; CPU seconds of one thread, AMD EPYC
@@ -17,10 +17,10 @@ def affordable(
 ) -> tuple[int, int, str]:  # fmt: skip
     """Size and epochs that a CPU does in the time aimed at, and what they take; a GPU does all.
 
-    All epochs at a large size come first, then fewer, and only then small images.
+    The largest size at which the fewest epochs fit, and the most epochs that then fit.
 
     Args:
-        sizes: sides to choose from, largest first.
+        sizes: sides to choose from, largest first; those under 96 pixels come last.
         lengths: epochs to choose from, most first.
         facts: of the images and the machine.
         work: operations of a forward pass, by pixel.
@@ -34,7 +34,7 @@ def affordable(
     def needed(size: int, length: int) -> float:
         return work * facts.number * length * size**2 / facts.threads
 
-    tried = [(s, e) for e in lengths for s in sizes if s >= LARGE] + [(sizes[-1], e) for e in lengths]
+    tried = [(s, e) for s in sizes if s >= LARGE for e in lengths] + [(sizes[-1], e) for e in lengths]
     for size, length in tried:
         if needed(size, length) <= most:
             break
