@@ -3,6 +3,8 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +233,7 @@ def test_an_image_is_the_same_in_every_form(trained: Path, paths: list[Path]) ->
         grey[..., None],
         grey[None],
         grey[None, ..., None],
-        pixels[..., :2],
+        np.dstack([grey, np.full_like(grey, 255)]),
         Image.fromarray(grey),
     ):
         np.testing.assert_array_equal(model.predict_proba(given), expected)
@@ -435,3 +437,44 @@ def test_a_held_out_part_that_is_not_known_any_more_is_refused(paths: list[Path]
     shutil.copy(paths[4], root / "a" / "new.png")
     with pytest.raises(InputError, match=r"have changed since training.*data=PATH"):
         longtail.evaluate(run.path)
+
+
+WRONG = """
+import sys
+import pandas as pd
+import longtail
+model = longtail.load(sys.argv[1])
+for name, value in (
+    ("top_k", 1.5), ("top_k", "2"), ("abstain_below", "0.5"), ("views", "2"), ("prior", [0.2, 0.8]),
+):
+    try:
+        model.predict([sys.argv[2]], **{name: value})
+    except longtail.InputError as error:
+        assert name in str(error), error
+    else:
+        raise AssertionError(name)
+weights = dict.fromkeys(model.classes, 1.0) | {model.classes[0]: 3.0}
+one, other = (model.predict_proba([sys.argv[2]], prior=prior) for prior in (weights, pd.Series(weights)))
+assert (one == other).all()
+try:
+    longtail.load(None)
+except longtail.InputError as error:
+    assert "NoneType" in str(error)
+"""
+
+
+def test_arguments_of_other_types_are_refused_by_name_and_a_series_is_a_prior(
+    trained: Path, paths: list[Path]
+) -> None:
+    """In a process of its own, where no test checks types first."""
+    words = [sys.executable, "-c", WRONG, str(trained), str(paths[0])]
+    made = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+
+def test_colours_that_may_come_first_are_refused(trained: Path) -> None:
+    model = longtail.load(trained)
+    with pytest.raises(InputError, match=r"transpose\(1, 2, 0\)"):
+        model.predict(np.zeros((3, 16, 16), dtype=np.uint8))
+    assert len(model.predict(list(np.zeros((3, 16, 16), dtype=np.uint8)))) == 3
+    assert len(model.predict(np.zeros((5, 16, 16), dtype=np.uint8))) == 5

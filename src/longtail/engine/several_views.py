@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from longtail.choices import VIEWS
+from longtail.train_arguments import whole_number
 from longtail.types import Batch, InputError
 
 Answers = Iterator[tuple[Batch, Tensor, Tensor]]
@@ -46,7 +47,7 @@ def check_views(count: int, *, flips: bool) -> None:
     Raises:
         InputError: see above.
     """
-    if count not in VIEWS:
+    if whole_number("views", count) not in VIEWS:
         choices = "; ".join(f"{number}: {what}" for number, what in VIEWS.items())
         raise InputError(f"{count} views are asked for; give one of these: {choices}")
     if count % 2 == 0 and not flips:

@@ -53,7 +53,7 @@ def items_of(given: Any) -> list[Item]:
         given: a path (str or Path); pixels as uint8, (H, W), (H, W, 1) or (H, W, 2) grey, (H, W, 3) RGB, (H, W, 4)
             RGBA, read as on white; a Pillow image; the content of an image file as bytes; any sequence or
             iterator of these; or an array (N, H, W) or (N, H, W, 1 to 4). An array of three axes is one image where
-            the last has at most 4 places.
+            the last has at most 4 places; where only the first has 3 or 4, it could be either, and is refused.
 
     Raises:
         InputError: something else, which the message names, and what to give.
@@ -81,6 +81,11 @@ def _items_of_array(given: NDArray[Any]) -> list[Item]:
         if _is_image(given):
             return [given]
         is_grey = given.ndim == 3 and given.shape[2] > CHANNELS
+        if is_grey and given.shape[0] in (3, 4):
+            raise InputError(
+                f"{_kind(given)} is given, one image with the colours first or {given.shape[0]} grey ones; give the "
+                "colours last (array.transpose(1, 2, 0)), or grey images as list(array)"
+            )
         if (is_grey or (given.ndim == 4 and given.shape[3] <= CHANNELS)) and 0 not in given.shape[1:]:
             return list(given)
     if given.size == 0 and given.ndim == 1:  # np.array([]) is of floats

@@ -1,5 +1,6 @@
 """From a path to what predicts: a run, or an exported file or folder."""
 
+import os
 from pathlib import Path
 
 from longtail.caller_words import PYTHON, Words
@@ -22,6 +23,10 @@ def load(path: str | Path, *, device: str = "auto", words: Words = PYTHON) -> Pr
     Raises:
         InputError: it is none of these, is damaged, or has no weights yet.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"a value of type {type(path).__name__} is given; give the path of a run or an exported file"
+        )
     if not Path(path).is_file():
         return load_run(path, device=device, words=words)
     found = ExportedClassifier(Path(path), device)

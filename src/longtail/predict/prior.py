@@ -5,7 +5,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -19,12 +21,12 @@ Prior = str | Path | Mapping[str, float]
 FORM = "a CSV file with the columns class and weight, or a JSON object of class: weight"
 
 
-def class_mix(prior: Prior, classes: Sequence[str], counts: Int[Tensor, " c"]) -> Float[Tensor, " c"]:
+def class_mix(prior: Any, classes: Sequence[str], counts: Int[Tensor, " c"]) -> Float[Tensor, " c"]:
     """The share of each class that somebody expects.
 
     Args:
         prior: "uniform"; "train", the shares in training; a CSV file `class,weight`; a JSON file with an object of
-            class: weight; or such an object itself.
+            class: weight; or such an object itself, or a pandas Series of weights by class.
         classes: C names.
         counts: (C,) training images of each class.
 
@@ -32,8 +34,15 @@ def class_mix(prior: Prior, classes: Sequence[str], counts: Int[Tensor, " c"]) -
         (C,) float64 shares that sum to 1.
 
     Raises:
-        InputError: the file cannot be read, its names are not the model's, or a weight is no number >= 0.
+        InputError: it is none of these, the file cannot be read, its names are not the model's, or a weight is no
+            number >= 0.
     """
+    if isinstance(prior, pd.Series):
+        prior = {str(name): weight for name, weight in prior.to_dict().items()}
+    if not isinstance(prior, str | Path | Mapping):
+        raise InputError(
+            f"a prior of type {type(prior).__name__} is given; give uniform, train, {FORM}, or such an object itself"
+        )
     if prior == "uniform":
         weights = torch.ones(len(classes), dtype=torch.float64)
     elif prior == "train":
@@ -52,7 +61,7 @@ def class_mix(prior: Prior, classes: Sequence[str], counts: Int[Tensor, " c"]) -
 
 def prior_name(prior: Prior) -> str:
     """What results with that prior are called: uniform, train, the name of the file, given."""
-    return "given" if isinstance(prior, Mapping) else Path(prior).stem
+    return Path(prior).stem if isinstance(prior, str | Path) else "given"
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -3,7 +3,9 @@
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from longtail.engine.decision import Decision
 from longtail.engine.evaluate import Predictions
 from longtail.engine.scores import prediction_table, withhold
+from longtail.train_arguments import whole_number
 from longtail.types import InputError
 
 
@@ -46,10 +49,11 @@ class Tabling:
     views: int
 
     def __post_init__(self) -> None:
-        if self.top_k < 1:
+        if (whole_number("top_k", self.top_k) or 0) < 1:
             raise InputError(f"top_k is {self.top_k}; give 1 or more")
-        if self.abstain_below is not None and not 0 <= self.abstain_below <= 1:
-            raise InputError(f"abstain_below is {self.abstain_below}; give a confidence from 0 to 1")
+        least: Any = self.abstain_below
+        if least is not None and not (isinstance(least, int | float | np.number) and 0 <= least <= 1):
+            raise InputError(f"abstain_below is {least!r}; give a confidence from 0 to 1")
 
     def __call__(self, part: Part) -> pd.DataFrame:
         """A row for each name, empty but for the name and the views where the image could not be read."""
