@@ -55,7 +55,7 @@ def read_square(
         opened.load()
         is_deep = opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in ("PNG", "PPM"))
         states_white = tile[0].startswith("ppm") or opened.format == "JPEG2000"
-        image = upright(opened, path)
+        image = shown = upright(opened, path)
     if is_deep:
         used = 12 if raw == "I;12" else 16 if states_white else bits
         image = Image.fromarray(np.minimum(np.asarray(image) >> (used - 8), 255).astype(np.uint8))
@@ -64,9 +64,7 @@ def read_square(
         image = Image.fromarray(np.minimum(colours << (16 - bits), 255).astype(np.uint8))
     if image.mode in ("I", "F"):  # of which nobody knows what is black and what is white
         raise ValueError("32 bits a value or signed, not 8 or 16")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    image = image.convert("RGB")
+    image = on_white(shown, image.convert("RGB"))
     if fit == "pad":
         color = tuple(round(255 * value) for value in mean)
         return planes(ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR, color=color))
@@ -74,6 +72,20 @@ def read_square(
     left, top = ((length - side) / 2 for length in image.size)
     box = (left, top, left + side, top + side) if fit == "crop" else None
     return planes(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def on_white(image: Image.Image, rgb: Image.Image) -> Image.Image:
+    """`rgb` on white where `image` is transparent, unless it is so everywhere."""
+    if image.has_transparency_data and image.mode in ("1", "L", "P", "PA", "RGB"):
+        image = image.convert("RGBA")
+    if not image.has_transparency_data or image.mode == "RGB":
+        return rgb
+    opacity = image.getchannel(image.getbands()[-1])
+    if opacity.getextrema()[1] == 0:
+        return rgb
+    white = Image.new("RGB", rgb.size, "white")
+    white.paste(rgb, mask=opacity)
+    return white
 
 
 def planes(square: Image.Image) -> np.ndarray:

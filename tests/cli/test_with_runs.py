@@ -281,9 +281,11 @@ def test_report_says_what_the_files_say(run: Run, own: Path) -> None:
 def test_compare_has_a_row_for_each_run(run: Run, finished: Path, own: Path) -> None:
     code, out, _ = run("compare", finished, own)
     assert code == 0
-    table = [line.rsplit(maxsplit=6) for line in out.splitlines()]
+    *lines, difference = out.splitlines()
+    table = [line.rsplit(maxsplit=6) for line in lines]
     assert [row[0].strip() for row in table] == ["accuracy, %", "digits run", "run"]
     assert table[1][1:] == table[2][1:]
+    assert difference.startswith("run - digits run: macro +0.0")
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "compare"])
